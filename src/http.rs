@@ -1,0 +1,4 @@
+//! The HTTP edge: from a request to an answer.
+
+pub mod request;
+pub mod response;

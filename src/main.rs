@@ -1,0 +1,7 @@
+//! The `keypebble` binary: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    keypebble::cli::main()
+}
