@@ -2,5 +2,8 @@
 
 pub mod algorithm;
 pub mod cli;
+pub mod glob;
 pub mod http;
+pub mod scope;
 pub mod secret;
+pub mod time;
