@@ -33,6 +33,11 @@ impl Resource {
         }
     }
 
+    /// The repository of that name, or [`Resource::Other`] where the grammar forbids it.
+    pub fn repository(name: &str) -> Self {
+        Resource::new("repository", name)
+    }
+
     /// The `type` of an access entry.
     pub fn kind(&self) -> &str {
         match self {
