@@ -16,7 +16,8 @@ use crate::config::Warning;
 use crate::error::Error;
 use args::Command;
 use std::error::Error as _;
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 /// Runs the program on its arguments.
@@ -36,7 +37,7 @@ fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Help(text) => print(text),
         Command::Version => print(&help::version()),
-        Command::Issue(command) => issue::run(command),
+        Command::Issue(command) => issue::run(&command),
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
         Command::Healthcheck(command) => healthcheck::run(&command),
@@ -54,15 +55,15 @@ fn report(error: &Error) {
     let mut text = format!("keypebble: error: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
+        let _ = write!(text, ": {error}");
         cause = error.source();
     }
     text.push('\n');
     if let Some(excerpt) = error.excerpt() {
-        text.push_str(&format!("{excerpt}\n"));
+        let _ = writeln!(text, "{excerpt}");
     }
     if let Some(hint) = error.hint() {
-        text.push_str(&format!("keypebble: hint: {hint}\n"));
+        let _ = writeln!(text, "keypebble: hint: {hint}");
     }
     say(&text);
 }
@@ -72,7 +73,7 @@ fn warn(warnings: &[Warning]) {
     for warning in warnings {
         let mut text = format!("keypebble: warning: {}\n", warning.message);
         if let Some(hint) = &warning.hint {
-            text.push_str(&format!("keypebble: hint: {hint}\n"));
+            let _ = writeln!(text, "keypebble: hint: {hint}");
         }
         say(&text);
     }

@@ -15,8 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) fn run(files: &Files) -> Result<(), Error> {
     let document = Document::load(&files.config);
     let service = document.and_then(|document| ServiceConfig::read(&document.root()));
-    let service =
-        service.map_err(|source| Error::Document { what: "configuration", source: Box::new(source) })?;
+    let service = service.map_err(|source| Error::Document { what: "configuration", source })?;
     let (place, answer) = match &service.bind {
         Bind::Tcp(_, 0) => {
             let message = "the configuration takes a free port, so nobody can know where to ask".to_owned();

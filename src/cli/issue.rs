@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// More claims than this make no token that anything accepts.
 const MAX_CLAIMS_BYTES: u64 = 1024 * 1024;
 
-pub(super) fn run(command: Issue) -> Result<(), Error> {
+pub(super) fn run(command: &Issue) -> Result<(), Error> {
     let mut config = setup::config(&command.config)?;
     warn(&std::mem::take(&mut config.warnings));
     let requested = requested(command.claims.as_deref())?;
@@ -30,7 +30,7 @@ pub(super) fn run(command: Issue) -> Result<(), Error> {
     let frame = Frame { audience: command.audience.as_deref().unwrap_or(frame.audience), ..frame };
     let claims = match &command.policy {
         None => plain(&issuer, &frame, requested)?,
-        Some(path) => under_policy(&issuer, frame, requested, path, &command)?,
+        Some(path) => under_policy(&issuer, frame, requested, path, command)?,
     };
     let issued = issuer.issue(claims).map_err(Error::Seal)?;
     print(&format!("{}\n", issued.token.expose()))

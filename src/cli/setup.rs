@@ -23,12 +23,12 @@ pub(super) struct Setup {
 
 /// Loads a configuration.
 pub(super) fn config(path: &Path) -> Result<Config, Error> {
-    Config::load(path).map_err(|source| Error::Document { what: "configuration", source: Box::new(source) })
+    Config::load(path).map_err(|source| Error::Document { what: "configuration", source })
 }
 
 /// Loads a policy.
 pub(super) fn policy(path: &Path) -> Result<Policy, Error> {
-    Policy::load(path).map_err(|source| Error::Document { what: "policy", source: Box::new(source) })
+    Policy::load(path).map_err(|source| Error::Document { what: "policy", source })
 }
 
 /// Loads both, and decides what is enforced.

@@ -67,7 +67,7 @@ pub(super) fn load(
     let mut key = match form {
         Form::Secret | Form::SecretFile => {
             let secret = if form == Form::Secret {
-                files.warn_of_readers(document.path(), "holds a secret and");
+                files.warn_of_readers(document.path(), " holds a secret and");
                 Secret::new(node.string_or_empty()?.as_bytes().to_vec())
             } else {
                 files.secret(&node)?
@@ -205,25 +205,22 @@ impl Files<'_> {
     }
 
     /// Warns of a file that users other than its owner and group can read or change.
+    #[cfg(unix)]
     fn warn_of_readers(&mut self, path: &Path, holds: &str) {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let Ok(metadata) = path.metadata() else { return };
-            let mode = metadata.permissions().mode() & 0o777;
-            if mode & 0o006 != 0 {
-                let space = if holds.is_empty() { "" } else { " " };
-                self.warnings.push(Warning::new(
-                    format!(
-                        "{}{space}{holds} can be read by every user of this host (mode {mode:04o})",
-                        path.display()
-                    ),
-                    format!("chmod 600 {}", path.display()),
-                ));
-            }
+        use std::os::unix::fs::PermissionsExt;
+        let Ok(metadata) = path.metadata() else { return };
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o006 != 0 {
+            let path = path.display();
+            let message = format!("{path}{holds} can be read by every user of this host (mode {mode:04o})");
+            self.warnings.push(Warning::new(message, format!("chmod 600 {path}")));
         }
-        #[cfg(not(unix))]
-        let _ = (path, holds);
+    }
+
+    /// Elsewhere permissions are not modes.
+    #[cfg(not(unix))]
+    fn warn_of_readers(&mut self, _: &Path, _: &str) {
+        let _ = &self.warnings;
     }
 }
 
