@@ -142,7 +142,7 @@ pub enum VerifyError {
         /// `header`, `payload` or `signature`.
         part: &'static str,
     },
-    /// The header is not a JSON object with a string `alg` and no member twice.
+    /// The header is not a JSON object with a string `alg`; or has a member twice that is read here.
     Header,
     /// `alg` is `none`: no signature at all.
     Unsigned,
@@ -172,7 +172,17 @@ struct UntrustedHeader {
     #[serde(default)]
     kid: Option<String>,
     #[serde(default)]
-    crit: Option<serde::de::IgnoredAny>,
+    crit: Present,
+}
+
+/// Whether a member is there, whatever its value: `null` counts.
+#[derive(Default)]
+struct Present(bool);
+
+impl<'de> Deserialize<'de> for Present {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Present, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Present(true))
+    }
 }
 
 /// The payload of a token whose signature stands, and nothing else: not its times, issuer or audience.
@@ -184,8 +194,11 @@ pub fn verify(token: &str, keys: &KeySet) -> Result<Vec<u8>, VerifyError> {
     }
     let (signed, header, payload, signature) = split(token)?;
     let header = decode(header, "header")?;
+    if !header.starts_with(b"{") {
+        return Err(VerifyError::Header); // serde would take the members from an array, too
+    }
     let header: UntrustedHeader = serde_json::from_slice(&header).map_err(|_| VerifyError::Header)?;
-    if header.crit.is_some() {
+    if header.crit.0 {
         return Err(VerifyError::Critical);
     }
     if header.alg.eq_ignore_ascii_case("none") {
