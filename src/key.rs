@@ -65,7 +65,7 @@ impl Key {
 
     /// The private key of a PEM text: PKCS#1, PKCS#8 or SEC1.
     ///
-    /// Without an algorithm, the key's default (RS256, ES256, ES384, EdDSA, ML-DSA-*); without an id,
+    /// Without an algorithm, the key's default (RS256, ES256, ES384, `EdDSA`, ML-DSA-*); without an id,
     /// [`PublicKey::default_id`].
     pub fn from_pem(pem: &Secret, algorithm: Option<Algorithm>, id: Option<String>) -> Result<Key, KeyError> {
         let loaded = private::load(pem.expose())?;

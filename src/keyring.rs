@@ -27,7 +27,7 @@ pub enum State {
 #[derive(Debug, Clone)]
 enum Material {
     Own(Arc<Key>),
-    PublicOnly(PublicKey),
+    PublicOnly(Box<PublicKey>),
 }
 
 /// A key of a ring or set. It verifies, whatever its state.
@@ -47,7 +47,7 @@ impl RingKey {
     /// A key whose private half is not here. Without an id, [`PublicKey::default_id`].
     pub fn public_only(key: PublicKey, id: Option<String>, state: State) -> RingKey {
         let id = id.unwrap_or_else(|| key.default_id());
-        RingKey { id: Some(id), state, material: Material::PublicOnly(key) }
+        RingKey { id: Some(id), state, material: Material::PublicOnly(Box::new(key)) }
     }
 
     fn shared(key: Arc<Key>, state: State) -> RingKey {

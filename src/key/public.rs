@@ -43,7 +43,7 @@ pub(crate) enum Numbers {
 
 #[derive(Clone)]
 enum Verifying {
-    Rsa(PKey<Public>),
+    Rsa(Box<PKey<Public>>),
     P256(ES256PublicKey),
     P384(ES384PublicKey),
     Ed25519(Ed25519PublicKey),
@@ -99,11 +99,11 @@ impl PublicKey {
         let malformed = || KeyError::Malformed { what: "public key" };
         let (verifying, numbers) = match (kind, numbers) {
             (Kind::Rsa, Numbers::Rsa { modulus, exponent }) => {
-                let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
+                let (modulus, exponent) = (without_zeros(&modulus), without_zeros(&exponent));
                 let key = RS256PublicKey::from_components(&modulus, &exponent)
                     .map_err(|error| rsa_error(&error, &modulus, &exponent))?;
                 let key = PKey::from_rsa(key.public_key().as_ref().clone()).map_err(|_| malformed())?;
-                (Verifying::Rsa(key), Numbers::Rsa { modulus, exponent })
+                (Verifying::Rsa(Box::new(key)), Numbers::Rsa { modulus, exponent })
             }
             (Kind::P256, Numbers::Bytes(point)) => {
                 let key = ES256PublicKey::from_bytes(&point).map_err(|_| malformed())?;
@@ -284,7 +284,7 @@ pub(crate) fn rsa_error(error: &Error, modulus: &[u8], exponent: &[u8]) -> KeyEr
     }
 }
 
-fn without_zeros(number: Vec<u8>) -> Vec<u8> {
+fn without_zeros(number: &[u8]) -> Vec<u8> {
     let zeros = number.iter().take_while(|&&byte| byte == 0).count();
     number.get(zeros..).unwrap_or_default().to_vec()
 }
