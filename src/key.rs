@@ -51,6 +51,7 @@ pub struct Weakness {
 impl Key {
     /// A shared secret of any length but zero, for HS256, HS384 or HS512.
     ///
+    /// A PEM text is refused: as a secret, a public key or a certificate is known to everyone.
     /// Without an id the key has none: a hash of the secret would help to guess it (RFC 7638, 7).
     pub fn from_secret(algorithm: Algorithm, secret: &Secret, id: Option<String>) -> Result<Key, KeyError> {
         if !algorithm.is_hmac() {
@@ -58,6 +59,9 @@ impl Key {
         }
         if secret.expose().is_empty() {
             return Err(KeyError::EmptySecret);
+        }
+        if secret.expose().trim_ascii_start().starts_with(b"-----BEGIN ") {
+            return Err(KeyError::PemAsSecret);
         }
         let signing = Signing::Hmac(Zeroizing::new(secret.expose().to_vec()));
         Ok(Key { algorithm, id, signing, public: None, chain: None })
@@ -220,6 +224,9 @@ mod tests {
         assert!(load(file!("p256.pem"), None).unwrap().weakness().is_none());
         let empty = Key::from_secret(Algorithm::HS256, &Secret::new(Vec::new()), None);
         assert_eq!(empty.err(), Some(KeyError::EmptySecret));
+        let public = Secret::new(file!("p256-pub.pem").to_vec());
+        let public = Key::from_secret(Algorithm::HS256, &public, None);
+        assert_eq!(public.err(), Some(KeyError::PemAsSecret));
         let secret = Secret::new(vec![b'x'; 32]);
         assert_eq!(
             Key::from_secret(Algorithm::RS256, &secret, None).err(),

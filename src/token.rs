@@ -482,12 +482,17 @@ mod tests {
     fn a_public_key_is_never_taken_for_an_hmac_secret() {
         // The classic: HS256 with the text of the public key as the secret (RFC 8725, 2.1).
         let rsa = Keyring::single(key(file!("rsa2048.pem"), None, Some("k")));
-        for secret in [file!("rsa2048-pub.pem"), rsa.active().public().unwrap().spki_der()] {
-            let token = forged(&hmac(secret), "{\"alg\":\"HS256\",\"kid\":\"k\"}");
-            let mismatch = VerifyError::AlgorithmMismatch { header: "HS256".into(), key: Algorithm::RS256 };
-            assert_eq!(verify(&token, rsa.verifiers()), Err(mismatch));
-            let token = forged(&hmac(secret), "{\"alg\":\"RS256\",\"kid\":\"k\"}");
-            assert_eq!(verify(&token, rsa.verifiers()), Err(VerifyError::Signature));
+        let spki = rsa.active().public().unwrap().spki_der();
+        let mismatch = VerifyError::AlgorithmMismatch { header: "HS256".into(), key: Algorithm::RS256 };
+        for (alg, expected) in [("HS256", mismatch), ("RS256", VerifyError::Signature)] {
+            for secret in [file!("rsa2048-pub.pem"), spki] {
+                let header = format!("{{\"alg\":\"{alg}\",\"kid\":\"k\"}}");
+                let input = format!("{}.{}", base64url(header.as_bytes()), base64url(b"{}"));
+                // `Key` refuses a PEM text as a secret; an attacker's program doesn't.
+                let mac = hmac_sha256::HMAC::mac(&input, secret);
+                let token = format!("{input}.{}", base64url(&mac));
+                assert_eq!(verify(&token, rsa.verifiers()), Err(expected.clone()));
+            }
         }
         // One RSA key, another RSA algorithm: the signature stands, and is still refused.
         let token = forged(

@@ -12,6 +12,8 @@ use std::fmt;
 pub enum KeyError {
     /// The shared secret has no bytes.
     EmptySecret,
+    /// The shared secret is the text of a key or certificate.
+    PemAsSecret,
     /// A shared secret was given for an algorithm that needs a key pair.
     SecretForKeyPair {
         /// The asked algorithm.
@@ -131,6 +133,9 @@ impl KeyError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             KeyError::EmptySecret => "make a secret with: openssl rand -base64 48",
+            KeyError::PemAsSecret => {
+                "for a private key set `private_key_path`; a public key or a certificate can't sign"
+            }
             KeyError::SecretForKeyPair { .. } => {
                 "a shared secret signs HS256, HS384 and HS512; for this algorithm set `private_key_path`"
             }
@@ -196,6 +201,7 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KeyError::EmptySecret => write!(f, "the secret is empty"),
+            KeyError::PemAsSecret => write!(f, "the shared secret is a PEM text: a key or a certificate"),
             KeyError::SecretForKeyPair { algorithm } => {
                 write!(f, "{algorithm} needs a private key, not a shared secret")
             }
