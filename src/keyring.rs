@@ -267,4 +267,11 @@ mod tests {
             assert!(matches!(KeySet::from_jwks(&not_a_set), Err(KeyError::Jwk { .. })), "{not_a_set}");
         }
     }
+
+    #[test]
+    fn a_ring_and_its_sealer_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Keyring>();
+        shared::<crate::token::Sealer>();
+    }
 }
