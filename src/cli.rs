@@ -14,11 +14,34 @@ mod setup;
 
 use crate::config::Warning;
 use crate::error::Error;
-use args::Command;
+use args::Spec;
+use issue::Issue;
+use setup::Files;
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// What is to be done: plain data.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    /// Print a usage text.
+    Help(&'static str),
+    /// Print the version.
+    Version,
+    /// Print a token.
+    Issue(Issue),
+    /// Answer HTTP.
+    Serve(Files),
+    /// Load everything and say what was found.
+    Check(Files),
+    /// Ask a running server whether it is well.
+    Healthcheck(PathBuf),
+}
+
+/// Every subcommand.
+const COMMANDS: &[Spec] = &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC];
 
 /// Runs the program on its arguments.
 pub fn main() -> ExitCode {
@@ -40,7 +63,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Issue(command) => issue::run(&command),
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
-        Command::Healthcheck(command) => healthcheck::run(&command),
+        Command::Healthcheck(config) => healthcheck::run(&config),
     }
 }
 

@@ -7,10 +7,24 @@ use crate::policy::{Enforcement, Policy};
 use crate::time::Ttl;
 use std::path::{Path, PathBuf};
 
-use super::args::Files;
+use super::args::Arguments;
 
 /// Where a policy is looked for when none is named.
 pub(super) const DEFAULT_POLICY: &str = "/etc/keypebble/policy.yaml";
+
+/// The files that most commands take.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Files {
+    pub(super) config: PathBuf,
+    pub(super) policy: Option<PathBuf>,
+}
+
+impl Files {
+    /// `--config` and `--policy`.
+    pub(super) fn read(arguments: &mut Arguments) -> Result<Self, Error> {
+        Ok(Self { config: arguments.required_path("config")?, policy: arguments.path("policy")? })
+    }
+}
 
 /// Everything that serving needs.
 pub(super) struct Setup {

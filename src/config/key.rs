@@ -90,7 +90,7 @@ pub(super) fn load(
         ));
     }
     if let Some(node) = root.get("rs256_public_key") {
-        check_public_key(&node, &key, &mut files)?;
+        check_public_key(&node, &key, &files)?;
     }
     if let Some(node) = root.get("x5c_chain_path") {
         key = with_chain(&node, key, &mut files)?;
@@ -171,21 +171,10 @@ impl Files<'_> {
         self.folder.join(text)
     }
 
-    fn read(&self, node: &Node<'_>, path: &Path) -> Result<Vec<u8>, DocumentError> {
-        read_bounded(path, MAX_KEY_FILE_BYTES).map_err(|error| {
-            let mut failed = node.error(format!("cannot read {}", path.display()));
-            if error.kind() == std::io::ErrorKind::NotFound && path.is_relative() {
-                failed = failed.hint("relative paths are relative to the configuration file's folder");
-            }
-            failed.source = Some(error);
-            failed
-        })
-    }
-
     /// A secret's file; line ends at its end are an editor's, not the secret's.
     fn secret(&mut self, node: &Node<'_>) -> Result<Secret, DocumentError> {
         let path = self.path(node.string()?);
-        let mut bytes = self.read(node, &path)?;
+        let mut bytes = read_file(node, &path)?;
         self.warn_of_readers(&path, "");
         while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
             bytes.pop();
@@ -199,7 +188,7 @@ impl Files<'_> {
             return Ok(Secret::new(text.as_bytes().to_vec()));
         }
         let path = self.path(text);
-        let bytes = self.read(node, &path)?;
+        let bytes = read_file(node, &path)?;
         self.warn_of_readers(&path, "");
         Ok(Secret::new(bytes))
     }
@@ -224,7 +213,18 @@ impl Files<'_> {
     }
 }
 
-fn check_public_key(node: &Node<'_>, key: &Key, files: &mut Files<'_>) -> Result<(), DocumentError> {
+fn read_file(node: &Node<'_>, path: &Path) -> Result<Vec<u8>, DocumentError> {
+    read_bounded(path, MAX_KEY_FILE_BYTES).map_err(|error| {
+        let mut failed = node.error(format!("cannot read {}", path.display()));
+        if error.kind() == std::io::ErrorKind::NotFound && path.is_relative() {
+            failed = failed.hint("relative paths are relative to the configuration file's folder");
+        }
+        failed.source = Some(error);
+        failed
+    })
+}
+
+fn check_public_key(node: &Node<'_>, key: &Key, files: &Files<'_>) -> Result<(), DocumentError> {
     let Some(own) = key.public() else {
         return Err(node.error("a shared secret has no public key").hint("leave `rs256_public_key` out"));
     };
@@ -232,7 +232,7 @@ fn check_public_key(node: &Node<'_>, key: &Key, files: &mut Files<'_>) -> Result
     let pem = if text.contains("-----BEGIN") {
         text.as_bytes().to_vec()
     } else {
-        files.read(node, &files.path(text))?
+        read_file(node, &files.path(text))?
     };
     let public = PublicKey::from_pem(&pem, Some(own.algorithm())).map_err(|error| key_error(node, &error))?;
     if own.matches(&public) {
@@ -246,7 +246,7 @@ fn check_public_key(node: &Node<'_>, key: &Key, files: &mut Files<'_>) -> Result
 
 fn with_chain(node: &Node<'_>, key: Key, files: &mut Files<'_>) -> Result<Key, DocumentError> {
     let path = files.path(node.string()?);
-    let chain = Chain::from_pem(&files.read(node, &path)?).map_err(|error| key_error(node, &error))?;
+    let chain = Chain::from_pem(&read_file(node, &path)?).map_err(|error| key_error(node, &error))?;
     let (not_before, not_after) = chain.leaf_validity();
     let now = UnixTime::now();
     if now.0 > not_after {
