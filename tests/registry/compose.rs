@@ -28,7 +28,10 @@ pub(crate) fn up() -> Stage {
 
     // Where the example's own network ends and this machine's loopback begins.
     let config = folder.path("keypebble/etc/keypebble/config.yaml");
-    replace(&config, &[("\"0.0.0.0\"", "\"127.0.0.1\""), ("port: 8080", "port: 0"), ("172.30.55.2", "127.0.0.1")]);
+    replace(
+        &config,
+        &[("\"0.0.0.0\"", "\"127.0.0.1\""), ("port: 8080", "port: 0"), ("172.30.55.2", "127.0.0.1")],
+    );
     let mut command = keypebble();
     for word in service("keypebble")["command"].as_sequence().unwrap() {
         let word = word.as_str().unwrap();

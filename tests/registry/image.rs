@@ -14,7 +14,8 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// Writes an image whose content no other image has, so that a client's memory of earlier layers (skopeo
 /// keeps one for the whole machine) says nothing about it.
 pub(crate) fn write(folder: &Folder) -> PathBuf {
-    folder.write("content/file", &String::from_utf8_lossy(&output("openssl", &["rand", "-hex", "4096"], b"")));
+    folder
+        .write("content/file", &String::from_utf8_lossy(&output("openssl", &["rand", "-hex", "4096"], b"")));
     let content = folder.path("content");
     let tar = output("tar", &["-C", content.to_str().unwrap(), "-cf", "-", "file"], b"");
     let layer = output("gzip", &["-n"], &tar);

@@ -36,8 +36,7 @@ impl Process {
             }
         }
         command.envs(variables.iter().map(|(name, value)| (name, value)));
-        let spawned =
-            command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn();
+        let spawned = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn();
         match spawned {
             Ok(child) => Some(Process { name, child, log }),
             Err(error) if error.kind() == ErrorKind::NotFound => None,

@@ -175,29 +175,18 @@ impl Stage {
     /// The layers of `to` came from `from` by the registry's own hand: 201 answers a mount that worked.
     #[track_caller]
     pub(crate) fn assert_mounted(&self, to: &str, from: &str) {
-        self.assert_mount_request(to, from, Some("201"));
-    }
-
-    /// 202 opens an upload instead; which of the two a registry answers is its own affair.
-    #[track_caller]
-    pub(crate) fn assert_asked_to_mount_from(&self, to: &str, from: &str) {
-        self.assert_mount_request(to, from, None);
-    }
-
-    #[track_caller]
-    fn assert_mount_request(&self, to: &str, from: &str, status: Option<&str>) {
-        let start = format!("POST /v2/{to}/blobs/uploads/?");
         let from = format!("from={}", from.replace('/', "%2F"));
-        let matches = |line: &str| {
-            let mut parts = line.rsplit(' ');
-            line.starts_with(&start)
-                && line.contains("mount=sha256")
-                && line.contains(&from)
-                && status.is_none_or(|status| parts.next() == Some(status))
-        };
+        self.assert_logged(&[&format!("POST /v2/{to}/blobs/uploads/?"), "mount=sha256", &from], 201);
+    }
+
+    /// nginx passed a request whose line has all these pieces, and it was answered with this status.
+    #[track_caller]
+    pub(crate) fn assert_logged(&self, pieces: &[&str], status: u16) {
+        let status = format!(" {status}");
+        let matches = |line: &str| line.ends_with(&status) && pieces.iter().all(|piece| line.contains(piece));
         // nginx writes a request's line after the client has its answer.
         let log = || fs::read_to_string(self.folder.path("access.log")).unwrap_or_default();
-        assert!(eventually(|| log().lines().any(matches)), "no such mount in:\n{}", log());
+        assert!(eventually(|| log().lines().any(matches)), "no {pieces:?}{status} in:\n{}", log());
     }
 
     /// Status and body of a GET through nginx.
@@ -327,8 +316,6 @@ pub(crate) fn start_registry(folder: &Folder, program: &str, variables: &[(Strin
     command.arg("serve").arg(config);
     let mut registry = Process::start(folder, "registry", &mut command, variables)
         .unwrap_or_else(|| panic!("{program} is not on PATH: apt-get install docker-registry, or see above"));
-    registry
-        .wait_for(|_| UnixStream::connect(&socket).ok())
-        .unwrap_or_else(|error| panic!("{error}"));
+    registry.wait_for(|_| UnixStream::connect(&socket).ok()).unwrap_or_else(|error| panic!("{error}"));
     registry
 }
