@@ -1,0 +1,233 @@
+//! From what a caller asks ([`Requested`]) to what a token says ([`Claims`]).
+//!
+//! Owns the registered claims, the allow-list and one pure builder per token profile. Must not know keys
+//! or sockets. Decision: `Requested` is untrusted and `Claims` trusted, and the issuer takes only
+//! `Claims`: the allow-list can be neither skipped, nor applied to what the issuer itself builds. The
+//! payload's text is made here, once: what an answer shows is byte for byte what was signed.
+
+mod requested;
+
+pub use requested::{ClaimsError, Requested, read_object};
+
+use crate::scope::Access;
+use crate::time::{Ttl, UnixTime};
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// The claims that only the issuer sets, each with what sets it (RFC 7519, 4.1).
+pub const ISSUER_CLAIMS: [(&str, &str); 6] = [
+    ("iss", "`issuer` in the configuration sets it"),
+    ("aud", "`audience` in the configuration or `--audience` sets it"),
+    ("iat", "the clock sets it"),
+    ("nbf", "the clock sets it"),
+    ("exp", "`default_ttl_seconds` in the configuration or `--ttl` sets it"),
+    ("jti", "it is a new random id for each token"),
+];
+
+/// Some verifiers allow no leeway on `iat` and `nbf`, and clocks differ: a registry's tokens begin this
+/// many seconds before they are made.
+pub const REGISTRY_BACKDATE_SECONDS: u32 = 10;
+
+/// What the configuration says of claims.
+#[derive(Debug, Default)]
+pub struct ClaimFilter {
+    allowed: Option<BTreeSet<String>>,
+    statics: Map<String, Value>,
+}
+
+impl ClaimFilter {
+    /// `allowed`: the names that a caller may set, `None` for any. `statics`: claims of every token, which
+    /// an allowed claim of the caller's replaces.
+    pub fn new(allowed: Option<BTreeSet<String>>, statics: Map<String, Value>) -> Self {
+        Self { allowed, statics }
+    }
+
+    /// Splits what a caller asks into what the allow-list lets through and the names that it does not.
+    pub fn apply(&self, requested: Requested) -> (Map<String, Value>, Vec<String>) {
+        let mut claims = requested.into_map();
+        let Some(allowed) = &self.allowed else { return (claims, Vec::new()) };
+        let dropped: Vec<String> = claims.keys().filter(|name| !allowed.contains(*name)).cloned().collect();
+        dropped.iter().for_each(|name| drop(claims.remove(name)));
+        (claims, dropped)
+    }
+}
+
+/// What every token says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// `iss`
+    pub issuer: &'a str,
+    /// `aud`, always one string: distribution 2.8 rejects a list.
+    pub audience: &'a str,
+    /// When the token is made.
+    pub now: UnixTime,
+    /// How long it lives from now.
+    pub ttl: Ttl,
+    /// `jti`, a new random id.
+    pub id: &'a str,
+}
+
+/// Claims that may be signed: a JSON object's text, and what the caller needs to know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    json: String,
+    id: String,
+    expires_at: UnixTime,
+}
+
+impl Claims {
+    /// The payload, exactly as it is signed.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// `jti`
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// `exp`
+    pub fn expires_at(&self) -> UnixTime {
+        self.expires_at
+    }
+}
+
+/// A generic token: the static claims, and over them what the caller asked and may set.
+pub fn custom(
+    frame: &Frame<'_>,
+    filter: &ClaimFilter,
+    claims: &Map<String, Value>,
+) -> Result<Claims, ClaimsError> {
+    build(frame, frame.now, |payload| {
+        entries(payload, filter.statics.iter().filter(|(name, _)| !claims.contains_key(*name)))?;
+        entries(payload, claims.iter())
+    })
+}
+
+/// A generic token under a policy: as [`custom`], but `sub`, `access` and `scope` are the policy's.
+pub fn granted(
+    frame: &Frame<'_>,
+    filter: &ClaimFilter,
+    claims: &Map<String, Value>,
+    user: &str,
+    access: &[Access],
+) -> Result<Claims, ClaimsError> {
+    let ours = |name: &str| matches!(name, "sub" | "access" | "scope");
+    build(frame, frame.now, |payload| {
+        payload.serialize_entry("sub", user)?;
+        payload.serialize_entry("access", access)?;
+        payload.serialize_entry("scope", &crate::scope::join(access))?;
+        entries(
+            payload,
+            filter.statics.iter().filter(|(name, _)| !ours(name) && !claims.contains_key(*name)),
+        )?;
+        entries(payload, claims.iter().filter(|(name, _)| !ours(name)))
+    })
+}
+
+/// A registry's token: `access` and, of the static claims, those that do not speak of access.
+///
+/// No `scope` claim: a registry reads `access` only, and a token past 8 kB is refused by proxies.
+pub fn registry(
+    frame: &Frame<'_>,
+    filter: &ClaimFilter,
+    user: &str,
+    access: &[Access],
+) -> Result<Claims, ClaimsError> {
+    build(frame, frame.now.minus_seconds(REGISTRY_BACKDATE_SECONDS), |payload| {
+        payload.serialize_entry("sub", user)?;
+        payload.serialize_entry("access", access)?;
+        entries(
+            payload,
+            filter.statics.iter().filter(|(name, _)| !matches!(name.as_str(), "access" | "scope")),
+        )
+    })
+}
+
+type Payload<'w> = <&'w mut serde_json::Serializer<Vec<u8>> as Serializer>::SerializeMap;
+
+fn entries<'v>(
+    payload: &mut Payload<'_>,
+    claims: impl Iterator<Item = (&'v String, &'v Value)>,
+) -> Result<(), serde_json::Error> {
+    claims.into_iter().try_for_each(|(name, value)| payload.serialize_entry(name, value))
+}
+
+/// The registered claims first, in one order, then the profile's.
+fn build(
+    frame: &Frame<'_>,
+    since: UnixTime,
+    profile: impl FnOnce(&mut Payload<'_>) -> Result<(), serde_json::Error>,
+) -> Result<Claims, ClaimsError> {
+    let expires_at = frame.now.plus(frame.ttl);
+    let mut serializer = serde_json::Serializer::new(Vec::with_capacity(512));
+    let written = (|| {
+        let mut payload = (&mut serializer).serialize_map(None)?;
+        payload.serialize_entry("iss", frame.issuer)?;
+        payload.serialize_entry("aud", frame.audience)?;
+        payload.serialize_entry("iat", &since.0)?;
+        payload.serialize_entry("nbf", &since.0)?;
+        payload.serialize_entry("exp", &expires_at.0)?;
+        payload.serialize_entry("jti", frame.id)?;
+        profile(&mut payload)?;
+        payload.end()
+    })();
+    written.map_err(|error| ClaimsError::Write(error.to_string()))?;
+    let json =
+        String::from_utf8(serializer.into_inner()).map_err(|error| ClaimsError::Write(error.to_string()))?;
+    Ok(Claims { json, id: frame.id.to_owned(), expires_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope::{Action, Resource};
+
+    fn requested(json: &str) -> Requested {
+        Requested::new(read_object(json.as_bytes()).unwrap()).unwrap()
+    }
+
+    fn frame() -> Frame<'static> {
+        Frame { issuer: "i", audience: "a", now: UnixTime(1_000), ttl: Ttl::new(60).unwrap(), id: "x" }
+    }
+
+    fn statics() -> Map<String, Value> {
+        read_object(br#"{"roles":["controller"],"scope":"s"}"#).unwrap()
+    }
+
+    #[test]
+    fn the_allow_list_filters_what_a_caller_asks_and_nothing_else() {
+        let allowed = ["sub".to_owned(), "roles".to_owned()].into();
+        let filter = ClaimFilter::new(Some(allowed), statics());
+        let (claims, dropped) = filter.apply(requested(r#"{"sub":"alice","admin":true,"roles":["x"]}"#));
+        assert_eq!(dropped, ["admin"]);
+        assert_eq!(
+            custom(&frame(), &filter, &claims).unwrap().json(),
+            r#"{"iss":"i","aud":"a","iat":1000,"nbf":1000,"exp":1060,"jti":"x","scope":"s","roles":["x"],"sub":"alice"}"#
+        );
+        let (claims, _) = filter.apply(requested(r#"{"access":[],"scope":"mine","edge":1}"#));
+        let access = [Access::granted(Resource::repository("a"), vec![Action::Pull]).unwrap()];
+        assert_eq!(
+            granted(&frame(), &filter, &claims, "alice", &access).unwrap().json(),
+            r#"{"iss":"i","aud":"a","iat":1000,"nbf":1000,"exp":1060,"jti":"x","sub":"alice","access":[{"type":"repository","name":"a","actions":["pull"]}],"scope":"repository:a:pull","roles":["controller"]}"#
+        );
+    }
+
+    #[test]
+    fn without_an_allow_list_all_is_allowed_and_with_an_empty_one_nothing() {
+        let (claims, dropped) = ClaimFilter::default().apply(requested(r#"{"a":1}"#));
+        assert_eq!((claims.len(), dropped.len()), (1, 0));
+        let (claims, dropped) = ClaimFilter::new(Some([].into()), Map::new()).apply(requested(r#"{"a":1}"#));
+        assert_eq!((claims.len(), dropped.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_registry_s_token_is_backdated_and_has_no_scope() {
+        let filter = ClaimFilter::new(None, statics());
+        assert_eq!(
+            registry(&frame(), &filter, "alice", &[]).unwrap().json(),
+            r#"{"iss":"i","aud":"a","iat":990,"nbf":990,"exp":1060,"jti":"x","sub":"alice","access":[],"roles":["controller"]}"#
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! What a caller asks: a JSON object that holds none of the issuer's own claims.
+//!
+//! Owns the reading of untrusted claims. Decision: an object with one name twice is refused, because
+//! readers differ on which of the two counts.
+
+use super::ISSUER_CLAIMS;
+use crate::scope::{self, Scope, ScopeError};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// Claims that a caller asks for: untrusted, but well formed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Requested(Map<String, Value>);
+
+/// Why claims cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimsError {
+    /// Not JSON, or a name twice.
+    Json(String),
+    /// JSON, but no object.
+    NotAnObject,
+    /// A claim that only the issuer sets, and what sets it.
+    Reserved(&'static str, &'static str),
+    /// A claim of the wrong type: its name and what was expected.
+    Type(&'static str, &'static str),
+    /// The `scope` or `access` claim holds something that is no scope.
+    Scope(ScopeError),
+    /// The payload cannot be written.
+    Write(String),
+}
+
+impl fmt::Display for ClaimsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClaimsError::Json(problem) => write!(f, "not valid JSON: {problem}"),
+            ClaimsError::NotAnObject => f.write_str("expected a JSON object such as {\"sub\": \"alice\"}"),
+            ClaimsError::Reserved(name, setter) => {
+                write!(f, "the claim `{name}` may not be asked for: {setter}")
+            }
+            ClaimsError::Type(name, expected) => write!(f, "the claim `{name}`: expected {expected}"),
+            ClaimsError::Scope(error) => error.fmt(f),
+            ClaimsError::Write(problem) => write!(f, "the claims cannot be written: {problem}"),
+        }
+    }
+}
+
+impl std::error::Error for ClaimsError {}
+
+impl Requested {
+    /// Takes an object; refuses the issuer's own claims and a `sub` that is no string (RFC 7519, 4.1.2).
+    pub fn new(claims: Map<String, Value>) -> Result<Self, ClaimsError> {
+        if let Some((name, setter)) = ISSUER_CLAIMS.into_iter().find(|(name, _)| claims.contains_key(*name)) {
+            return Err(ClaimsError::Reserved(name, setter));
+        }
+        if claims.get("sub").is_some_and(|value| !value.is_string()) {
+            return Err(ClaimsError::Type("sub", "a string"));
+        }
+        Ok(Self(claims))
+    }
+
+    /// `sub`, else `user`, else `unknown`; an empty name is none.
+    pub fn user(&self) -> Result<&str, ClaimsError> {
+        let named = |name| match self.0.get(name) {
+            None => Ok(None),
+            Some(Value::String(user)) => Ok(Some(user.as_str()).filter(|user| !user.is_empty())),
+            Some(_) => Err(ClaimsError::Type(name, "a string")),
+        };
+        Ok(match named("sub")? {
+            Some(user) => user,
+            None => named("user")?.unwrap_or("unknown"),
+        })
+    }
+
+    /// What the `scope` and `access` claims ask together; `None` where neither is there.
+    pub fn scopes(&self) -> Result<Option<Vec<Scope>>, ClaimsError> {
+        let (scope, access) = (self.0.get("scope"), self.0.get("access"));
+        if scope.is_none() && access.is_none() {
+            return Ok(None);
+        }
+        let text = match scope {
+            None => "",
+            Some(scope) => {
+                scope.as_str().ok_or(ClaimsError::Type("scope", "a string of scopes separated by spaces"))?
+            }
+        };
+        let mut scopes = scope::parse_all([text]).map_err(ClaimsError::Scope)?;
+        for entry in access.map(access_entries).transpose()?.unwrap_or_default() {
+            scope::merge(&mut scopes, entry);
+        }
+        Ok(Some(scopes))
+    }
+
+    pub(super) fn into_map(self) -> Map<String, Value> {
+        self.0
+    }
+}
+
+fn access_entries(access: &Value) -> Result<Vec<Scope>, ClaimsError> {
+    const WRONG: ClaimsError = ClaimsError::Type("access", "a list of {\"type\", \"name\", \"actions\"}");
+    let list = access.as_array().ok_or(WRONG)?;
+    if list.len() > scope::MAX_SCOPES {
+        return Err(ClaimsError::Scope(ScopeError::TooMany));
+    }
+    let entry = |entry: &Value| {
+        let text = |name| entry.get(name).and_then(Value::as_str).ok_or(WRONG);
+        let actions = entry.get("actions").and_then(Value::as_array).ok_or(WRONG)?;
+        let actions: Vec<&str> =
+            actions.iter().map(|action| action.as_str().ok_or(WRONG)).collect::<Result<_, _>>()?;
+        Scope::new(text("type")?, text("name")?, actions.into_iter()).map_err(ClaimsError::Scope)
+    };
+    list.iter().map(entry).collect()
+}
+
+/// Reads one JSON object, whole, and refuses a name that stands twice in an object at any depth.
+pub fn read_object(json: &[u8]) -> Result<Map<String, Value>, ClaimsError> {
+    match serde_json::from_slice::<Strict>(json) {
+        Ok(Strict(Value::Object(object))) => Ok(object),
+        Ok(_) => Err(ClaimsError::NotAnObject),
+        Err(error) => Err(ClaimsError::Json(error.to_string())),
+    }
+}
+
+/// A JSON value in which no object has a name twice.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Strict)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some((name, Strict(value))) = access.next_entry::<String, Strict>()? {
+            if map.contains_key(&name) {
+                return Err(de::Error::custom(format_args!(
+                    "the name `{}` stands twice",
+                    name.escape_debug()
+                )));
+            }
+            map.insert(name, value);
+        }
+        Ok(Value::Object(map))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Strict(value)) = access.next_element()? {
+            list.push(value);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requested(json: &str) -> Result<Requested, ClaimsError> {
+        Requested::new(read_object(json.as_bytes())?)
+    }
+
+    #[test]
+    fn the_issuer_s_claims_are_refused_by_name() {
+        for (name, setter) in ISSUER_CLAIMS {
+            let error = requested(&format!("{{\"{name}\": 1}}")).unwrap_err();
+            assert_eq!(error, ClaimsError::Reserved(name, setter));
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_or_ambiguous_is_refused() {
+        for (json, part) in [
+            ("", "not valid JSON"),
+            ("[]", "expected a JSON object"),
+            ("{", "not valid JSON"),
+            ("{} {}", "trailing characters"),
+            (r#"{"sub":"alice","sub":"bob"}"#, "the name `sub` stands twice"),
+            (r#"{"a":{"b":1,"b":2}}"#, "the name `b` stands twice"),
+            (r#"{"a":[{"b":1,"b":2}]}"#, "the name `b` stands twice"),
+            (r#"{"sub":7}"#, "the claim `sub`: expected a string"),
+            (&format!("{}{}", "[".repeat(500), "]".repeat(500)), "recursion limit"),
+        ] {
+            let error = requested(json).unwrap_err().to_string();
+            assert!(error.contains(part), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_user_is_sub_else_user_else_unknown() {
+        for (json, user) in [
+            (r#"{"sub":"a","user":"b"}"#, "a"),
+            (r#"{"user":"b"}"#, "b"),
+            (r#"{"sub":"","user":"b"}"#, "b"),
+            ("{}", "unknown"),
+        ] {
+            assert_eq!(requested(json).unwrap().user(), Ok(user), "{json}");
+        }
+        let number = requested(r#"{"user":7}"#).unwrap();
+        assert_eq!(number.user(), Err(ClaimsError::Type("user", "a string")));
+    }
+
+    #[test]
+    fn scope_and_access_are_asked_together() {
+        let asked = |json: &str| {
+            requested(json).unwrap().scopes().map(|scopes| scopes.map(|list| scope::join(&list)))
+        };
+        assert_eq!(asked("{}"), Ok(None));
+        assert_eq!(asked(r#"{"scope":""}"#), Ok(Some(String::new())));
+        assert_eq!(
+            asked(
+                r#"{"scope":"repository:a:pull","access":[{"type":"repository","name":"a","actions":["push"]}]}"#
+            ),
+            Ok(Some("repository:a:pull,push".to_owned()))
+        );
+        for (json, error) in [
+            (r#"{"scope":"controller:read"}"#, ClaimsError::Scope(ScopeError::Parts)),
+            (r#"{"scope":["a"]}"#, ClaimsError::Type("scope", "a string of scopes separated by spaces")),
+            (r#"{"access":{}}"#, ClaimsError::Type("access", "a list of {\"type\", \"name\", \"actions\"}")),
+            (
+                r#"{"access":[{"type":"repository"}]}"#,
+                ClaimsError::Type("access", "a list of {\"type\", \"name\", \"actions\"}"),
+            ),
+        ] {
+            assert_eq!(asked(json), Err(error), "{json}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The configuration file, read into types that cannot be wrong.
+//!
+//! Owns every key that the file may hold, their defaults and how they exclude each other. Must not know
+//! requests or the command line. Decision: keys are loaded here too, so that a bad one is reported at
+//! the line that names it.
+
+mod key;
+mod service;
+
+pub use service::{Bind, LogFormat, ServiceConfig};
+
+use crate::claims::{ClaimFilter, ISSUER_CLAIMS};
+use crate::document::{Document, DocumentError, Node};
+use crate::keyring::Keyring;
+use crate::time::Ttl;
+use serde_json::Map;
+use std::path::Path;
+
+/// Everything that a configuration file says.
+#[derive(Debug)]
+pub struct Config {
+    /// `issuer`: the `iss` of every token.
+    pub issuer: String,
+    /// `audience`: the `aud` of a token that asks for no other.
+    pub audience: String,
+    /// `default_ttl_seconds`
+    pub default_ttl: Ttl,
+    /// `max_ttl_seconds`: the longest life of a registry's token, whatever a policy says.
+    pub max_ttl: Ttl,
+    /// The keys.
+    pub keyring: Keyring,
+    /// `allowed_custom_claims` and `static_claims`
+    pub filter: ClaimFilter,
+    /// `policy: none`
+    pub policy_off: bool,
+    /// `service`
+    pub service: ServiceConfig,
+    /// What works but should not stay as it is.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something that works but should not stay as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What was found.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Warning {
+    /// A warning with something to do about it.
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// The keys of the file beside those that name a signing key.
+const KEYS: [&str; 8] = [
+    "issuer",
+    "audience",
+    "default_ttl_seconds",
+    "max_ttl_seconds",
+    "static_claims",
+    "allowed_custom_claims",
+    "policy",
+    "service",
+];
+
+/// The longest life of a registry's token where `max_ttl_seconds` says nothing: a day.
+const MAX_TTL_SECONDS: u64 = 86_400;
+
+impl Config {
+    /// Reads a configuration file and the keys that it names.
+    pub fn load(path: &Path) -> Result<Self, DocumentError> {
+        Self::read(&Document::load(path)?)
+    }
+
+    /// Reads a parsed configuration; relative paths in it are relative to its own folder.
+    pub fn read(document: &Document) -> Result<Self, DocumentError> {
+        let root = document.root();
+        let known: Vec<&str> = KEYS.into_iter().chain(key::KEYS).collect();
+        root.allow_keys(&known)?;
+        let mut warnings = Vec::new();
+        let default_ttl = ttl(&root, "default_ttl_seconds")?;
+        let max_ttl = ttl(&root, "max_ttl_seconds")?;
+        if let (Some(default), Some(max), Some(node)) = (default_ttl, max_ttl, root.get("default_ttl_seconds"))
+            && default > max
+        {
+            return Err(node.error(format!("{default} is more than `max_ttl_seconds`, {max}")));
+        }
+        let default_ttl = default_ttl.unwrap_or(Ttl::DEFAULT);
+        Ok(Self {
+            issuer: required(&root, "issuer", "the name that verifiers expect in `iss`, such as \"registry.example.com\"")?,
+            audience: required(&root, "audience", "the name that verifiers expect in `aud`, such as \"registry.example.com\"")?,
+            default_ttl,
+            max_ttl: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
+            keyring: key::load(document, &root, &mut warnings)?,
+            filter: filter(&root)?,
+            policy_off: policy_off(&root)?,
+            service: ServiceConfig::read(&root)?,
+            warnings,
+        })
+    }
+}
+
+fn required(root: &Node<'_>, key: &str, what: &str) -> Result<String, DocumentError> {
+    match root.get(key) {
+        Some(node) => Ok(node.string()?.to_owned()),
+        None => Err(root.error(format!("`{key}` is missing")).hint(format!("add `{key}:` with {what}"))),
+    }
+}
+
+fn ttl(root: &Node<'_>, key: &str) -> Result<Option<Ttl>, DocumentError> {
+    let read = |node: Node<'_>| node.integer(1, u64::from(Ttl::MAX.seconds())).map(Ttl::new);
+    root.get(key).map_or(Ok(None), read)
+}
+
+fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
+    let reserved = |node: &Node<'_>, name: &str| {
+        let (_, setter) = ISSUER_CLAIMS.into_iter().find(|(reserved, _)| *reserved == name)?;
+        Some(node.error(format!("the claim `{name}` is the issuer's own")).hint(setter))
+    };
+    let mut statics = Map::new();
+    if let Some(node) = root.get("static_claims") {
+        for (name, value) in node.entries()? {
+            if name == "sub" {
+                let error = value.error("the claim `sub` says whom a token is for: it cannot be the same in all");
+                return Err(error.hint("a caller names it: --claims '{\"sub\": \"alice\"}'"));
+            }
+            if let Some(error) = reserved(&value, name) {
+                return Err(error);
+            }
+            statics.insert(name.to_owned(), value.json()?);
+        }
+    }
+    let allowed = match root.get("allowed_custom_claims") {
+        None => None,
+        Some(list) => {
+            let name = |item: Node<'_>| {
+                let name = item.string()?;
+                reserved(&item, name).map_or_else(|| Ok(name.to_owned()), Err)
+            };
+            Some(list.items()?.map(name).collect::<Result<_, _>>()?)
+        }
+    };
+    Ok(ClaimFilter::new(allowed, statics))
+}
+
+fn policy_off(root: &Node<'_>) -> Result<bool, DocumentError> {
+    let Some(node) = root.get("policy") else { return Ok(false) };
+    if node.is_string() && node.string()? == "none" {
+        return Ok(true);
+    }
+    Err(node
+        .error("expected `none`, which switches enforcement off")
+        .hint("a policy file is named on the command line: --policy PATH"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! The signing key that a configuration names.
+//!
+//! Owns the keys of the file that say where the key is, and how they exclude each other. Decision: exactly
+//! one of them may stand, because two would leave it open which one signs.
+
+use super::Warning;
+use crate::algorithm::Algorithm;
+use crate::document::{Document, DocumentError, Node, read_bounded};
+use crate::key::{Chain, Key, KeyError, PublicKey};
+use crate::keyring::Keyring;
+use crate::secret::Secret;
+use crate::time::UnixTime;
+use std::path::{Path, PathBuf};
+
+/// The keys of the file that this reads.
+pub(super) const KEYS: [&str; 12] = [
+    "algorithm",
+    "hs256_secret",
+    "hs256_secret_path",
+    "secret",
+    "secret_path",
+    "rs256_private_key",
+    "rs256_private_key_path",
+    "private_key_path",
+    "rs256_public_key",
+    "kid",
+    "key_id",
+    "x5c_chain_path",
+];
+
+/// A key or chain file is a few kilobytes; ML-DSA's largest is under ten.
+const MAX_KEY_FILE_BYTES: u64 = 256 * 1024;
+
+/// The ways to name a key: the configuration key, what its value is, and the algorithm that it implies.
+const SOURCES: [(&str, Form, Option<Algorithm>); 7] = [
+    ("hs256_secret", Form::Secret, Some(Algorithm::HS256)),
+    ("hs256_secret_path", Form::SecretFile, Some(Algorithm::HS256)),
+    ("secret", Form::Secret, None),
+    ("secret_path", Form::SecretFile, None),
+    ("rs256_private_key", Form::PemOrFile, Some(Algorithm::RS256)),
+    ("rs256_private_key_path", Form::PemFile, Some(Algorithm::RS256)),
+    ("private_key_path", Form::PemFile, None),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The secret itself.
+    Secret,
+    /// The path of a file that holds it.
+    SecretFile,
+    /// The path of a PEM file.
+    PemFile,
+    /// A PEM text or the path of one: the original's two documents use it both ways.
+    PemOrFile,
+}
+
+/// Reads the key, its id and its chain into a ring of one.
+pub(super) fn load(
+    document: &Document,
+    root: &Node<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Result<Keyring, DocumentError> {
+    let mut files = Files { folder: document.path().parent().unwrap_or(Path::new("")), warnings };
+    let (node, form, implied) = source(root)?;
+    let algorithm = algorithm(root, implied, form)?;
+    let id = id(root)?;
+    let mut key = match form {
+        Form::Secret | Form::SecretFile => {
+            let secret = if form == Form::Secret {
+                files.warn_of_readers(document.path(), "holds a secret and");
+                Secret::new(node.string_or_empty()?.as_bytes().to_vec())
+            } else {
+                files.secret(&node)?
+            };
+            let loaded = Key::from_secret(algorithm.unwrap_or(Algorithm::HS256), &secret, id);
+            loaded.map_err(|error| key_error(&node, &error))?
+        }
+        Form::PemFile | Form::PemOrFile => {
+            let pem = files.pem(&node, form)?;
+            Key::from_pem(&pem, algorithm, id).map_err(|error| key_error(&node, &error))?
+        }
+    };
+    if let Some(weakness) = key.weakness() {
+        files.warnings.push(Warning::new(
+            format!(
+                "the secret for {} is {} bytes long; RFC 7518 (3.2) asks for at least {}",
+                weakness.algorithm, weakness.bytes, weakness.least
+            ),
+            "make one with: openssl rand -base64 48",
+        ));
+    }
+    if let Some(node) = root.get("rs256_public_key") {
+        check_public_key(&node, &key, &mut files)?;
+    }
+    if let Some(node) = root.get("x5c_chain_path") {
+        key = with_chain(&node, key, &mut files)?;
+    }
+    Ok(Keyring::single(key))
+}
+
+/// The one way that is used.
+fn source<'n>(root: &'n Node<'n>) -> Result<(Node<'n>, Form, Option<Algorithm>), DocumentError> {
+    let mut used = SOURCES.iter().filter_map(|(name, form, implied)| Some((*name, root.get(name)?, *form, *implied)));
+    let Some((first, node, form, implied)) = used.next() else {
+        return Err(root.error("no signing key is set").hint(
+            "set one of hs256_secret, hs256_secret_path, secret, secret_path, rs256_private_key, rs256_private_key_path, private_key_path",
+        ));
+    };
+    match used.next() {
+        None => Ok((node, form, implied)),
+        Some((second, node, ..)) => {
+            Err(node.error(format!("`{first}` and `{second}` both name a signing key")).hint("leave one of them out"))
+        }
+    }
+}
+
+/// `algorithm`, or what the key's own name implies; `None` leaves it to the key.
+fn algorithm(root: &Node<'_>, implied: Option<Algorithm>, form: Form) -> Result<Option<Algorithm>, DocumentError> {
+    let Some(node) = root.get("algorithm") else { return Ok(implied) };
+    let name = node.string()?;
+    let names = || Algorithm::ALL.map(Algorithm::name);
+    let Ok(asked) = name.parse::<Algorithm>() else {
+        let error = node.error(format!("unknown algorithm `{name}`"));
+        return Err(error.hint(format!("the algorithms are {}", names().join(", "))));
+    };
+    let shared = matches!(form, Form::Secret | Form::SecretFile);
+    if implied.is_some_and(|implied| implied != asked) || shared != asked.is_hmac() {
+        let what = match implied {
+            Some(implied) => implied.name(),
+            None if shared => "HS256, HS384 or HS512",
+            None => "a private key",
+        };
+        let general = if asked.is_hmac() { "secret or secret_path" } else { "private_key_path" };
+        return Err(node
+            .error(format!("`{asked}` contradicts the key that is set, which is for {what}"))
+            .hint(format!("leave `algorithm` out, or set the key with {general}")));
+    }
+    Ok(Some(asked))
+}
+
+/// `kid` or `key_id`: two names of the original's for one thing.
+fn id(root: &Node<'_>) -> Result<Option<String>, DocumentError> {
+    match (root.get("kid"), root.get("key_id")) {
+        (Some(_), Some(second)) => {
+            Err(second.error("`kid` and `key_id` are two names of one key").hint("leave one of them out"))
+        }
+        (Some(node), None) | (None, Some(node)) => {
+            let id = node.string()?;
+            if id.len() > 256 || id.chars().any(char::is_control) {
+                return Err(node.error("expected a key id of at most 256 bytes without control characters"));
+            }
+            Ok(Some(id.to_owned()))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// Files named by the configuration, relative to its folder.
+struct Files<'f> {
+    folder: &'f Path,
+    warnings: &'f mut Vec<Warning>,
+}
+
+impl Files<'_> {
+    fn path(&self, text: &str) -> PathBuf {
+        self.folder.join(text)
+    }
+
+    fn read(&self, node: &Node<'_>, path: &Path) -> Result<Vec<u8>, DocumentError> {
+        read_bounded(path, MAX_KEY_FILE_BYTES).map_err(|error| {
+            let mut failed = node.error(format!("cannot read {}", path.display()));
+            if error.kind() == std::io::ErrorKind::NotFound && path.is_relative() {
+                failed = failed.hint("relative paths are relative to the configuration file's folder");
+            }
+            failed.source = Some(error);
+            failed
+        })
+    }
+
+    /// A secret's file; line ends at its end are an editor's, not the secret's.
+    fn secret(&mut self, node: &Node<'_>) -> Result<Secret, DocumentError> {
+        let path = self.path(node.string()?);
+        let mut bytes = self.read(node, &path)?;
+        self.warn_of_readers(&path, "");
+        while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+            bytes.pop();
+        }
+        Ok(Secret::new(bytes))
+    }
+
+    fn pem(&mut self, node: &Node<'_>, form: Form) -> Result<Secret, DocumentError> {
+        let text = node.string()?;
+        if form == Form::PemOrFile && text.contains("-----BEGIN") {
+            return Ok(Secret::new(text.as_bytes().to_vec()));
+        }
+        let path = self.path(text);
+        let bytes = self.read(node, &path)?;
+        self.warn_of_readers(&path, "");
+        Ok(Secret::new(bytes))
+    }
+
+    /// Warns of a file that users other than its owner and group can read or change.
+    fn warn_of_readers(&mut self, path: &Path, holds: &str) {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let Ok(metadata) = path.metadata() else { return };
+            let mode = metadata.permissions().mode() & 0o777;
+            if mode & 0o006 != 0 {
+                let space = if holds.is_empty() { "" } else { " " };
+                self.warnings.push(Warning::new(
+                    format!("{}{space}{holds} can be read by every user of this host (mode {mode:04o})", path.display()),
+                    format!("chmod 600 {}", path.display()),
+                ));
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = (path, holds);
+    }
+}
+
+fn check_public_key(node: &Node<'_>, key: &Key, files: &mut Files<'_>) -> Result<(), DocumentError> {
+    let Some(own) = key.public() else {
+        return Err(node.error("a shared secret has no public key").hint("leave `rs256_public_key` out"));
+    };
+    let text = node.string()?;
+    let pem = if text.contains("-----BEGIN") {
+        text.as_bytes().to_vec()
+    } else {
+        files.read(node, &files.path(text))?
+    };
+    let public = PublicKey::from_pem(&pem, Some(own.algorithm())).map_err(|error| key_error(node, &error))?;
+    if own.matches(&public) {
+        Ok(())
+    } else {
+        Err(node
+            .error("this public key is not the private key's")
+            .hint("make it with: openssl pkey -in private.pem -pubout -out public.pem"))
+    }
+}
+
+fn with_chain(node: &Node<'_>, key: Key, files: &mut Files<'_>) -> Result<Key, DocumentError> {
+    let path = files.path(node.string()?);
+    let chain = Chain::from_pem(&files.read(node, &path)?).map_err(|error| key_error(node, &error))?;
+    let (not_before, not_after) = chain.leaf_validity();
+    let now = UnixTime::now();
+    if now.0 > not_after {
+        files.warnings.push(Warning::new(
+            format!("the certificate in {} expired at {}: registries refuse its tokens", path.display(), UnixTime(not_after)),
+            "make a new certificate for the same key",
+        ));
+    } else if now.0 < not_before {
+        files.warnings.push(Warning::new(
+            format!("the certificate in {} is not valid before {}", path.display(), UnixTime(not_before)),
+            "check this host's clock",
+        ));
+    }
+    let last = chain.certificates().len() - 1;
+    if last > 0 && chain.is_self_signed(last) {
+        files.warnings.push(Warning::new(
+            format!("the chain in {} includes its root, which makes every token longer", path.display()),
+            "leave the self-signed certificate at the end out: verifiers have it in their bundle",
+        ));
+    }
+    key.with_chain(chain).map_err(|error| key_error(node, &error))
+}
+
+fn key_error(node: &Node<'_>, error: &KeyError) -> DocumentError {
+    let failed = node.error(error.to_string());
+    match error.hint() {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}

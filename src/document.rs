@@ -1,0 +1,539 @@
+//! A YAML file as a tree whose every complaint names its place.
+//!
+//! Owns reading a bounded file, YAML (no other file names `serde_yaml`), and errors of the form
+//! `path:line:column: problem`, with the source line, a caret and a hint. Must not know what the files
+//! mean. Decision: the tree is walked by hand and not by serde's derive, because merge keys (`<<`) can
+//! only be applied to a tree, and a tree has no line numbers: the walk keeps the path of each node
+//! (`users.alice.actions`), and only when something is wrong is the text read again, to find the line.
+
+mod locate;
+
+use serde_yaml::Value;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroize;
+
+/// The longest file that is read, in bytes.
+pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A parsed file.
+pub struct Document {
+    path: PathBuf,
+    text: String,
+    root: Value,
+}
+
+impl fmt::Debug for Document {
+    /// Only the path: the text may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Document {
+    /// Wipes what was read: the text and every string of the tree.
+    fn drop(&mut self) {
+        fn wipe(value: &mut Value) {
+            match value {
+                Value::String(text) => text.zeroize(),
+                Value::Sequence(list) => list.iter_mut().for_each(wipe),
+                Value::Mapping(mapping) => mapping.iter_mut().for_each(|(_, value)| wipe(value)),
+                Value::Tagged(tagged) => wipe(&mut tagged.value),
+                Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            }
+        }
+        self.text.zeroize();
+        wipe(&mut self.root);
+    }
+}
+
+/// What is wrong with a file, and where.
+#[derive(Debug)]
+pub struct DocumentError {
+    /// The file.
+    pub path: PathBuf,
+    /// Line and column, counted from 1, where they are known.
+    pub location: Option<(usize, usize)>,
+    /// The place in the tree, such as `users.alice.actions`; empty for the whole file.
+    pub at: String,
+    /// What was found and what was expected.
+    pub problem: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The line itself, unless it may hold a secret.
+    pub line: Option<String>,
+    /// What the operating system said, where the file could not be read.
+    pub source: Option<io::Error>,
+}
+
+impl fmt::Display for DocumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some((line, column)) = self.location {
+            write!(f, ":{line}:{column}")?;
+        }
+        if !self.at.is_empty() {
+            write!(f, ": {}", self.at)?;
+        }
+        write!(f, ": {}", self.problem)
+    }
+}
+
+impl std::error::Error for DocumentError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|error| error as _)
+    }
+}
+
+impl DocumentError {
+    /// With something to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The source line with a caret under the column, where both are known.
+    pub fn excerpt(&self) -> Option<String> {
+        let (number, column) = self.location?;
+        let line = self.line.as_deref()?;
+        let before: String =
+            line.chars().take(column.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let margin = " ".repeat(number.to_string().len());
+        Some(format!("{number} | {line}\n{margin} | {before}^"))
+    }
+}
+
+/// Reads a whole file of at most `limit` bytes.
+pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+impl Document {
+    /// Reads and parses a file.
+    pub fn load(path: &Path) -> Result<Self, DocumentError> {
+        let fail = |problem: &str, source| DocumentError {
+            path: path.to_owned(),
+            location: None,
+            at: String::new(),
+            problem: problem.to_owned(),
+            hint: None,
+            line: None,
+            source,
+        };
+        let bytes =
+            read_bounded(path, MAX_FILE_BYTES).map_err(|error| fail("cannot be read", Some(error)))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            fail(&format!("is not UTF-8: byte {valid} begins no character"), None)
+        })?;
+        Self::parse(path, text)
+    }
+
+    /// Parses a text as if read from `path`. An empty text is an empty mapping.
+    pub fn parse(path: &Path, text: String) -> Result<Self, DocumentError> {
+        let mut document = Self { path: path.to_owned(), text, root: Value::Null };
+        let parsed = serde_yaml::from_str::<Value>(&document.text).and_then(|mut root| {
+            root.apply_merge()?;
+            Ok(root)
+        });
+        document.root = match parsed {
+            Ok(Value::Null) => Value::Mapping(serde_yaml::Mapping::new()),
+            Ok(root) => root,
+            Err(error) => return Err(document.syntax_error(&error)),
+        };
+        Ok(document)
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The whole tree.
+    pub fn root(&self) -> Node<'_> {
+        Node { document: self, value: &self.root, parent: None, step: Step::Root }
+    }
+
+    /// Whether the block of a top-level key defines an anchor (`&name`).
+    pub fn defines_anchor(&self, key: &str) -> bool {
+        let Some((first, _)) = locate::locate(&self.text, &[locate::Step::Name(key)]) else { return false };
+        let block =
+            self.text.lines().skip(first.saturating_sub(1)).enumerate().take_while(|(index, line)| {
+                *index == 0 || line.is_empty() || line.starts_with([' ', '\t', '#', '-', ']', '}'])
+            });
+        block.map(|(_, line)| line.split(" #").next().unwrap_or(line)).any(|line| {
+            line.split([' ', '\t', '[', ',', '{']).any(|word| word.len() > 1 && word.starts_with('&'))
+        })
+    }
+
+    fn syntax_error(&self, error: &serde_yaml::Error) -> DocumentError {
+        let location = error.location().map(|place| (place.line(), place.column()));
+        let mut problem = error.to_string();
+        if let Some(cut) = problem.rfind(" at line ") {
+            problem.truncate(cut); // the place stands in front already
+        }
+        DocumentError {
+            path: self.path.clone(),
+            location,
+            at: String::new(),
+            problem: format!("not valid YAML: {problem}"),
+            hint: None,
+            line: location.and_then(|(line, _)| self.line(line)),
+            source: None,
+        }
+    }
+
+    /// A line to show; none where it may hold a secret: a key that says so, or long unbroken base64.
+    fn line(&self, number: usize) -> Option<String> {
+        let line = self.text.lines().nth(number.checked_sub(1)?)?;
+        let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=-_".contains(c);
+        let secret = line.to_ascii_lowercase().contains("secret")
+            || line.contains("PRIVATE KEY")
+            || line.split(|c| !base64(c)).any(|word| word.len() >= 40);
+        (!secret && line.len() <= 200).then(|| line.to_owned())
+    }
+}
+
+/// One value of the tree, and the way to it.
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    document: &'a Document,
+    value: &'a Value,
+    parent: Option<&'a Node<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Root,
+    Key(&'a str),
+    Index(usize),
+}
+
+impl<'a> Node<'a> {
+    /// The place in the tree, such as `users.alice.rules[0]`; empty for the root.
+    pub fn at(&self) -> String {
+        let mut at = self.parent.map(Node::at).unwrap_or_default();
+        match self.step {
+            Step::Root => {}
+            Step::Key(key) => {
+                if !at.is_empty() {
+                    at.push('.');
+                }
+                at.push_str(key);
+            }
+            Step::Index(index) => at.push_str(&format!("[{index}]")),
+        }
+        at
+    }
+
+    /// An error about this value.
+    pub fn error(&self, problem: impl Into<String>) -> DocumentError {
+        self.error_at(self.at(), &self.steps(), problem.into())
+    }
+
+    /// An error about a key of this mapping, where the key itself is wrong.
+    pub fn key_error(&self, key: &str, problem: impl Into<String>) -> DocumentError {
+        let mut steps = self.steps();
+        steps.push(locate::Step::Name(key));
+        self.error_at(self.at(), &steps, problem.into())
+    }
+
+    fn error_at(&self, at: String, steps: &[locate::Step<'_>], problem: String) -> DocumentError {
+        let location = locate::locate(&self.document.text, steps);
+        DocumentError {
+            path: self.document.path.clone(),
+            location,
+            at,
+            problem,
+            hint: None,
+            line: location.and_then(|(line, _)| self.document.line(line)),
+            source: None,
+        }
+    }
+
+    fn steps(&self) -> Vec<locate::Step<'a>> {
+        let mut steps = self.parent.map(Node::steps).unwrap_or_default();
+        match self.step {
+            Step::Root => {}
+            Step::Key(key) => steps.push(locate::Step::Key(key)),
+            Step::Index(index) => steps.push(locate::Step::Index(index)),
+        }
+        steps
+    }
+
+    fn expected(&self, what: &str) -> DocumentError {
+        self.error(format!("expected {what}, found {}", kind(self.value)))
+    }
+
+    /// The value of a key of this mapping, if it is there.
+    pub fn get<'n>(&'n self, key: &'n str) -> Option<Node<'n>>
+    where
+        'a: 'n,
+    {
+        let value = self.value.as_mapping()?.get(key)?;
+        Some(Node { document: self.document, value, parent: Some(self), step: Step::Key(key) })
+    }
+
+    /// Every entry of this mapping, in the file's order.
+    pub fn entries<'n>(&'n self) -> Result<impl Iterator<Item = (&'n str, Node<'n>)> + 'n, DocumentError>
+    where
+        'a: 'n,
+    {
+        let mapping = self.value.as_mapping().ok_or_else(|| self.expected("a mapping (key: value)"))?;
+        if let Some(key) = mapping.keys().find(|key| !key.is_string()) {
+            return Err(self
+                .error(format!("expected keys that are strings, found {}", kind(key)))
+                .hint("put the key in quotes"));
+        }
+        Ok(mapping.iter().filter_map(move |(key, value)| {
+            let key = key.as_str()?;
+            Some((key, Node { document: self.document, value, parent: Some(self), step: Step::Key(key) }))
+        }))
+    }
+
+    /// That this is a mapping, and that it has no key but these.
+    pub fn allow_keys(&self, known: &[&str]) -> Result<(), DocumentError> {
+        for (key, _) in self.entries()? {
+            if !known.contains(&key) {
+                let error = self.key_error(key, format!("unknown key `{key}`"));
+                return Err(match nearest(key, known.iter().copied()) {
+                    Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
+                    None => error.hint(format!("the keys here are {}", known.join(", "))),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Every element of this list.
+    pub fn items<'n>(&'n self) -> Result<impl Iterator<Item = Node<'n>> + 'n, DocumentError>
+    where
+        'a: 'n,
+    {
+        let list = self.value.as_sequence().ok_or_else(|| self.expected("a list ([a, b])"))?;
+        Ok(list.iter().enumerate().map(move |(index, value)| Node {
+            document: self.document,
+            value,
+            parent: Some(self),
+            step: Step::Index(index),
+        }))
+    }
+
+    /// A string that is not empty.
+    pub fn string(&self) -> Result<&'a str, DocumentError> {
+        match self.value.as_str() {
+            Some("") => Err(self.error("expected a string that is not empty")),
+            Some(text) => Ok(text),
+            None if matches!(self.value, Value::Number(_) | Value::Bool(_)) => {
+                Err(self.expected("a string").hint("put the value in quotes"))
+            }
+            None => Err(self.expected("a string")),
+        }
+    }
+
+    /// A string, perhaps an empty one: for what is judged by others.
+    pub fn string_or_empty(&self) -> Result<&'a str, DocumentError> {
+        if self.value.as_str() == Some("") { Ok("") } else { self.string() }
+    }
+
+    /// True or false.
+    pub fn boolean(&self) -> Result<bool, DocumentError> {
+        self.value.as_bool().ok_or_else(|| self.expected("true or false"))
+    }
+
+    /// A whole number from `least` to `most`.
+    pub fn integer(&self, least: u64, most: u64) -> Result<u64, DocumentError> {
+        let fits = self.value.as_u64().filter(|number| (least..=most).contains(number));
+        fits.ok_or_else(|| {
+            let found = match self.value {
+                Value::Number(number) => number.to_string(),
+                other => kind(other).to_owned(),
+            };
+            self.error(format!("expected a whole number from {least} to {most}, found {found}"))
+        })
+    }
+
+    /// True where the key is there without a value (`key:`).
+    pub fn is_null(&self) -> bool {
+        self.value.is_null()
+    }
+
+    /// True for a string, false for anything else.
+    pub fn is_string(&self) -> bool {
+        self.value.is_string()
+    }
+
+    /// The value as JSON; what JSON cannot hold (other keys than strings, NaN, tags) is an error.
+    pub fn json(&self) -> Result<serde_json::Value, DocumentError> {
+        Ok(match self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(truth) => (*truth).into(),
+            Value::String(text) => text.clone().into(),
+            Value::Number(number) => {
+                let json = number
+                    .as_i64()
+                    .map(serde_json::Number::from)
+                    .or_else(|| number.as_u64().map(serde_json::Number::from))
+                    .or_else(|| number.as_f64().and_then(serde_json::Number::from_f64));
+                json.ok_or_else(|| self.error(format!("{number} is no number that JSON can hold")))?.into()
+            }
+            Value::Sequence(_) => {
+                serde_json::Value::Array(self.items()?.map(|item| item.json()).collect::<Result<_, _>>()?)
+            }
+            Value::Mapping(_) => serde_json::Value::Object(
+                self.entries()?
+                    .map(|(key, node)| Ok((key.to_owned(), node.json()?)))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Value::Tagged(_) => return Err(self.expected("a value without a YAML tag")),
+        })
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(number) if number.is_f64() => "a number with a fraction",
+        Value::Number(_) => "a whole number",
+        Value::String(_) => "a string",
+        Value::Sequence(_) => "a list",
+        Value::Mapping(_) => "a mapping",
+        Value::Tagged(_) => "a tagged value",
+    }
+}
+
+/// The known word that this one was probably meant to be: at most two edits away, and at most a third.
+pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .map(|candidate| (edits(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 2 && distance * 3 <= candidate.len().max(3))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance, over the first 64 characters.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(text: &str) -> Document {
+        Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn an_error_names_file_line_column_and_place() {
+        let document = document("issuer: x\nusers:\n  alice:\n    actions: [pull, 7]\n");
+        let root = document.root();
+        let users = root.get("users").unwrap();
+        let alice = users.get("alice").unwrap();
+        let actions = alice.get("actions").unwrap();
+        let error = actions.items().unwrap().nth(1).unwrap().string().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "c.yaml:4:21: users.alice.actions[1]: expected a string, found a whole number"
+        );
+        assert_eq!(error.hint.as_deref(), Some("put the value in quotes"));
+        assert_eq!(error.excerpt().unwrap(), "4 |     actions: [pull, 7]\n  |                     ^");
+    }
+
+    #[test]
+    fn an_unknown_key_is_shown_with_its_likely_name() {
+        let document = document("issuer: x\nissuerr: y\n");
+        let error = document.root().allow_keys(&["issuer", "audience"]).unwrap_err();
+        assert_eq!(error.to_string(), "c.yaml:2:1: unknown key `issuerr`");
+        assert_eq!(error.hint.as_deref(), Some("did you mean `issuer`?"));
+    }
+
+    #[test]
+    fn merge_keys_are_applied_and_errors_below_them_name_the_place() {
+        let document = document("x: &x\n  actions: 3\nusers:\n  alice:\n    <<: *x\n    repos: [a]\n");
+        let root = document.root();
+        let users = root.get("users").unwrap();
+        let alice = users.get("alice").unwrap();
+        let error = alice.get("actions").unwrap().string().unwrap_err();
+        assert!(error.to_string().contains("users.alice.actions: expected a string"), "{error}");
+        assert_eq!(error.location.map(|(line, _)| line), Some(2));
+    }
+
+    #[test]
+    fn duplicate_keys_bad_syntax_and_bombs_are_errors() {
+        for (text, part) in [
+            ("a: 1\na: 2\n", "duplicate"),
+            ("a: [1\n", "c.yaml:2:1"),
+            ("a: *nowhere\n", "unknown anchor"),
+            (
+                "a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d]\n",
+                "repetition limit",
+            ),
+            (&"[".repeat(10_000), "recursion limit"),
+        ] {
+            let error = Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_may_hold_a_secret_is_not_shown() {
+        for text in [
+            "hs256_secret: [a, b]\n",
+            "secret: 7\n",
+            "key: {MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ: 1}\n",
+        ] {
+            let document = document(text);
+            let root = document.root();
+            let (_, node) = root.entries().unwrap().next().unwrap();
+            let error = node.string().unwrap_err();
+            assert_eq!(error.location.map(|(line, _)| line), Some(1));
+            assert_eq!(error.excerpt(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_anchor_is_seen_in_its_own_block_only() {
+        let document = document("a: &a [1]\nb:\n  c: &c\n    d: 1\nusr:\n  x: 1 # &no\nz: [&z 1]\n");
+        for (key, defines) in [("a", true), ("b", true), ("usr", false), ("z", true)] {
+            assert_eq!(document.defines_anchor(key), defines, "{key}");
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_bounds() {
+        let document = document("a: 70000\nb: -1\nc: 1.5\nd: x\ne: 7\n");
+        let root = document.root();
+        for key in ["a", "b", "c", "d"] {
+            assert!(root.get(key).unwrap().integer(1, 65_535).is_err(), "{key}");
+        }
+        assert_eq!(root.get("e").unwrap().integer(1, 65_535).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_name_far_from_all_has_no_suggestion() {
+        assert_eq!(nearest("frobnicate", ["issuer", "audience"].into_iter()), None);
+        assert_eq!(nearest("audiense", ["issuer", "audience"].into_iter()), Some("audience"));
+    }
+}

@@ -1,0 +1,123 @@
+//! Points in time and lengths of it, as tokens carry them.
+//!
+//! Owns seconds since the epoch, RFC 3339 text and the bounds of a token's life. Reads no clock but in
+//! [`UnixTime::now`], which only the edges call: the core takes `now` as an argument.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970-01-01T00:00:00Z, leap seconds not counted: JWT's `NumericDate` (RFC 7519, 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(pub i64);
+
+impl UnixTime {
+    /// The system's clock. A clock before 1970 reads as 1970: tokens are then long expired, not wrong.
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+        Self(i64::try_from(since).unwrap_or(i64::MAX))
+    }
+
+    /// This many seconds later.
+    #[must_use]
+    pub fn plus(self, ttl: Ttl) -> Self {
+        Self(self.0.saturating_add(i64::from(ttl.0)))
+    }
+
+    /// This many seconds earlier, not before 1970.
+    #[must_use]
+    pub fn minus_seconds(self, seconds: u32) -> Self {
+        Self(self.0.saturating_sub(i64::from(seconds)).max(0))
+    }
+}
+
+impl fmt::Display for UnixTime {
+    /// RFC 3339 in UTC with `Z`, as `issued_at` needs it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, second) = (self.0.div_euclid(86_400), self.0.rem_euclid(86_400));
+        let (year, month, day) = civil(days);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+/// Year, month and day of a day number in the proleptic Gregorian calendar, counted from 1970-01-01.
+///
+/// The era method: 400-year eras that begin on 1 March, so that the leap day is each year's last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// How long a token lives: whole seconds, 1 to ten years.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ttl(u32);
+
+impl Ttl {
+    /// The longest life: ten years of 365 days.
+    pub const MAX: Ttl = Ttl(315_360_000);
+    /// The shortest life of a registry token: Docker's clients take less as 60 (`registry.md`).
+    pub const REGISTRY_MIN: Ttl = Ttl(60);
+    /// `default_ttl_seconds` where the configuration has none.
+    pub const DEFAULT: Ttl = Ttl(3600);
+
+    /// A life of that many seconds; `None` outside 1 to ten years.
+    pub fn new(seconds: u64) -> Option<Self> {
+        match u32::try_from(seconds) {
+            Ok(seconds) if seconds >= 1 && seconds <= Self::MAX.0 => Some(Self(seconds)),
+            _ => None,
+        }
+    }
+
+    /// The whole seconds.
+    pub fn seconds(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for Ttl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} s", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_3339_in_utc() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_735_689_600, "2025-01-01T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(UnixTime(seconds).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_ttl_is_one_second_to_ten_years() {
+        for (seconds, fits) in
+            [(0, false), (1, true), (315_360_000, true), (315_360_001, false), (u64::MAX, false)]
+        {
+            assert_eq!(Ttl::new(seconds).is_some(), fits, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn time_does_not_wrap() {
+        assert_eq!(UnixTime(i64::MAX).plus(Ttl::MAX), UnixTime(i64::MAX));
+        assert_eq!(UnixTime(3).minus_seconds(10), UnixTime(0));
+    }
+}
