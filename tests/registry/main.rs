@@ -11,6 +11,9 @@
 //! distribution 3 (`registry`) and `crane` are taken from PATH. Where they are missing the checks that
 //! need them say SKIPPED, unless `KEYPEBBLE_REQUIRE_ALL=1` is set, as it is in CI.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a test has to say")]
+
 mod client;
 mod compose;
 mod image;

@@ -245,11 +245,11 @@ fn keypebble_config(plan: &Plan, key: &SigningKey) -> String {
     if plan.key_id == KeyId::X5c {
         config += &format!("x5c_chain_path: {}\n", key.certificate.display());
     }
-    let host = match plan.unix_socket {
-        true => format!("unix:{}", key.private.with_file_name("keypebble.sock").display()),
-        false => "127.0.0.1".to_owned(),
+    let bind = match plan.unix_socket {
+        true => format!("host: 'unix:{}'", key.private.with_file_name("keypebble.sock").display()),
+        false => "host: 127.0.0.1, port: 0".to_owned(),
     };
-    config + &format!("service: {{host: '{host}', port: 0, log: json}}\n")
+    config + &format!("service: {{{bind}, log: json}}\n")
 }
 
 /// Keypebble, and where it listens, in nginx's words.
