@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use jwt_simple::prelude::{HS256Key, JWTClaims, MACLike, RS256KeyPair, RSAKeyPairLike};
+use jwt_simple::prelude::{HS256Key, JWTClaims, MACLike, RS256KeyPair};
 use serde_json::{Value, json};
 
 /// One test for each file, and the list that `every_example_has_a_test` compares with the folder.
@@ -212,7 +212,7 @@ fn compose_configuration(name: &str) {
     assert_eq!(config["issuer"], registry["REGISTRY_AUTH_TOKEN_ISSUER"]);
     assert_eq!(config["audience"], registry["REGISTRY_AUTH_TOKEN_SERVICE"]);
     let nginx = &compose["services"]["nginx"]["networks"]["tokens"]["ipv4_address"];
-    assert_eq!(config["service"]["trusted_proxies"].as_sequence().unwrap(), &[nginx.clone()]);
+    assert_eq!(config["service"]["trusted_proxies"].as_sequence().unwrap(), std::slice::from_ref(nginx));
     // Only nginx shares a network with Keypebble: an address alone proves little to its neighbours.
     assert_eq!(compose["services"]["keypebble"]["networks"].as_sequence().unwrap(), &["tokens"]);
     assert_eq!(compose["services"]["registry"]["networks"].as_sequence().unwrap(), &["storage"]);

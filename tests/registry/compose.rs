@@ -6,10 +6,15 @@ use std::process::Command;
 
 use serde_yaml::Value;
 
-use crate::stage::{Stage, example, keypebble, start_keypebble, start_nginx, start_registry};
+use crate::client::have;
+use crate::stage::{Generation, Stage, example, keypebble, start_keypebble, start_nginx, start_registry};
 use crate::temp::{Folder, copy_folder, output};
 
-pub(crate) fn up() -> Stage {
+/// The example with the registry that it names, version 2; or, after what its README says to change, 3.
+pub(crate) fn up(generation: Generation) -> Option<Stage> {
+    if generation == Generation::V3 && !have("registry") {
+        return None;
+    }
     let folder = Folder::new();
     copy_folder(&example("docker-compose"), &folder.path("compose"));
     run_readme(&folder);
@@ -32,6 +37,15 @@ pub(crate) fn up() -> Stage {
         &config,
         &[("\"0.0.0.0\"", "\"127.0.0.1\""), ("port: 8080", "port: 0"), ("172.30.55.2", "127.0.0.1")],
     );
+    if generation == Generation::V3 {
+        let certificate = config.with_file_name("signing.crt");
+        fs::copy(folder.path("compose/keys/signing.crt"), certificate).unwrap();
+        let line = "x5c_chain_path: \"signing.crt\"";
+        let readme = fs::read_to_string(example("docker-compose/README.md")).unwrap();
+        assert!(readme.contains(&format!("With `registry:3`, add `{line}`")), "README says `{line}`");
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, format!("{text}{line}\n")).unwrap();
+    }
     let mut command = keypebble();
     for word in service("keypebble")["command"].as_sequence().unwrap() {
         let word = word.as_str().unwrap();
@@ -56,8 +70,8 @@ pub(crate) fn up() -> Stage {
             (name.as_str().unwrap().to_owned(), value)
         })
         .collect();
-    let registry = start_registry(&folder, "docker-registry", &variables);
-    Stage::of(folder, keypebble, nginx, registry, port)
+    let registry = start_registry(&folder, generation.program(), &variables);
+    Some(Stage::of(folder, keypebble, nginx, registry, port))
 }
 
 /// `./from:/to:ro` for the files; a named volume is not one.

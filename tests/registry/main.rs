@@ -275,10 +275,8 @@ fn a_post_is_answered_so_that_clients_fall_back_to_get() {
 }
 
 /// The folder that README tells a newcomer to copy, step by step, on this machine's programs.
-#[test]
-#[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
-fn the_docker_compose_example_guards_a_registry() {
-    let stage = compose::up();
+fn compose_example_guards(generation: Generation) {
+    let Some(stage) = compose::up(generation) else { return };
     let (alice, bob) = (Skopeo::new(&stage, ALICE), Skopeo::new(&stage, BOB));
     alice.login().accepted();
     bob.push("bob-space/app-api:1").accepted();
@@ -288,5 +286,17 @@ fn the_docker_compose_example_guards_a_registry() {
     alice.pull("bob-space/app-api:1").refused();
     Skopeo::new(&stage, NOBODY).pull("bob-space/app-api:1").refused();
     Skopeo::new(&stage, ("bob", "wrong")).push("bob-space/app-api:2").refused();
-    assert!(matches!(stage.get("/v2/", None, &[]).0, 401), "the registry itself asks for a token");
+    assert_eq!(stage.get("/v2/", None, &[]).0, 401, "the registry itself asks for a token");
+}
+
+#[test]
+#[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
+fn the_docker_compose_example_guards_a_registry() {
+    compose_example_guards(Generation::V2);
+}
+
+#[test]
+#[ignore = "needs distribution 3, nginx and skopeo: see .ci/run"]
+fn the_docker_compose_example_guards_a_registry_of_version_3() {
+    compose_example_guards(Generation::V3);
 }

@@ -26,6 +26,15 @@ pub(crate) enum Generation {
     V3,
 }
 
+impl Generation {
+    pub(crate) fn program(self) -> &'static str {
+        match self {
+            Generation::V2 => "docker-registry",
+            Generation::V3 => "registry",
+        }
+    }
+}
+
 /// How the registry is told which key to trust.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
@@ -90,18 +99,18 @@ impl Stage {
         command.args(["serve", "--config"]).arg(config).arg("--policy").arg(policy);
         let (process, upstream) = start_keypebble(&folder, &mut command);
 
-        let mut htpasswd = String::new();
-        for (user, password) in [ALICE, BOB, CAROL] {
-            let hash = String::from_utf8(output("openssl", &["passwd", "-6", password], b"")).unwrap();
-            htpasswd += &format!("{user}:{hash}");
-        }
-        folder.write("nginx/htpasswd", &htpasswd);
+        let htpasswd = [ALICE, BOB, CAROL].map(|(user, password)| {
+            let hash = output("openssl", &["passwd", "-6", password], b"");
+            format!("{user}:{}", String::from_utf8(hash).unwrap())
+        });
+        folder.write("nginx/htpasswd", &htpasswd.concat());
         copy_folder(&example("docker-compose/nginx"), &folder.path("nginx"));
         let (nginx, port) = start_nginx(&folder, &upstream);
 
-        let bundle = match plan.trusted {
-            true => key.certificate.clone(),
-            false => strangers_certificate(&folder, plan.algorithm),
+        let bundle = if plan.trusted {
+            key.certificate.clone()
+        } else {
+            strangers_certificate(&folder, plan.algorithm)
         };
         let trust = match plan.trust {
             Trust::Bundle => ("ROOTCERTBUNDLE", bundle.display().to_string()),
@@ -114,11 +123,7 @@ impl Stage {
             trust,
         ]
         .map(|(name, value)| (format!("REGISTRY_AUTH_TOKEN_{name}"), value));
-        let program = match plan.generation {
-            Generation::V2 => "docker-registry",
-            Generation::V3 => "registry",
-        };
-        let registry = start_registry(&folder, program, &variables);
+        let registry = start_registry(&folder, plan.generation.program(), &variables);
         Some(Self::of(folder, process, nginx, registry, port))
     }
 
@@ -191,14 +196,13 @@ impl Stage {
 
     /// Status and body of a GET through nginx.
     pub(crate) fn get(&self, path: &str, login: Option<Login>, headers: &[(&str, &str)]) -> (u16, String) {
-        let mut head = format!("GET {path} HTTP/1.0\r\n");
-        if let Some((user, password)) = login {
-            head += &format!("Authorization: Basic {}\r\n", base64(format!("{user}:{password}").as_bytes()));
-        }
-        for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        self.exchange(&head, "")
+        let basic = |(user, password)| {
+            format!("Authorization: Basic {}\r\n", base64(format!("{user}:{password}").as_bytes()))
+        };
+        let mut head = vec![format!("GET {path} HTTP/1.0\r\n")];
+        head.extend(login.map(basic));
+        head.extend(headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
+        self.exchange(&head.concat(), "")
     }
 
     pub(crate) fn post(&self, path: &str, form: &str) -> (u16, String) {
@@ -232,24 +236,28 @@ pub(crate) fn keypebble() -> Command {
 }
 
 fn keypebble_config(plan: &Plan, key: &SigningKey) -> String {
-    let mut config = "issuer: https://keypebble.example.com\naudience: registry.example.com\n".to_owned();
-    config += &format!("algorithm: {}\n", plan.algorithm.name());
-    config += &match plan.algorithm {
-        Algorithm::Rs256 => "rs256_private_key_path: signing.key\n".to_owned(),
-        Algorithm::Es256 | Algorithm::EdDsa => "private_key_path: signing.key\n".to_owned(),
+    let algorithm = plan.algorithm.name();
+    let secret = match plan.algorithm {
+        Algorithm::Rs256 => "rs256_private_key_path: signing.key".to_owned(),
+        Algorithm::Es256 | Algorithm::EdDsa => "private_key_path: signing.key".to_owned(),
         // With the id of a trusted key, so that the algorithm alone is what is wrong with the token.
         Algorithm::Hs256 => {
-            format!("hs256_secret: a-secret-of-more-than-32-bytes-for-hs256\nkid: {}\n", key.libtrust_id())
+            format!("hs256_secret: a-secret-of-more-than-32-bytes-for-hs256\nkid: {}", key.libtrust_id())
         }
     };
-    if plan.key_id == KeyId::X5c {
-        config += &format!("x5c_chain_path: {}\n", key.certificate.display());
-    }
-    let bind = match plan.unix_socket {
-        true => format!("host: 'unix:{}'", key.private.with_file_name("keypebble.sock").display()),
-        false => "host: 127.0.0.1, port: 0".to_owned(),
+    let chain = match plan.key_id {
+        KeyId::Kid => String::new(),
+        KeyId::X5c => format!("x5c_chain_path: {}\n", key.certificate.display()),
     };
-    config + &format!("service: {{{bind}, log: json}}\n")
+    let bind = if plan.unix_socket {
+        format!("host: 'unix:{}'", key.private.with_file_name("keypebble.sock").display())
+    } else {
+        "host: 127.0.0.1, port: 0".to_owned()
+    };
+    format!(
+        "issuer: https://keypebble.example.com\naudience: registry.example.com\nalgorithm: {algorithm}\n\
+         {secret}\n{chain}service: {{{bind}, log: json}}\n"
+    )
 }
 
 /// Keypebble, and where it listens, in nginx's words.

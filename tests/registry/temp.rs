@@ -57,7 +57,8 @@ pub(crate) fn sha256(data: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn hex(data: &[u8]) -> String {
-    data.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap();
+    data.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// `bits` of each character, over an alphabet: base64 and base32 differ in nothing else but the padding.
