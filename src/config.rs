@@ -84,15 +84,24 @@ impl Config {
         let mut warnings = Vec::new();
         let default_ttl = ttl(&root, "default_ttl_seconds")?;
         let max_ttl = ttl(&root, "max_ttl_seconds")?;
-        if let (Some(default), Some(max), Some(node)) = (default_ttl, max_ttl, root.get("default_ttl_seconds"))
+        if let (Some(default), Some(max), Some(node)) =
+            (default_ttl, max_ttl, root.get("default_ttl_seconds"))
             && default > max
         {
             return Err(node.error(format!("{default} is more than `max_ttl_seconds`, {max}")));
         }
         let default_ttl = default_ttl.unwrap_or(Ttl::DEFAULT);
         Ok(Self {
-            issuer: required(&root, "issuer", "the name that verifiers expect in `iss`, such as \"registry.example.com\"")?,
-            audience: required(&root, "audience", "the name that verifiers expect in `aud`, such as \"registry.example.com\"")?,
+            issuer: required(
+                &root,
+                "issuer",
+                "the name that verifiers expect in `iss`, such as \"registry.example.com\"",
+            )?,
+            audience: required(
+                &root,
+                "audience",
+                "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
+            )?,
             default_ttl,
             max_ttl: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
             keyring: key::load(document, &root, &mut warnings)?,
@@ -125,7 +134,8 @@ fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
     if let Some(node) = root.get("static_claims") {
         for (name, value) in node.entries()? {
             if name == "sub" {
-                let error = value.error("the claim `sub` says whom a token is for: it cannot be the same in all");
+                let error =
+                    value.error("the claim `sub` says whom a token is for: it cannot be the same in all");
                 return Err(error.hint("a caller names it: --claims '{\"sub\": \"alice\"}'"));
             }
             if let Some(error) = reserved(&value, name) {

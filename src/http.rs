@@ -1,4 +1,180 @@
 //! The HTTP edge: from a request to an answer.
+//!
+//! Owns the service, which is total: every request gets an answer, and is counted and logged once. Must
+//! not know sockets (`server` does). Decision: what an answer depends on and what may be replaced while
+//! running is one value, [`State`], taken once at the start of a request, so that a request never sees
+//! half of a change.
 
+pub mod identity;
+pub mod refusal;
 pub mod request;
 pub mod response;
+pub mod route;
+pub mod server;
+
+mod handlers;
+
+use crate::claims::ClaimsError;
+use crate::config::ServiceConfig;
+use crate::issuer::Issuer;
+use crate::log::Log;
+use crate::metrics::{CONTENT_TYPE, Metrics};
+use crate::policy::Enforcement;
+use crate::time::UnixTime;
+use identity::Trust;
+use refusal::Refusal;
+use request::{Body, Request};
+use response::Response;
+use route::{Parameters, Route, split_target};
+use server::{ConnectionEvent, Handler};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+/// What an answer depends on beside the request.
+#[derive(Debug)]
+pub struct State {
+    /// Makes the tokens.
+    pub issuer: Issuer,
+    /// Decides what may be in them.
+    pub enforcement: Enforcement,
+    /// Who may say who the user is.
+    pub trust: Trust,
+    /// The audiences beside the issuer's own.
+    pub allowed_services: Vec<String>,
+}
+
+impl State {
+    /// Puts together what a configuration and a policy say.
+    pub fn new(issuer: Issuer, enforcement: Enforcement, service: &ServiceConfig) -> Self {
+        Self {
+            issuer,
+            enforcement,
+            trust: Trust::new(service.trusted_proxies.clone()),
+            allowed_services: service.allowed_services.clone(),
+        }
+    }
+}
+
+/// Where the service gets what is not in a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources {
+    /// The time.
+    pub clock: fn() -> UnixTime,
+    /// A new token id; `None` where the system has no randomness to give.
+    pub id: fn() -> Option<String>,
+}
+
+/// Answers requests.
+#[derive(Debug)]
+pub struct Service {
+    state: RwLock<Arc<State>>,
+    metrics: Metrics,
+    log: Log,
+    sources: Sources,
+}
+
+/// What the log says of a request beside its answer.
+#[derive(Debug, Default)]
+struct Note {
+    user: Option<String>,
+    /// What the operator should know and the client should not.
+    detail: Option<String>,
+}
+
+impl Service {
+    /// A service in that state.
+    pub fn new(state: State, log: Log, sources: Sources) -> Self {
+        let metrics = Metrics::new((sources.clock)());
+        Self { state: RwLock::new(Arc::new(state)), metrics, log, sources }
+    }
+
+    fn state(&self) -> Arc<State> {
+        // A poisoned lock still holds a whole state: it is only ever replaced by one assignment.
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn answer(
+        &self,
+        request: &Request<'_>,
+        route: Route,
+        query: &str,
+        note: &mut Note,
+    ) -> Result<Response, Refusal> {
+        if let Body::Malformed(problem) = request.body {
+            return Err(Refusal::Malformed(problem));
+        }
+        if route == Route::Other {
+            return Err(Refusal::NotFound);
+        }
+        if !route.allows(request.method) {
+            return Err(Refusal::Method(route));
+        }
+        let state = self.state();
+        let call = handlers::Call { service: self, state: &state, request, note };
+        match route {
+            Route::Healthz => Ok(Response::json(200, &b"{\"status\": \"ok\"}"[..])),
+            Route::Metrics => Ok(self.metrics_text()),
+            Route::Auth => handlers::auth(call),
+            Route::Token => handlers::token(call, &Parameters::parse(query).map_err(Refusal::Invalid)?),
+            Route::Other => Err(Refusal::NotFound),
+        }
+    }
+
+    fn metrics_text(&self) -> Response {
+        let mut response = Response::json(200, self.metrics.render().into_bytes());
+        response.headers = vec![("Content-Type", CONTENT_TYPE.into())];
+        response
+    }
+}
+
+impl Handler for Service {
+    fn handle(&self, request: &Request<'_>) -> Response {
+        let started = Instant::now();
+        let mut note = Note::default();
+        let (path, query) = split_target(request.target).unwrap_or((request.target, ""));
+        let route = Route::of(path);
+        let (response, refusal) = match self.answer(request, route, query, &mut note) {
+            Ok(response) => (response, None),
+            Err(refusal) => {
+                self.metrics.refusal(&refusal);
+                (refusal.response(), Some(refusal))
+            }
+        };
+        let took = started.elapsed();
+        self.metrics.request(route, response.status, took);
+        let mut line = self
+            .log
+            .line((self.sources.clock)(), "request")
+            .text("peer", &request.peer.to_string())
+            .text("method", request.method.name());
+        // A query may hold what is nobody's business; an unknown path may be long.
+        line = line.text("path", path.get(..200).unwrap_or(path));
+        line = line.number("status", response.status).maybe("user", note.user.as_deref());
+        if let Some(refusal) = refusal {
+            line = line.text("code", refusal.code()).text("reason", &refusal.message());
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        line.maybe("detail", note.detail.as_deref()).number("duration_us", micros).end();
+        response
+    }
+
+    fn event(&self, event: ConnectionEvent) {
+        self.metrics.event(event.kind);
+        let peer = event.peer.map(|peer| peer.to_string());
+        let line = self.log.line((self.sources.clock)(), "connection").text("what", event.kind.label());
+        let detail = Some(&*event.detail).filter(|detail| !detail.is_empty());
+        line.maybe("peer", peer.as_deref()).maybe("detail", detail).end();
+    }
+}
+
+impl From<ClaimsError> for Refusal {
+    fn from(error: ClaimsError) -> Self {
+        match error {
+            ClaimsError::Write(_) => Refusal::Internal,
+            other => Refusal::Claims(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

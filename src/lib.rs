@@ -1,14 +1,43 @@
-//! Keypebble issues tokens.
+//! Keypebble issues tokens: JWTs for services, and the Docker registry token protocol.
+//!
+//! One core, two thin edges. Data is parsed once, into types that cannot be wrong; every effect (clock,
+//! random id, file, socket, stdout) is at an edge:
+//!
+//! ```text
+//! socket -> http::server (limits) -> Request -> Route -> Identity -> [Scope] -> Policy::grant -> [Access]
+//!                                                                                     |
+//! argv -> Command -> Config -> Issuer ----------------> claims::{custom, granted, registry}(.., now)
+//!                                                                                     |
+//!                     Issuer::issue(Claims) -> Sealer -> Issued { token, claims }
+//!                           |-> http: JSON                 |-> cli: token + "\n" on stdout, nothing else
+//! ```
+//!
+//! The layer rule, which a test checks: the core (`scope`, `glob`, `policy`, `claims`, `key`, `keyring`,
+//! `token`, `issuer`) imports neither `http`, `cli`, `std::env`, `std::net` nor `tiny_http`.
 
-pub mod algorithm;
-pub mod claims;
 pub mod cli;
+pub mod http;
+pub mod log;
+pub mod metrics;
+
 pub mod config;
 pub mod document;
-pub mod glob;
-pub mod http;
+pub mod error;
 pub mod net;
-pub mod policy;
+
 pub mod scope;
+
+pub mod glob;
+pub mod policy;
+
+pub mod claims;
+
+pub mod algorithm;
+pub mod key;
+pub mod keyring;
+pub mod token;
+
+pub mod issuer;
+
 pub mod secret;
 pub mod time;

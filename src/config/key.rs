@@ -100,7 +100,8 @@ pub(super) fn load(
 
 /// The one way that is used.
 fn source<'n>(root: &'n Node<'n>) -> Result<(Node<'n>, Form, Option<Algorithm>), DocumentError> {
-    let mut used = SOURCES.iter().filter_map(|(name, form, implied)| Some((*name, root.get(name)?, *form, *implied)));
+    let mut used =
+        SOURCES.iter().filter_map(|(name, form, implied)| Some((*name, root.get(name)?, *form, *implied)));
     let Some((first, node, form, implied)) = used.next() else {
         return Err(root.error("no signing key is set").hint(
             "set one of hs256_secret, hs256_secret_path, secret, secret_path, rs256_private_key, rs256_private_key_path, private_key_path",
@@ -108,14 +109,18 @@ fn source<'n>(root: &'n Node<'n>) -> Result<(Node<'n>, Form, Option<Algorithm>),
     };
     match used.next() {
         None => Ok((node, form, implied)),
-        Some((second, node, ..)) => {
-            Err(node.error(format!("`{first}` and `{second}` both name a signing key")).hint("leave one of them out"))
-        }
+        Some((second, node, ..)) => Err(node
+            .error(format!("`{first}` and `{second}` both name a signing key"))
+            .hint("leave one of them out")),
     }
 }
 
 /// `algorithm`, or what the key's own name implies; `None` leaves it to the key.
-fn algorithm(root: &Node<'_>, implied: Option<Algorithm>, form: Form) -> Result<Option<Algorithm>, DocumentError> {
+fn algorithm(
+    root: &Node<'_>,
+    implied: Option<Algorithm>,
+    form: Form,
+) -> Result<Option<Algorithm>, DocumentError> {
     let Some(node) = root.get("algorithm") else { return Ok(implied) };
     let name = node.string()?;
     let names = || Algorithm::ALL.map(Algorithm::name);
@@ -209,7 +214,10 @@ impl Files<'_> {
             if mode & 0o006 != 0 {
                 let space = if holds.is_empty() { "" } else { " " };
                 self.warnings.push(Warning::new(
-                    format!("{}{space}{holds} can be read by every user of this host (mode {mode:04o})", path.display()),
+                    format!(
+                        "{}{space}{holds} can be read by every user of this host (mode {mode:04o})",
+                        path.display()
+                    ),
                     format!("chmod 600 {}", path.display()),
                 ));
             }
@@ -246,7 +254,11 @@ fn with_chain(node: &Node<'_>, key: Key, files: &mut Files<'_>) -> Result<Key, D
     let now = UnixTime::now();
     if now.0 > not_after {
         files.warnings.push(Warning::new(
-            format!("the certificate in {} expired at {}: registries refuse its tokens", path.display(), UnixTime(not_after)),
+            format!(
+                "the certificate in {} expired at {}: registries refuse its tokens",
+                path.display(),
+                UnixTime(not_after)
+            ),
             "make a new certificate for the same key",
         ));
     } else if now.0 < not_before {

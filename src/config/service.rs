@@ -39,7 +39,8 @@ pub enum LogFormat {
 const KEYS: [&str; 5] = ["host", "port", "trusted_proxies", "allowed_services", "log"];
 
 impl ServiceConfig {
-    pub(super) fn read(root: &Node<'_>) -> Result<Self, DocumentError> {
+    /// Reads the section from the root of a configuration.
+    pub fn read(root: &Node<'_>) -> Result<Self, DocumentError> {
         let Some(service) = root.get("service") else {
             return Ok(Self {
                 bind: Bind::Tcp(DEFAULT_HOST.to_owned(), DEFAULT_PORT),
@@ -54,7 +55,9 @@ impl ServiceConfig {
             trusted_proxies: trusted_proxies(&service)?,
             allowed_services: match service.get("allowed_services") {
                 None => Vec::new(),
-                Some(list) => list.items()?.map(|item| Ok(item.string()?.to_owned())).collect::<Result<_, _>>()?,
+                Some(list) => {
+                    list.items()?.map(|item| Ok(item.string()?.to_owned())).collect::<Result<_, _>>()?
+                }
             },
             log: match service.get("log") {
                 None => LogFormat::default(),

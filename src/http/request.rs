@@ -45,6 +45,18 @@ pub enum Method<'a> {
     Other(&'a str),
 }
 
+impl<'a> Method<'a> {
+    /// The method as sent.
+    pub fn name(self) -> &'a str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Other(name) => name,
+        }
+    }
+}
+
 /// A request's body, read to its end or known to be unreadable.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Body {

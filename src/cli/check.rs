@@ -1,0 +1,87 @@
+//! `keypebble check`: what `serve` would start with.
+
+use super::args::Files;
+use super::{print, setup};
+use crate::algorithm::Algorithm;
+use crate::config::{Bind, Warning};
+use crate::error::Error;
+use crate::policy::{Enforcement, Mode};
+use std::fmt::Write;
+
+pub(super) fn run(files: &Files) -> Result<(), Error> {
+    let setup = setup::load(files)?;
+    let issuer = &setup.issuer;
+    let key = issuer.keyring().active();
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{name:<16} {value}");
+    };
+    line("configuration", &files.config.display().to_string());
+    line("issuer", issuer.name());
+    line("audience", issuer.audience());
+    line("algorithm", key.algorithm().name());
+    line("key id", key.id().unwrap_or("none (tokens carry no kid)"));
+    if let Some(chain) = key.chain() {
+        line("x5c", &format!("{} certificate(s) in every token", chain.certificates().len()));
+    }
+    line(
+        "token life",
+        &format!(
+            "{}, registry tokens at most {}",
+            issuer.default_ttl(),
+            issuer.registry_ttl(crate::time::Ttl::MAX)
+        ),
+    );
+    line(
+        "listen",
+        &match &setup.service.bind {
+            Bind::Tcp(host, port) => format!("{host}, port {port}"),
+            Bind::Unix(path) => format!("unix:{}", path.display()),
+        },
+    );
+    let proxies: Vec<String> = setup.service.trusted_proxies.iter().map(ToString::to_string).collect();
+    let proxies = if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") };
+    line("trusted proxies", &proxies);
+    if !setup.service.allowed_services.is_empty() {
+        line("other services", &setup.service.allowed_services.join(", "));
+    }
+    let policy = match (&setup.enforcement, &setup.policy_path) {
+        (Enforcement::Policy(policy), Some(path)) => format!(
+            "{}: {} user(s){}, mode {}",
+            path.display(),
+            policy.user_count(),
+            if policy.has_anonymous() { " and anonymous" } else { "" },
+            if policy.mode() == Mode::Deny { "deny" } else { "filter" }
+        ),
+        (Enforcement::Off, _) => "none: all that is asked is granted".to_owned(),
+        _ => "not found: nothing is granted".to_owned(),
+    };
+    line("policy", &policy);
+    let registry = registry_note(key.algorithm());
+    for warning in setup.warnings.iter().chain(&registry) {
+        let _ = writeln!(text, "warning: {}", warning.message);
+        if let Some(hint) = &warning.hint {
+            let _ = writeln!(text, "  hint: {hint}");
+        }
+    }
+    print(&text)
+}
+
+/// Which registries take tokens of this algorithm: the table of keys in README.
+fn registry_note(algorithm: Algorithm) -> Option<Warning> {
+    let (who, hint) = match algorithm {
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
+            ("no Docker registry accepts it", "use private_key_path with an RSA or P-256 key for a registry")
+        }
+        Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => (
+            "no Docker registry accepts it yet",
+            "use private_key_path with an RSA or P-256 key for a registry",
+        ),
+        Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 | Algorithm::EdDSA => {
+            ("distribution 2.8 does not accept it, 3.x does", "use RS256 or ES256 for both")
+        }
+        _ => return None,
+    };
+    Some(Warning::new(format!("{algorithm}: {who}"), hint))
+}

@@ -1,0 +1,77 @@
+//! `keypebble healthcheck`: is the server of this configuration well?
+//!
+//! Reads only where the server listens: a key that cannot be read now says nothing of one that runs.
+
+use super::args::Files;
+use crate::config::{Bind, ServiceConfig};
+use crate::document::Document;
+use crate::error::Error;
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) fn run(files: &Files) -> Result<(), Error> {
+    let document = Document::load(&files.config);
+    let service = document.and_then(|document| ServiceConfig::read(&document.root()));
+    let service =
+        service.map_err(|source| Error::Document { what: "configuration", source: Box::new(source) })?;
+    let (place, answer) = match &service.bind {
+        Bind::Tcp(_, 0) => {
+            let message = "the configuration takes a free port, so nobody can know where to ask".to_owned();
+            return Err(Error::Unhealthy { message });
+        }
+        Bind::Tcp(host, port) => {
+            let host = match host.as_str() {
+                "0.0.0.0" => "127.0.0.1",
+                "::" | "[::]" => "::1",
+                host => host.trim_start_matches('[').trim_end_matches(']'),
+            };
+            (format!("{host} port {port}"), ask_tcp(host, *port))
+        }
+        #[cfg(unix)]
+        Bind::Unix(path) => (format!("unix:{}", path.display()), ask_unix(path)),
+        #[cfg(not(unix))]
+        Bind::Unix(path) => (format!("unix:{}", path.display()), Err(io::ErrorKind::Unsupported.into())),
+    };
+    match answer {
+        Ok(status) if status.starts_with("HTTP/1.1 200 ") => Ok(()),
+        Ok(status) => {
+            Err(Error::Unhealthy { message: format!("{place} answered `{}`", status.escape_debug()) })
+        }
+        Err(error) => Err(Error::Unhealthy { message: format!("{place} does not answer: {error}") }),
+    }
+}
+
+fn ask_tcp(host: &str, port: u16) -> io::Result<String> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                return ask(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+#[cfg(unix)]
+fn ask_unix(path: &std::path::Path) -> io::Result<String> {
+    let stream = std::os::unix::net::UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    ask(stream)
+}
+
+/// Asks, and gives back the status line.
+fn ask(mut stream: impl Read + Write) -> io::Result<String> {
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.take(4096).read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer);
+    Ok(answer.lines().next().unwrap_or_default().chars().take(100).collect())
+}

@@ -1,0 +1,156 @@
+//! `keypebble issue`: one token on stdout.
+
+use super::args::Issue;
+use super::{new_id, print, setup, warn};
+use crate::claims::{self, Claims, Frame, Requested};
+use crate::config::Warning;
+use crate::error::Error;
+use crate::issuer::Issuer;
+use crate::policy::{Asker, Generated, Mode, Policy, Who};
+use crate::scope::{self, Access};
+use crate::time::{Ttl, UnixTime};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// More claims than this make no token that anything accepts.
+const MAX_CLAIMS_BYTES: u64 = 1024 * 1024;
+
+pub(super) fn run(command: Issue) -> Result<(), Error> {
+    let mut config = setup::config(&command.config)?;
+    warn(&std::mem::take(&mut config.warnings));
+    let requested = requested(command.claims.as_deref())?;
+    let issuer = Issuer::open(config);
+    let id = new_id().ok_or_else(|| Error::System {
+        what: "cannot make a token id".to_owned(),
+        source: io::Error::other("the system has no randomness to give"),
+    })?;
+    let ttl = command.ttl.unwrap_or(issuer.default_ttl());
+    let frame = issuer.frame(UnixTime::now(), ttl, &id);
+    let frame = Frame { audience: command.audience.as_deref().unwrap_or(frame.audience), ..frame };
+    let claims = match &command.policy {
+        None => plain(&issuer, &frame, requested)?,
+        Some(path) => under_policy(&issuer, frame, requested, path, &command)?,
+    };
+    let issued = issuer.issue(claims).map_err(Error::Seal)?;
+    print(&format!("{}\n", issued.token.expose()))
+}
+
+/// Without a policy the claims are taken as given, through the allow-list.
+fn plain(issuer: &Issuer, frame: &Frame<'_>, requested: Requested) -> Result<Claims, Error> {
+    let (claims, dropped) = issuer.filter().apply(requested);
+    warn_dropped(dropped.iter().map(String::as_str));
+    claims::custom(frame, issuer.filter(), &claims).map_err(Error::Claims)
+}
+
+/// With a policy `sub`, `access` and `scope` are what it grants.
+fn under_policy(
+    issuer: &Issuer,
+    frame: Frame<'_>,
+    requested: Requested,
+    path: &Path,
+    command: &Issue,
+) -> Result<Claims, Error> {
+    let policy = setup::policy(path)?;
+    let user = requested.user().map_err(Error::Claims)?.to_owned();
+    let asker = Asker {
+        who: Who::User(&user),
+        hosts: &[frame.audience, issuer.audience()],
+        default_ttl: issuer.default_ttl(),
+    };
+    let asked = requested.scopes().map_err(Error::Claims)?.filter(|_| !command.generate);
+    let (access, life) = match asked {
+        None => everything(&policy, &asker, path)?,
+        Some(asked) => {
+            if !policy.knows(asker.who) {
+                return Err(unknown(&user, path));
+            }
+            let grant = policy.grant(&asker, &asked);
+            if policy.mode() == Mode::Deny && !grant.complete {
+                return Err(Error::Refused {
+                    message: format!(
+                        "the policy grants user `{user}` {}, not all of {}",
+                        or_nothing(&scope::join(&grant.access)),
+                        scope::join(&asked)
+                    ),
+                    hint: Some(format!("`mode: deny` in {} refuses rather than leave out", path.display())),
+                });
+            }
+            (grant.access, grant.ttl)
+        }
+    };
+    let frame = Frame { ttl: command.ttl.unwrap_or(life), ..frame };
+    let (claims, dropped) = issuer.filter().apply(requested);
+    let ours = |name: &&str| matches!(*name, "sub" | "scope" | "access");
+    warn_dropped(dropped.iter().map(String::as_str).filter(|name| !ours(name)));
+    claims::granted(&frame, issuer.filter(), &claims, &user, &access).map_err(Error::Claims)
+}
+
+fn everything(policy: &Policy, asker: &Asker<'_>, path: &Path) -> Result<(Vec<Access>, Ttl), Error> {
+    let Some(Generated { access, ttl, skipped }) = policy.grants_of(asker) else {
+        return Err(unknown(asker.who.name(), path));
+    };
+    if !skipped.is_empty() {
+        warn(&[Warning::new(
+            format!(
+                "patterns with wildcards are left out, as registries compare names: {}",
+                skipped.join(" ")
+            ),
+            "ask for the repositories by name in `scope`",
+        )]);
+    }
+    Ok((access, ttl))
+}
+
+fn unknown(user: &str, path: &Path) -> Error {
+    Error::Refused {
+        message: format!("the policy does not know user `{user}`"),
+        hint: Some(format!(
+            "the user is `sub`, else `user` in --claims; users are listed in {}",
+            path.display()
+        )),
+    }
+}
+
+fn or_nothing(text: &str) -> &str {
+    if text.is_empty() { "nothing" } else { text }
+}
+
+fn warn_dropped<'n>(names: impl Iterator<Item = &'n str>) {
+    let names: Vec<&str> = names.collect();
+    if !names.is_empty() {
+        warn(&[Warning::new(
+            format!("left out, as allowed_custom_claims does not list it: {}", names.join(" ")),
+            "add the name to allowed_custom_claims in the configuration",
+        )]);
+    }
+}
+
+/// The claims of the command line: JSON, `@FILE` or `-`.
+fn requested(argument: Option<&str>) -> Result<Requested, Error> {
+    let json = match argument {
+        None => b"{}".to_vec(),
+        Some("-") => read_claims(io::stdin().lock(), "-")?,
+        Some(argument) => match argument.strip_prefix('@') {
+            None => argument.as_bytes().to_vec(),
+            Some(path) => {
+                let file = File::open(path).map_err(|source| Error::Read { path: path.into(), source })?;
+                read_claims(file, path)?
+            }
+        },
+    };
+    claims::read_object(&json).and_then(Requested::new).map_err(Error::Claims)
+}
+
+fn read_claims(source: impl Read, path: &str) -> Result<Vec<u8>, Error> {
+    let fail = |source| Error::Read { path: PathBuf::from(path), source };
+    let mut json = Vec::new();
+    source.take(MAX_CLAIMS_BYTES + 1).read_to_end(&mut json).map_err(fail)?;
+    if json.len() as u64 > MAX_CLAIMS_BYTES {
+        return Err(fail(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("longer than {MAX_CLAIMS_BYTES} bytes"),
+        )));
+    }
+    Ok(json)
+}

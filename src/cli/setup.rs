@@ -1,0 +1,94 @@
+//! What `serve` and `check` load: configuration and policy, in the same way.
+
+use crate::config::{Config, ServiceConfig, Warning};
+use crate::error::Error;
+use crate::issuer::Issuer;
+use crate::policy::{Enforcement, Policy};
+use crate::time::Ttl;
+use std::path::{Path, PathBuf};
+
+use super::args::Files;
+
+/// Where a policy is looked for when none is named.
+pub(super) const DEFAULT_POLICY: &str = "/etc/keypebble/policy.yaml";
+
+/// Everything that serving needs.
+pub(super) struct Setup {
+    pub(super) issuer: Issuer,
+    pub(super) enforcement: Enforcement,
+    pub(super) policy_path: Option<PathBuf>,
+    pub(super) service: ServiceConfig,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Loads a configuration.
+pub(super) fn config(path: &Path) -> Result<Config, Error> {
+    Config::load(path).map_err(|source| Error::Document { what: "configuration", source: Box::new(source) })
+}
+
+/// Loads a policy.
+pub(super) fn policy(path: &Path) -> Result<Policy, Error> {
+    Policy::load(path).map_err(|source| Error::Document { what: "policy", source: Box::new(source) })
+}
+
+/// Loads both, and decides what is enforced.
+pub(super) fn load(files: &Files) -> Result<Setup, Error> {
+    let mut config = config(&files.config)?;
+    let mut warnings = std::mem::take(&mut config.warnings);
+    let (enforcement, policy_path) = enforcement(files, config.policy_off, &mut warnings)?;
+    let service = config.service.clone();
+    let issuer = Issuer::open(config);
+    if issuer.default_ttl() < Ttl::REGISTRY_MIN {
+        warnings.push(Warning::new(
+            format!(
+                "default_ttl_seconds is {}, but a registry's token lives at least {}: clients take less as that",
+                issuer.default_ttl(),
+                Ttl::REGISTRY_MIN
+            ),
+            "set default_ttl_seconds to 60 or more",
+        ));
+    }
+    Ok(Setup { issuer, enforcement, policy_path, service, warnings })
+}
+
+fn enforcement(
+    files: &Files,
+    off: bool,
+    warnings: &mut Vec<Warning>,
+) -> Result<(Enforcement, Option<PathBuf>), Error> {
+    if off {
+        if let Some(path) = &files.policy {
+            return Err(Error::Usage {
+                message: format!(
+                    "--policy {} contradicts `policy: none` in the configuration",
+                    path.display()
+                ),
+                hint: Some("leave one of them out".to_owned()),
+            });
+        }
+        warnings.push(Warning::new(
+            "`policy: none`: every authenticated user gets whatever is asked",
+            "name a policy with --policy PATH to enforce one",
+        ));
+        return Ok((Enforcement::Off, None));
+    }
+    let path = match &files.policy {
+        Some(path) => path.clone(),
+        None if Path::new(DEFAULT_POLICY).exists() => DEFAULT_POLICY.into(),
+        None => {
+            warnings.push(Warning::new(
+                format!("there is no policy ({DEFAULT_POLICY} does not exist), so no access is granted"),
+                "name one with --policy PATH, or set `policy: none` in the configuration to grant all that is asked",
+            ));
+            return Ok((Enforcement::Nothing, None));
+        }
+    };
+    let policy = policy(&path)?;
+    if policy.user_count() == 0 && !policy.has_anonymous() {
+        warnings.push(Warning::new(
+            format!("{} names no user, so no access is granted", path.display()),
+            "add `users:`",
+        ));
+    }
+    Ok((Enforcement::Policy(policy), Some(path)))
+}

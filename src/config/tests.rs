@@ -1,0 +1,133 @@
+//! The configuration's keys, as tables.
+
+use super::*;
+use crate::algorithm::Algorithm;
+
+/// The repository's test keys, so that relative paths in a configuration find them.
+const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys/config.yaml");
+
+fn read(yaml: &str) -> Result<Config, DocumentError> {
+    Config::read(&Document::parse(Path::new(HERE), yaml.to_owned())?)
+}
+
+fn base(rest: &str) -> Result<Config, DocumentError> {
+    read(&format!("issuer: i\naudience: a\n{rest}"))
+}
+
+#[test]
+fn the_quick_start_works_and_warns_of_its_secret() {
+    let config =
+        read("issuer: \"example.com\"\naudience: \"example.com\"\nalgorithm: \"HS256\"\nhs256_secret: \"change-me\"\n").unwrap();
+    assert_eq!(config.default_ttl.seconds(), 3600);
+    assert_eq!(config.service.bind, Bind::Tcp("0.0.0.0".into(), 8080));
+    let weak = &config.warnings[0];
+    assert!(weak.message.contains("9 bytes") && weak.message.contains("at least 32"), "{weak:?}");
+    assert!(weak.hint.as_deref().unwrap().contains("openssl rand"));
+}
+
+#[test]
+fn every_way_to_name_a_key_works() {
+    for (yaml, algorithm, id) in [
+        ("hs256_secret: change-me", Algorithm::HS256, None),
+        ("secret: change-me", Algorithm::HS256, None),
+        ("secret: change-me\nalgorithm: hs512", Algorithm::HS512, None),
+        ("hs256_secret: change-me\nkid: v1", Algorithm::HS256, Some("v1")),
+        ("rs256_private_key: rsa2048.pem\nkey_id: v1", Algorithm::RS256, Some("v1")),
+        ("rs256_private_key_path: rsa2048.pem\nkid: v1", Algorithm::RS256, Some("v1")),
+        ("private_key_path: rsa2048.pem\nalgorithm: PS384\nkid: v1", Algorithm::PS384, Some("v1")),
+        ("private_key_path: p256.pem\nkid: v1", Algorithm::ES256, Some("v1")),
+        ("private_key_path: ed25519.pem\nkid: v1", Algorithm::EdDSA, Some("v1")),
+    ] {
+        let config = base(yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
+        let key = config.keyring.active();
+        assert_eq!((key.algorithm(), key.id()), (algorithm, id), "{yaml}");
+    }
+    let inline =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys/rsa2048.pem")).unwrap();
+    let indented = inline.replace('\n', "\n  ");
+    assert!(base(&format!("rs256_private_key: |\n  {indented}")).is_ok());
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
+    for (yaml, part) in [
+        ("hs256_secret: x\nisuer: y", "config.yaml:4:1: unknown key `isuer` | did you mean `issuer`?"),
+        ("", "no signing key is set | set one of hs256_secret"),
+        ("hs256_secret: x\nsecret: y", "secret: `hs256_secret` and `secret` both name a signing key"),
+        ("hs256_secret: \"\"", "hs256_secret: "),
+        ("hs256_secret: 12345", "hs256_secret: expected a string, found a whole number"),
+        ("hs256_secret: x\nalgorithm: RS256", "`RS256` contradicts the key that is set, which is for HS256"),
+        ("hs256_secret: x\nalgorithm: HS512", "`HS512` contradicts the key that is set, which is for HS256"),
+        (
+            "secret: x\nalgorithm: ES256",
+            "`ES256` contradicts the key that is set, which is for HS256, HS384 or HS512",
+        ),
+        (
+            "private_key_path: p256.pem\nalgorithm: HS256",
+            "`HS256` contradicts the key that is set, which is for a private key",
+        ),
+        ("private_key_path: p256.pem\nalgorithm: RS256", "private_key_path: "),
+        ("private_key_path: none.pem", "cannot read"),
+        ("private_key_path: rsa1024.pem", "private_key_path: "),
+        ("secret: x\nalgorithm: none", "unknown algorithm `none` | the algorithms are HS256"),
+        ("hs256_secret: x\nkid: a\nkey_id: b", "`kid` and `key_id` are two names of one key"),
+        ("hs256_secret: x\nrs256_public_key: p256-pub.pem", "a shared secret has no public key"),
+        ("private_key_path: p256.pem\nrs256_public_key: p384-pub.pem", "rs256_public_key: "),
+        ("hs256_secret: x\ndefault_ttl_seconds: 0", "expected a whole number from 1 to 315360000, found 0"),
+        (
+            "hs256_secret: x\ndefault_ttl_seconds: 1h",
+            "default_ttl_seconds: expected a whole number from 1 to 315360000, found a string",
+        ),
+        (
+            "hs256_secret: x\ndefault_ttl_seconds: 90\nmax_ttl_seconds: 60",
+            "90 s is more than `max_ttl_seconds`, 60 s",
+        ),
+        (
+            "hs256_secret: x\nstatic_claims: {exp: 1}",
+            "static_claims.exp: the claim `exp` is the issuer's own",
+        ),
+        ("hs256_secret: x\nstatic_claims: {sub: a}", "static_claims.sub: the claim `sub` says whom"),
+        ("hs256_secret: x\nallowed_custom_claims: [sub, aud]", "allowed_custom_claims[1]: the claim `aud`"),
+        ("hs256_secret: x\npolicy: p.yaml", "policy: expected `none`"),
+        (
+            "hs256_secret: x\nservice: {port: 70000}",
+            "service.port: expected a whole number from 0 to 65535, found 70000",
+        ),
+        ("hs256_secret: x\nservice: {hots: a}", "service: unknown key `hots` | did you mean `host`?"),
+        ("hs256_secret: x\nservice: {host: \"unix:a\"}", "expected an absolute path after `unix:`"),
+        ("hs256_secret: x\nservice: {host: \"unix:/a\", port: 1}", "service.port: a Unix socket has no port"),
+        (
+            "hs256_secret: x\nservice: {trusted_proxies: [10.0.0.1/8]}",
+            "service.trusted_proxies[0]: `10.0.0.1/8` is no network",
+        ),
+        ("hs256_secret: x\nservice: {log: xml}", "service.log: expected `text` or `json`, found `xml`"),
+    ] {
+        let error = base(yaml).expect_err(yaml);
+        let text = format!("{error} | {}", error.hint.as_deref().unwrap_or(""));
+        assert!(text.contains(part), "{yaml}: {text}");
+    }
+    for (yaml, part) in [
+        ("audience: a", "`issuer` is missing"),
+        ("issuer: i", "`audience` is missing"),
+        ("- a", "expected a mapping"),
+    ] {
+        let error = read(yaml).expect_err(yaml).to_string();
+        assert!(error.contains(part), "{yaml}: {error}");
+    }
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    for yaml in [
+        "hs256_secret: [hunter2]",
+        "secret: {a: hunter2}",
+        "hs256_secret: hunter2\nsecret: hunter2",
+        "secret: hunter2\nalgorithm: RS256",
+    ] {
+        let error = base(yaml).expect_err(yaml);
+        let shown = format!("{error} {error:?} {:?} {:?}", error.hint, error.excerpt());
+        assert!(!shown.contains("hunter2"), "{yaml}: {shown}");
+    }
+    let config = base("hs256_secret: hunter2").unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+}

@@ -1,0 +1,141 @@
+//! What went wrong, for the operator, and the exit code that says so.
+//!
+//! Owns the classes of failure at the outermost edge. Must not know how they are printed: `cli` alone
+//! does. Decision: `Display` is this layer's own sentence; `source` is the next one's.
+
+use crate::claims::ClaimsError;
+use crate::document::DocumentError;
+use crate::http::server::BindError;
+use crate::token::SealError;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// A failure that ends the program.
+#[derive(Debug)]
+pub enum Error {
+    /// The command line is wrong.
+    Usage {
+        /// What was found and what was expected.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The claims on the command line are wrong.
+    Claims(ClaimsError),
+    /// A file of the operator's is wrong.
+    Document {
+        /// `configuration` or `policy`.
+        what: &'static str,
+        /// Where and how.
+        source: Box<DocumentError>,
+    },
+    /// The policy does not give the user what he asks.
+    Refused {
+        /// Who and what.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The token could not be signed.
+    Seal(SealError),
+    /// `serve` cannot listen.
+    Listen(BindError),
+    /// `healthcheck` found no healthy server.
+    Unhealthy {
+        /// Where it asked and what it got.
+        message: String,
+    },
+    /// The system refused something.
+    System {
+        /// What was tried.
+        what: String,
+        /// What it said.
+        source: io::Error,
+    },
+    /// Standard input or a file of claims could not be read.
+    Read {
+        /// Its path, or `-`.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The answer could not be written.
+    Write(io::Error),
+}
+
+/// How the program ends, by kind of failure: 1 the operation failed, 2 usage, 3 configuration, policy or
+/// key rejected, 4 refused by policy.
+impl Error {
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Seal(_)
+            | Error::Listen(_)
+            | Error::Unhealthy { .. }
+            | Error::System { .. }
+            | Error::Read { .. }
+            | Error::Write(_) => 1,
+            Error::Usage { .. } | Error::Claims(_) => 2,
+            Error::Document { .. } => 3,
+            Error::Refused { .. } => 4,
+        }
+    }
+
+    /// The same usage error with something to do about it.
+    #[must_use]
+    pub fn with_hint(self, text: impl Into<String>) -> Self {
+        match self {
+            Error::Usage { message, .. } => Error::Usage { message, hint: Some(text.into()) },
+            other => other,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Usage { hint, .. } | Error::Refused { hint, .. } => hint.clone(),
+            Error::Document { source, .. } => source.hint.clone(),
+            Error::Listen(error) => error.hint().map(str::to_owned),
+            _ => None,
+        }
+    }
+
+    /// The source line with a caret, where a file is wrong.
+    pub fn excerpt(&self) -> Option<String> {
+        match self {
+            Error::Document { source, .. } => source.excerpt(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Usage { message, .. } | Error::Refused { message, .. } | Error::Unhealthy { message } => {
+                f.write_str(message)
+            }
+            Error::Claims(_) => f.write_str("cannot take the claims"),
+            Error::Document { what, .. } => write!(f, "cannot load {what}"),
+            Error::Seal(_) => f.write_str("cannot issue the token"),
+            Error::Listen(_) => f.write_str("cannot listen"),
+            Error::System { what, .. } => f.write_str(what),
+            Error::Read { path, .. } => write!(f, "cannot read {}", path.display()),
+            Error::Write(_) => f.write_str("cannot write the answer"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Usage { .. } | Error::Refused { .. } | Error::Unhealthy { .. } => None,
+            Error::Claims(error) => Some(error),
+            Error::Document { source, .. } => Some(source),
+            Error::Seal(error) => Some(error),
+            Error::Listen(error) => Some(error),
+            Error::System { source, .. } | Error::Read { source, .. } | Error::Write(source) => Some(source),
+        }
+    }
+}

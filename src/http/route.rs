@@ -1,0 +1,192 @@
+//! From a request target to a route and its parameters.
+//!
+//! Owns paths, query and form decoding. Must not know what the parameters mean. Decision: paths are
+//! compared as sent: an encoded or doubled slash is another path, and so nobody's.
+
+use super::request::Method;
+use std::borrow::Cow;
+
+/// The endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// `/healthz`
+    Healthz,
+    /// `/auth`
+    Auth,
+    /// `/v2/token`
+    Token,
+    /// `/metrics`
+    Metrics,
+    /// Anything else.
+    Other,
+}
+
+impl Route {
+    /// Every route, for counters that start at zero.
+    pub const ALL: [Route; 5] = [Route::Healthz, Route::Auth, Route::Token, Route::Metrics, Route::Other];
+
+    /// The route of a path.
+    pub fn of(path: &str) -> Self {
+        match path {
+            "/healthz" => Route::Healthz,
+            "/auth" => Route::Auth,
+            "/v2/token" => Route::Token,
+            "/metrics" => Route::Metrics,
+            _ => Route::Other,
+        }
+    }
+
+    /// The route as a metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Route::Healthz => "healthz",
+            Route::Auth => "auth",
+            Route::Token => "v2_token",
+            Route::Metrics => "metrics",
+            Route::Other => "other",
+        }
+    }
+
+    /// The methods that it answers, as `Allow` lists them (RFC 9110, 10.2.1).
+    pub fn allow(self) -> &'static str {
+        match self {
+            Route::Healthz | Route::Token | Route::Metrics => "GET, HEAD",
+            Route::Auth => "POST",
+            Route::Other => "",
+        }
+    }
+
+    /// Whether it answers this method.
+    pub fn allows(self, method: Method<'_>) -> bool {
+        match method {
+            Method::Get | Method::Head => self.allow() == "GET, HEAD",
+            Method::Post => self.allow() == "POST",
+            Method::Other(_) => false,
+        }
+    }
+}
+
+/// Splits an origin-form target (RFC 9112, 3.2.1) at its question mark; `None` for other forms.
+pub fn split_target(target: &str) -> Option<(&str, &str)> {
+    if !target.starts_with('/') {
+        return None;
+    }
+    Some(target.split_once('?').unwrap_or((target, "")))
+}
+
+/// The parameters of a query or a form, decoded, in the order sent.
+#[derive(Debug, Default)]
+pub struct Parameters<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+/// The most parameters of one request.
+const MAX_PARAMETERS: usize = 128;
+
+impl<'a> Parameters<'a> {
+    /// Decodes `application/x-www-form-urlencoded` (WHATWG URL, 5.1), but refuses what that passes over:
+    /// a `%` without two hex digits, bytes that are not UTF-8, control characters.
+    pub fn parse(encoded: &'a str) -> Result<Self, &'static str> {
+        let mut parameters = Vec::new();
+        for pair in encoded.split('&').filter(|pair| !pair.is_empty()) {
+            if parameters.len() == MAX_PARAMETERS {
+                return Err("too many parameters");
+            }
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            parameters.push((decode(name)?, decode(value)?));
+        }
+        Ok(Self(parameters))
+    }
+
+    /// Every value of one name.
+    pub fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| &**value)
+    }
+
+    /// The value of a name that may stand once.
+    pub fn one<'s>(&'s self, name: &'s str) -> Result<Option<&'s str>, &'static str> {
+        let mut values = self.all(name);
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            _ => Err("a parameter that may stand once stands twice"),
+        }
+    }
+}
+
+fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
+    let decoded = if text.contains(['%', '+']) { Cow::Owned(unescape(text)?) } else { Cow::Borrowed(text) };
+    if decoded.chars().any(char::is_control) {
+        return Err("a parameter holds a control character");
+    }
+    Ok(decoded)
+}
+
+fn unescape(text: &str) -> Result<String, &'static str> {
+    const BAD: &str = "a parameter holds a % without two hex digits";
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    let hex = |digit: Option<u8>| digit.and_then(|digit| char::from(digit).to_digit(16)).ok_or(BAD);
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let (high, low) = (hex(rest.next())?, hex(rest.next())?);
+                bytes.push(u8::try_from(high * 16 + low).map_err(|_| BAD)?);
+            }
+            byte => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| "a parameter is not UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_decoded_in_order() {
+        let parameters = Parameters::parse("service=a%2Eb&scope=x+y&scope=%C3%A4&&flag").unwrap();
+        assert_eq!(parameters.one("service"), Ok(Some("a.b")));
+        assert_eq!(parameters.all("scope").collect::<Vec<_>>(), ["x y", "ä"]);
+        assert_eq!(parameters.one("flag"), Ok(Some("")));
+        assert_eq!(parameters.one("none"), Ok(None));
+        assert!(parameters.one("scope").is_err());
+    }
+
+    #[test]
+    fn what_browsers_would_pass_over_is_refused() {
+        for encoded in ["a=%", "a=%1", "a=%zz", "a=%ff", "a=%00", "a=%0a", "a=%+1", &"a&".repeat(129)] {
+            assert!(Parameters::parse(encoded).is_err(), "{encoded}");
+        }
+    }
+
+    #[test]
+    fn paths_are_compared_as_sent() {
+        for (target, route) in [
+            ("/healthz", Route::Healthz),
+            ("/v2/token?a", Route::Token),
+            ("/v2/token/", Route::Other),
+            ("/v2%2ftoken", Route::Other),
+            ("//auth", Route::Other),
+            ("/AUTH", Route::Other),
+            ("/", Route::Other),
+        ] {
+            assert_eq!(Route::of(split_target(target).unwrap().0), route, "{target}");
+        }
+        for target in ["", "*", "http://host/auth", "auth"] {
+            assert_eq!(split_target(target), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn what_a_route_allows_it_lists() {
+        for route in Route::ALL {
+            for (method, name) in [(Method::Get, "GET"), (Method::Head, "HEAD"), (Method::Post, "POST")] {
+                assert_eq!(
+                    route.allows(method),
+                    route.allow().split(", ").any(|listed| listed == name),
+                    "{route:?} {name}"
+                );
+            }
+            assert!(!route.allows(Method::Other("DELETE")));
+        }
+    }
+}

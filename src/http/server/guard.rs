@@ -1,0 +1,228 @@
+//! Deadlines, eviction and stopping, enforced from outside the thread that serves a connection.
+//!
+//! Owns what a connection is doing and until when. Must not know HTTP or `tiny_http`. Decision: one atomic
+//! word per connection holds phase and deadline; whoever changes it by compare-and-swap has decided, so
+//! that an answer is never cut off by a deadline that it met. The socket is a descriptor of our own: its
+//! number cannot be reused while the guard holds it.
+
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::http::request::Peer;
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing has come yet.
+    Fresh = 0,
+    /// Between requests.
+    Idle = 1,
+    /// A head has begun.
+    Head = 2,
+    /// A body is awaited.
+    Body = 3,
+    /// The handler has it.
+    Handling = 4,
+    /// An answer is being written.
+    Writing = 5,
+    /// Answered for good; what the client still sends is thrown away, so that it reads the answer.
+    Lingering = 6,
+    /// The guard has shut it down.
+    Ended = 7,
+}
+
+impl Phase {
+    const ALL: [Self; 8] = [
+        Self::Fresh,
+        Self::Idle,
+        Self::Head,
+        Self::Body,
+        Self::Handling,
+        Self::Writing,
+        Self::Lingering,
+        Self::Ended,
+    ];
+}
+
+/// Why the guard shut a connection down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    Expired = 0,
+    Evicted = 1,
+    Stopping = 2,
+}
+
+/// Milliseconds since the server was made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock(Instant);
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(super) fn now(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn after(self, patience: Duration) -> u64 {
+        self.now().saturating_add(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The two low bytes of the word are phase and reason, the others the deadline.
+const DEADLINE_SHIFT: u32 = 16;
+
+fn word(phase: Phase, ended: Ended, deadline: u64) -> u64 {
+    (deadline.min(u64::MAX >> DEADLINE_SHIFT) << DEADLINE_SHIFT) | ((ended as u64) << 8) | phase as u64
+}
+
+fn phase_of(word: u64) -> Phase {
+    Phase::ALL[(word & 7) as usize]
+}
+
+/// One connection, as its thread and the guard share it.
+#[derive(Debug)]
+pub(super) struct Watched {
+    /// For Unix sockets too: only socket calls are made on it, and std's `UnixStream` cannot peek.
+    pub(super) socket: TcpStream,
+    pub(super) peer: Peer,
+    clock: Clock,
+    state: AtomicU64,
+    /// When it was last answered, or accepted.
+    answered: AtomicU64,
+}
+
+impl Watched {
+    pub(super) fn new(socket: TcpStream, peer: Peer, clock: Clock, patience: Duration) -> Self {
+        let state = word(Phase::Fresh, Ended::Expired, clock.after(patience));
+        Self { socket, peer, clock, state: AtomicU64::new(state), answered: AtomicU64::new(clock.now()) }
+    }
+
+    /// Goes on to `phase`, unless the guard has ended the connection.
+    pub(super) fn enter(&self, phase: Phase, patience: Duration) -> Result<(), Ended> {
+        let next = word(phase, Ended::Expired, self.clock.after(patience));
+        let mut seen = self.state.load(Ordering::Acquire);
+        loop {
+            if phase_of(seen) == Phase::Ended {
+                return Err(reason_of(seen));
+            }
+            match self.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(()),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Goes on to `phase` even where the guard has ended what went before: to linger after a 408.
+    pub(super) fn force(&self, phase: Phase, patience: Duration) {
+        self.state.store(word(phase, Ended::Expired, self.clock.after(patience)), Ordering::Release);
+    }
+
+    /// The guard's reason, if it has ended the connection.
+    pub(super) fn ended(&self) -> Option<Ended> {
+        let seen = self.state.load(Ordering::Acquire);
+        (phase_of(seen) == Phase::Ended).then(|| reason_of(seen))
+    }
+
+    /// An answer has left.
+    pub(super) fn has_answered(&self) {
+        self.answered.store(self.clock.now(), Ordering::Relaxed);
+    }
+
+    /// Ends the connection if it still is in the state that was `seen`.
+    fn end(&self, seen: u64, reason: Ended) -> bool {
+        let ended = word(Phase::Ended, reason, 0);
+        if self.state.compare_exchange(seen, ended, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return false;
+        }
+        // Its thread wakes up; where a request had begun it can still say why.
+        let how = match phase_of(seen) {
+            Phase::Head | Phase::Body => Shutdown::Read,
+            _ => Shutdown::Both,
+        };
+        // It fails where the peer was faster, and then there is nothing to shut down.
+        let _ = self.socket.shutdown(how);
+        true
+    }
+}
+
+fn reason_of(word: u64) -> Ended {
+    match (word >> 8) & 0xff {
+        0 => Ended::Expired,
+        1 => Ended::Evicted,
+        _ => Ended::Stopping,
+    }
+}
+
+/// Every connection that is served. Only the accepting thread has it.
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    connections: Vec<(u64, Weak<Watched>)>,
+}
+
+impl Guard {
+    /// Watches one more connection, known to the system as `cookie`.
+    pub(super) fn watch(&mut self, cookie: u64, connection: &Arc<Watched>) {
+        self.connections.push((cookie, Arc::downgrade(connection)));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    pub(super) fn knows(&self, cookie: u64) -> bool {
+        self.connections.iter().any(|(known, _)| *known == cookie)
+    }
+
+    /// Forgets what is closed and ends what is past its deadline.
+    pub(super) fn sweep(&mut self) {
+        self.connections.retain(|(_, connection)| {
+            let Some(connection) = connection.upgrade() else { return false };
+            let seen = connection.state.load(Ordering::Acquire);
+            let late = connection.clock.now() > seen >> DEADLINE_SHIFT;
+            if late && !matches!(phase_of(seen), Phase::Handling | Phase::Ended) {
+                connection.end(seen, Ended::Expired);
+            }
+            true
+        });
+    }
+
+    /// Ends the connection that has gone longest without an answer; false if all are being handled.
+    pub(super) fn evict(&self) -> bool {
+        let oldest = self
+            .connections
+            .iter()
+            .filter_map(|(_, connection)| connection.upgrade())
+            .map(|connection| (connection.state.load(Ordering::Acquire), connection))
+            .filter(|(seen, _)| !matches!(phase_of(*seen), Phase::Handling | Phase::Ended))
+            .min_by_key(|(_, connection)| connection.answered.load(Ordering::Relaxed));
+        oldest.is_some_and(|(seen, connection)| connection.end(seen, Ended::Evicted))
+    }
+
+    /// Ends those between requests.
+    pub(super) fn end_idle(&self) {
+        self.end_where(|phase| matches!(phase, Phase::Idle | Phase::Lingering));
+    }
+
+    /// Ends those that have sent nothing.
+    pub(super) fn end_fresh(&self) {
+        self.end_where(|phase| phase == Phase::Fresh);
+    }
+
+    /// Ends all, whatever they do.
+    pub(super) fn end_all(&self) {
+        self.end_where(|phase| phase != Phase::Ended);
+    }
+
+    fn end_where(&self, chosen: impl Fn(Phase) -> bool) {
+        for connection in self.connections.iter().filter_map(|(_, connection)| connection.upgrade()) {
+            let seen = connection.state.load(Ordering::Acquire);
+            if chosen(phase_of(seen)) {
+                connection.end(seen, Ended::Stopping);
+            }
+        }
+    }
+}

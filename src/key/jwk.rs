@@ -1,0 +1,142 @@
+//! Public keys as JWK (RFC 7517) and their thumbprint (RFC 7638).
+//!
+//! Owns the members by name. Must not know private keys. Decision: the members that a thumbprint hashes
+//! and those of the JWK come from the same list, so that the two can't disagree; nothing here has access
+//! to a private number, so that none can be written by mistake.
+
+use super::error::KeyError;
+use super::kind::Kind;
+use super::public::{Numbers, PublicKey};
+use crate::algorithm::Algorithm;
+use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder, Encoder};
+use serde_json::{Map, Value};
+
+/// The largest member that is decoded, in characters: an ML-DSA-87 key has 3456.
+const MAX_MEMBER: usize = 4096;
+
+impl PublicKey {
+    /// The JWK: `kty`, `alg`, `use`, `kid` where there is one, and the public members
+    /// (RFC 7518, 6; RFC 8037, 2; the JOSE registry's AKP for ML-DSA).
+    pub fn jwk(&self, kid: Option<&str>) -> Value {
+        let mut jwk = Map::new();
+        for (name, value) in members(self) {
+            jwk.insert(name.to_owned(), Value::String(value));
+        }
+        jwk.insert("alg".to_owned(), self.algorithm().name().into());
+        jwk.insert("use".to_owned(), "sig".into());
+        if let Some(kid) = kid {
+            jwk.insert("kid".to_owned(), kid.into());
+        }
+        Value::Object(jwk)
+    }
+
+    /// The thumbprint (RFC 7638, SHA-256, base64url). For ML-DSA the required members are `alg`, `kty`
+    /// and `pub`.
+    pub fn thumbprint(&self) -> String {
+        // Every value is base64url or a registered name: nothing to escape.
+        let members: Vec<String> =
+            members(self).iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
+        let canonical = format!("{{{}}}", members.join(","));
+        base64url(&hmac_sha256::Hash::hash(canonical.as_bytes()))
+    }
+
+    /// Reads a public JWK. Without `alg`, the key's default: RS256 for RSA.
+    ///
+    /// Refused: a shared secret (`oct`), a private key, a `use` or `key_ops` that isn't for verifying.
+    pub fn from_jwk(jwk: &Value) -> Result<PublicKey, KeyError> {
+        let bad = |why| KeyError::Jwk { why };
+        let jwk = jwk.as_object().ok_or(bad("not an object"))?;
+        for private in ["d", "p", "q", "dp", "dq", "qi", "oth", "priv", "k"] {
+            if jwk.contains_key(private) && jwk.get("kty").is_none_or(|kty| kty != "oct") {
+                return Err(bad("it holds a private key"));
+            }
+        }
+        if jwk.get("use").is_some_and(|usage| usage != "sig") {
+            return Err(bad("its `use` is not `sig`"));
+        }
+        if let Some(operations) = jwk.get("key_ops")
+            && !operations.as_array().is_some_and(|list| list.iter().any(|operation| operation == "verify"))
+        {
+            return Err(bad("its `key_ops` don't include `verify`"));
+        }
+        let algorithm = match jwk.get("alg") {
+            None => None,
+            // RFC 9864 (2.2) gives EdDSA on this curve a name of its own.
+            Some(Value::String(name)) if name == "Ed25519" => Some(Algorithm::EdDSA),
+            Some(Value::String(name)) => {
+                // Names are compared as they stand: in a JWK they are case-sensitive (RFC 7517, 4.4).
+                let known = Algorithm::ALL.into_iter().find(|known| known.name() == name);
+                Some(known.ok_or(bad("unknown `alg`"))?)
+            }
+            Some(_) => return Err(bad("`alg` is not a string")),
+        };
+        let bytes = |name: &str| {
+            let text = jwk.get(name).and_then(Value::as_str).ok_or(bad("a public member is missing"))?;
+            decode(text).ok_or(bad("a public member is not base64url"))
+        };
+        let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+        let (kind, numbers) = match (text("kty"), text("crv")) {
+            (Some("RSA"), _) => (Kind::Rsa, Numbers::Rsa { modulus: bytes("n")?, exponent: bytes("e")? }),
+            (Some("EC"), Some("P-256")) => (Kind::P256, point(Kind::P256, &bytes("x")?, &bytes("y")?)?),
+            (Some("EC"), Some("P-384")) => (Kind::P384, point(Kind::P384, &bytes("x")?, &bytes("y")?)?),
+            (Some("OKP"), Some("Ed25519")) => (Kind::Ed25519, Numbers::Bytes(bytes("x")?)),
+            (Some("AKP"), _) => {
+                let kind = match algorithm {
+                    Some(Algorithm::MlDsa44) => Kind::MlDsa44,
+                    Some(Algorithm::MlDsa65) => Kind::MlDsa65,
+                    Some(Algorithm::MlDsa87) => Kind::MlDsa87,
+                    _ => return Err(bad("an AKP key needs `alg`")),
+                };
+                (kind, Numbers::Bytes(bytes("pub")?))
+            }
+            (Some("oct"), _) => return Err(bad("a shared secret is no public key")),
+            (Some(_), _) => return Err(bad("unknown `kty` or `crv`")),
+            (None, _) => return Err(bad("`kty` is missing")),
+        };
+        PublicKey::new(kind, numbers, algorithm)
+    }
+}
+
+/// The members that identify the key (RFC 7638, 3.2; RFC 8037, 2), in lexical order.
+fn members(key: &PublicKey) -> Vec<(&'static str, String)> {
+    let name = str::to_owned;
+    match (key.kind(), key.numbers()) {
+        (_, Numbers::Rsa { modulus, exponent }) => {
+            vec![("e", base64url(exponent)), ("kty", name("RSA")), ("n", base64url(modulus))]
+        }
+        (kind @ (Kind::P256 | Kind::P384), Numbers::Bytes(point)) => {
+            let curve = if kind == Kind::P256 { "P-256" } else { "P-384" };
+            // 04 || x || y
+            let (_, coordinates) = point.split_at(1);
+            let (x, y) = coordinates.split_at(coordinates.len() / 2);
+            vec![("crv", name(curve)), ("kty", name("EC")), ("x", base64url(x)), ("y", base64url(y))]
+        }
+        (Kind::Ed25519, Numbers::Bytes(bytes)) => {
+            vec![("crv", name("Ed25519")), ("kty", name("OKP")), ("x", base64url(bytes))]
+        }
+        (_, Numbers::Bytes(bytes)) => {
+            vec![("alg", name(key.algorithm().name())), ("kty", name("AKP")), ("pub", base64url(bytes))]
+        }
+    }
+}
+
+/// Coordinates have the full length of the field (RFC 7518, 6.2.1.2).
+fn point(kind: Kind, x: &[u8], y: &[u8]) -> Result<Numbers, KeyError> {
+    let length = kind.field_bytes().unwrap_or_default();
+    if x.len() != length || y.len() != length {
+        return Err(KeyError::Jwk { why: "a coordinate has the wrong length" });
+    }
+    Ok(Numbers::Bytes([&[4], x, y].concat()))
+}
+
+pub(crate) fn base64url(bytes: &[u8]) -> String {
+    // Fails only where the length overflows.
+    Base64UrlSafeNoPadding::encode_to_string(bytes).unwrap_or_default()
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    if text.len() > MAX_MEMBER {
+        return None;
+    }
+    Base64UrlSafeNoPadding::decode_to_vec(text, None).ok()
+}

@@ -1,0 +1,171 @@
+//! The types of asymmetric key that can sign tokens.
+//!
+//! Owns their names, their object identifiers and which algorithms each can do. Must not know key
+//! material. Decision: a key's type comes from its own bytes only; a configured algorithm chooses among
+//! what that type can do, and never changes how the bytes are read.
+
+use super::der::{self, BadDer, Reader};
+use super::error::KeyError;
+use crate::algorithm::Algorithm;
+use superboring::mldsa;
+
+/// What an asymmetric key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Rsa,
+    P256,
+    P384,
+    Ed25519,
+    MlDsa44,
+    MlDsa65,
+    MlDsa87,
+}
+
+// RFC 3279 (2.3.1), RFC 5480 (2.1.1), RFC 8410 (3), RFC 9881 (2).
+const RSA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01];
+const EC: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01];
+const P256: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
+const P384: &[u8] = &[0x2B, 0x81, 0x04, 0x00, 0x22];
+const ED25519: &[u8] = &[0x2B, 0x65, 0x70];
+const ML_DSA_44: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x11];
+const ML_DSA_65: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x12];
+const ML_DSA_87: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x13];
+
+/// Known only to be named in a refusal.
+const REFUSED: [(&[u8], &str); 10] = [
+    (&[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0A], "an RSA key restricted to PSS"),
+    (&[0x2A, 0x86, 0x48, 0xCE, 0x38, 0x04, 0x01], "a DSA key"),
+    (&[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x03, 0x01], "a Diffie-Hellman key"),
+    (&[0x2B, 0x65, 0x6E], "an X25519 key"),
+    (&[0x2B, 0x65, 0x6F], "an X448 key"),
+    (&[0x2B, 0x65, 0x71], "an Ed448 key"),
+    (&[0x2B, 0x81, 0x04, 0x00, 0x23], "an EC key on P-521"),
+    (&[0x2B, 0x81, 0x04, 0x00, 0x0A], "an EC key on secp256k1"),
+    (&[0x2B, 0x81, 0x04, 0x00, 0x21], "an EC key on P-224"),
+    (&[0x2B, 0x24, 0x03, 0x03, 0x02, 0x08, 0x01, 0x01, 0x07], "an EC key on brainpoolP256r1"),
+];
+
+impl Kind {
+    /// As messages name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Rsa => "an RSA key",
+            Kind::P256 => "an EC key on P-256",
+            Kind::P384 => "an EC key on P-384",
+            Kind::Ed25519 => "an Ed25519 key",
+            Kind::MlDsa44 => "an ML-DSA-44 key",
+            Kind::MlDsa65 => "an ML-DSA-65 key",
+            Kind::MlDsa87 => "an ML-DSA-87 key",
+        }
+    }
+
+    /// What it can sign, the default first.
+    pub(crate) fn algorithms(self) -> &'static [Algorithm] {
+        match self {
+            Kind::Rsa => &[
+                Algorithm::RS256,
+                Algorithm::RS384,
+                Algorithm::RS512,
+                Algorithm::PS256,
+                Algorithm::PS384,
+                Algorithm::PS512,
+            ],
+            Kind::P256 => &[Algorithm::ES256],
+            Kind::P384 => &[Algorithm::ES384],
+            Kind::Ed25519 => &[Algorithm::EdDSA],
+            Kind::MlDsa44 => &[Algorithm::MlDsa44],
+            Kind::MlDsa65 => &[Algorithm::MlDsa65],
+            Kind::MlDsa87 => &[Algorithm::MlDsa87],
+        }
+    }
+
+    /// The asked algorithm if the key can do it; without one, its default.
+    pub(crate) fn choose(self, asked: Option<Algorithm>) -> Result<Algorithm, KeyError> {
+        let can = self.algorithms();
+        match (asked, can) {
+            (None, [default, ..]) => Ok(*default),
+            (Some(asked), _) if can.contains(&asked) => Ok(asked),
+            (asked, _) => Err(KeyError::WrongAlgorithm {
+                key: self.name(),
+                asked: asked.unwrap_or(Algorithm::RS256),
+                can,
+            }),
+        }
+    }
+
+    /// The ML-DSA parameter set.
+    pub(crate) fn ml_dsa(self) -> Option<mldsa::Algorithm> {
+        match self {
+            Kind::MlDsa44 => Some(mldsa::Algorithm::MlDsa44),
+            Kind::MlDsa65 => Some(mldsa::Algorithm::MlDsa65),
+            Kind::MlDsa87 => Some(mldsa::Algorithm::MlDsa87),
+            _ => None,
+        }
+    }
+
+    /// The bytes of one coordinate of an EC point, and of an EC private key.
+    pub(crate) fn field_bytes(self) -> Option<usize> {
+        match self {
+            Kind::P256 => Some(32),
+            Kind::P384 => Some(48),
+            _ => None,
+        }
+    }
+
+    /// The `AlgorithmIdentifier` of its `SubjectPublicKeyInfo` (RFC 5280, 4.1.1.2), as DER.
+    pub(crate) fn identifier(self) -> Vec<u8> {
+        let oid = |bytes: &[u8]| der::encode(der::OID, &[bytes]);
+        let (algorithm, parameters) = match self {
+            Kind::Rsa => (RSA, der::encode(der::NULL, &[])),
+            Kind::P256 => (EC, oid(P256)),
+            Kind::P384 => (EC, oid(P384)),
+            Kind::Ed25519 => (ED25519, Vec::new()),
+            Kind::MlDsa44 => (ML_DSA_44, Vec::new()),
+            Kind::MlDsa65 => (ML_DSA_65, Vec::new()),
+            Kind::MlDsa87 => (ML_DSA_87, Vec::new()),
+        };
+        der::encode(der::SEQUENCE, &[&oid(algorithm), &parameters])
+    }
+
+    /// Reads an `AlgorithmIdentifier`'s content; `what` names the structure that it stands in.
+    pub(crate) fn read(mut identifier: Reader<'_>, what: &'static str) -> Result<Kind, KeyError> {
+        let malformed = |_: BadDer| KeyError::Malformed { what };
+        let oid = identifier.expect(der::OID).map_err(malformed)?.content;
+        let kind = match oid {
+            EC => return Kind::of_curve(identifier, what),
+            RSA => {
+                // RFC 3279 asks for NULL; some writers leave it out.
+                identifier.optional(der::NULL).map_err(malformed)?;
+                Kind::Rsa
+            }
+            ED25519 => Kind::Ed25519,
+            ML_DSA_44 => Kind::MlDsa44,
+            ML_DSA_65 => Kind::MlDsa65,
+            ML_DSA_87 => Kind::MlDsa87,
+            other => return Err(unsupported(other, "a key of type")),
+        };
+        identifier.end().map_err(malformed)?;
+        Ok(kind)
+    }
+
+    /// Reads `ECParameters` (RFC 5480, 2.1.1), which must be the name of a curve.
+    pub(crate) fn of_curve(mut parameters: Reader<'_>, what: &'static str) -> Result<Kind, KeyError> {
+        let element = parameters.element().map_err(|_| KeyError::Malformed { what })?;
+        match (element.tag, element.content) {
+            (der::OID, P256) => Ok(Kind::P256),
+            (der::OID, P384) => Ok(Kind::P384),
+            (der::OID, other) => Err(unsupported(other, "an EC key on curve")),
+            (der::SEQUENCE, _) => {
+                Err(KeyError::Unsupported { what: "an EC key that spells out its curve".to_owned() })
+            }
+            _ => Err(KeyError::Malformed { what }),
+        }
+    }
+}
+
+fn unsupported(oid: &[u8], kind: &str) -> KeyError {
+    let known = REFUSED.iter().find(|(refused, _)| *refused == oid);
+    KeyError::Unsupported {
+        what: known.map_or_else(|| format!("{kind} {}", der::dotted(oid)), |(_, name)| (*name).to_owned()),
+    }
+}

@@ -1,0 +1,180 @@
+//! PEM text (RFC 7468): from a file's bytes to labelled DER.
+//!
+//! Owns BEGIN, END and base64. Must not know what the DER means. Decision: tolerant of what surrounds
+//! the blocks and of how their lines are broken (CRLF, indentation, a YAML scalar folded into one line),
+//! strict about what is in them. Private bytes are wiped when dropped.
+
+use super::error::KeyError;
+use jwt_simple::reexports::ct_codecs::{Base64, Decoder, Encoder};
+use zeroize::Zeroizing;
+
+/// The longest text that is read, in bytes: ten large certificates fit several times.
+pub(crate) const MAX_TEXT: usize = 128 * 1024;
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const DASHES: &[u8] = b"-----";
+
+/// What stands between a BEGIN line and its END line, not yet decoded.
+pub(crate) struct Block<'a> {
+    label: &'a str,
+    body: &'a [u8],
+}
+
+impl Block<'_> {
+    /// What stands after BEGIN.
+    pub(crate) fn label(&self) -> &str {
+        self.label
+    }
+
+    /// True for both of OpenSSL's ways to protect a private key.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.label == "ENCRYPTED PRIVATE KEY" || find(self.body, b",ENCRYPTED").is_some()
+    }
+
+    /// The DER, wiped when dropped.
+    pub(crate) fn decode(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let bad = || KeyError::Base64 { label: self.label.to_owned() };
+        let text: Zeroizing<Vec<u8>> =
+            Zeroizing::new(self.body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect());
+        let mut der = Zeroizing::new(vec![0; text.len() / 4 * 3 + 3]);
+        let length = Base64::decode(&mut der, text.as_slice(), None).map_err(|_| bad())?.len();
+        der.truncate(length);
+        if der.is_empty() { Err(bad()) } else { Ok(der) }
+    }
+}
+
+/// Every block of the text, in order; at least one.
+pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, KeyError> {
+    if text.len() > MAX_TEXT {
+        return Err(KeyError::TooLong { most: MAX_TEXT });
+    }
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while let Some(start) = find(rest, BEGIN) {
+        rest = after(rest, start + BEGIN.len());
+        let end = find(rest, DASHES).ok_or_else(|| KeyError::Unterminated { label: "a block".into() })?;
+        // The label is text of the file: only what looks like one is repeated in a message.
+        let label = rest
+            .get(..end)
+            .filter(|label| {
+                label.len() <= 40
+                    && label.iter().all(|b| b.is_ascii_uppercase() || b" 0123456789".contains(b))
+            })
+            .and_then(|label| std::str::from_utf8(label).ok())
+            .ok_or(KeyError::Malformed { what: "PEM label" })?;
+        rest = after(rest, end + DASHES.len());
+        let closing = [b"-----END ", label.as_bytes(), DASHES].concat();
+        let unterminated = || KeyError::Unterminated { label: label.to_owned() };
+        let end = find(rest, &closing).ok_or_else(unterminated)?;
+        let body = rest.get(..end).unwrap_or_default();
+        if find(body, BEGIN).is_some() {
+            return Err(unterminated());
+        }
+        blocks.push(Block { label, body });
+        rest = after(rest, end + closing.len());
+    }
+    if blocks.is_empty() { Err(KeyError::NotPem { found: looks_like(text) }) } else { Ok(blocks) }
+}
+
+/// The PEM text of some DER, lines of 64 characters, wiped when dropped.
+pub(crate) fn encode(label: &str, der: &[u8]) -> Result<Zeroizing<String>, KeyError> {
+    let failed = |_| KeyError::Crypto { task: "write a PEM text" };
+    let base64 = Zeroizing::new(Base64::encode_to_string(der).map_err(failed)?);
+    let mut text =
+        Zeroizing::new(String::with_capacity(base64.len() + base64.len() / 64 + 2 * label.len() + 40));
+    text.push_str("-----BEGIN ");
+    text.push_str(label);
+    text.push_str("-----\n");
+    let mut rest = base64.as_str();
+    while !rest.is_empty() {
+        let (line, next) = rest.split_at(rest.len().min(64));
+        text.push_str(line);
+        text.push('\n');
+        rest = next;
+    }
+    text.push_str("-----END ");
+    text.push_str(label);
+    text.push_str("-----\n");
+    Ok(text)
+}
+
+fn after(bytes: &[u8], position: usize) -> &[u8] {
+    bytes.get(position..).unwrap_or_default()
+}
+
+fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    bytes.windows(needle.len()).position(|window| window == needle)
+}
+
+fn looks_like(text: &[u8]) -> &'static str {
+    match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        None => "an empty file",
+        Some(0x30) if text.get(1).is_some_and(|length| *length >= 0x80 || !length.is_ascii()) => {
+            "a binary (DER) file"
+        }
+        Some(b'{') => "a JSON file",
+        Some(_) if std::str::from_utf8(text).is_err() => "a binary file",
+        Some(_) => "other text",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(text: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let blocks = blocks(text).unwrap();
+        blocks.iter().map(|block| (block.label().to_owned(), block.decode().unwrap().to_vec())).collect()
+    }
+
+    #[test]
+    fn what_surrounds_a_block_and_breaks_its_lines_does_not_matter() {
+        let expected = vec![("TEST".to_owned(), b"hello, world".to_vec())];
+        for text in [
+            "-----BEGIN TEST-----\naGVsbG8sIHdvcmxk\n-----END TEST-----\n",
+            "-----BEGIN TEST-----\r\naGVsbG8s\r\nIHdvcmxk\r\n-----END TEST-----\r\n",
+            "  -----BEGIN TEST-----\n   aGVsbG8s\n\n  \tIHdvcmxk\n  -----END TEST-----",
+            "-----BEGIN TEST----- aGVsbG8s IHdvcmxk -----END TEST-----",
+            "subject=CN = x\n\u{feff}-----BEGIN TEST-----\naGVsbG8sIHdvcmxk\n-----END TEST-----\ntrailing",
+        ] {
+            assert_eq!(decoded(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn broken_blocks_are_told_apart() {
+        let label = || "A KEY".to_owned();
+        for (text, expected) in [
+            ("-----BEGIN A KEY-----\nAAAA\n", KeyError::Unterminated { label: label() }),
+            ("-----BEGIN A KEY-----\nAAAA\n-----END B KEY-----", KeyError::Unterminated { label: label() }),
+            (
+                "-----BEGIN A KEY-----\nAA\n-----BEGIN A KEY-----\nAAAA\n-----END A KEY-----",
+                KeyError::Unterminated { label: label() },
+            ),
+            ("-----BEGIN A KEY-----\nAAA\n-----END A KEY-----", KeyError::Base64 { label: label() }),
+            ("-----BEGIN A KEY-----\nAA!A\n-----END A KEY-----", KeyError::Base64 { label: label() }),
+            ("-----BEGIN A KEY-----\nAA\\nAA\n-----END A KEY-----", KeyError::Base64 { label: label() }),
+            ("-----BEGIN A KEY-----\n-----END A KEY-----", KeyError::Base64 { label: label() }),
+            ("-----BEGIN \u{1b}[31m-----", KeyError::Malformed { what: "PEM label" }),
+            ("", KeyError::NotPem { found: "an empty file" }),
+            ("{\"kty\":\"RSA\"}", KeyError::NotPem { found: "a JSON file" }),
+            ("hello", KeyError::NotPem { found: "other text" }),
+        ] {
+            let result = blocks(text.as_bytes()).and_then(|blocks| blocks[0].decode());
+            assert_eq!(result.err(), Some(expected), "{text}");
+        }
+        let der = blocks(&[0x30, 0x82, 0x01, 0x00]).err();
+        assert_eq!(der, Some(KeyError::NotPem { found: "a binary (DER) file" }));
+        assert_eq!(blocks(&vec![b' '; MAX_TEXT + 1]).err(), Some(KeyError::TooLong { most: MAX_TEXT }));
+    }
+
+    #[test]
+    fn what_is_written_reads_back_in_lines_of_64() {
+        for length in [1, 47, 48, 49, 100] {
+            let der: Vec<u8> = (0..length).collect();
+            let text = encode("PUBLIC KEY", &der).unwrap();
+            assert!(text.lines().all(|line| line.len() <= 64));
+            assert_eq!(decoded(text.as_bytes()), vec![("PUBLIC KEY".to_owned(), der)]);
+        }
+    }
+}
