@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from conftest import AUDIENCE, request
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 
@@ -55,7 +56,19 @@ def test_prometheus_client_reads_them(exposition):
 
 
 def test_promtool_finds_nothing_to_say(exposition):
+    """promtool reads only the older text format, where a counter's family has `_total` in its name and
+    there is no type `info`: prometheus_client writes what it has read as that, and promtool judges names,
+    units and help texts."""
     promtool = shutil.which("promtool")
     assert promtool, "promtool is missing: apt-get install --no-install-recommends prometheus"
-    done = subprocess.run([promtool, "check", "metrics"], input=exposition, capture_output=True, text=True)
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+    class Read:
+        def collect(self):
+            return text_string_to_metric_families(exposition)
+
+    registry = CollectorRegistry()
+    registry.register(Read())
+    text = generate_latest(registry)
+    assert b"keypebble_build_info" in text
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
