@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A JWS `alg` value: RFC 7518 (3.1), RFC 8037 (EdDSA) and the JOSE registry (ML-DSA).
+/// A JWS `alg` value: RFC 7518 (3.1), RFC 8037 (`EdDSA`) and the JOSE registry (ML-DSA).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// HMAC with SHA-256.

@@ -48,7 +48,7 @@ impl ClaimFilter {
         let mut claims = requested.into_map();
         let Some(allowed) = &self.allowed else { return (claims, Vec::new()) };
         let dropped: Vec<String> = claims.keys().filter(|name| !allowed.contains(*name)).cloned().collect();
-        dropped.iter().for_each(|name| drop(claims.remove(name)));
+        claims.retain(|name, _| allowed.contains(name));
         (claims, dropped)
     }
 }

@@ -14,10 +14,34 @@ mod setup;
 
 use crate::config::Warning;
 use crate::error::Error;
-use args::Command;
+use args::Spec;
+use issue::Issue;
+use setup::Files;
 use std::error::Error as _;
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// What is to be done: plain data.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    /// Print a usage text.
+    Help(&'static str),
+    /// Print the version.
+    Version,
+    /// Print a token.
+    Issue(Issue),
+    /// Answer HTTP.
+    Serve(Files),
+    /// Load everything and say what was found.
+    Check(Files),
+    /// Ask a running server whether it is well.
+    Healthcheck(PathBuf),
+}
+
+/// Every subcommand.
+const COMMANDS: &[Spec] = &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC];
 
 /// Runs the program on its arguments.
 pub fn main() -> ExitCode {
@@ -36,10 +60,10 @@ fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Help(text) => print(text),
         Command::Version => print(&help::version()),
-        Command::Issue(command) => issue::run(command),
+        Command::Issue(command) => issue::run(&command),
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
-        Command::Healthcheck(command) => healthcheck::run(&command),
+        Command::Healthcheck(config) => healthcheck::run(&config),
     }
 }
 
@@ -54,15 +78,15 @@ fn report(error: &Error) {
     let mut text = format!("keypebble: error: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
+        let _ = write!(text, ": {error}");
         cause = error.source();
     }
     text.push('\n');
     if let Some(excerpt) = error.excerpt() {
-        text.push_str(&format!("{excerpt}\n"));
+        let _ = writeln!(text, "{excerpt}");
     }
     if let Some(hint) = error.hint() {
-        text.push_str(&format!("keypebble: hint: {hint}\n"));
+        let _ = writeln!(text, "keypebble: hint: {hint}");
     }
     say(&text);
 }
@@ -72,7 +96,7 @@ fn warn(warnings: &[Warning]) {
     for warning in warnings {
         let mut text = format!("keypebble: warning: {}\n", warning.message);
         if let Some(hint) = &warning.hint {
-            text.push_str(&format!("keypebble: hint: {hint}\n"));
+            let _ = writeln!(text, "keypebble: hint: {hint}");
         }
         say(&text);
     }

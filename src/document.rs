@@ -9,9 +9,10 @@
 mod locate;
 
 use serde_yaml::Value;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroize;
 
@@ -49,9 +50,13 @@ impl Drop for Document {
     }
 }
 
-/// What is wrong with a file, and where.
+/// What is wrong with a file, and where. Boxed: it is large, and the results that carry it are many.
 #[derive(Debug)]
-pub struct DocumentError {
+pub struct DocumentError(Box<Details>);
+
+/// The parts of a [`DocumentError`].
+#[derive(Debug)]
+pub struct Details {
     /// The file.
     pub path: PathBuf,
     /// Line and column, counted from 1, where they are known.
@@ -66,6 +71,26 @@ pub struct DocumentError {
     pub line: Option<String>,
     /// What the operating system said, where the file could not be read.
     pub source: Option<io::Error>,
+}
+
+impl Deref for DocumentError {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for DocumentError {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
+    }
+}
+
+impl From<Details> for DocumentError {
+    fn from(details: Details) -> Self {
+        Self(Box::new(details))
+    }
 }
 
 impl fmt::Display for DocumentError {
@@ -119,14 +144,16 @@ pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 impl Document {
     /// Reads and parses a file.
     pub fn load(path: &Path) -> Result<Self, DocumentError> {
-        let fail = |problem: &str, source| DocumentError {
-            path: path.to_owned(),
-            location: None,
-            at: String::new(),
-            problem: problem.to_owned(),
-            hint: None,
-            line: None,
-            source,
+        let fail = |problem: &str, source| {
+            DocumentError::from(Details {
+                path: path.to_owned(),
+                location: None,
+                at: String::new(),
+                problem: problem.to_owned(),
+                hint: None,
+                line: None,
+                source,
+            })
         };
         let bytes =
             read_bounded(path, MAX_FILE_BYTES).map_err(|error| fail("cannot be read", Some(error)))?;
@@ -180,7 +207,7 @@ impl Document {
         if let Some(cut) = problem.rfind(" at line ") {
             problem.truncate(cut); // the place stands in front already
         }
-        DocumentError {
+        DocumentError::from(Details {
             path: self.path.clone(),
             location,
             at: String::new(),
@@ -188,7 +215,7 @@ impl Document {
             hint: None,
             line: location.and_then(|(line, _)| self.line(line)),
             source: None,
-        }
+        })
     }
 
     /// A line to show; none where it may hold a secret: a key that says so, or long unbroken base64.
@@ -230,7 +257,9 @@ impl<'a> Node<'a> {
                 }
                 at.push_str(key);
             }
-            Step::Index(index) => at.push_str(&format!("[{index}]")),
+            Step::Index(index) => {
+                let _ = write!(at, "[{index}]"); // to a String: cannot fail
+            }
         }
         at
     }
@@ -249,7 +278,7 @@ impl<'a> Node<'a> {
 
     fn error_at(&self, at: String, steps: &[locate::Step<'_>], problem: String) -> DocumentError {
         let location = locate::locate(&self.document.text, steps);
-        DocumentError {
+        DocumentError::from(Details {
             path: self.document.path.clone(),
             location,
             at,
@@ -257,7 +286,7 @@ impl<'a> Node<'a> {
             hint: None,
             line: location.and_then(|(line, _)| self.document.line(line)),
             source: None,
-        }
+        })
     }
 
     fn steps(&self) -> Vec<locate::Step<'a>> {
@@ -391,7 +420,7 @@ impl<'a> Node<'a> {
             }
             Value::Mapping(_) => serde_json::Value::Object(
                 self.entries()?
-                    .map(|(key, node)| Ok((key.to_owned(), node.json()?)))
+                    .map(|(key, node)| node.json().map(|value| (key.to_owned(), value)))
                     .collect::<Result<_, _>>()?,
             ),
             Value::Tagged(_) => return Err(self.expected("a value without a YAML tag")),
@@ -421,18 +450,23 @@ pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance, over the first 64 characters.
+/// How many characters to add, drop, change or swap with the next one, over the first 64 of each word.
 fn edits(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(64).collect();
     let b: Vec<char> = b.chars().take(64).collect();
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+    for i in 0..a.len() {
+        let mut next = vec![i + 1];
+        for j in 0..b.len() {
+            let changed = row[j] + usize::from(a[i] != b[j]);
+            let mut least = changed.min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                least = least.min(before[j - 1] + 1);
+            }
+            next.push(least);
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[b.len()]
 }
@@ -535,5 +569,6 @@ mod tests {
     fn a_name_far_from_all_has_no_suggestion() {
         assert_eq!(nearest("frobnicate", ["issuer", "audience"].into_iter()), None);
         assert_eq!(nearest("audiense", ["issuer", "audience"].into_iter()), Some("audience"));
+        assert_eq!(nearest("hots", ["host", "port"].into_iter()), Some("host"));
     }
 }

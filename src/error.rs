@@ -28,7 +28,7 @@ pub enum Error {
         /// `configuration` or `policy`.
         what: &'static str,
         /// Where and how.
-        source: Box<DocumentError>,
+        source: DocumentError,
     },
     /// The policy does not give the user what he asks.
     Refused {

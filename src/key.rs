@@ -51,6 +51,7 @@ pub struct Weakness {
 impl Key {
     /// A shared secret of any length but zero, for HS256, HS384 or HS512.
     ///
+    /// A PEM text is refused: as a secret, a public key or a certificate is known to everyone.
     /// Without an id the key has none: a hash of the secret would help to guess it (RFC 7638, 7).
     pub fn from_secret(algorithm: Algorithm, secret: &Secret, id: Option<String>) -> Result<Key, KeyError> {
         if !algorithm.is_hmac() {
@@ -59,13 +60,16 @@ impl Key {
         if secret.expose().is_empty() {
             return Err(KeyError::EmptySecret);
         }
+        if secret.expose().trim_ascii_start().starts_with(b"-----BEGIN ") {
+            return Err(KeyError::PemAsSecret);
+        }
         let signing = Signing::Hmac(Zeroizing::new(secret.expose().to_vec()));
         Ok(Key { algorithm, id, signing, public: None, chain: None })
     }
 
     /// The private key of a PEM text: PKCS#1, PKCS#8 or SEC1.
     ///
-    /// Without an algorithm, the key's default (RS256, ES256, ES384, EdDSA, ML-DSA-*); without an id,
+    /// Without an algorithm, the key's default (RS256, ES256, ES384, `EdDSA`, ML-DSA-*); without an id,
     /// [`PublicKey::default_id`].
     pub fn from_pem(pem: &Secret, algorithm: Option<Algorithm>, id: Option<String>) -> Result<Key, KeyError> {
         let loaded = private::load(pem.expose())?;
@@ -151,5 +155,268 @@ impl fmt::Display for Weakness {
             "the secret has {bytes} bytes, {algorithm} asks for {least} (RFC 7518, 3.2): whoever has one \
              token can try to guess it; make one with: openssl rand -base64 48"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! file {
+        ($name:literal) => {
+            include_bytes!(concat!("../tests/data/keys/", $name)).as_slice()
+        };
+    }
+
+    fn load(pem: &[u8], algorithm: Option<Algorithm>) -> Result<Key, KeyError> {
+        Key::from_pem(&Secret::new(pem.to_vec()), algorithm, None)
+    }
+
+    fn hmac(algorithm: Algorithm, secret: &[u8]) -> Key {
+        Key::from_secret(algorithm, &Secret::new(secret.to_vec()), None).unwrap()
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    }
+
+    /// RFC 4231, 4.3: a secret of four bytes, far below any floor.
+    #[test]
+    fn a_secret_of_any_length_gives_the_mac_of_rfc_4231() {
+        for (algorithm, expected) in [
+            (Algorithm::HS256, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+            (
+                Algorithm::HS384,
+                "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e\
+                 8e2240ca5e69e2c78b3239ecfab21649",
+            ),
+            (
+                Algorithm::HS512,
+                "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554\
+                 9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
+            ),
+        ] {
+            let key = hmac(algorithm, b"Jefe");
+            let mac = key.sign(b"what do ya want for nothing?").unwrap();
+            assert_eq!(mac, hex(expected), "{algorithm}");
+            assert!(key.verify(b"what do ya want for nothing?", &mac));
+            // HMAC pads a short secret with zeros: the padded one is the same key.
+            let mut padded = b"Jefe".to_vec();
+            padded.resize(32, 0);
+            assert_eq!(hmac(algorithm, &padded).sign(b"x"), key.sign(b"x"));
+        }
+    }
+
+    #[test]
+    fn a_secret_shorter_than_its_hash_is_weak_and_an_empty_one_refused() {
+        for (algorithm, bytes, least) in [
+            (Algorithm::HS256, 9, Some(32)),
+            (Algorithm::HS256, 31, Some(32)),
+            (Algorithm::HS256, 32, None),
+            (Algorithm::HS384, 47, Some(48)),
+            (Algorithm::HS384, 48, None),
+            (Algorithm::HS512, 63, Some(64)),
+            (Algorithm::HS512, 64, None),
+        ] {
+            let weakness = hmac(algorithm, &vec![b'x'; bytes]).weakness();
+            assert_eq!(weakness.map(|weakness| weakness.least), least, "{algorithm} {bytes}");
+        }
+        assert!(load(file!("p256.pem"), None).unwrap().weakness().is_none());
+        let empty = Key::from_secret(Algorithm::HS256, &Secret::new(Vec::new()), None);
+        assert_eq!(empty.err(), Some(KeyError::EmptySecret));
+        let public = Secret::new(file!("p256-pub.pem").to_vec());
+        let public = Key::from_secret(Algorithm::HS256, &public, None);
+        assert_eq!(public.err(), Some(KeyError::PemAsSecret));
+        let secret = Secret::new(vec![b'x'; 32]);
+        assert_eq!(
+            Key::from_secret(Algorithm::RS256, &secret, None).err(),
+            Some(KeyError::SecretForKeyPair { algorithm: Algorithm::RS256 })
+        );
+    }
+
+    #[test]
+    fn an_hmac_key_has_no_id_and_no_public_half() {
+        let key = hmac(Algorithm::HS256, b"change-me");
+        assert_eq!(key.id(), None);
+        assert!(key.public().is_none());
+        let chain = Chain::from_pem(file!("p256-chain.pem")).unwrap();
+        assert_eq!(key.with_chain(chain).err(), Some(KeyError::ChainOfOtherKey { found_at: None }));
+    }
+
+    #[test]
+    fn every_form_of_private_key_is_read() {
+        let crlf = String::from_utf8(file!("p256.pem").to_vec()).unwrap().replace('\n', "\r\n");
+        let folded = String::from_utf8(file!("rsa2048.pem").to_vec()).unwrap().replace('\n', " ");
+        let combined = [b"a comment\n", file!("p256-chain.pem"), file!("p256.pem")].concat();
+        for (name, pem, algorithm, same_as) in [
+            ("PKCS#8 RSA", file!("rsa2048.pem"), Algorithm::RS256, file!("rsa2048-pub.pem")),
+            ("PKCS#1", file!("rsa2048-pkcs1.pem"), Algorithm::RS256, file!("rsa2048-pub-pkcs1.pem")),
+            ("folded lines", folded.as_bytes(), Algorithm::RS256, file!("rsa2048-cert.pem")),
+            ("PKCS#8 EC", file!("p256.pem"), Algorithm::ES256, file!("p256-pub.pem")),
+            ("CRLF", crlf.as_bytes(), Algorithm::ES256, file!("p256-pub-compressed.pem")),
+            ("with EC PARAMETERS", file!("p256-sec1-params.pem"), Algorithm::ES256, file!("p256-pub.pem")),
+            ("with certificates", &combined, Algorithm::ES256, file!("p256-chain.pem")),
+            ("PKCS#8 Ed25519", file!("ed25519.pem"), Algorithm::EdDSA, file!("ed25519-pub.pem")),
+        ] {
+            let key = load(pem, None).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(key.algorithm(), algorithm, "{name}");
+            let public = PublicKey::from_pem(same_as, None).unwrap();
+            assert!(key.public().unwrap().matches(&public), "{name}");
+            assert_eq!(key.public(), Some(&public), "{name}");
+            assert!(public.verify(b"input", &key.sign(b"input").unwrap()), "{name}");
+        }
+        let (sec1, pkcs8) = (load(file!("p384-sec1.pem"), None), load(file!("p384.pem"), None));
+        assert_eq!(sec1.unwrap().public(), pkcs8.unwrap().public());
+        for (pem, algorithm) in [
+            (file!("p384.pem"), Algorithm::ES384),
+            (file!("mldsa44.pem"), Algorithm::MlDsa44),
+            (file!("mldsa65.pem"), Algorithm::MlDsa65),
+            (file!("mldsa87.pem"), Algorithm::MlDsa87),
+        ] {
+            assert_eq!(load(pem, None).unwrap().algorithm(), algorithm);
+        }
+    }
+
+    #[test]
+    fn each_unusable_file_has_its_own_refusal() {
+        let two = [file!("p256.pem"), file!("ed25519.pem")].concat();
+        let cut = &file!("rsa2048.pem")[..800];
+        let rsa_text = String::from_utf8(file!("rsa2048.pem").to_vec()).unwrap();
+        let shorter: Vec<&str> =
+            rsa_text.lines().enumerate().filter(|(at, _)| *at != 5).map(|(_, line)| line).collect();
+        let shorter = shorter.join("\n");
+        let label = String::from;
+        let unsupported = |what: &str| KeyError::Unsupported { what: what.to_owned() };
+        for (name, pem, expected) in [
+            ("encrypted PKCS#8", file!("rsa2048-encrypted.pem"), KeyError::Encrypted),
+            ("encrypted PKCS#1", file!("rsa2048-encrypted-pkcs1.pem"), KeyError::Encrypted),
+            ("public", file!("p256-pub.pem"), KeyError::NotPrivate { found: label("PUBLIC KEY") }),
+            ("certificate", file!("rsa2048-cert.pem"), KeyError::NotPrivate { found: label("CERTIFICATE") }),
+            ("two", &two, KeyError::SeveralKeys { count: 2 }),
+            ("cut", cut, KeyError::Unterminated { label: label("PRIVATE KEY") }),
+            ("a line short", shorter.as_bytes(), KeyError::Malformed { what: "PKCS#8 private key" }),
+            ("text", b"change-me", KeyError::NotPem { found: "other text" }),
+            ("1024 bits", file!("rsa1024.pem"), KeyError::RsaSize { bits: 1024 }),
+            ("8192 bits", file!("rsa8192.pem"), KeyError::RsaSize { bits: 8192 }),
+            ("exponent 3", file!("rsa2048-e3.pem"), KeyError::RsaExponent),
+            ("PSS only", file!("rsa-pss.pem"), unsupported("an RSA key restricted to PSS")),
+            ("P-521", file!("p521.pem"), unsupported("an EC key on P-521")),
+            ("secp256k1", file!("secp256k1.pem"), unsupported("an EC key on secp256k1")),
+            ("Ed448", file!("ed448.pem"), unsupported("an Ed448 key")),
+            ("X25519", file!("x25519.pem"), unsupported("an X25519 key")),
+            (
+                "OpenSSH",
+                b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----",
+                KeyError::OpenSsh,
+            ),
+        ] {
+            assert_eq!(load(pem, None).err(), Some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_key_decides_what_an_asked_algorithm_may_be() {
+        for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| algorithm.is_rsa()) {
+            assert_eq!(load(file!("rsa2048.pem"), Some(algorithm)).unwrap().algorithm(), algorithm);
+        }
+        for (pem, asked, message) in [
+            (
+                file!("rsa2048.pem"),
+                Algorithm::ES256,
+                "an RSA key can't sign ES256, it can sign RS256, RS384, RS512, PS256, PS384 or PS512",
+            ),
+            (file!("p256.pem"), Algorithm::ES384, "an EC key on P-256 can't sign ES384, it can sign ES256"),
+            (file!("ed25519.pem"), Algorithm::HS256, "an Ed25519 key can't sign HS256, it can sign EdDSA"),
+            (
+                file!("mldsa44.pem"),
+                Algorithm::MlDsa65,
+                "an ML-DSA-44 key can't sign ML-DSA-65, it can sign ML-DSA-44",
+            ),
+        ] {
+            assert_eq!(load(pem, Some(asked)).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn every_algorithm_signs_and_verifies_and_no_tampering_passes() {
+        for algorithm in Algorithm::ALL {
+            let (key, secret) = if algorithm.is_rsa() {
+                // Generation is tried once below: it is slow.
+                (load(file!("rsa2048.pem"), Some(algorithm)).unwrap(), None)
+            } else {
+                let (key, secret) = Key::generate(algorithm).unwrap();
+                (key, Some(secret))
+            };
+            assert_eq!(key.algorithm(), algorithm);
+            let input = b"header.payload";
+            let signature = key.sign(input).unwrap();
+            assert!(key.verify(input, &signature), "{algorithm}");
+            assert!(!key.verify(b"header.payloae", &signature), "{algorithm}");
+            assert!(!key.verify(input, &[]), "{algorithm}");
+            assert!(!key.verify(input, &signature[1..]), "{algorithm}");
+            assert!(!key.verify(input, &[signature.as_slice(), &[0]].concat()), "{algorithm}");
+            for at in [0, signature.len() / 2, signature.len() - 1] {
+                let mut tampered = signature.clone();
+                tampered[at] ^= 1;
+                assert!(!key.verify(input, &tampered), "{algorithm} byte {at}");
+            }
+            if let Some(secret) = secret {
+                // What is kept of a new key is the same key.
+                let again = if algorithm.is_hmac() {
+                    Key::from_secret(algorithm, &secret, None)
+                } else {
+                    Key::from_pem(&secret, None, None)
+                };
+                let again = again.unwrap();
+                assert!(again.verify(input, &signature), "{algorithm}");
+                assert_eq!(again.id(), key.id(), "{algorithm}");
+                assert!(again.weakness().is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_rsa_key_loads_again() {
+        let (key, pem) = Key::generate(Algorithm::PS256).unwrap();
+        assert_eq!(key.algorithm(), Algorithm::PS256);
+        assert!(pem.expose().starts_with(b"-----BEGIN PRIVATE KEY-----\n"));
+        let again = Key::from_pem(&pem, Some(Algorithm::PS256), None).unwrap();
+        assert!(again.verify(b"x", &key.sign(b"x").unwrap()));
+    }
+
+    /// The signature of openssl: `printf input | openssl dgst -sha256 -sign rsa2048.pem`.
+    #[test]
+    fn rs256_is_what_openssl_signs() {
+        let expected = "ScpkeTuGWZacpdfXUZZ2OQjHaX9ek2VYZtywpUOE_WG6RjL0FVGs2O-YCHGuIrQShWL7sLI8eG57_\
+                        HymT6UFXmMiOzR6M1IPQ_JPdGYonuHsYMDaFALllhVP3YwgjRHtDh7XBWFv9klw9p4RNbd2XiwvQJ8-_\
+                        ogS-k7HZWqWsEN0OsBMbaKm-YXy9E8iDWpKL8x52skHxHdBodvMjMEJB_SE-xIAIeZDk278xTVIXz-DA\
+                        zQs11wpBABd9Gyr8tr5m9WYtTvY6qWKxnjvtYrmYgbWqwB-rGxSIm5sCE5N3r9Ph5II3EXTH1qV87lkJ\
+                        wo6F0PzRJJm2rYXUILTbuu-0g";
+        let key = load(file!("rsa2048.pem"), None).unwrap();
+        assert_eq!(base64url(&key.sign(b"input").unwrap()), expected);
+    }
+
+    #[test]
+    fn a_chain_must_start_with_the_keys_own_certificate() {
+        let chain = || Chain::from_pem(file!("p256-chain.pem")).unwrap();
+        let key = load(file!("p256.pem"), None).unwrap().with_chain(chain()).unwrap();
+        assert_eq!(key.chain().unwrap().x5c().len(), 2);
+        for (pem, found_at) in [(file!("p384.pem"), Some(2)), (file!("rsa2048.pem"), None)] {
+            let refused = load(pem, None).unwrap().with_chain(chain());
+            assert_eq!(refused.err(), Some(KeyError::ChainOfOtherKey { found_at }));
+        }
+        let cert = Chain::from_pem(file!("rsa2048-cert.pem")).unwrap();
+        let pss = load(file!("rsa2048.pem"), Some(Algorithm::PS512)).unwrap();
+        assert!(pss.with_chain(cert).is_ok(), "a certificate doesn't say which RSA algorithm");
+    }
+
+    #[test]
+    fn neither_debug_nor_errors_show_the_key() {
+        let key = hmac(Algorithm::HS256, b"hunter2");
+        assert_eq!(format!("{key:?}"), "Key { algorithm: HS256, id: None, .. }");
+        assert!(!format!("{:?}", load(file!("ed25519.pem"), None).unwrap()).contains("private"));
+        let text = "-----BEGIN PRIVATE KEY-----\nhunter2hunter2!\n-----END PRIVATE KEY-----";
+        let error = load(text.as_bytes(), None).unwrap_err();
+        assert!(!format!("{error} {error:?} {:?}", error.hint()).contains("hunter2"));
     }
 }

@@ -27,7 +27,7 @@ pub enum State {
 #[derive(Debug, Clone)]
 enum Material {
     Own(Arc<Key>),
-    PublicOnly(PublicKey),
+    PublicOnly(Box<PublicKey>),
 }
 
 /// A key of a ring or set. It verifies, whatever its state.
@@ -47,7 +47,7 @@ impl RingKey {
     /// A key whose private half is not here. Without an id, [`PublicKey::default_id`].
     pub fn public_only(key: PublicKey, id: Option<String>, state: State) -> RingKey {
         let id = id.unwrap_or_else(|| key.default_id());
-        RingKey { id: Some(id), state, material: Material::PublicOnly(key) }
+        RingKey { id: Some(id), state, material: Material::PublicOnly(Box::new(key)) }
     }
 
     fn shared(key: Arc<Key>, state: State) -> RingKey {
@@ -266,5 +266,12 @@ mod tests {
         for not_a_set in [json!([]), json!({}), json!({ "keys": {} }), json!({ "keys": vec![0; 65] })] {
             assert!(matches!(KeySet::from_jwks(&not_a_set), Err(KeyError::Jwk { .. })), "{not_a_set}");
         }
+    }
+
+    #[test]
+    fn a_ring_and_its_sealer_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Keyring>();
+        shared::<crate::token::Sealer>();
     }
 }

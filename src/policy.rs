@@ -138,7 +138,14 @@ pub enum Verdict {
 struct Found<'p> {
     subject: SubjectName<'p>,
     rule: &'p Rule,
-    pattern: Option<&'p Glob>,
+    matched: Match<'p>,
+}
+
+/// What of a rule fits a resource.
+#[derive(Clone, Copy)]
+enum Match<'p> {
+    Pattern(&'p Glob),
+    Catalog,
 }
 
 #[derive(Clone, Copy)]
@@ -161,7 +168,11 @@ impl Found<'_> {
             Place::Rule(index) => format!("{subject}.rules[{index}]"),
             Place::Deny(index) => format!("{subject}.deny[{index}]"),
         };
-        Because { rule, pattern: self.pattern.map(Glob::to_string) }
+        let pattern = match self.matched {
+            Match::Pattern(glob) => Some(glob.to_string()),
+            Match::Catalog => None,
+        };
+        Because { rule, pattern }
     }
 }
 
@@ -302,8 +313,8 @@ impl Policy {
     fn decide<'p>(&'p self, asker: &Asker<'p>, resource: &Resource, action: Action) -> Decision<'p> {
         let mut granted: Option<(Found<'p>, Ttl)> = None;
         for (subject, rule) in self.rules(asker.who) {
-            let Some(pattern) = rule.fits(resource, action, asker.who.name()) else { continue };
-            let found = Found { subject, rule, pattern };
+            let Some(matched) = rule.fits(resource, action, asker.who.name()) else { continue };
+            let found = Found { subject, rule, matched };
             if rule.effect == Effect::Deny {
                 return Decision::Denied { by: found };
             }
@@ -342,13 +353,13 @@ impl Policy {
 }
 
 impl Rule {
-    /// Whether this rule speaks about the action on the resource; for a repository, by which pattern.
-    fn fits(&self, resource: &Resource, action: Action, user: &str) -> Option<Option<&Glob>> {
+    /// What of this rule speaks about the action on the resource.
+    fn fits(&self, resource: &Resource, action: Action, user: &str) -> Option<Match<'_>> {
         let speaks = self.actions.contains(&action) || self.actions.contains(&Action::All);
         match (&self.target, resource) {
-            (Target::Catalog, Resource::Catalog) => (action == Action::All).then_some(None),
+            (Target::Catalog, Resource::Catalog) => (action == Action::All).then_some(Match::Catalog),
             (Target::Repositories(globs), Resource::Repository(name)) if speaks => {
-                globs.iter().find(|glob| glob.matches(name, user)).map(Some)
+                globs.iter().find(|glob| glob.matches(name, user)).map(Match::Pattern)
             }
             _ => None,
         }
@@ -361,7 +372,9 @@ fn expanded(resource: &Resource, asked: &[Action]) -> Vec<Action> {
     for action in asked {
         match (resource, action) {
             (Resource::Repository(_), Action::All) => {
-                Action::REPOSITORY.into_iter().for_each(|action| add_once(&mut actions, action));
+                for action in Action::REPOSITORY {
+                    add_once(&mut actions, action);
+                }
             }
             (_, action) => add_once(&mut actions, *action),
         }

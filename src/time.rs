@@ -70,7 +70,7 @@ impl Ttl {
     /// A life of that many seconds; `None` outside 1 to ten years.
     pub fn new(seconds: u64) -> Option<Self> {
         match u32::try_from(seconds) {
-            Ok(seconds) if seconds >= 1 && seconds <= Self::MAX.0 => Some(Self(seconds)),
+            Ok(seconds) if (1..=Self::MAX.0).contains(&seconds) => Some(Self(seconds)),
             _ => None,
         }
     }

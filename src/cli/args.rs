@@ -1,73 +1,94 @@
 //! From arguments to a [`Command`].
 //!
-//! Owns the flags. Must not know what they lead to. Decision: a flag that stands twice is an error, because
-//! scripts that build command lines make that mistake and would not notice which one counts.
+//! Owns how flags are written; which flags there are, each subcommand's file says in its [`Spec`]. Must not
+//! know what they lead to. Decision: a flag that stands twice is an error, because scripts that build
+//! command lines make that mistake and would not notice which one counts.
 
-use super::help;
+use super::{COMMANDS, Command, help};
 use crate::document::nearest;
 use crate::error::Error;
-use crate::time::Ttl;
 use lexopt::{Arg, Parser, ValueExt};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// What is to be done: plain data.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Command {
-    /// Print a usage text.
-    Help(&'static str),
-    /// Print the version.
-    Version,
-    /// Print a token.
-    Issue(Issue),
-    /// Answer HTTP.
-    Serve(Files),
-    /// Load everything and say what was found.
-    Check(Files),
-    /// Ask a running server whether it is well.
-    Healthcheck(Files),
+/// A subcommand: its name of one or two words, its flags, its help, and how its arguments are read.
+pub(super) struct Spec {
+    /// `issue`, `keys list`
+    pub(super) name: &'static str,
+    /// The flags that take a value.
+    pub(super) values: &'static [&'static str],
+    /// The flags that take none.
+    pub(super) switches: &'static [&'static str],
+    /// How many arguments without a flag there may be.
+    pub(super) operands: usize,
+    /// The usage text.
+    pub(super) help: &'static str,
+    /// From the arguments to what is to be done.
+    pub(super) read: fn(Arguments) -> Result<Command, Error>,
 }
 
-/// The files that most commands take.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Files {
-    pub(super) config: PathBuf,
-    pub(super) policy: Option<PathBuf>,
+/// What was given to a subcommand.
+pub(super) struct Arguments {
+    command: &'static str,
+    flags: Vec<(&'static str, OsString)>,
+    operands: Vec<OsString>,
 }
 
-/// `keypebble issue`
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Issue {
-    pub(super) config: PathBuf,
-    pub(super) policy: Option<PathBuf>,
-    pub(super) claims: Option<String>,
-    pub(super) generate: bool,
-    pub(super) ttl: Option<Ttl>,
-    pub(super) audience: Option<String>,
-}
+impl Arguments {
+    fn take(&mut self, flag: &str) -> Option<OsString> {
+        let at = self.flags.iter().position(|(known, _)| *known == flag)?;
+        Some(self.flags.swap_remove(at).1)
+    }
 
-/// The subcommands and the flags that each takes.
-const COMMANDS: [(&str, &[&str], &str); 4] = [
-    ("issue", &["config", "claims", "policy", "generate", "ttl", "audience"], help::ISSUE),
-    ("serve", &["config", "policy"], help::SERVE),
-    ("check", &["config", "policy"], help::CHECK),
-    ("healthcheck", &["config"], help::HEALTHCHECK),
-];
+    /// Whether a flag without a value was given.
+    pub(super) fn switch(&mut self, flag: &str) -> bool {
+        self.take(flag).is_some()
+    }
 
-/// What was given, before it is known to be enough.
-#[derive(Default)]
-struct Given {
-    config: Option<PathBuf>,
-    policy: Option<PathBuf>,
-    claims: Option<String>,
-    generate: bool,
-    ttl: Option<Ttl>,
-    audience: Option<String>,
+    /// A flag's text, which may be empty.
+    pub(super) fn text(&mut self, flag: &str) -> Result<Option<String>, Error> {
+        self.take(flag).map(|value| text(value, &format!("--{flag}"))).transpose()
+    }
+
+    /// A flag's text, which may not be empty.
+    pub(super) fn name(&mut self, flag: &str) -> Result<Option<String>, Error> {
+        match self.text(flag)? {
+            Some(value) if value.is_empty() => Err(usage(format!("--{flag} is empty"))),
+            value => Ok(value),
+        }
+    }
+
+    /// A flag's path.
+    pub(super) fn path(&mut self, flag: &str) -> Result<Option<PathBuf>, Error> {
+        match self.take(flag) {
+            Some(value) if value.is_empty() => Err(usage(format!("--{flag} is empty"))),
+            value => Ok(value.map(PathBuf::from)),
+        }
+    }
+
+    /// A path that must be given.
+    pub(super) fn required_path(&mut self, flag: &str) -> Result<PathBuf, Error> {
+        self.path(flag)?.ok_or_else(|| self.missing(&format!("--{flag} PATH")))
+    }
+
+    /// The next argument without a flag.
+    pub(super) fn operand(&mut self) -> Result<Option<String>, Error> {
+        if self.operands.is_empty() {
+            return Ok(None);
+        }
+        text(self.operands.remove(0), "an argument").map(Some)
+    }
+
+    /// Something that must be given was not.
+    pub(super) fn missing(&self, what: &str) -> Error {
+        let error = usage(format!("`keypebble {}` needs {what}", self.command));
+        error.with_hint(format!("see keypebble {} --help", self.command))
+    }
 }
 
 /// Reads the arguments.
 pub(super) fn parse(mut parser: Parser) -> Result<Command, Error> {
-    let name = match parser.next().map_err(|error| usage(error.to_string()))? {
+    let first = match parser.next().map_err(|error| usage(error.to_string()))? {
         None => {
             return Err(usage("a command is required").with_hint(format!("one of {}; or --help", names())));
         }
@@ -79,86 +100,82 @@ pub(super) fn parse(mut parser: Parser) -> Result<Command, Error> {
             return Err(usage(message).with_hint("the command comes first: keypebble issue --config PATH"));
         }
     };
-    let name = text(name, "the command")?;
-    if name == "help" {
+    let first = text(first, "the command")?;
+    if first == "help" {
         return Ok(Command::Help(help::MAIN));
     }
-    let Some((name, flags, help)) = COMMANDS.into_iter().find(|(known, ..)| *known == name) else {
-        let error = usage(format!("unknown command `{name}`"));
-        return Err(match nearest(&name, COMMANDS.into_iter().map(|(known, ..)| known)) {
+    let Some(spec) = spec_of(&first, &mut parser)? else { return Ok(Command::Help(help::MAIN)) };
+    match arguments(&mut parser, spec)? {
+        Some(arguments) => (spec.read)(arguments),
+        None => Ok(Command::Help(spec.help)),
+    }
+}
+
+/// The subcommand of the first word, or of the first two; `None` where help is asked for in between.
+fn spec_of(first: &str, parser: &mut Parser) -> Result<Option<&'static Spec>, Error> {
+    if let Some(spec) = COMMANDS.iter().find(|spec| spec.name == first) {
+        return Ok(Some(spec));
+    }
+    let seconds =
+        || COMMANDS.iter().filter_map(|spec| spec.name.split_once(' ')).filter(|(group, _)| *group == first);
+    if seconds().next().is_none() {
+        let error = usage(format!("unknown command `{first}`"));
+        let words = COMMANDS.iter().filter_map(|spec| spec.name.split(' ').next());
+        return Err(match nearest(first, words) {
             Some(nearest) => error.with_hint(format!("did you mean `{nearest}`?")),
             None => error.with_hint(format!("the commands are {}", names())),
         });
+    }
+    let known = || seconds().map(|(_, second)| second).collect::<Vec<_>>().join(", ");
+    let second = match parser.next().map_err(|error| usage(error.to_string()))? {
+        Some(Arg::Value(second)) => text(second, "the command")?,
+        Some(Arg::Long("help") | Arg::Short('h')) => return Ok(None),
+        _ => return Err(usage(format!("`keypebble {first}` needs one of {}", known()))),
     };
-    let Some(given) = flags_of(&mut parser, name, flags)? else { return Ok(Command::Help(help)) };
-    let Some(config) = given.config else {
-        return Err(usage(format!("`keypebble {name}` needs --config PATH"))
-            .with_hint(format!("see keypebble {name} --help")));
-    };
-    let policy = given.policy;
-    Ok(match name {
-        "issue" => {
-            if given.generate && policy.is_none() {
-                return Err(usage("--generate takes the claims from a policy").with_hint("add --policy PATH"));
-            }
-            let Given { claims, generate, ttl, audience, .. } = given;
-            Command::Issue(Issue { config, policy, claims, generate, ttl, audience })
-        }
-        "serve" => Command::Serve(Files { config, policy }),
-        "check" => Command::Check(Files { config, policy }),
-        _ => Command::Healthcheck(Files { config, policy }),
-    })
+    let name = format!("{first} {second}");
+    let found = COMMANDS.iter().find(|spec| spec.name == name);
+    found
+        .map(Some)
+        .ok_or_else(|| usage(format!("unknown command `{name}`")).with_hint(format!("there is {}", known())))
 }
 
-/// The flags after a command; `None` where help is asked for.
-fn flags_of(parser: &mut Parser, command: &str, flags: &[&'static str]) -> Result<Option<Given>, Error> {
-    let mut given = Given::default();
-    let mut seen: Vec<&str> = Vec::new();
+/// The flags and operands after a command; `None` where help is asked for.
+fn arguments(parser: &mut Parser, spec: &Spec) -> Result<Option<Arguments>, Error> {
+    let mut given = Arguments { command: spec.name, flags: Vec::new(), operands: Vec::new() };
     while let Some(arg) = parser.next().map_err(|error| usage(error.to_string()))? {
-        let flag = match arg {
+        let name = match arg {
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
-            Arg::Long(name) => match flags.iter().find(|known| **known == name) {
-                Some(known) => *known,
-                None => return Err(unknown_flag(command, name, flags)),
-            },
+            Arg::Long(name) => name.to_owned(),
+            Arg::Value(value) if given.operands.len() < spec.operands => {
+                given.operands.push(value);
+                continue;
+            }
             other => {
-                let message = format!("unexpected {} after `keypebble {command}`", described(&other));
-                return Err(usage(message).with_hint(format!("see keypebble {command} --help")));
+                let message = format!("unexpected {} after `keypebble {}`", described(&other), spec.name);
+                return Err(usage(message).with_hint(format!("see keypebble {} --help", spec.name)));
             }
         };
-        if seen.contains(&flag) {
+        let value = |flags: &[&'static str]| flags.iter().copied().find(|known| *known == name);
+        let (flag, value) = if let Some(flag) = value(spec.values) {
+            (flag, parser.value().map_err(|_| usage(format!("--{flag} needs a value")))?)
+        } else if let Some(flag) = value(spec.switches) {
+            (flag, OsString::new())
+        } else {
+            return Err(unknown_flag(spec, &name));
+        };
+        if given.flags.iter().any(|(seen, _)| *seen == flag) {
             return Err(usage(format!("--{flag} stands twice")));
         }
-        seen.push(flag);
-        if flag == "generate" {
-            given.generate = true;
-            continue;
-        }
-        let value = parser.value().map_err(|_| usage(format!("--{flag} needs a value")))?;
-        match flag {
-            "config" => given.config = Some(path(value, "--config")?),
-            "policy" => given.policy = Some(path(value, "--policy")?),
-            "claims" => given.claims = Some(text(value, "--claims")?),
-            "audience" => given.audience = Some(not_empty(text(value, "--audience")?, "--audience")?),
-            _ => given.ttl = Some(ttl(&text(value, "--ttl")?)?),
-        }
+        given.flags.push((flag, value));
     }
     Ok(Some(given))
 }
 
-fn ttl(value: &str) -> Result<Ttl, Error> {
-    let seconds = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten();
-    seconds.and_then(Ttl::new).ok_or_else(|| {
-        let most = Ttl::MAX.seconds();
-        usage(format!("--ttl: expected whole seconds from 1 to {most} (ten years), found `{value}`"))
-    })
-}
-
-fn unknown_flag(command: &str, name: &str, flags: &[&'static str]) -> Error {
-    let error = usage(format!("`keypebble {command}` has no flag --{name}"));
-    match nearest(name, flags.iter().copied()) {
+fn unknown_flag(spec: &Spec, name: &str) -> Error {
+    let error = usage(format!("`keypebble {}` has no flag --{name}", spec.name));
+    match nearest(name, spec.values.iter().chain(spec.switches).copied()) {
         Some(nearest) => error.with_hint(format!("did you mean --{nearest}?")),
-        None => error.with_hint(format!("see keypebble {command} --help")),
+        None => error.with_hint(format!("see keypebble {} --help", spec.name)),
     }
 }
 
@@ -171,28 +188,26 @@ fn described(arg: &Arg<'_>) -> String {
 }
 
 fn names() -> String {
-    COMMANDS.map(|(name, ..)| name).join(", ")
+    let mut names: Vec<&str> = COMMANDS.iter().filter_map(|spec| spec.name.split(' ').next()).collect();
+    names.dedup();
+    names.join(", ")
 }
 
 fn text(value: OsString, what: &str) -> Result<String, Error> {
     value.string().map_err(|_| usage(format!("{what} is not UTF-8")))
 }
 
-fn path(value: OsString, what: &str) -> Result<PathBuf, Error> {
-    if value.is_empty() { Err(usage(format!("{what} is empty"))) } else { Ok(value.into()) }
-}
-
-fn not_empty(value: String, what: &str) -> Result<String, Error> {
-    if value.is_empty() { Err(usage(format!("{what} is empty"))) } else { Ok(value) }
-}
-
-fn usage(message: impl Into<String>) -> Error {
+/// The command line is wrong.
+pub(super) fn usage(message: impl Into<String>) -> Error {
     Error::Usage { message: message.into(), hint: None }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::issue::Issue;
+    use super::super::setup::Files;
     use super::*;
+    use crate::time::Ttl;
 
     fn parsed(line: &str) -> Result<Command, Error> {
         parse(Parser::from_args(line.split_whitespace()))
@@ -216,8 +231,11 @@ mod tests {
             parsed("serve --config=c").unwrap(),
             Command::Serve(Files { config: "c".into(), policy: None })
         );
-        assert_eq!(parsed("issue --config c --help").unwrap(), Command::Help(help::ISSUE));
+        assert!(
+            matches!(parsed("issue --config c --help").unwrap(), Command::Help(text) if text.contains("Print one signed"))
+        );
         assert_eq!(parsed("-V").unwrap(), Command::Version);
+        assert_eq!(parsed("help").unwrap(), Command::Help(help::MAIN));
     }
 
     #[test]
@@ -235,7 +253,7 @@ mod tests {
             ("issue --config c extra", "unexpected argument `extra`"),
             ("issue --config c -x", "unexpected flag -x"),
             ("issue --config c --generate", "--generate takes the claims from a policy"),
-            ("issue --config c --generate=yes", "unexpected"),
+            ("issue --config c --policy p --generate=yes", "unexpected"),
             ("issue --config c --ttl 0", "--ttl: expected whole seconds from 1"),
             ("issue --config c --ttl 1h", "found `1h`"),
             ("issue --config c --ttl -5", "--ttl"),
@@ -253,10 +271,10 @@ mod tests {
 
     #[test]
     fn every_flag_is_in_its_help_and_every_command_in_the_main_one() {
-        for (name, flags, help) in COMMANDS {
-            assert!(help::MAIN.contains(&format!("\n  {name} ")), "{name}");
-            for flag in flags {
-                assert!(help.contains(&format!("--{flag}")), "{name} --{flag}");
+        for spec in COMMANDS {
+            assert!(help::MAIN.contains(&format!("\n  {} ", spec.name)), "{}", spec.name);
+            for flag in spec.values.iter().chain(spec.switches) {
+                assert!(spec.help.contains(&format!("--{flag}")), "{} --{flag}", spec.name);
             }
         }
     }

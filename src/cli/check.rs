@@ -1,12 +1,34 @@
 //! `keypebble check`: what `serve` would start with.
 
-use super::args::Files;
-use super::{print, setup};
+use super::args::{Arguments, Spec};
+use super::setup::Files;
+use super::{Command, print, setup};
 use crate::algorithm::Algorithm;
 use crate::config::{Bind, Warning};
 use crate::error::Error;
 use crate::policy::{Enforcement, Mode};
 use std::fmt::Write;
+
+/// The subcommand.
+pub(super) const SPEC: Spec =
+    Spec { name: "check", values: &["config", "policy"], switches: &[], operands: 0, help: HELP, read };
+
+const HELP: &str = "\
+Load the configuration, the key and the policy as serve would; print what was found and every warning.
+
+Usage: keypebble check --config PATH [--policy PATH]
+
+Flags:
+  --config PATH  The configuration file (YAML)
+  --policy PATH  The policy file; without it as for serve
+  -h, --help     Print this help
+
+Exit codes: 0 serve would start, 2 usage, 3 serve would refuse.
+";
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    Ok(Command::Check(Files::read(&mut arguments)?))
+}
 
 pub(super) fn run(files: &Files) -> Result<(), Error> {
     let setup = setup::load(files)?;

@@ -2,21 +2,42 @@
 //!
 //! Reads only where the server listens: a key that cannot be read now says nothing of one that runs.
 
-use super::args::Files;
+use super::Command;
+use super::args::{Arguments, Spec};
 use crate::config::{Bind, ServiceConfig};
 use crate::document::Document;
 use crate::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::Path;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
-pub(super) fn run(files: &Files) -> Result<(), Error> {
-    let document = Document::load(&files.config);
+/// The subcommand.
+pub(super) const SPEC: Spec =
+    Spec { name: "healthcheck", values: &["config"], switches: &[], operands: 0, help: HELP, read };
+
+const HELP: &str = "\
+Ask the server of this configuration, on this host, for GET /healthz: for a container without curl.
+
+Usage: keypebble healthcheck --config PATH
+
+Flags:
+  --config PATH  The configuration file (YAML); `service.host` and `service.port` say where to ask
+  -h, --help     Print this help
+
+Exit codes: 0 healthy, 1 not healthy, 2 usage, 3 configuration rejected.
+";
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    Ok(Command::Healthcheck(arguments.required_path("config")?))
+}
+
+pub(super) fn run(config: &Path) -> Result<(), Error> {
+    let document = Document::load(config);
     let service = document.and_then(|document| ServiceConfig::read(&document.root()));
-    let service =
-        service.map_err(|source| Error::Document { what: "configuration", source: Box::new(source) })?;
+    let service = service.map_err(|source| Error::Document { what: "configuration", source })?;
     let (place, answer) = match &service.bind {
         Bind::Tcp(_, 0) => {
             let message = "the configuration takes a free port, so nobody can know where to ask".to_owned();
@@ -60,7 +81,7 @@ fn ask_tcp(host: &str, port: u16) -> io::Result<String> {
 }
 
 #[cfg(unix)]
-fn ask_unix(path: &std::path::Path) -> io::Result<String> {
+fn ask_unix(path: &Path) -> io::Result<String> {
     let stream = std::os::unix::net::UnixStream::connect(path)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;

@@ -1,7 +1,7 @@
 //! `keypebble issue`: one token on stdout.
 
-use super::args::Issue;
-use super::{new_id, print, setup, warn};
+use super::args::{Arguments, Spec, usage};
+use super::{Command, new_id, print, setup, warn};
 use crate::claims::{self, Claims, Frame, Requested};
 use crate::config::Warning;
 use crate::error::Error;
@@ -16,7 +16,78 @@ use std::path::{Path, PathBuf};
 /// More claims than this make no token that anything accepts.
 const MAX_CLAIMS_BYTES: u64 = 1024 * 1024;
 
-pub(super) fn run(command: Issue) -> Result<(), Error> {
+/// The subcommand.
+pub(super) const SPEC: Spec = Spec {
+    name: "issue",
+    values: &["config", "claims", "policy", "ttl", "audience"],
+    switches: &["generate"],
+    operands: 0,
+    help: HELP,
+    read,
+};
+
+const HELP: &str = "\
+Print one signed token and a newline on stdout, nothing else.
+
+Usage: keypebble issue --config PATH [--claims JSON|@FILE|-] [--policy PATH] [--generate]
+                       [--ttl SECONDS] [--audience AUD]
+
+Flags:
+  --config PATH    The configuration file (YAML)
+  --claims JSON    Claims as a JSON object; @FILE reads them from a file, - from standard input
+  --policy PATH    A policy file: `scope` and `access` keep only what it grants the user
+  --generate       Take all that the policy gives the user, whatever the claims ask
+  --ttl SECONDS    How long the token lives, 1 s to ten years
+  --audience AUD   `aud` of the token, instead of the configuration's `audience`
+  -h, --help       Print this help
+
+The user is `sub`, else `user`, else `unknown`. The claims iss, aud, iat, nbf, exp and jti are the
+issuer's own. With a policy and neither `scope` nor `access` asked, --generate is understood.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 configuration, policy or key rejected, 4 refused by the policy.
+
+Examples:
+  keypebble issue --config config.yaml --claims '{\"sub\": \"alice\"}'
+  keypebble issue --config config.yaml --policy policy.yaml \\
+    --claims '{\"sub\": \"alice\", \"scope\": \"repository:alice-space/app-api:pull,push\"}'
+  keypebble issue --config config.yaml --policy policy.yaml --generate --claims '{\"sub\": \"alice\"}'
+";
+
+/// What is to be issued.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Issue {
+    pub(super) config: PathBuf,
+    pub(super) policy: Option<PathBuf>,
+    pub(super) claims: Option<String>,
+    pub(super) generate: bool,
+    pub(super) ttl: Option<Ttl>,
+    pub(super) audience: Option<String>,
+}
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    let issue = Issue {
+        config: arguments.required_path("config")?,
+        policy: arguments.path("policy")?,
+        claims: arguments.text("claims")?,
+        generate: arguments.switch("generate"),
+        ttl: arguments.text("ttl")?.map(|seconds| ttl(&seconds)).transpose()?,
+        audience: arguments.name("audience")?,
+    };
+    if issue.generate && issue.policy.is_none() {
+        return Err(usage("--generate takes the claims from a policy").with_hint("add --policy PATH"));
+    }
+    Ok(Command::Issue(issue))
+}
+
+fn ttl(value: &str) -> Result<Ttl, Error> {
+    let seconds = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten();
+    seconds.and_then(Ttl::new).ok_or_else(|| {
+        let most = Ttl::MAX.seconds();
+        usage(format!("--ttl: expected whole seconds from 1 to {most} (ten years), found `{value}`"))
+    })
+}
+
+pub(super) fn run(command: &Issue) -> Result<(), Error> {
     let mut config = setup::config(&command.config)?;
     warn(&std::mem::take(&mut config.warnings));
     let requested = requested(command.claims.as_deref())?;
@@ -30,7 +101,7 @@ pub(super) fn run(command: Issue) -> Result<(), Error> {
     let frame = Frame { audience: command.audience.as_deref().unwrap_or(frame.audience), ..frame };
     let claims = match &command.policy {
         None => plain(&issuer, &frame, requested)?,
-        Some(path) => under_policy(&issuer, frame, requested, path, &command)?,
+        Some(path) => under_policy(&issuer, frame, requested, path, command)?,
     };
     let issued = issuer.issue(claims).map_err(Error::Seal)?;
     print(&format!("{}\n", issued.token.expose()))

@@ -1,7 +1,8 @@
 //! `keypebble serve`: listens until it is told to stop.
 
-use super::args::Files;
-use super::{new_id, setup, warn};
+use super::args::{Arguments, Spec};
+use super::setup::Files;
+use super::{Command, new_id, setup, warn};
 use crate::config::Bind;
 use crate::error::Error;
 use crate::http::server::{self, Limits, Server, Stop};
@@ -9,6 +10,34 @@ use crate::http::{Service, Sources, State};
 use crate::log::Log;
 use crate::time::UnixTime;
 use std::sync::Arc;
+
+/// The subcommand.
+pub(super) const SPEC: Spec =
+    Spec { name: "serve", values: &["config", "policy"], switches: &[], operands: 0, help: HELP, read };
+
+const HELP: &str = "\
+Answer HTTP: GET /healthz, POST /auth, GET /v2/token, GET /metrics.
+
+Usage: keypebble serve --config PATH [--policy PATH]
+
+Flags:
+  --config PATH  The configuration file (YAML); `service.host` and `service.port` say where to listen
+  --policy PATH  The policy file; without it /etc/keypebble/policy.yaml if that is there, else nothing
+                 is granted (`policy: none` in the configuration grants all that is asked)
+  -h, --help     Print this help
+
+It prints one line with the address it listens on, then one line for each request and each token, on
+stderr. SIGTERM and SIGINT finish what is in flight and end it with 0.
+
+Exit codes: 0 stopped by a signal, 1 failed, 2 usage, 3 configuration, policy or key rejected.
+
+Example:
+  keypebble serve --config config.yaml --policy policy.yaml
+";
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    Ok(Command::Serve(Files::read(&mut arguments)?))
+}
 
 pub(super) fn run(files: &Files) -> Result<(), Error> {
     let setup = setup::load(files)?;

@@ -7,10 +7,24 @@ use crate::policy::{Enforcement, Policy};
 use crate::time::Ttl;
 use std::path::{Path, PathBuf};
 
-use super::args::Files;
+use super::args::Arguments;
 
 /// Where a policy is looked for when none is named.
 pub(super) const DEFAULT_POLICY: &str = "/etc/keypebble/policy.yaml";
+
+/// The files that most commands take.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Files {
+    pub(super) config: PathBuf,
+    pub(super) policy: Option<PathBuf>,
+}
+
+impl Files {
+    /// `--config` and `--policy`.
+    pub(super) fn read(arguments: &mut Arguments) -> Result<Self, Error> {
+        Ok(Self { config: arguments.required_path("config")?, policy: arguments.path("policy")? })
+    }
+}
 
 /// Everything that serving needs.
 pub(super) struct Setup {
@@ -23,12 +37,12 @@ pub(super) struct Setup {
 
 /// Loads a configuration.
 pub(super) fn config(path: &Path) -> Result<Config, Error> {
-    Config::load(path).map_err(|source| Error::Document { what: "configuration", source: Box::new(source) })
+    Config::load(path).map_err(|source| Error::Document { what: "configuration", source })
 }
 
 /// Loads a policy.
 pub(super) fn policy(path: &Path) -> Result<Policy, Error> {
-    Policy::load(path).map_err(|source| Error::Document { what: "policy", source: Box::new(source) })
+    Policy::load(path).map_err(|source| Error::Document { what: "policy", source })
 }
 
 /// Loads both, and decides what is enforced.

@@ -67,7 +67,7 @@ pub(super) fn load(
     let mut key = match form {
         Form::Secret | Form::SecretFile => {
             let secret = if form == Form::Secret {
-                files.warn_of_readers(document.path(), "holds a secret and");
+                files.warn_of_readers(document.path(), " holds a secret and");
                 Secret::new(node.string_or_empty()?.as_bytes().to_vec())
             } else {
                 files.secret(&node)?
@@ -90,7 +90,7 @@ pub(super) fn load(
         ));
     }
     if let Some(node) = root.get("rs256_public_key") {
-        check_public_key(&node, &key, &mut files)?;
+        check_public_key(&node, &key, &files)?;
     }
     if let Some(node) = root.get("x5c_chain_path") {
         key = with_chain(&node, key, &mut files)?;
@@ -171,21 +171,10 @@ impl Files<'_> {
         self.folder.join(text)
     }
 
-    fn read(&self, node: &Node<'_>, path: &Path) -> Result<Vec<u8>, DocumentError> {
-        read_bounded(path, MAX_KEY_FILE_BYTES).map_err(|error| {
-            let mut failed = node.error(format!("cannot read {}", path.display()));
-            if error.kind() == std::io::ErrorKind::NotFound && path.is_relative() {
-                failed = failed.hint("relative paths are relative to the configuration file's folder");
-            }
-            failed.source = Some(error);
-            failed
-        })
-    }
-
     /// A secret's file; line ends at its end are an editor's, not the secret's.
     fn secret(&mut self, node: &Node<'_>) -> Result<Secret, DocumentError> {
         let path = self.path(node.string()?);
-        let mut bytes = self.read(node, &path)?;
+        let mut bytes = read_file(node, &path)?;
         self.warn_of_readers(&path, "");
         while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
             bytes.pop();
@@ -199,35 +188,43 @@ impl Files<'_> {
             return Ok(Secret::new(text.as_bytes().to_vec()));
         }
         let path = self.path(text);
-        let bytes = self.read(node, &path)?;
+        let bytes = read_file(node, &path)?;
         self.warn_of_readers(&path, "");
         Ok(Secret::new(bytes))
     }
 
     /// Warns of a file that users other than its owner and group can read or change.
+    #[cfg(unix)]
     fn warn_of_readers(&mut self, path: &Path, holds: &str) {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let Ok(metadata) = path.metadata() else { return };
-            let mode = metadata.permissions().mode() & 0o777;
-            if mode & 0o006 != 0 {
-                let space = if holds.is_empty() { "" } else { " " };
-                self.warnings.push(Warning::new(
-                    format!(
-                        "{}{space}{holds} can be read by every user of this host (mode {mode:04o})",
-                        path.display()
-                    ),
-                    format!("chmod 600 {}", path.display()),
-                ));
-            }
+        use std::os::unix::fs::PermissionsExt;
+        let Ok(metadata) = path.metadata() else { return };
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o006 != 0 {
+            let path = path.display();
+            let message = format!("{path}{holds} can be read by every user of this host (mode {mode:04o})");
+            self.warnings.push(Warning::new(message, format!("chmod 600 {path}")));
         }
-        #[cfg(not(unix))]
-        let _ = (path, holds);
+    }
+
+    /// Elsewhere permissions are not modes.
+    #[cfg(not(unix))]
+    fn warn_of_readers(&mut self, _: &Path, _: &str) {
+        let _ = &self.warnings;
     }
 }
 
-fn check_public_key(node: &Node<'_>, key: &Key, files: &mut Files<'_>) -> Result<(), DocumentError> {
+fn read_file(node: &Node<'_>, path: &Path) -> Result<Vec<u8>, DocumentError> {
+    read_bounded(path, MAX_KEY_FILE_BYTES).map_err(|error| {
+        let mut failed = node.error(format!("cannot read {}", path.display()));
+        if error.kind() == std::io::ErrorKind::NotFound && path.is_relative() {
+            failed = failed.hint("relative paths are relative to the configuration file's folder");
+        }
+        failed.source = Some(error);
+        failed
+    })
+}
+
+fn check_public_key(node: &Node<'_>, key: &Key, files: &Files<'_>) -> Result<(), DocumentError> {
     let Some(own) = key.public() else {
         return Err(node.error("a shared secret has no public key").hint("leave `rs256_public_key` out"));
     };
@@ -235,7 +232,7 @@ fn check_public_key(node: &Node<'_>, key: &Key, files: &mut Files<'_>) -> Result
     let pem = if text.contains("-----BEGIN") {
         text.as_bytes().to_vec()
     } else {
-        files.read(node, &files.path(text))?
+        read_file(node, &files.path(text))?
     };
     let public = PublicKey::from_pem(&pem, Some(own.algorithm())).map_err(|error| key_error(node, &error))?;
     if own.matches(&public) {
@@ -249,7 +246,7 @@ fn check_public_key(node: &Node<'_>, key: &Key, files: &mut Files<'_>) -> Result
 
 fn with_chain(node: &Node<'_>, key: Key, files: &mut Files<'_>) -> Result<Key, DocumentError> {
     let path = files.path(node.string()?);
-    let chain = Chain::from_pem(&files.read(node, &path)?).map_err(|error| key_error(node, &error))?;
+    let chain = Chain::from_pem(&read_file(node, &path)?).map_err(|error| key_error(node, &error))?;
     let (not_before, not_after) = chain.leaf_validity();
     let now = UnixTime::now();
     if now.0 > not_after {

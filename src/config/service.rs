@@ -56,7 +56,7 @@ impl ServiceConfig {
             allowed_services: match service.get("allowed_services") {
                 None => Vec::new(),
                 Some(list) => {
-                    list.items()?.map(|item| Ok(item.string()?.to_owned())).collect::<Result<_, _>>()?
+                    list.items()?.map(|item| item.string().map(str::to_owned)).collect::<Result<_, _>>()?
                 }
             },
             log: match service.get("log") {

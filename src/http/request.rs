@@ -1,4 +1,4 @@
-//! One HTTP request as the service sees it: read whole, bounded, and free of tiny_http.
+//! One HTTP request as the service sees it: read whole, bounded, and free of `tiny_http`.
 //!
 //! Owns the shape that crosses from `server` (which reads sockets) to `Service` (which decides).
 //! Must not know sockets. Decision: the body is read before the service is called, up to the limit,

@@ -12,6 +12,8 @@ use std::fmt;
 pub enum KeyError {
     /// The shared secret has no bytes.
     EmptySecret,
+    /// The shared secret is the text of a key or certificate.
+    PemAsSecret,
     /// A shared secret was given for an algorithm that needs a key pair.
     SecretForKeyPair {
         /// The asked algorithm.
@@ -131,15 +133,23 @@ impl KeyError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             KeyError::EmptySecret => "make a secret with: openssl rand -base64 48",
+            KeyError::PemAsSecret => {
+                "for a private key set `private_key_path`; a public key or a certificate can't sign"
+            }
             KeyError::SecretForKeyPair { .. } => {
                 "a shared secret signs HS256, HS384 and HS512; for this algorithm set `private_key_path`"
             }
-            KeyError::NotPem { .. } => {
+            KeyError::NotPem { found } if found.contains("binary") => {
                 "convert a DER file with: openssl pkey -inform DER -in key.der -out key.pem"
+            }
+            KeyError::NotPem { .. } => {
+                "a PEM text starts with -----BEGIN; if this is the name of a file, use the key that \
+                 ends in `_path`"
             }
             KeyError::Unterminated { .. } => "the file is cut short: copy it again, with its END line",
             KeyError::Base64 { .. } => {
-                "copy the file again; in YAML, a PEM text needs `|` and its lines indented alike"
+                "copy the file again; in YAML, a PEM text needs `|`, its lines indented alike, and no `\\n` \
+                 spelled out"
             }
             KeyError::Encrypted => {
                 "take the passphrase off with: openssl pkcs8 -topk8 -nocrypt -in key.pem -out plain.pem"
@@ -156,7 +166,12 @@ impl KeyError {
                 "get the public key with: openssl pkey -in key.pem -pubout -out public.pem"
             }
             KeyError::SeveralKeys { .. } => "leave one private key in the file",
-            KeyError::Malformed { .. } => "see what OpenSSL says: openssl pkey -in key.pem -noout -text",
+            KeyError::Malformed { what: "certificate" } => {
+                "see what OpenSSL says: openssl x509 -in chain.pem -noout -text"
+            }
+            KeyError::Malformed { .. } => {
+                "see what OpenSSL says, without showing the key: openssl pkey -in key.pem -noout -check"
+            }
             KeyError::Unsupported { .. } => {
                 "make a key that can sign tokens with: \
                  openssl ecparam -genkey -noout -name prime256v1 -out key.pem"
@@ -164,10 +179,9 @@ impl KeyError {
             KeyError::WrongAlgorithm { can, .. } => {
                 return Some(format!("set `algorithm` to {}, or leave it out", list(can)));
             }
-            KeyError::RsaSize { .. } => {
+            KeyError::RsaSize { .. } | KeyError::RsaExponent => {
                 "make a key with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem"
             }
-            KeyError::RsaExponent => "OpenSSL makes keys with the usual exponent unless told otherwise",
             KeyError::NoSeed => {
                 "make the key again in a form that keeps the seed; OpenSSL 3.5 does so by default"
             }
@@ -196,6 +210,7 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KeyError::EmptySecret => write!(f, "the secret is empty"),
+            KeyError::PemAsSecret => write!(f, "the shared secret is a PEM text: a key or a certificate"),
             KeyError::SecretForKeyPair { algorithm } => {
                 write!(f, "{algorithm} needs a private key, not a shared secret")
             }
@@ -250,5 +265,61 @@ fn list(algorithms: &[Algorithm]) -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         Some((last, _)) => (*last).to_owned(),
         None => "nothing".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_one_line_in_lower_case_without_a_full_stop() {
+        let label = || "PRIVATE KEY".to_owned();
+        for error in [
+            KeyError::EmptySecret,
+            KeyError::PemAsSecret,
+            KeyError::SecretForKeyPair { algorithm: Algorithm::ES256 },
+            KeyError::NotPem { found: "other text" },
+            KeyError::NotPem { found: "a binary (DER) file" },
+            KeyError::TooLong { most: 1 },
+            KeyError::Unterminated { label: label() },
+            KeyError::Base64 { label: label() },
+            KeyError::Encrypted,
+            KeyError::OpenSsh,
+            KeyError::NotPrivate { found: label() },
+            KeyError::NotPublic { found: label() },
+            KeyError::SeveralKeys { count: 2 },
+            KeyError::Malformed { what: "certificate" },
+            KeyError::Malformed { what: "public key" },
+            KeyError::Unsupported { what: "a DSA key".to_owned() },
+            KeyError::RsaSize { bits: 1024 },
+            KeyError::RsaExponent,
+            KeyError::Inconsistent { key: "an RSA key" },
+            KeyError::NoSeed,
+            KeyError::EmptyChain,
+            KeyError::LongChain { count: 11, most: 10 },
+            KeyError::ChainOfOtherKey { found_at: None },
+            KeyError::ChainOfOtherKey { found_at: Some(2) },
+            KeyError::Jwk { why: "not an object" },
+            KeyError::DuplicateId { id: "a\nb".to_owned() },
+            KeyError::MissingId,
+            KeyError::SeveralActive,
+            KeyError::NoKeys,
+            KeyError::Crypto { task: "sign" },
+        ] {
+            for text in [Some(error.to_string()), error.hint()].into_iter().flatten() {
+                assert!(!text.contains('\n') && !text.contains("  ") && !text.ends_with('.'), "{text}");
+                let mut first = text.chars();
+                let shouted = first.next().is_some_and(char::is_uppercase);
+                assert!(!shouted || first.next().is_some_and(char::is_uppercase), "{text}");
+            }
+        }
+        assert_eq!(list(&[Algorithm::RS256, Algorithm::PS256]), "RS256 or PS256");
+        let hint = KeyError::WrongAlgorithm {
+            key: "an Ed25519 key",
+            asked: Algorithm::RS256,
+            can: &[Algorithm::EdDSA],
+        };
+        assert_eq!(hint.hint().as_deref(), Some("set `algorithm` to EdDSA, or leave it out"));
     }
 }

@@ -59,7 +59,7 @@ impl Kind {
         }
     }
 
-    /// What it can sign, the default first.
+    /// What it can sign.
     pub(crate) fn algorithms(self) -> &'static [Algorithm] {
         match self {
             Kind::Rsa => &[
@@ -82,14 +82,22 @@ impl Kind {
     /// The asked algorithm if the key can do it; without one, its default.
     pub(crate) fn choose(self, asked: Option<Algorithm>) -> Result<Algorithm, KeyError> {
         let can = self.algorithms();
-        match (asked, can) {
-            (None, [default, ..]) => Ok(*default),
-            (Some(asked), _) if can.contains(&asked) => Ok(asked),
-            (asked, _) => Err(KeyError::WrongAlgorithm {
-                key: self.name(),
-                asked: asked.unwrap_or(Algorithm::RS256),
-                can,
-            }),
+        match asked {
+            None => Ok(self.default_algorithm()),
+            Some(asked) if can.contains(&asked) => Ok(asked),
+            Some(asked) => Err(KeyError::WrongAlgorithm { key: self.name(), asked, can }),
+        }
+    }
+
+    fn default_algorithm(self) -> Algorithm {
+        match self {
+            Kind::Rsa => Algorithm::RS256, // the only one that every registry takes
+            Kind::P256 => Algorithm::ES256,
+            Kind::P384 => Algorithm::ES384,
+            Kind::Ed25519 => Algorithm::EdDSA,
+            Kind::MlDsa44 => Algorithm::MlDsa44,
+            Kind::MlDsa65 => Algorithm::MlDsa65,
+            Kind::MlDsa87 => Algorithm::MlDsa87,
         }
     }
 

@@ -109,9 +109,7 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 fn looks_like(text: &[u8]) -> &'static str {
     match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
         None => "an empty file",
-        Some(0x30) if text.get(1).is_some_and(|length| *length >= 0x80 || !length.is_ascii()) => {
-            "a binary (DER) file"
-        }
+        Some(0x30) if text.get(1).is_some_and(|length| !length.is_ascii()) => "a binary (DER) file",
         Some(b'{') => "a JSON file",
         Some(_) if std::str::from_utf8(text).is_err() => "a binary file",
         Some(_) => "other text",

@@ -279,3 +279,127 @@ impl Loaded {
         if agrees { Ok(self) } else { Err(KeyError::Inconsistent { key: self.kind.name() }) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! file {
+        ($name:literal) => {
+            include_bytes!(concat!("../../tests/data/keys/", $name)).as_slice()
+        };
+    }
+
+    fn der_of(pem: &[u8]) -> Vec<u8> {
+        let blocks = pem::blocks(pem).unwrap();
+        let block = blocks.iter().find(|block| block.label().ends_with("PRIVATE KEY"));
+        block.unwrap().decode().unwrap().to_vec()
+    }
+
+    fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+        der::encode(der::SEQUENCE, parts)
+    }
+
+    fn octets(bytes: &[u8]) -> Vec<u8> {
+        der::encode(der::OCTET_STRING, &[bytes])
+    }
+
+    /// The parts of a PKCS#8: version, algorithm and inner key.
+    fn wrapped(kind: Kind, inner: &[u8], more: &[u8]) -> Vec<u8> {
+        sequence(&[&[2, 1, 0], &kind.identifier(), &octets(inner), more])
+    }
+
+    fn refusal(result: Result<Loaded, KeyError>) -> Option<KeyError> {
+        result.err()
+    }
+
+    #[test]
+    fn an_ml_dsa_key_is_read_by_its_seed_in_every_form_that_has_one() {
+        let kind = Kind::MlDsa44;
+        let der = der_of(file!("mldsa44.pem"));
+        let seed = &der[der.len() - 32..];
+        let Numbers::Bytes(public) = pkcs8(&der).unwrap().numbers else { panic!("not bytes") };
+        let mut expanded = vec![0; 2560];
+        expanded[..32].copy_from_slice(&public[..32]);
+        let both = |expanded: &[u8]| wrapped(kind, &sequence(&[&octets(seed), &octets(expanded)]), &[]);
+        let Numbers::Bytes(again) = pkcs8(&both(&expanded)).unwrap().numbers else { panic!("not bytes") };
+        assert_eq!(again, public);
+        expanded[0] ^= 1;
+        let inconsistent = KeyError::Inconsistent { key: "an ML-DSA-44 key" };
+        assert_eq!(refusal(pkcs8(&both(&expanded))), Some(inconsistent.clone()));
+        assert_eq!(refusal(pkcs8(&both(&[]))), Some(inconsistent));
+        let alone = wrapped(kind, &octets(&expanded), &[]);
+        assert_eq!(refusal(pkcs8(&alone)), Some(KeyError::NoSeed));
+        let short = wrapped(kind, &der::encode(0x80, &[&seed[1..]]), &[]);
+        assert_eq!(refusal(pkcs8(&short)), Some(KeyError::Malformed { what: "ML-DSA private key" }));
+    }
+
+    #[test]
+    fn a_public_half_in_the_file_must_agree() {
+        // RFC 5958's second version, as some libraries write Ed25519 keys.
+        let der = der_of(file!("ed25519.pem"));
+        let inner = octets(&der[der.len() - 32..]);
+        let Numbers::Bytes(public) = pkcs8(&der).unwrap().numbers else { panic!("not bytes") };
+        let field = |public: &[u8]| der::encode(der::context_primitive(1), &[&[0], public]);
+        assert!(pkcs8(&wrapped(Kind::Ed25519, &inner, &field(&public))).is_ok());
+        let other = field(&[9; 32]);
+        let inconsistent = |key| Some(KeyError::Inconsistent { key });
+        assert_eq!(refusal(pkcs8(&wrapped(Kind::Ed25519, &inner, &other))), inconsistent("an Ed25519 key"));
+
+        let mut ec = der_of(file!("p256-sec1-params.pem"));
+        assert!(sec1(&ec, None).is_ok());
+        assert_eq!(refusal(sec1(&ec, Some(Kind::P384))), inconsistent("an EC key on P-256"));
+        ec[20] ^= 1; // within the scalar
+        assert_eq!(refusal(sec1(&ec, None)), inconsistent("an EC key on P-256"));
+
+        let mut rsa_key = der_of(file!("rsa2048-pkcs1.pem"));
+        let last = rsa_key.len() - 1;
+        rsa_key[last] ^= 1; // within the CRT coefficient
+        assert_eq!(refusal(rsa(&rsa_key)), inconsistent("an RSA key"));
+    }
+
+    #[test]
+    fn an_ec_key_may_lack_leading_zeros_but_not_its_curve() {
+        let one = |scalar: &[u8]| sequence(&[&[2, 1, 1], &octets(scalar)]);
+        let Numbers::Bytes(short) = sec1(&one(&[1]), Some(Kind::P256)).unwrap().numbers else { panic!("EC") };
+        let mut full = [0; 32];
+        full[31] = 1;
+        let Numbers::Bytes(long) = sec1(&one(&full), Some(Kind::P256)).unwrap().numbers else { panic!("EC") };
+        assert_eq!(short, long);
+        for (scalar, curve, expected) in [
+            (&[1][..], None, KeyError::Malformed { what: "EC private key: it names no curve" }),
+            (&[1; 33], Some(Kind::P256), KeyError::Malformed { what: "EC private key" }),
+            (&[0; 32], Some(Kind::P256), KeyError::Inconsistent { key: "an EC key on P-256" }),
+            (&[0xFF; 32], Some(Kind::P256), KeyError::Inconsistent { key: "an EC key on P-256" }),
+        ] {
+            assert_eq!(refusal(sec1(&one(scalar), curve)), Some(expected));
+        }
+        let explicit =
+            sequence(&[&[2, 1, 1], &octets(&full), &der::encode(der::context(0), &[&sequence(&[])])]);
+        let spelled_out = "an EC key that spells out its curve".to_owned();
+        assert_eq!(refusal(sec1(&explicit, None)), Some(KeyError::Unsupported { what: spelled_out }));
+    }
+
+    #[test]
+    fn no_damaged_key_makes_it_panic() {
+        for (pem, step) in [
+            (file!("rsa2048.pem"), 29),
+            (file!("rsa2048-pkcs1.pem"), 31),
+            (file!("p256.pem"), 1),
+            (file!("p384.pem"), 1),
+            (file!("ed25519.pem"), 1),
+            (file!("mldsa44.pem"), 1),
+        ] {
+            let der = der_of(pem);
+            let read = |der: &[u8]| drop((pkcs8(der), rsa(der), sec1(der, None), ml_dsa(Kind::MlDsa44, der)));
+            for at in (0..der.len()).step_by(step) {
+                for change in [1, 0x80, 0xFF] {
+                    let mut damaged = der.clone();
+                    damaged[at] ^= change;
+                    read(&damaged);
+                }
+                read(&der[..at]);
+            }
+        }
+    }
+}

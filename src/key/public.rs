@@ -43,7 +43,7 @@ pub(crate) enum Numbers {
 
 #[derive(Clone)]
 enum Verifying {
-    Rsa(PKey<Public>),
+    Rsa(Box<PKey<Public>>),
     P256(ES256PublicKey),
     P384(ES384PublicKey),
     Ed25519(Ed25519PublicKey),
@@ -99,11 +99,11 @@ impl PublicKey {
         let malformed = || KeyError::Malformed { what: "public key" };
         let (verifying, numbers) = match (kind, numbers) {
             (Kind::Rsa, Numbers::Rsa { modulus, exponent }) => {
-                let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
+                let (modulus, exponent) = (without_zeros(&modulus), without_zeros(&exponent));
                 let key = RS256PublicKey::from_components(&modulus, &exponent)
                     .map_err(|error| rsa_error(&error, &modulus, &exponent))?;
                 let key = PKey::from_rsa(key.public_key().as_ref().clone()).map_err(|_| malformed())?;
-                (Verifying::Rsa(key), Numbers::Rsa { modulus, exponent })
+                (Verifying::Rsa(Box::new(key)), Numbers::Rsa { modulus, exponent })
             }
             (Kind::P256, Numbers::Bytes(point)) => {
                 let key = ES256PublicKey::from_bytes(&point).map_err(|_| malformed())?;
@@ -284,7 +284,7 @@ pub(crate) fn rsa_error(error: &Error, modulus: &[u8], exponent: &[u8]) -> KeyEr
     }
 }
 
-fn without_zeros(number: Vec<u8>) -> Vec<u8> {
+fn without_zeros(number: &[u8]) -> Vec<u8> {
     let zeros = number.iter().take_while(|&&byte| byte == 0).count();
     number.get(zeros..).unwrap_or_default().to_vec()
 }
@@ -293,4 +293,92 @@ fn bit_length(number: &[u8]) -> usize {
     let zeros = number.iter().take_while(|&&byte| byte == 0).count();
     let top = number.get(zeros).map_or(0, |byte| 8 - byte.leading_zeros() as usize);
     (number.len() - zeros).saturating_sub(1) * 8 + top
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! file {
+        ($name:literal) => {
+            include_bytes!(concat!("../../tests/data/keys/", $name)).as_slice()
+        };
+    }
+
+    fn public(pem: &[u8]) -> PublicKey {
+        let secret = crate::secret::Secret::new(pem.to_vec());
+        crate::key::Key::from_pem(&secret, None, None).unwrap().public().unwrap().clone()
+    }
+
+    /// Expected values by Python's cryptography and hashlib from the same files:
+    /// `base64.b32encode(hashlib.sha256(spki).digest()[:30])` in groups of four.
+    #[test]
+    fn the_libtrust_id_is_what_registries_compute() {
+        for (pem, expected) in [
+            (file!("rsa2048.pem"), "4PUK:24GU:YZB2:GCPX:UV7B:VR35:UNQL:YEP6:32U2:IUPT:Y2ZJ:7O26"),
+            (file!("p256.pem"), "TQHE:5T7T:GYKE:NW4A:TU6O:3D5M:4Q24:7EFX:VK64:DEET:HC6Z:W6WV"),
+            (file!("p384.pem"), "B5AP:X5UJ:4YJR:64DV:BNSH:X6VM:LB4R:ISJT:UOSM:FDNA:HQ2C:IISD"),
+            (file!("ed25519.pem"), "DEQD:AWF7:UBNX:K57S:U4HZ:2P5W:6CDU:BW2Q:K6W5:74NE:ZJMR:H5WW"),
+            (file!("mldsa65.pem"), "OSNQ:JYK2:CYNL:L3Q4:ORIB:7G7R:IKDN:R2TL:JBMD:5MF4:KEPJ:WCH3"),
+        ] {
+            assert_eq!(public(pem).libtrust_id(), expected);
+        }
+    }
+
+    #[test]
+    fn the_default_id_is_libtrusts_where_libtrust_knows_the_key() {
+        for (pem, libtrust) in [
+            (file!("rsa2048.pem"), true),
+            (file!("p256.pem"), true),
+            (file!("p384.pem"), true),
+            (file!("ed25519.pem"), false),
+            (file!("mldsa44.pem"), false),
+        ] {
+            let key = public(pem);
+            assert_eq!(key.default_id(), if libtrust { key.libtrust_id() } else { key.thumbprint() });
+        }
+    }
+
+    #[test]
+    fn the_pem_is_what_openssl_writes() {
+        for (private, public_pem) in [
+            (file!("rsa2048.pem"), file!("rsa2048-pub.pem")),
+            (file!("p256.pem"), file!("p256-pub.pem")),
+            (file!("ed25519.pem"), file!("ed25519-pub.pem")),
+        ] {
+            assert_eq!(public(private).to_pem().unwrap().as_bytes(), public_pem);
+        }
+    }
+
+    #[test]
+    fn equal_means_the_same_key_and_algorithm() {
+        let rs256 = PublicKey::from_pem(file!("rsa2048-pub.pem"), None).unwrap();
+        let ps256 = PublicKey::from_pem(file!("rsa2048-pub.pem"), Some(Algorithm::PS256)).unwrap();
+        assert!(rs256.matches(&ps256));
+        assert_ne!(rs256, ps256);
+        assert!(!rs256.matches(&public(file!("p256.pem"))));
+    }
+
+    #[test]
+    fn what_is_no_public_key_is_refused() {
+        let found = |label: &str| Some(KeyError::NotPublic { found: label.to_owned() });
+        for (pem, expected) in [
+            (file!("p256.pem"), found("PRIVATE KEY")),
+            (file!("rsa2048-encrypted.pem"), found("ENCRYPTED PRIVATE KEY")),
+            (b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----".as_slice(), found("X509 CRL")),
+        ] {
+            assert_eq!(PublicKey::from_pem(pem, None).err(), expected);
+        }
+        // A point that is not on the curve, an Ed25519 key of small order, a short ML-DSA key.
+        for (kind, bytes) in [
+            (Kind::P256, [&[4][..], &[1; 64]].concat()),
+            (Kind::P256, vec![0]),
+            (Kind::Ed25519, vec![0; 32]),
+            (Kind::Ed25519, vec![1; 31]),
+            (Kind::MlDsa44, vec![0; 1311]),
+        ] {
+            let refused = PublicKey::new(kind, Numbers::Bytes(bytes), None);
+            assert_eq!(refused.err(), Some(KeyError::Malformed { what: "public key" }), "{kind:?}");
+        }
+    }
 }

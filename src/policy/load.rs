@@ -107,8 +107,10 @@ fn subject(node: &Node<'_>, keys: &[&str]) -> Result<Box<[Rule]>, DocumentError>
             .hint("write `{}` for one that may do nothing"));
     }
     node.allow_keys(keys)?;
-    let namespace =
-        node.get("namespace").map(|namespace| Ok((namespace, namespace.string()?))).transpose()?;
+    let namespace = node
+        .get("namespace")
+        .map(|namespace| namespace.string().map(|name| (namespace, name)))
+        .transpose()?;
     let namespace_name = namespace.map(|(_, name)| name);
     let mut rules = Vec::new();
     if ["repos", "actions", "ttl_seconds"].iter().any(|key| node.get(key).is_some()) {

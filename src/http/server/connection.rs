@@ -152,7 +152,7 @@ impl Serving<'_> {
             NoHead::Refuse(HeadError::Syntax(reason)) => (Kind::HeadMalformed, 400, *reason),
             NoHead::Refuse(HeadError::TooManyFields) => (Kind::HeadTooLarge, 431, "too many header fields"),
             NoHead::Refuse(HeadError::Version) => {
-                (Kind::VersionUnsupported, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+                (Kind::VersionUnsupported, 505, "the HTTP version is neither 1.0 nor 1.1")
             }
             NoHead::Refuse(HeadError::Expectation) => (Kind::ExpectationFailed, 417, "unknown expectation"),
         };
@@ -225,7 +225,7 @@ impl Serving<'_> {
             Framing::Malformed(reason) => return Ok((Body::Malformed(reason), end)),
             Framing::Length(size) if size > limits.body_bytes as u64 => return Ok((Body::TooLarge, end)),
             Framing::None => {
-                *parsed = Some(self.next(head)?);
+                *parsed = Some(self.next(head, end)?);
                 return Ok((Body::Absent, end));
             }
             Framing::Length(size) => Some(size),
@@ -252,7 +252,7 @@ impl Serving<'_> {
                 Err(body) => return Ok((body, end)),
             },
         };
-        let mut request = self.next(head)?;
+        let mut request = self.next(head, total)?;
         let bytes = match size {
             Some(0) => Some(Vec::new()),
             size => self.read(&mut request, size),
@@ -284,7 +284,9 @@ impl Serving<'_> {
         }
     }
 
-    fn next(&mut self, head: &Head<'_>) -> Result<Parsed, ()> {
+    /// Lets `tiny_http` read the request, which has `total` bytes with its body.
+    fn next(&mut self, head: &Head<'_>, total: u64) -> Result<Parsed, ()> {
+        self.inbox.look_ahead(total, self.connection).map_err(drop)?;
         self.requests.next(head).ok_or_else(|| self.event(EventKind::HeadMalformed, "the parsers disagree"))
     }
 

@@ -71,6 +71,24 @@ impl Inbox {
         }
     }
 
+    /// Where more follows a request of `total` bytes, sees all of it that is here and that `tiny_http` may
+    /// take: it reads ahead by less than 1024. For the largest requests this is left out; a client that
+    /// pipelines after one finds its connection closed.
+    pub(super) fn look_ahead(&mut self, total: u64, connection: &Watched) -> io::Result<()> {
+        let reach = usize::try_from(total).map_or(usize::MAX, |total| total.saturating_add(1024));
+        let follows = (self.length as u64) > total || self.length == self.buffer.len() || self.held > 0;
+        if !follows || !(self.length..=8 * SMALL).contains(&reach) {
+            return Ok(());
+        }
+        let unread = sys::bytes_unread(&connection.socket).and_then(|unread| usize::try_from(unread).ok());
+        if unread.is_some_and(|unread| unread > self.length - self.held) {
+            self.buffer.resize(self.buffer.len().max(reach), 0);
+            let seen = connection.socket.peek(&mut self.buffer[self.held..])?;
+            self.length = self.length.max(self.held + seen);
+        }
+        Ok(())
+    }
+
     /// `tiny_http` has read a request of `total` bytes: sets the view to what follows. False if bytes
     /// follow that were not seen; then no other request may be read.
     pub(super) fn advance(&mut self, total: u64, connection: &Watched) -> bool {

@@ -114,7 +114,7 @@ impl Drop for Running {
 
 fn read_all(stream: &mut impl Read) -> String {
     let mut bytes = Vec::new();
-    let mut piece = [0; 65536];
+    let mut piece = vec![0; 65536];
     // A reset after the answer counts as the end.
     while let Ok(count @ 1..) = stream.read(&mut piece) {
         bytes.extend_from_slice(&piece[..count]);
