@@ -209,6 +209,7 @@ fn a_token_signed_with_another_key_is_refused() {
     let plan = Plan::new(Generation::V2, Algorithm::Rs256, KeyId::Kid, Trust::Bundle).distrusted();
     let stage = Stage::up(&plan).unwrap();
     Skopeo::new(&stage, ALICE).push("alice-space/app:1").refused();
+    stage.assert_registry_said("token signed by untrusted key");
     assert!(stage.stored_tags("alice-space/app").is_empty(), "nothing was stored");
 }
 
@@ -216,10 +217,13 @@ fn a_token_signed_with_another_key_is_refused() {
 #[test]
 #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
 fn hs256_is_accepted_by_no_registry() {
-    for generation in [Generation::V2, Generation::V3] {
+    for (generation, reason) in
+        [(Generation::V2, "Algorithm \\\"HS256\\\" not supported"), (Generation::V3, "unexpected signature algorithm")]
+    {
         let plan = Plan::new(generation, Algorithm::Hs256, KeyId::Kid, Trust::Bundle);
         let Some(stage) = Stage::up(&plan) else { continue };
         Skopeo::new(&stage, ALICE).push("alice-space/app:1").refused();
+        stage.assert_registry_said(reason);
         assert!(stage.stored_tags("alice-space/app").is_empty(), "nothing was stored");
     }
 }

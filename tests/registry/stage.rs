@@ -77,7 +77,7 @@ users:
 /// The programs that run, and the folder that holds all they need.
 pub(crate) struct Stage {
     // Dropped in this order: the servers before the folder that they write to.
-    _registry: Process,
+    registry: Process,
     _nginx: Process,
     _keypebble: Process,
     port: u16,
@@ -137,7 +137,7 @@ impl Stage {
         folder.write("skopeo-policy.json", "{\"default\":[{\"type\":\"insecureAcceptAnything\"}]}");
         folder.write("home/.keep", "");
         let image = image::write(&folder);
-        Stage { _registry: registry, _nginx: nginx, _keypebble: keypebble, port, image, folder }
+        Stage { registry, _nginx: nginx, _keypebble: keypebble, port, image, folder }
     }
 
     /// What clients call the registry.
@@ -192,6 +192,13 @@ impl Stage {
         // nginx writes a request's line after the client has its answer.
         let log = || fs::read_to_string(self.folder.path("access.log")).unwrap_or_default();
         assert!(eventually(|| log().lines().any(matches)), "no {pieces:?}{status} in:\n{}", log());
+    }
+
+    /// The registry refused for this reason, which it tells nobody but its log.
+    #[track_caller]
+    pub(crate) fn assert_registry_said(&self, reason: &str) {
+        let said = eventually(|| self.registry.log().contains(reason));
+        assert!(said, "no `{reason}` in:\n{}", self.registry.log());
     }
 
     /// Status and body of a GET through nginx.
