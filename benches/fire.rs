@@ -34,6 +34,8 @@ const ATTACKS: [(&str, usize); 10] = [
     ("churn", 200),
 ];
 const PER_PROCESS: usize = 800;
+/// A hostile connection that the server has closed is made again after this time.
+const AGAIN: Duration = Duration::from_secs(1);
 /// No attacking process makes more connections than this in all.
 const MOST_CONNECTIONS: usize = 20_000;
 
@@ -256,13 +258,15 @@ fn usage(pid: u32) -> Usage {
 struct Hostile {
     stream: Option<TcpStream>,
     sent: usize,
+    made: Option<Instant>,
 }
 
 /// Keeps `count` hostile connections up for a time; one that the server closes is made again.
 fn attack(kind: &str, count: usize, address: SocketAddr, seconds: u64) {
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut made = 0;
-    let mut hostile: Vec<Hostile> = (0..count).map(|_| Hostile { stream: None, sent: 0 }).collect();
+    let mut hostile: Vec<Hostile> =
+        (0..count).map(|_| Hostile { stream: None, sent: 0, made: None }).collect();
     let (start, more) = script(kind);
     // What drips does so once a second; what floods, as fast as it is taken.
     let pause = Duration::from_millis(if kind == "drip" { 1000 } else { 50 });
@@ -271,7 +275,9 @@ fn attack(kind: &str, count: usize, address: SocketAddr, seconds: u64) {
             if Instant::now() >= end {
                 break;
             }
-            if connection.stream.is_none() && made < MOST_CONNECTIONS {
+            let due = connection.made.is_none_or(|made| made.elapsed() >= AGAIN);
+            if connection.stream.is_none() && due && made < MOST_CONNECTIONS {
+                connection.made = Some(Instant::now());
                 made += 1;
                 connection.sent = 0;
                 connection.stream = TcpStream::connect_timeout(&address, Duration::from_millis(500)).ok();

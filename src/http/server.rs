@@ -6,6 +6,7 @@
 //! one thread serves each connection, blocking; the watcher needs no lock, because it alone has the list.
 
 mod answer;
+mod budget;
 mod connection;
 mod event;
 mod framing;
@@ -36,6 +37,7 @@ pub use stop::Stop;
 
 use crate::http::request::{Peer, Request};
 use crate::http::response::Response;
+use budget::Budget;
 use guard::{Clock, Guard, Watched};
 use listener::SocketFile;
 use pool::Pool;
@@ -46,6 +48,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// How long accepting rests after it failed for want of descriptors or memory.
 const REST: Duration = Duration::from_millis(50);
+
+/// From this many connections on, memory is given back after them.
+const CROWD: usize = 64;
 
 /// Failures to accept are told at most this often.
 const COMPLAINT: Duration = Duration::from_secs(1);
@@ -84,6 +89,7 @@ impl fmt::Debug for Server {
 struct Shared {
     handler: Arc<dyn Handler>,
     limits: Limits,
+    budget: Budget,
     stopping: AtomicBool,
     /// Connections being served.
     live: AtomicUsize,
@@ -114,13 +120,16 @@ impl Server {
     pub fn run(self, handler: Arc<dyn Handler>, stop: &Stop) -> usize {
         let mut limits = self.limits;
         limits.connections = affordable(limits.connections);
-        let shared = Shared { handler, limits, stopping: AtomicBool::new(false), live: AtomicUsize::new(0) };
+        let budget = Budget::new(limits.large_requests);
+        let shared =
+            Shared { handler, limits, budget, stopping: AtomicBool::new(false), live: AtomicUsize::new(0) };
         let mut running = Running {
             shared: Arc::new(shared),
             guard: Guard::default(),
             pool: Pool::default(),
             clock: Clock::start(),
             complained: None,
+            crowd: 0,
         };
         running.serve(&self.acceptor, stop);
         // Closed and removed before the drain, so that a successor can take the address.
@@ -146,6 +155,8 @@ struct Running {
     pool: Pool,
     clock: Clock,
     complained: Option<Instant>,
+    /// The most connections at once since memory was given back.
+    crowd: usize,
 }
 
 impl Running {
@@ -172,7 +183,18 @@ impl Running {
             if swept.elapsed() >= TICK {
                 self.guard.sweep();
                 swept = Instant::now();
+                self.give_back();
             }
+        }
+    }
+
+    /// Gives memory back to the system once a crowd has left.
+    fn give_back(&mut self) {
+        let live = self.shared.live.load(Ordering::Acquire);
+        self.crowd = self.crowd.max(live);
+        if self.crowd >= CROWD && live < self.crowd / 4 {
+            sys::release_memory();
+            self.crowd = live;
         }
     }
 

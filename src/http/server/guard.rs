@@ -91,14 +91,23 @@ pub(super) struct Watched {
     pub(super) peer: Peer,
     clock: Clock,
     state: AtomicU64,
-    /// When it was last answered, or accepted.
+    accepted: u64,
+    /// When it was last answered; before that, when it was accepted.
     answered: AtomicU64,
 }
 
 impl Watched {
     pub(super) fn new(socket: TcpStream, peer: Peer, clock: Clock, patience: Duration) -> Self {
         let state = word(Phase::Fresh, Ended::Expired, clock.after(patience));
-        Self { socket, peer, clock, state: AtomicU64::new(state), answered: AtomicU64::new(clock.now()) }
+        let accepted = clock.now();
+        Self {
+            socket,
+            peer,
+            clock,
+            state: AtomicU64::new(state),
+            accepted,
+            answered: AtomicU64::new(accepted),
+        }
     }
 
     /// Goes on to `phase`, unless the guard has ended the connection.
@@ -129,7 +138,14 @@ impl Watched {
 
     /// An answer has left.
     pub(super) fn has_answered(&self) {
-        self.answered.store(self.clock.now(), Ordering::Relaxed);
+        self.answered.store(self.clock.now().max(self.accepted + 1), Ordering::Relaxed);
+    }
+
+    /// How long it has had no answer, weighted for eviction.
+    fn waited(&self) -> u64 {
+        let since = self.answered.load(Ordering::Relaxed);
+        let weight = if since == self.accepted { 8 } else { 1 };
+        (self.clock.now() + 1).saturating_sub(since) * weight
     }
 
     /// Ends the connection if it still is in the state that was `seen`.
@@ -190,7 +206,9 @@ impl Guard {
         });
     }
 
-    /// Ends the connection that has gone longest without an answer; false if all are being handled.
+    /// Ends the connection that has gone longest without an answer; false if all are being handled. For one
+    /// that never had any, time counts eightfold: clients in good standing survive a flood of newcomers, but
+    /// one answer is no right to stay for ever.
     pub(super) fn evict(&self) -> bool {
         let oldest = self
             .connections
@@ -198,7 +216,7 @@ impl Guard {
             .filter_map(|(_, connection)| connection.upgrade())
             .map(|connection| (connection.state.load(Ordering::Acquire), connection))
             .filter(|(seen, _)| !matches!(phase_of(*seen), Phase::Handling | Phase::Ended))
-            .min_by_key(|(_, connection)| connection.answered.load(Ordering::Relaxed));
+            .max_by_key(|(_, connection)| connection.waited());
         oldest.is_some_and(|(seen, connection)| connection.end(seen, Ended::Evicted))
     }
 

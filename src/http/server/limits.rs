@@ -20,6 +20,9 @@ pub struct Limits {
     pub header_count: usize,
     /// The longest body that is read, in bytes; beyond it the handler sees `Body::TooLarge`. Default 64 KiB.
     pub body_bytes: usize,
+    /// How many requests of more than 8 KiB (head, or body) may be underway at once; beyond it 503.
+    /// Default 128.
+    pub large_requests: usize,
     /// From the first byte of a request (of a connection's first one: from its start) to the end of its
     /// head; beyond it 408. Default 10 s.
     pub head_deadline: Duration,
@@ -43,6 +46,7 @@ impl Default for Limits {
             head_bytes: 16 * 1024,
             header_count: 100,
             body_bytes: MAX_BODY_BYTES,
+            large_requests: 128,
             head_deadline: Duration::from_secs(10),
             body_deadline: Duration::from_secs(10),
             write_deadline: Duration::from_secs(10),
