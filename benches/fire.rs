@@ -1,7 +1,7 @@
 //! Issue 5's attacks on a server, and what a good client sees meanwhile.
 //!
 //! `cargo bench --bench fire` attacks the bare server loop, in a process of its own;
-//! `cargo bench --bench fire -- http://127.0.0.1:8080 PID [SECONDS]` attacks what listens there.
+//! `cargo bench --bench fire -- http://127.0.0.1:8080 PID [SECONDS [ATTACK]]` attacks what listens there.
 //! Bounded in count and time (`SECONDS` per attack, default 5), and to loopback. Prints a table in
 //! markdown; exits 1 if a request of the good client failed, its p99 reached 250 ms, memory reached 64 MiB,
 //! or threads or descriptors stayed.
@@ -47,21 +47,21 @@ fn main() -> ExitCode {
         ["--attack", kind, count, address, seconds] => {
             attack(kind, count.parse().unwrap(), address.parse().unwrap(), seconds.parse().unwrap());
         }
-        [] => {
+        [] | [_] => {
             let mut server = myself().arg("--serve").stdout(Stdio::piped()).spawn().unwrap();
             let mut line = String::new();
             BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-            let good = table(parse(line.trim()), server.id(), 5);
+            let good = table(parse(line.trim()), server.id(), 5, arguments.first().map(String::as_str));
             server.kill().unwrap();
             server.wait().unwrap();
             return good;
         }
-        [address, pid] => return table(parse(address), pid.parse().unwrap(), 5),
-        [address, pid, seconds] => {
-            return table(parse(address), pid.parse().unwrap(), seconds.parse::<u64>().unwrap().min(120));
+        [address, pid, ref rest @ ..] if rest.len() <= 2 => {
+            let seconds = rest.first().map_or(5, |seconds| seconds.parse::<u64>().unwrap().min(120));
+            return table(parse(address), pid.parse().unwrap(), seconds, rest.get(1).copied());
         }
         _ => {
-            println!("usage: fire [http://127.0.0.1:PORT PID [SECONDS]]");
+            println!("usage: fire [ATTACK] | http://127.0.0.1:PORT PID [SECONDS [ATTACK]]");
             return ExitCode::from(2);
         }
     }
@@ -100,7 +100,7 @@ struct Seen {
     failures: Vec<String>,
 }
 
-fn table(address: SocketAddr, pid: u32, seconds: u64) -> ExitCode {
+fn table(address: SocketAddr, pid: u32, seconds: u64, only: Option<&str>) -> ExitCode {
     println!(
         "| attack | connections | good requests | failed | p50 ms | p99 ms | peak MiB | peak threads \
          | threads after | descriptors before, after |"
@@ -108,10 +108,15 @@ fn table(address: SocketAddr, pid: u32, seconds: u64) -> ExitCode {
     println!("|---|---|---|---|---|---|---|---|---|---|");
     let mut good = true;
     for (name, count) in ATTACKS {
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
         good &= row(address, pid, seconds, name, &[(name, count)]);
     }
     let all: Vec<_> = ATTACKS.iter().copied().filter(|(_, count)| *count > 0).collect();
-    good &= row(address, pid, 3 * seconds, "all at once", &all);
+    if only.is_none_or(|only| only == "all") {
+        good &= row(address, pid, 3 * seconds, "all at once", &all);
+    }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

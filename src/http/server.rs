@@ -49,7 +49,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long accepting rests after it failed for want of descriptors or memory.
 const REST: Duration = Duration::from_millis(50);
 
-/// From this many connections on, memory is given back after them.
+/// From this many connections on it is a crowd: memory is given back after it, and nobody may hurry in it.
 const CROWD: usize = 64;
 
 /// Failures to accept are told at most this often.
@@ -168,7 +168,7 @@ impl Running {
             resting = resting.filter(|until| Instant::now() < *until);
             let accepting = resting.is_none() && !self.is_crowded();
             let patience = match (accepting, self.guard.is_empty()) {
-                (false, _) => Some(Duration::from_millis(5)),
+                (false, _) => Some(Duration::from_millis(1)),
                 (true, true) => None,
                 (true, false) => Some(TICK.saturating_sub(swept.elapsed())),
             };
@@ -201,7 +201,7 @@ impl Running {
     /// More connections than the cap, while those that were evicted leave.
     fn is_crowded(&self) -> bool {
         let cap = self.shared.limits.connections;
-        self.shared.live.load(Ordering::Acquire) >= cap + cap.min(64) / 8
+        self.shared.live.load(Ordering::Acquire) >= cap + cap / 8 + 1
     }
 
     fn accept(&mut self, acceptor: &Acceptor) -> io::Result<()> {

@@ -10,9 +10,9 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Shared;
 use super::answer::{self, Date, Envelope};
 use super::budget::Permit;
 use super::event::{ConnectionEvent, EventKind};
@@ -20,6 +20,7 @@ use super::framing::{self, Chunks, Framing, Head, HeadError};
 use super::guard::{Ended, Phase, Watched};
 use super::inbox::{Filled, Inbox};
 use super::transport::{Parsed, Requests};
+use super::{CROWD, Shared};
 use crate::http::request::{Body, Method, Request};
 use crate::http::response::Response;
 
@@ -31,6 +32,11 @@ const LINGER_BYTES: usize = 1024 * 1024;
 /// `tiny_http` reads bodies up to this size before it hands out the request: they must all be there.
 const READ_WITH_HEAD: u64 = 1024;
 
+/// In a crowd, so many pipelined requests are answered before a pause of so long per connection.
+const BURST: u32 = 16;
+const TURN: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
 /// Bodies beyond this size are large ones.
 const LARGE_BODY: u64 = 8 * 1024;
 
@@ -41,6 +47,7 @@ pub(super) fn serve(connection: &Arc<Watched>, requests: Requests, shared: &Shar
         shared,
         requests,
         inbox: Inbox::new(),
+        burst: 0,
         permit: None,
         head: Vec::new(),
         out: Vec::new(),
@@ -60,6 +67,8 @@ struct Serving<'s> {
     shared: &'s Shared,
     requests: Requests,
     inbox: Inbox,
+    /// Requests in a row that were here before they were waited for.
+    burst: u32,
     /// Held while the view, or the body, is a large one.
     permit: Option<Permit>,
     head: Vec<u8>,
@@ -114,12 +123,14 @@ impl Serving<'_> {
         if !self.inbox.is_large() {
             self.permit = None;
         }
-        let mut begun = false;
-        let mut looked = 0;
+        let (mut begun, mut waited, mut looked) = (false, false, 0);
         loop {
             match framing::head_end(self.inbox.view(), &mut looked).map_err(NoHead::Refuse)? {
                 Some(length) if length > limits.head_bytes => return Err(NoHead::TooLarge),
-                Some(length) => return Ok(length),
+                Some(length) => {
+                    self.burst = if waited { 0 } else { self.burst + 1 };
+                    return self.take_turns().map(|()| length);
+                }
                 None if looked > limits.head_bytes => return Err(NoHead::TooLarge),
                 None => {}
             }
@@ -133,6 +144,7 @@ impl Serving<'_> {
             if !self.may_grow() {
                 return Err(NoHead::Crowded);
             }
+            waited = true;
             match self.inbox.fill(self.connection) {
                 Ok(Filled::More) => {}
                 Ok(Filled::End) | Err(_) => {
@@ -146,6 +158,19 @@ impl Serving<'_> {
                 }
             }
         }
+    }
+
+    /// In a crowd, makes a client that pipelines without end wait for the others: hundreds of them would
+    /// take the processor from those that ask one thing at a time.
+    fn take_turns(&mut self) -> Result<(), NoHead> {
+        let live = self.shared.live.load(Ordering::Relaxed);
+        if self.burst < BURST || live < CROWD {
+            return Ok(());
+        }
+        self.burst = 0;
+        let pause = TURN.saturating_mul(u32::try_from(live).unwrap_or(u32::MAX)).min(LONGEST_PAUSE);
+        std::thread::sleep(pause);
+        self.connection.ended().map_or(Ok(()), |_| Err(NoHead::Quiet))
     }
 
     /// Whether the view may be filled further; a large one takes a permit.
