@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use super::sys;
 use crate::http::request::Peer;
 
 /// What a connection is doing.
@@ -206,18 +207,26 @@ impl Guard {
         });
     }
 
-    /// Ends the connection that has gone longest without an answer; false if all are being handled. For one
-    /// that never had any, time counts eightfold: clients in good standing survive a flood of newcomers, but
-    /// one answer is no right to stay for ever.
-    pub(super) fn evict(&self) -> bool {
-        let oldest = self
+    /// Ends the connections, at most `count`, that have gone longest without an answer; gives how many. For
+    /// one that never had any, time counts eightfold: clients in good standing survive a flood of
+    /// newcomers, but one answer is no right to stay for ever. One whose request is already here is spared
+    /// while there are others: it waits for us, not we for it.
+    pub(super) fn evict(&self, count: usize) -> usize {
+        let mut waiting: Vec<(u64, u64, Arc<Watched>)> = self
             .connections
             .iter()
             .filter_map(|(_, connection)| connection.upgrade())
-            .map(|connection| (connection.state.load(Ordering::Acquire), connection))
-            .filter(|(seen, _)| !matches!(phase_of(*seen), Phase::Handling | Phase::Ended))
-            .max_by_key(|(_, connection)| connection.waited());
-        oldest.is_some_and(|(seen, connection)| connection.end(seen, Ended::Evicted))
+            .map(|connection| (connection.waited(), connection.state.load(Ordering::Acquire), connection))
+            .filter(|(_, seen, _)| !matches!(phase_of(*seen), Phase::Handling | Phase::Ended))
+            .collect();
+        waiting.sort_unstable_by_key(|(waited, _, _)| std::cmp::Reverse(*waited));
+        let (spared, others): (Vec<_>, Vec<_>) =
+            waiting.iter().take(8 * count).partition(|(_, seen, connection)| {
+                matches!(phase_of(*seen), Phase::Fresh | Phase::Idle)
+                    && sys::bytes_unread(&connection.socket).is_some_and(|unread| unread > 0)
+            });
+        let ended = |(_, seen, connection): &&(u64, u64, Arc<Watched>)| connection.end(*seen, Ended::Evicted);
+        others.into_iter().chain(spared).filter(ended).take(count).count()
     }
 
     /// Ends those between requests.

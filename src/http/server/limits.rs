@@ -21,7 +21,7 @@ pub struct Limits {
     /// The longest body that is read, in bytes; beyond it the handler sees `Body::TooLarge`. Default 64 KiB.
     pub body_bytes: usize,
     /// How many requests of more than 8 KiB (head, or body) may be underway at once; beyond it 503.
-    /// Default 128.
+    /// Default 32.
     pub large_requests: usize,
     /// From the first byte of a request (of a connection's first one: from its start) to the end of its
     /// head; beyond it 408. Default 10 s.
@@ -46,7 +46,7 @@ impl Default for Limits {
             head_bytes: 16 * 1024,
             header_count: 100,
             body_bytes: MAX_BODY_BYTES,
-            large_requests: 128,
+            large_requests: 32,
             head_deadline: Duration::from_secs(10),
             body_deadline: Duration::from_secs(10),
             write_deadline: Duration::from_secs(10),
