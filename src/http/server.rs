@@ -209,7 +209,7 @@ impl Running {
     /// More connections than the cap, while those that were evicted leave.
     fn is_crowded(&self) -> bool {
         let cap = self.shared.limits.connections;
-        self.shared.live.load(Ordering::Acquire) >= cap + cap / 16 + 1
+        self.shared.live.load(Ordering::Acquire) > cap + cap / 16
     }
 
     fn accept(&mut self, acceptor: &Acceptor) -> io::Result<()> {

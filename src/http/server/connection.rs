@@ -19,6 +19,7 @@ use super::event::{ConnectionEvent, EventKind};
 use super::framing::{self, Chunks, Framing, Head, HeadError};
 use super::guard::{Ended, Phase, Watched};
 use super::inbox::{Filled, Inbox};
+use super::sys;
 use super::transport::{Parsed, Requests};
 use super::{CROWD, Shared};
 use crate::http::request::{Body, Method, Request};
@@ -168,8 +169,11 @@ impl Serving<'_> {
             return Ok(());
         }
         self.burst = 0;
+        // Not idle: what has come of it already is no reason to spare it.
+        self.enter(Phase::Head, self.shared.limits.head_deadline)?;
         let pause = TURN.saturating_mul(u32::try_from(live).unwrap_or(u32::MAX)).min(LONGEST_PAUSE);
-        std::thread::sleep(pause);
+        // A sleep that the guard can end.
+        sys::peer_closed(&self.connection.socket, pause);
         self.connection.ended().map_or(Ok(()), |_| Err(NoHead::Quiet))
     }
 

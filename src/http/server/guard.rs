@@ -92,7 +92,6 @@ pub(super) struct Watched {
     pub(super) peer: Peer,
     clock: Clock,
     state: AtomicU64,
-    accepted: u64,
     /// When it was last answered; before that, when it was accepted.
     answered: AtomicU64,
 }
@@ -100,15 +99,7 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn new(socket: TcpStream, peer: Peer, clock: Clock, patience: Duration) -> Self {
         let state = word(Phase::Fresh, Ended::Expired, clock.after(patience));
-        let accepted = clock.now();
-        Self {
-            socket,
-            peer,
-            clock,
-            state: AtomicU64::new(state),
-            accepted,
-            answered: AtomicU64::new(accepted),
-        }
+        Self { socket, peer, clock, state: AtomicU64::new(state), answered: AtomicU64::new(clock.now()) }
     }
 
     /// Goes on to `phase`, unless the guard has ended the connection.
@@ -139,14 +130,13 @@ impl Watched {
 
     /// An answer has left.
     pub(super) fn has_answered(&self) {
-        self.answered.store(self.clock.now().max(self.accepted + 1), Ordering::Relaxed);
+        self.answered.store(self.clock.now(), Ordering::Relaxed);
     }
 
     /// How long it has had no answer, weighted for eviction.
-    fn waited(&self) -> u64 {
-        let since = self.answered.load(Ordering::Relaxed);
-        let weight = if since == self.accepted { 8 } else { 1 };
-        (self.clock.now() + 1).saturating_sub(since) * weight
+    fn waited(&self, phase: Phase) -> u64 {
+        let weight = if phase == Phase::Idle { 1 } else { 8 };
+        (self.clock.now() + 1).saturating_sub(self.answered.load(Ordering::Relaxed)) * weight
     }
 
     /// Ends the connection if it still is in the state that was `seen`.
@@ -207,16 +197,19 @@ impl Guard {
         });
     }
 
-    /// Ends the connections, at most `count`, that have gone longest without an answer; gives how many. For
-    /// one that never had any, time counts eightfold: clients in good standing survive a flood of
-    /// newcomers, but one answer is no right to stay for ever. One whose request is already here is spared
-    /// while there are others: it waits for us, not we for it.
+    /// Ends the connections, at most `count`, that have gone longest without an answer; gives how many.
+    /// Time counts eightfold in the middle of something, or before anything: clients in good standing
+    /// survive a flood of newcomers, but one answer is no right to stay for ever. One whose request is
+    /// already here is spared while there are others: it waits for us, not we for it.
     pub(super) fn evict(&self, count: usize) -> usize {
         let mut waiting: Vec<(u64, u64, Arc<Watched>)> = self
             .connections
             .iter()
             .filter_map(|(_, connection)| connection.upgrade())
-            .map(|connection| (connection.waited(), connection.state.load(Ordering::Acquire), connection))
+            .map(|connection| {
+                let seen = connection.state.load(Ordering::Acquire);
+                (connection.waited(phase_of(seen)), seen, connection)
+            })
             .filter(|(_, seen, _)| !matches!(phase_of(*seen), Phase::Handling | Phase::Ended))
             .collect();
         waiting.sort_unstable_by_key(|(waited, _, _)| std::cmp::Reverse(*waited));
