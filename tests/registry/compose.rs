@@ -26,7 +26,7 @@ pub(crate) fn up(generation: Generation) -> Option<Stage> {
     // What the containers would see at these paths: the mounts, as far as they are there.
     for name in ["keypebble", "registry", "nginx"] {
         for (from, to) in mounts(service(name)) {
-            let target = folder.path().join(&format!("{name}{to}"));
+            let target = folder.path().join(format!("{name}{to}"));
             fs::create_dir_all(target.parent().unwrap()).unwrap();
             fs::copy(folder.path().join("compose").join(from), &target).unwrap();
         }
@@ -50,7 +50,7 @@ pub(crate) fn up(generation: Generation) -> Option<Stage> {
     let mut command = keypebble();
     for word in service("keypebble")["command"].as_sequence().unwrap() {
         let word = word.as_str().unwrap();
-        let inside = word.starts_with('/').then(|| folder.path().join(&format!("keypebble{word}")));
+        let inside = word.starts_with('/').then(|| folder.path().join(format!("keypebble{word}")));
         command.arg(inside.unwrap_or_else(|| word.into()));
     }
     let (keypebble, upstream) = start_keypebble(&folder, &mut command);
@@ -66,7 +66,7 @@ pub(crate) fn up(generation: Generation) -> Option<Stage> {
         .iter()
         .map(|(name, value)| {
             let value = value.as_str().unwrap().replace("localhost:5000", &format!("localhost:{port}"));
-            let inside = value.starts_with('/').then(|| folder.path().join(&format!("registry{value}")));
+            let inside = value.starts_with('/').then(|| folder.path().join(format!("registry{value}")));
             let value = inside.map_or(value, |path| path.display().to_string());
             (name.as_str().unwrap().to_owned(), value)
         })

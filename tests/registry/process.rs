@@ -27,7 +27,7 @@ impl Process {
         command: &mut Command,
         variables: &[(String, String)],
     ) -> Option<Self> {
-        let log = folder.path().join(&format!("{name}.log"));
+        let log = folder.path().join(format!("{name}.log"));
         let file = File::create(&log).unwrap();
         // docker-registry takes every REGISTRY_ variable for configuration, also those meant for skopeo.
         for (variable, _) in std::env::vars_os() {

@@ -304,7 +304,7 @@ pub(crate) fn start_nginx(folder: &Folder, keypebble: &str) -> (Process, u16) {
 }
 
 fn temp_path(folder: &Folder, kind: &str) -> String {
-    format!("    {kind}_temp_path {};\n", folder.path().join(&format!("nginx-{kind}")).display())
+    format!("    {kind}_temp_path {};\n", folder.path().join(format!("nginx-{kind}")).display())
 }
 
 /// A registry on a Unix socket, where nginx expects it, with these variables on top.
