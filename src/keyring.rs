@@ -23,6 +23,22 @@ pub enum State {
     Previous,
 }
 
+impl State {
+    /// As configurations and listings name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Next => "next",
+            State::Active => "active",
+            State::Previous => "previous",
+        }
+    }
+
+    /// The state of this name.
+    pub fn named(name: &str) -> Option<State> {
+        [State::Next, State::Active, State::Previous].into_iter().find(|state| state.name() == name)
+    }
+}
+
 /// What a ring key consists of.
 #[derive(Debug, Clone)]
 enum Material {
@@ -69,6 +85,14 @@ impl RingKey {
         match &self.material {
             Material::Own(key) => key.algorithm(),
             Material::PublicOnly(key) => key.algorithm(),
+        }
+    }
+
+    /// The whole key; none where only its public half is here.
+    pub fn own_key(&self) -> Option<&Key> {
+        match &self.material {
+            Material::Own(key) => Some(key),
+            Material::PublicOnly(_) => None,
         }
     }
 
@@ -192,6 +216,11 @@ impl Keyring {
     /// The JWKS of all public keys, the active one first.
     pub fn jwks(&self) -> Value {
         self.set.jwks()
+    }
+
+    /// The JWKS as it is published, on the command line and over HTTP: JSON and a newline.
+    pub fn jwks_text(&self) -> String {
+        format!("{:#}\n", self.jwks())
     }
 }
 
