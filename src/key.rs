@@ -7,6 +7,8 @@
 //!     PEM -> key::pem -> key::der -> key::private -> Key -> sign
 //!                                        |-> key::public -> verify, ids, key::jwk
 
+#[cfg(feature = "x509")]
+mod certificate;
 pub mod chain;
 mod der;
 mod error;

@@ -167,9 +167,13 @@ impl KeySet {
 
     /// The JWKS of all public keys (RFC 7517, 5), in the set's order. HMAC keys have none to show.
     pub fn jwks(&self) -> Value {
-        let keys = self.keys.iter().filter_map(|key| Some(key.public()?.jwk(key.id())));
-        json!({ "keys": keys.collect::<Vec<_>>() })
+        jwks(self.keys.iter())
     }
+}
+
+fn jwks<'k>(keys: impl Iterator<Item = &'k RingKey>) -> Value {
+    let keys = keys.filter_map(|key| Some(key.public()?.jwk(key.id())));
+    json!({ "keys": keys.collect::<Vec<_>>() })
 }
 
 /// The keys of an issuer.
@@ -220,7 +224,12 @@ impl Keyring {
 
     /// The JWKS as it is published, on the command line and over HTTP: JSON and a newline.
     pub fn jwks_text(&self) -> String {
-        format!("{:#}\n", self.jwks())
+        Self::jwks_text_of(self.set.iter())
+    }
+
+    /// The same of some keys.
+    pub fn jwks_text_of<'k>(keys: impl Iterator<Item = &'k RingKey>) -> String {
+        format!("{:#}\n", jwks(keys))
     }
 }
 

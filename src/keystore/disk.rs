@@ -16,8 +16,8 @@ pub const PUBLIC: u32 = 0o644;
 
 /// The calls that change files.
 pub trait Disk {
-    /// `mkdir`, for the owner alone (0700); fails where something is there.
-    fn create_folder(&self, path: &Path) -> io::Result<()>;
+    /// `mkdir` with this mode; fails where something is there.
+    fn create_folder(&self, path: &Path, mode: u32) -> io::Result<()>;
     /// `open` with `O_CREAT | O_EXCL` and this mode: never an existing file, nor through a link.
     fn create(&self, path: &Path, mode: u32) -> io::Result<File>;
     /// `write`
@@ -37,10 +37,12 @@ pub trait Disk {
 pub struct System;
 
 impl Disk for System {
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
+    fn create_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
+        #[cfg(not(unix))]
+        let _ = mode;
         builder.create(path)
     }
 
@@ -192,8 +194,8 @@ pub(crate) mod faulty {
     }
 
     impl Disk for Faulty {
-        fn create_folder(&self, path: &Path) -> io::Result<()> {
-            self.step("mkdir", path).and_then(|()| System.create_folder(path))
+        fn create_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
+            self.step("mkdir", path).and_then(|()| System.create_folder(path, mode))
         }
         fn create(&self, path: &Path, mode: u32) -> io::Result<File> {
             self.step("create", path).and_then(|()| System.create(path, mode))

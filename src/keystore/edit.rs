@@ -64,7 +64,7 @@ impl<'d> Editor<'d> {
 
     /// Opens a folder, or makes a new one for a first key.
     pub fn create(folder: &Path, disk: &'d dyn Disk) -> Result<Self, StoreError> {
-        let made = match disk.create_folder(folder) {
+        let made = match disk.create_folder(folder, 0o700) {
             Ok(()) => disk.sync_folder(parent(folder)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(error),
