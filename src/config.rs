@@ -84,7 +84,10 @@ impl Config {
         let document = Document::load(path)?;
         let root = document.root();
         let folder = document.path().parent().unwrap_or(Path::new(""));
-        root.get("key_dir").map(|node| Ok(folder.join(node.string()?))).transpose()
+        match ring::source(&root)? {
+            Some(("key_dir", node)) => Ok(Some(folder.join(node.string()?))),
+            _ => Ok(None),
+        }
     }
 
     /// Reads a parsed configuration; relative paths in it are relative to its own folder.

@@ -37,8 +37,8 @@ Usage: keypebble init DIR [--registry NAME] [--url URL] [--algorithm ALG]
 
 Flags:
   --registry NAME  The registry's name, as clients write it; localhost:5000 without it
-  --url URL        Where clients reach Keypebble; without it http://localhost:8080 for a registry on
-                   localhost, else https://NAME
+  --url URL        Where clients reach Keypebble; without it https://NAME, where a proxy sends /v2/token
+                   to it, or for a registry on localhost an http:// address there
   --algorithm ALG  ES256 without it, which distribution 2.8 and 3.x and zot take; also RS256, RS384,
                    RS512, ES384; only 3.x takes PS256, PS384, PS512 and EdDSA
   -h, --help       Print this help
@@ -80,7 +80,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     }
     let url = match arguments.name("url")? {
         Some(url) => checked(url)?,
-        None if is_local(&registry) => "http://localhost:8080".to_owned(),
+        None if is_local(&registry) => files::local_url(&registry),
         None => format!("https://{registry}"),
     };
     let algorithm = keys::algorithm(&mut arguments)?.unwrap_or(Algorithm::ES256);

@@ -30,6 +30,15 @@ const SINGLE: [&str; 12] = [
 
 /// Reads `keys` or `key_dir`; `None` where neither stands.
 pub(super) fn load(root: &Node<'_>, files: &mut Files<'_>) -> Result<Option<Keyring>, DocumentError> {
+    match source(root)? {
+        None => Ok(None),
+        Some(("keys", node)) => list(&node, files).map(Some),
+        Some((_, node)) => folder(&node, files).map(Some),
+    }
+}
+
+/// `keys` or `key_dir`, where one of them stands, and nothing that contradicts it.
+pub(super) fn source<'n>(root: &'n Node<'n>) -> Result<Option<(&'static str, Node<'n>)>, DocumentError> {
     let (name, node) = match (root.get("keys"), root.get("key_dir")) {
         (None, None) => return Ok(None),
         (Some(_), Some(node)) => {
@@ -44,8 +53,7 @@ pub(super) fn load(root: &Node<'_>, files: &mut Files<'_>) -> Result<Option<Keyr
             .error(format!("`{single}` belongs to a single key, but `{name}` names several"))
             .hint(format!("leave `{single}` out, or `{name}`")));
     }
-    let keyring = if name == "keys" { list(&node, files) } else { folder(&node, files) };
-    keyring.map(Some)
+    Ok(Some((name, node)))
 }
 
 fn list(node: &Node<'_>, files: &mut Files<'_>) -> Result<Keyring, DocumentError> {

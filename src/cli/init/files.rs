@@ -81,8 +81,16 @@ pub(super) fn config(plan: &Plan) -> String {
     )
 }
 
+/// Where clients on this machine reach Keypebble: itself, or the proxy in front of it and the registry.
+pub(super) fn local_url(registry: &str) -> String {
+    if USERS_FILE { "http://localhost:8080".to_owned() } else { format!("http://{registry}") }
+}
+
 /// The port to listen on: that of the URL where nothing stands between, else 8080.
 fn port(url: &str) -> u16 {
+    if !USERS_FILE {
+        return 8080;
+    }
     let authority = url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
     let port =
         authority.and_then(|authority| authority.rsplit_once(':')).and_then(|(_, port)| port.parse().ok());
