@@ -8,14 +8,22 @@ mod args;
 mod check;
 mod healthcheck;
 mod help;
+mod init;
 mod issue;
+mod keys;
 mod serve;
 mod setup;
 
 use crate::config::Warning;
 use crate::error::Error;
 use args::Spec;
+use init::Init;
 use issue::Issue;
+use keys::export::Export;
+use keys::generate::Generate;
+use keys::list::List;
+use keys::retire::Retire;
+use keys::rotate::Rotate;
 use setup::Files;
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -38,10 +46,33 @@ enum Command {
     Check(Files),
     /// Ask a running server whether it is well.
     Healthcheck(PathBuf),
+    /// Make a folder that is ready to start.
+    Init(Init),
+    /// Make a key.
+    KeysGenerate(Generate),
+    /// Show the keys.
+    KeysList(List),
+    /// Let the staged key sign.
+    KeysRotate(Rotate),
+    /// Drop old keys.
+    KeysRetire(Retire),
+    /// Print public keys.
+    KeysExport(Export),
 }
 
 /// Every subcommand.
-const COMMANDS: &[Spec] = &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC];
+const COMMANDS: &[Spec] = &[
+    issue::SPEC,
+    serve::SPEC,
+    check::SPEC,
+    healthcheck::SPEC,
+    init::SPEC,
+    keys::generate::SPEC,
+    keys::list::SPEC,
+    keys::rotate::SPEC,
+    keys::retire::SPEC,
+    keys::export::SPEC,
+];
 
 /// Runs the program on its arguments.
 pub fn main() -> ExitCode {
@@ -64,6 +95,12 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
         Command::Healthcheck(config) => healthcheck::run(&config),
+        Command::Init(command) => init::run(&command),
+        Command::KeysGenerate(command) => keys::generate::run(&command),
+        Command::KeysList(command) => keys::list::run(&command),
+        Command::KeysRotate(command) => keys::rotate::run(&command),
+        Command::KeysRetire(command) => keys::retire::run(&command),
+        Command::KeysExport(command) => keys::export::run(&command),
     }
 }
 
@@ -100,6 +137,11 @@ fn warn(warnings: &[Warning]) {
         }
         say(&text);
     }
+}
+
+/// What was done, where stdout is not for it.
+fn say_line(text: &str) {
+    say(&format!("keypebble: {text}\n"));
 }
 
 /// To stderr; where that is closed there is nobody to tell.

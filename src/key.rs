@@ -9,6 +9,8 @@
 //!                                    |-> key::public -> verify, ids, key::jwk
 //! ```
 
+#[cfg(feature = "x509")]
+mod certificate;
 pub mod chain;
 mod der;
 mod error;
