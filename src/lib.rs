@@ -39,5 +39,9 @@ pub mod token;
 
 pub mod issuer;
 
+pub mod password;
+pub mod refresh;
+pub mod users;
+
 pub mod secret;
 pub mod time;
