@@ -6,6 +6,7 @@
 
 mod args;
 mod check;
+mod hash_password;
 mod healthcheck;
 mod help;
 mod issue;
@@ -15,6 +16,7 @@ mod setup;
 use crate::config::Warning;
 use crate::error::Error;
 use args::Spec;
+use hash_password::HashPassword;
 use issue::Issue;
 use setup::Files;
 use std::error::Error as _;
@@ -38,10 +40,12 @@ enum Command {
     Check(Files),
     /// Ask a running server whether it is well.
     Healthcheck(PathBuf),
+    /// Print a line for a users file.
+    HashPassword(HashPassword),
 }
 
 /// Every subcommand.
-const COMMANDS: &[Spec] = &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC];
+const COMMANDS: &[Spec] = &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC, hash_password::SPEC];
 
 /// Runs the program on its arguments.
 pub fn main() -> ExitCode {
@@ -64,6 +68,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
         Command::Healthcheck(config) => healthcheck::run(&config),
+        Command::HashPassword(command) => hash_password::run(&command),
     }
 }
 

@@ -39,6 +39,7 @@ pub mod token;
 
 pub mod issuer;
 
+pub mod logins;
 pub mod password;
 pub mod refresh;
 pub mod users;

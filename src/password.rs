@@ -319,7 +319,7 @@ mod tests {
         }
     }
 
-    /// Vectors of jBCrypt (TestBCrypt.java) and of crypt_blowfish (wrapper.c), and one of `htpasswd -B`.
+    /// Vectors of `jBCrypt` (TestBCrypt.java) and of `crypt_blowfish` (wrapper.c).
     #[cfg(feature = "htpasswd")]
     #[test]
     fn hashes_are_those_of_other_programs() {

@@ -164,7 +164,12 @@ impl Refresh {
         let stands = match &self.key {
             RefreshKey::Ring => {
                 let is_meant = |key: &&RingKey| key.id() == claimed.kid.as_deref();
-                issuer.keyring().verifiers().iter().find(is_meant).is_some_and(|key| key.verify(&input, &signature))
+                issuer
+                    .keyring()
+                    .verifiers()
+                    .iter()
+                    .find(is_meant)
+                    .is_some_and(|key| key.verify(&input, &signature))
             }
             RefreshKey::Own(secret) => <&[u8; 32]>::try_from(signature.as_slice())
                 .is_ok_and(|expected| HMAC::verify(&input, secret.expose(), expected)),
@@ -243,7 +248,8 @@ mod tests {
 
     #[test]
     fn a_token_lives_its_time_under_every_kind_of_key() {
-        for (yaml, own) in KEYS.iter().map(|yaml| (*yaml, None)).chain([(KEYS[0], Some([1; 32].as_slice()))]) {
+        for (yaml, own) in KEYS.iter().map(|yaml| (*yaml, None)).chain([(KEYS[0], Some([1; 32].as_slice()))])
+        {
             let (issuer, refresh) = (issuer(yaml), refresh(own));
             let token = made(&refresh, &issuer);
             let at = |seconds| refresh.verify(&issuer, &users(ALICE), &token, UnixTime(NOW.0 + seconds));

@@ -93,13 +93,15 @@ impl Users {
             if let Some(problem) = name_problem(name) {
                 return Err(at(1, problem.to_owned()));
             }
-            let hash: Hash = hash.parse().map_err(|error: HashError| {
-                at(name.chars().count() + 2, error.to_string()).hint(MAKE)
-            })?;
+            let hash: Hash = hash
+                .parse()
+                .map_err(|error: HashError| at(name.chars().count() + 2, error.to_string()).hint(MAKE))?;
             if let Some(first) = first_lines.get(name) {
                 let name = name.escape_debug();
                 let problem = format!("the user `{name}` stands in line {first} already");
-                return Err(at(1, problem).hint("leave one of the two out: which one counts would be a guess"));
+                return Err(
+                    at(1, problem).hint("leave one of the two out: which one counts would be a guess")
+                );
             }
             dearest = dearest.max(Some(hash.cost()));
             first_lines.insert(name.into(), number);
@@ -139,7 +141,8 @@ impl Users {
 
     fn warnings(&self, path: &Path) -> Vec<Warning> {
         let path = path.display();
-        let cheap: Vec<u8> = self.hashes.values().map(Hash::cost).filter(|cost| *cost < DEFAULT_COST).collect();
+        let cheap: Vec<u8> =
+            self.hashes.values().map(Hash::cost).filter(|cost| *cost < DEFAULT_COST).collect();
         let mut warnings = Vec::new();
         if let Some(least) = cheap.iter().min() {
             warnings.push(Warning::new(
@@ -159,7 +162,7 @@ impl Users {
 
 /// Warns of a file that users other than its owner and group can read or change.
 #[cfg(unix)]
-fn readers(path: &Path) -> Option<Warning> {
+pub(crate) fn readers(path: &Path) -> Option<Warning> {
     use std::os::unix::fs::PermissionsExt;
     let mode = path.metadata().ok()?.permissions().mode() & 0o777;
     (mode & 0o006 != 0).then(|| {
@@ -171,7 +174,7 @@ fn readers(path: &Path) -> Option<Warning> {
 
 /// Elsewhere permissions are not modes.
 #[cfg(not(unix))]
-fn readers(_: &Path) -> Option<Warning> {
+pub(crate) fn readers(_: &Path) -> Option<Warning> {
     None
 }
 
@@ -209,7 +212,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_its_line_and_nothing_of_it() {
         for (text, part) in [
-            (format!("alice:{ALICE}\nbob:hunter2"), "users:2:5: expected a bcrypt hash ($2b$, $2y$ or $2a$), found a plain"),
+            (
+                format!("alice:{ALICE}\nbob:hunter2"),
+                "users:2:5: expected a bcrypt hash ($2b$, $2y$ or $2a$), found a plain",
+            ),
             ("a:{SHA}6dcfXufJLW3J6S/9rRe4vUlBj5g=".into(), "users:1:3: expected a bcrypt hash"),
             ("a:$apr1$M0RDDGLb$eMEUW6YFX./y0Ccx./K4n1".into(), "found an MD5 hash of Apache's"),
             ("hunter2".into(), "users:1:1: expected `name:hash`, found no colon"),
