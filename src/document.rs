@@ -8,6 +8,7 @@
 
 mod locate;
 
+use serde::de::DeserializeSeed;
 use serde_yaml::Value;
 use std::fmt::{self, Write as _};
 use std::fs::File;
@@ -191,13 +192,21 @@ impl Document {
 
     /// Whether the block of a top-level key defines an anchor (`&name`).
     pub fn defines_anchor(&self, key: &str) -> bool {
-        let Some((first, _)) = locate::locate(&self.text, &[locate::Step::Name(key)]) else { return false };
+        let Some((first, _)) = self.locate(&[locate::Step::Name(key)]) else { return false };
         let block =
             self.text.lines().skip(first.saturating_sub(1)).enumerate().take_while(|(index, line)| {
                 *index == 0 || line.is_empty() || line.starts_with([' ', '\t', '#', '-', ']', '}'])
             });
         block.map(|(_, line)| line.split(" #").next().unwrap_or(line)).any(|line| {
             line.split([' ', '\t', '[', ',', '{']).any(|word| word.len() > 1 && word.starts_with('&'))
+        })
+    }
+
+    /// Line and column, from 1, of what is at the end of these steps.
+    fn locate(&self, steps: &[locate::Step<'_>]) -> Option<(usize, usize)> {
+        locate::locate(steps, |seek| {
+            let error = seek.deserialize(serde_yaml::Deserializer::from_str(&self.text)).err()?;
+            error.location().map(|place| (place.line(), place.column()))
         })
     }
 
@@ -277,7 +286,7 @@ impl<'a> Node<'a> {
     }
 
     fn error_at(&self, at: String, steps: &[locate::Step<'_>], problem: String) -> DocumentError {
-        let location = locate::locate(&self.document.text, steps);
+        let location = self.document.locate(steps);
         DocumentError::from(Details {
             path: self.document.path.clone(),
             location,

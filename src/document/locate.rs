@@ -20,22 +20,27 @@ pub(super) enum Step<'a> {
 }
 
 /// Line and column, from 1, of the node at the end of `steps`, through merge keys where need be; of the
-/// nearest node above it where it is not found.
-pub(super) fn locate(text: &str, steps: &[Step<'_>]) -> Option<(usize, usize)> {
+/// nearest node above it where it is not found. `read` reads the text with the seed that it is given, and
+/// tells the place of the error that the seed stops it with.
+pub(super) fn locate(
+    steps: &[Step<'_>],
+    read: impl Fn(Seek<'_>) -> Option<(usize, usize)>,
+) -> Option<(usize, usize)> {
     let mut depth = steps.len();
     loop {
         let found = Cell::new(false);
         let seek = Seek { steps: &steps[..depth], found: &found };
-        let error = seek.deserialize(serde_yaml::Deserializer::from_str(text)).err();
+        let place = read(seek);
         if found.get() {
-            return error.and_then(|error| error.location()).map(|place| (place.line(), place.column()));
+            return place;
         }
         depth = depth.checked_sub(1)?;
     }
 }
 
+/// Descends along a path and stops at its end.
 #[derive(Clone, Copy)]
-struct Seek<'s> {
+pub(super) struct Seek<'s> {
     steps: &'s [Step<'s>],
     found: &'s Cell<bool>,
 }

@@ -181,7 +181,9 @@ mod tests {
         let mut entered = Vec::new();
         for from in 0..20 {
             for password in 0..20 {
-                let entry = queue.enter([from * 20 + password; 32], client(from));
+                let mut seal = [from; 32];
+                seal[0] = password;
+                let entry = queue.enter(seal, client(from));
                 if let Entered::Leads(id) = entry {
                     entered.push((from, id));
                 }

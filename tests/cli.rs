@@ -1,0 +1,317 @@
+//! The command line as a black box: arguments, stdout, stderr, exit code.
+#![allow(missing_docs)]
+
+mod common;
+
+use common::{Folder, claims, header, line, run, run_with_input, stderr, stdout};
+use serde_json::json;
+
+const DEV: &str =
+    "issuer: \"example.com\"\naudience: \"example.com\"\nalgorithm: \"HS256\"\nhs256_secret: \"change-me\"\n";
+const STRONG: &str = "issuer: i\naudience: a\nhs256_secret: 0123456789abcdef0123456789abcdef\n";
+const POLICY: &str = "
+users:
+  alice: {namespace: alice-space, repos: [app-api, app-ui], actions: [pull]}
+  bob: {namespace: bob-space, repos: [\"app-*\"], actions: [pull, push]}
+";
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("config.yaml", DEV);
+    folder.write("strong.yaml", STRONG);
+    folder.write("policy.yaml", POLICY);
+    folder
+}
+
+/// The claims of the token that `issue` prints, without those that differ from run to run.
+fn issued(folder: &Folder, arguments: &[&str]) -> serde_json::Value {
+    let output = run(folder, &[&["issue", "--config", "strong.yaml"], arguments].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let mut claims = claims(&stdout(&output));
+    for name in ["iat", "nbf", "exp", "jti"] {
+        assert!(claims.as_object_mut().unwrap().remove(name).is_some(), "{name}");
+    }
+    claims
+}
+
+#[test]
+fn issue_prints_one_token_and_nothing_else() {
+    let output = run(&folder(), &["issue", "--config", "config.yaml", "--claims", "{\"sub\": \"alice\"}"]);
+    let token = stdout(&output);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(token.matches('\n').count(), 1);
+    assert!(token.ends_with('\n') && token.matches('.').count() == 2, "{token}");
+    assert_eq!(header(&token), json!({"alg": "HS256", "typ": "JWT"}));
+    let claims = claims(&token);
+    assert_eq!(
+        (&claims["sub"], &claims["iss"], &claims["aud"]),
+        (&json!("alice"), &json!("example.com"), &json!("example.com"))
+    );
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3600);
+    let warned = stderr(&output);
+    assert!(warned.contains("9 bytes long; RFC 7518 (3.2) asks for at least 32"), "{warned}");
+    assert!(warned.contains("openssl rand"), "{warned}");
+    assert!(!warned.contains("change-me"), "{warned}");
+}
+
+#[test]
+fn a_strong_secret_in_a_private_file_is_not_warned_of() {
+    let output = line(&folder(), "issue --config strong.yaml");
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn two_tokens_differ_in_their_id() {
+    let folder = folder();
+    let id = || claims(&stdout(&line(&folder, "issue --config strong.yaml")))["jti"].clone();
+    assert_ne!(id(), id());
+}
+
+#[test]
+fn claims_come_from_the_argument_a_file_or_standard_input() {
+    let folder = folder();
+    folder.write("claims.json", "{\"sub\": \"carol\"}\n");
+    assert_eq!(
+        issued(&folder, &["--claims", "{\"edge_id\": 7}"]),
+        json!({"iss": "i", "aud": "a", "edge_id": 7})
+    );
+    assert_eq!(issued(&folder, &["--claims", "@claims.json"])["sub"], "carol");
+    assert_eq!(issued(&folder, &[]), json!({"iss": "i", "aud": "a"}));
+    let output = run_with_input(
+        &folder,
+        &["issue", "--config", "strong.yaml", "--claims", "-"],
+        "{\"sub\": \"dave\"}",
+    );
+    assert_eq!(claims(&stdout(&output))["sub"], "dave");
+}
+
+#[test]
+fn ttl_and_audience_are_the_flags() {
+    let folder = folder();
+    let output = line(&folder, "issue --config strong.yaml --ttl 1 --audience other");
+    let claims = claims(&stdout(&output));
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 1);
+    assert_eq!(claims["aud"], "other");
+    assert!(line(&folder, "issue --config strong.yaml --ttl 315360000").status.success());
+}
+
+#[test]
+fn a_policy_filters_what_is_asked() {
+    let folder = folder();
+    let access =
+        |name: &str, actions: &[&str]| json!([{"type": "repository", "name": name, "actions": actions}]);
+    let asked = "{\"sub\": \"alice\", \"scope\": \"repository:alice-space/app-api:pull,push repository:bob-space/app-x:pull\", \"x\": 1}";
+    assert_eq!(
+        issued(&folder, &["--policy", "policy.yaml", "--claims", asked]),
+        json!({"iss": "i", "aud": "a", "sub": "alice", "x": 1,
+            "scope": "repository:alice-space/app-api:pull", "access": access("alice-space/app-api", &["pull"])})
+    );
+    let everything = json!({"iss": "i", "aud": "a", "sub": "alice",
+        "scope": "repository:alice-space/app-api:pull repository:alice-space/app-ui:pull",
+        "access": [
+            {"type": "repository", "name": "alice-space/app-api", "actions": ["pull"]},
+            {"type": "repository", "name": "alice-space/app-ui", "actions": ["pull"]}]});
+    for claims in
+        ["{\"sub\": \"alice\"}", "{\"sub\": \"alice\", \"scope\": \"repository:bob-space/app-x:pull\"}"]
+    {
+        let generate = ["--policy", "policy.yaml", "--generate", "--claims", claims];
+        assert_eq!(issued(&folder, &generate), everything);
+    }
+    assert_eq!(issued(&folder, &["--policy", "policy.yaml", "--claims", "{\"sub\": \"alice\"}"]), everything);
+    let by_user = "{\"user\": \"bob\", \"access\": [{\"type\": \"repository\", \"name\": \"bob-space/app-x\", \"actions\": [\"push\"]}]}";
+    let bob = issued(&folder, &["--policy", "policy.yaml", "--claims", by_user]);
+    assert_eq!((&bob["sub"], &bob["access"]), (&json!("bob"), &access("bob-space/app-x", &["push"])));
+}
+
+#[test]
+fn what_the_policy_refuses_exits_with_4() {
+    let folder = folder();
+    folder.write("deny.yaml", &format!("mode: deny\n{POLICY}"));
+    for (arguments, part) in [
+        (vec!["--policy", "policy.yaml"], "the policy does not know user `unknown`"),
+        (
+            vec!["--policy", "policy.yaml", "--claims", "{\"sub\": \"mallory\"}"],
+            "the policy does not know user `mallory`",
+        ),
+        (
+            vec!["--policy", "policy.yaml", "--generate", "--claims", "{\"sub\": \"mallory\"}"],
+            "user `mallory`",
+        ),
+        (
+            vec![
+                "--policy",
+                "deny.yaml",
+                "--claims",
+                "{\"sub\": \"alice\", \"scope\": \"repository:alice-space/app-api:push\"}",
+            ],
+            "the policy grants user `alice` nothing, not all of repository:alice-space/app-api:push",
+        ),
+    ] {
+        let output = run(&folder, &[&["issue", "--config", "strong.yaml"], &arguments[..]].concat());
+        assert_eq!((output.status.code(), stdout(&output)), (Some(4), String::new()), "{arguments:?}");
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn wildcards_cannot_be_generated_and_that_is_said() {
+    let output = run(
+        &folder(),
+        &["issue", "--config", "strong.yaml", "--policy", "policy.yaml", "--claims", "{\"sub\": \"bob\"}"],
+    );
+    assert_eq!(claims(&stdout(&output))["access"], json!([]));
+    assert!(
+        stderr(&output).contains("left out, as registries compare names: bob-space/app-*"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_with_the_right_exit_code() {
+    let folder = folder();
+    folder.write("typo.yaml", "issuer: i\naudience: a\nhs256_secrett: x\n");
+    folder.write("policy-typo.yaml", "users:\n  alice:\n    repos: [a]\n    actions: [pul]\n");
+    folder.write("none.yaml", &format!("{STRONG}policy: none\n"));
+    folder.write("broken.yaml", "issuer: [\n");
+    folder.write("empty.yaml", "");
+    folder.write("free.yaml", "service: {port: 0}\n");
+    for (line, code, part) in [
+        ("", 2, "a command is required"),
+        ("issue --config strong.yaml --claims {", 2, "cannot take the claims: not valid JSON"),
+        ("issue --config strong.yaml --claims []", 2, "expected a JSON object"),
+        (
+            "issue --config strong.yaml --claims {\"exp\":1}",
+            2,
+            "the claim `exp` may not be asked for: `default_ttl_seconds` in the configuration or `--ttl` sets it",
+        ),
+        (
+            "issue --config strong.yaml --claims {\"aud\":\"x\"}",
+            2,
+            "`audience` in the configuration or `--audience` sets it",
+        ),
+        ("issue --config strong.yaml --claims {\"sub\":1}", 2, "the claim `sub`: expected a string"),
+        ("issue --config strong.yaml --claims @nowhere.json", 1, "cannot read nowhere.json: No such file"),
+        (
+            "issue --config strong.yaml --policy policy.yaml --claims {\"scope\":\"a:b\"}",
+            2,
+            "a scope is type:name:action",
+        ),
+        (
+            "issue --config nowhere.yaml",
+            3,
+            "cannot load configuration: nowhere.yaml: cannot be read: No such file",
+        ),
+        ("issue --config typo.yaml", 3, "typo.yaml:3:1: unknown key `hs256_secrett`"),
+        ("issue --config typo.yaml", 3, "keypebble: hint: did you mean `hs256_secret`?"),
+        ("issue --config broken.yaml", 3, "broken.yaml:2:1: not valid YAML"),
+        ("issue --config empty.yaml", 3, "`issuer` is missing"),
+        ("issue --config strong.yaml --policy nowhere.yaml", 3, "cannot load policy: nowhere.yaml"),
+        (
+            "issue --config strong.yaml --policy policy-typo.yaml",
+            3,
+            "policy-typo.yaml:4:15: users.alice.actions[0]: unknown action `pul`\n4 |     actions: [pul]\n  |               ^\nkeypebble: hint: did you mean `pull`?",
+        ),
+        ("serve --config strong.yaml --policy nowhere.yaml", 3, "cannot load policy: nowhere.yaml"),
+        ("serve --config none.yaml --policy policy.yaml", 2, "contradicts `policy: none`"),
+        ("check --config typo.yaml", 3, "unknown key"),
+        ("healthcheck --config free.yaml", 1, "nobody can know where to ask"),
+        ("healthcheck --config broken.yaml", 3, "not valid YAML"),
+    ] {
+        let output = common::line(&folder, line);
+        let said = stderr(&output);
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(code), ""), "{line}: {said}");
+        assert!(said.contains(part), "{line}: {said}");
+        assert!(said.starts_with("keypebble: "), "{line}: {said}");
+    }
+}
+
+#[test]
+fn the_allow_list_leaves_out_and_says_so() {
+    let folder = folder();
+    folder.write(
+        "strong.yaml",
+        &format!(
+            "{STRONG}static_claims: {{roles: [controller], scope: s}}\nallowed_custom_claims: [sub, roles]\n"
+        ),
+    );
+    let arguments = [
+        "issue",
+        "--config",
+        "strong.yaml",
+        "--claims",
+        "{\"sub\": \"alice\", \"roles\": [\"x\"], \"admin\": true}",
+    ];
+    let output = run(&folder, &arguments);
+    let claims = claims(&stdout(&output));
+    assert_eq!(
+        (&claims["roles"], &claims["scope"], &claims["sub"]),
+        (&json!(["x"]), &json!("s"), &json!("alice"))
+    );
+    assert_eq!(claims.get("admin"), None);
+    assert!(
+        stderr(&output).contains("left out, as allowed_custom_claims does not list it: admin"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn check_says_what_serve_would_start_with() {
+    let output = line(&folder(), "check --config config.yaml --policy policy.yaml");
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0));
+    for part in [
+        "example.com",
+        "HS256",
+        "policy.yaml: 2 user(s), mode filter",
+        "0.0.0.0, port 8080",
+        "warning: the secret for HS256 is 9 bytes long",
+        "no Docker registry accepts it",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn help_and_version_are_results() {
+    let folder = folder();
+    for (arguments, part) in [
+        ("--help", "Usage: keypebble COMMAND"),
+        ("issue --help", "Usage: keypebble issue --config PATH"),
+        ("serve -h", "Usage: keypebble serve"),
+        ("check --help", "Usage: keypebble check"),
+        ("healthcheck --help", "Usage: keypebble healthcheck"),
+        ("--version", "keypebble 0.1.0"),
+    ] {
+        let output = line(&folder, arguments);
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{arguments}");
+        assert!(stdout(&output).contains(part), "{arguments}: {}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let folder = folder();
+    for to in ["--help", "issue --config strong.yaml"] {
+        let script = format!("{} {to} | true; exit ${{PIPESTATUS[0]}}", common::BINARY);
+        let output = std::process::Command::new("bash")
+            .args(["-c", &script])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{to}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    if !std::path::Path::new("/dev/full").exists() {
+        return; // only Linux has it
+    }
+    let script = format!("{} issue --config strong.yaml > /dev/full", common::BINARY);
+    let output =
+        std::process::Command::new("sh").args(["-c", &script]).current_dir(folder().path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("cannot write the answer: No space left"), "{}", stderr(&output));
+}
