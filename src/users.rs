@@ -254,23 +254,6 @@ mod tests {
         }
     }
 
-    #[cfg(all(unix, feature = "htpasswd"))]
-    #[test]
-    fn a_file_that_all_can_read_and_cheap_hashes_are_warned_of() {
-        use std::os::unix::fs::PermissionsExt;
-        let path = std::env::temp_dir().join(format!("keypebble-users-{}", std::process::id()));
-        std::fs::write(&path, format!("alice:{ALICE}\nbob:{BOB}\n")).unwrap();
-        let warnings = |mode| {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            Users::load(&path).unwrap().1.into_iter().map(|warning| warning.message).collect::<Vec<_>>()
-        };
-        let (open, closed) = (warnings(0o644), warnings(0o640));
-        std::fs::remove_file(&path).unwrap();
-        assert!(open[0].contains("mode 0644") && open[1].contains("2 hash(es)"), "{open:?}");
-        assert_eq!(closed.len(), 1, "{closed:?}");
-        assert!(Users::load(&path).unwrap_err().to_string().ends_with("cannot be read"));
-    }
-
     #[cfg(not(feature = "htpasswd"))]
     #[test]
     fn without_the_feature_nothing_is_read() {

@@ -37,10 +37,7 @@ impl LoginConfig {
             return Err(users.error(problem).hint(hint));
         }
         let folder = document.path().parent().unwrap_or(Path::new(""));
-        let path = |node: &Node<'_>| match node.string()? {
-            "" => Err(node.error("expected the path of a file")),
-            path => Ok(folder.join(path)),
-        };
+        let path = |node: &Node<'_>| node.string().map(|path| folder.join(path));
         let refresh_ttl = match root.get("refresh_ttl_seconds") {
             None => Ttl::new(REFRESH_TTL_SECONDS),
             Some(node) => Ttl::new(node.integer(0, u64::from(Ttl::MAX.seconds()))?),
