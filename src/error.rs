@@ -26,11 +26,13 @@ pub enum Error {
     Claims(ClaimsError),
     /// A file of the operator's is wrong.
     Document {
-        /// `configuration` or `policy`.
+        /// `configuration`, `policy` or `users file`.
         what: &'static str,
         /// Where and how.
         source: DocumentError,
     },
+    /// This build is without an optional feature: what it says, and what to do about it.
+    NotEnabled([&'static str; 2]),
     /// The policy does not give the user what he asks.
     Refused {
         /// Who and what.
@@ -81,7 +83,7 @@ impl Error {
             | Error::Write(_) => 1,
             Error::Keys(error) => error.exit_code(),
             Error::Usage { .. } | Error::Claims(_) => 2,
-            Error::Document { .. } => 3,
+            Error::Document { .. } | Error::NotEnabled(_) => 3,
             Error::Refused { .. } => 4,
         }
     }
@@ -101,6 +103,7 @@ impl Error {
             Error::Usage { hint, .. } | Error::Refused { hint, .. } => hint.clone(),
             Error::Document { source, .. } => source.hint.clone(),
             Error::Keys(error) => error.hint(),
+            Error::NotEnabled([_, hint]) => Some((*hint).to_owned()),
             Error::Listen(error) => error.hint().map(str::to_owned),
             _ => None,
         }
@@ -121,6 +124,7 @@ impl fmt::Display for Error {
             Error::Usage { message, .. } | Error::Refused { message, .. } | Error::Unhealthy { message } => {
                 f.write_str(message)
             }
+            Error::NotEnabled([message, _]) => f.write_str(message),
             Error::Claims(_) => f.write_str("cannot take the claims"),
             Error::Document { what, .. } => write!(f, "cannot load {what}"),
             Error::Seal(_) => f.write_str("cannot issue the token"),
@@ -136,7 +140,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Usage { .. } | Error::Refused { .. } | Error::Unhealthy { .. } => None,
+            Error::Usage { .. } | Error::NotEnabled(_) | Error::Refused { .. } | Error::Unhealthy { .. } => {
+                None
+            }
             Error::Claims(error) => Some(error),
             Error::Document { source, .. } => Some(source),
             Error::Seal(error) => Some(error),

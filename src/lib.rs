@@ -13,7 +13,7 @@
 //! ```
 //!
 //! The layer rule, which a test checks: the core (`scope`, `glob`, `policy`, `claims`, `key`, `keyring`,
-//! `token`, `issuer`) imports neither `http`, `cli`, `std::env`, `std::net` nor `tiny_http`.
+//! `token`, `issuer`, `password`, `users`, `refresh`, `logins`) imports neither `http`, `cli`, `std::env`, `std::net` nor `tiny_http`.
 
 pub mod cli;
 pub mod http;
@@ -39,6 +39,11 @@ pub mod keystore;
 pub mod token;
 
 pub mod issuer;
+
+pub mod logins;
+pub mod password;
+pub mod refresh;
+pub mod users;
 
 pub mod secret;
 pub mod time;
