@@ -39,5 +39,8 @@ pub mod token;
 
 pub mod issuer;
 
+pub mod finding;
+pub mod unverified;
+
 pub mod secret;
 pub mod time;

@@ -135,7 +135,7 @@ impl Certificate {
 }
 
 /// `UTCTime` or `GeneralizedTime`, in the only forms that RFC 5280 (4.1.2.5) allows.
-fn unix_time(element: Element<'_>) -> Result<i64, BadDer> {
+pub(super) fn unix_time(element: Element<'_>) -> Result<i64, BadDer> {
     let (digits, zone) = element.content.split_at(element.content.len().saturating_sub(1));
     if zone != b"Z" || !digits.iter().all(u8::is_ascii_digit) {
         return Err(BadDer);
