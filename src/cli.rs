@@ -8,13 +8,17 @@ mod args;
 mod check;
 mod healthcheck;
 mod help;
+mod inspect;
 mod issue;
 mod serve;
 mod setup;
+mod token_input;
+mod verify;
 
 use crate::config::Warning;
 use crate::error::Error;
 use args::Spec;
+use inspect::Inspect;
 use issue::Issue;
 use setup::Files;
 use std::error::Error as _;
@@ -22,6 +26,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use verify::Verify;
 
 /// What is to be done: plain data.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,10 +43,15 @@ enum Command {
     Check(Files),
     /// Ask a running server whether it is well.
     Healthcheck(PathBuf),
+    /// Say what a token says.
+    Inspect(Inspect),
+    /// Judge a token.
+    Verify(Verify),
 }
 
 /// Every subcommand.
-const COMMANDS: &[Spec] = &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC];
+const COMMANDS: &[Spec] =
+    &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC, inspect::SPEC, verify::SPEC];
 
 /// Runs the program on its arguments.
 pub fn main() -> ExitCode {
@@ -49,6 +59,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Error::Negative) => ExitCode::from(Error::Negative.exit_code()),
         Err(error) => {
             report(&error);
             ExitCode::from(error.exit_code())
@@ -64,6 +75,8 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
         Command::Healthcheck(config) => healthcheck::run(&config),
+        Command::Inspect(command) => inspect::run(&command),
+        Command::Verify(command) => verify::run(&command),
     }
 }
 

@@ -12,6 +12,9 @@
 //!                           |-> http: JSON                 |-> cli: token + "\n" on stdout, nothing else
 //! ```
 //!
+//! Diagnosis stands beside that: `unverified` takes a token apart, `inspect` describes it, `verify` and
+//! `verdict` judge it (the latter as a registry would); all of them are pure and speak in `finding`s.
+//!
 //! The layer rule, which a test checks: the core (`scope`, `glob`, `policy`, `claims`, `key`, `keyring`,
 //! `token`, `issuer`) imports neither `http`, `cli`, `std::env`, `std::net` nor `tiny_http`.
 
@@ -40,7 +43,10 @@ pub mod token;
 pub mod issuer;
 
 pub mod finding;
+pub mod inspect;
 pub mod unverified;
+pub mod verdict;
+pub mod verify;
 
 pub mod secret;
 pub mod time;

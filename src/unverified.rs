@@ -121,19 +121,24 @@ fn check_text(token: &str) -> Result<(), Malformed> {
 
 fn decode(text: &str, part: &'static str, padded: bool) -> Result<Vec<u8>, Malformed> {
     let bare = if padded && text.len().is_multiple_of(4) { text.trim_end_matches('=') } else { text };
-    Base64UrlSafeNoPadding::decode_to_vec(bare, None).map_err(|_| Malformed::Base64(part, base64_problem(text)))
+    Base64UrlSafeNoPadding::decode_to_vec(bare, None)
+        .map_err(|_| Malformed::Base64(part, base64_problem(text)))
 }
 
 /// What is wrong with a text that is not base64url.
 fn base64_problem(text: &str) -> String {
     let digit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     match text.char_indices().find(|(_, c)| !digit(*c)) {
-        Some((at, '=')) => format!("padding (`=`) at character {}, where base64url in a token has none", at + 1),
+        Some((at, '=')) => {
+            format!("padding (`=`) at character {}, where base64url in a token has none", at + 1)
+        }
         Some((at, c @ ('+' | '/'))) => {
             format!("`{c}` at character {}: that is standard base64, not base64url", at + 1)
         }
         Some((at, c)) => format!("`{}` at character {}", printable(&c.to_string()), at + 1),
-        None if text.len() % 4 == 1 => format!("{} characters, a length that none has: cut short?", text.len()),
+        None if text.len() % 4 == 1 => {
+            format!("{} characters, a length that none has: cut short?", text.len())
+        }
         None => "its last character has bits that nothing encodes: cut short?".to_owned(),
     }
 }

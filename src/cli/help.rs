@@ -11,6 +11,8 @@ Commands:
   serve        Answer HTTP: /auth, /v2/token, /healthz, /metrics
   check        Load the configuration and the policy, and say what was found
   healthcheck  Ask a running server whether it is well
+  inspect      Print what a token says, unchecked
+  verify       Check a token, or say what a registry would say to it
 
 Flags:
   -h, --help     Print help; with a command, that command's

@@ -217,9 +217,10 @@ fn a_token_signed_with_another_key_is_refused() {
 #[test]
 #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
 fn hs256_is_accepted_by_no_registry() {
-    for (generation, reason) in
-        [(Generation::V2, "Algorithm \\\"HS256\\\" not supported"), (Generation::V3, "unexpected signature algorithm")]
-    {
+    for (generation, reason) in [
+        (Generation::V2, "Algorithm \\\"HS256\\\" not supported"),
+        (Generation::V3, "unexpected signature algorithm"),
+    ] {
         let plan = Plan::new(generation, Algorithm::Hs256, KeyId::Kid, Trust::Bundle);
         let Some(stage) = Stage::up(&plan) else { continue };
         Skopeo::new(&stage, ALICE).push("alice-space/app:1").refused();
