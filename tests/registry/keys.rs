@@ -77,7 +77,7 @@ impl SigningKey {
     }
 
     /// The members that RFC 7638 hashes, no others.
-    fn jwk(&self) -> Value {
+    pub(crate) fn jwk(&self) -> Value {
         let last = |count: usize| &self.public_der[self.public_der.len() - count..];
         match self.algorithm {
             Algorithm::Rs256 | Algorithm::Hs256 => {
@@ -98,7 +98,7 @@ impl SigningKey {
 }
 
 /// RFC 7638: the hash of the members in order of their names, without white space.
-fn thumbprint(key: &Value) -> String {
+pub(crate) fn thumbprint(key: &Value) -> String {
     let sorted: std::collections::BTreeMap<&String, &Value> = key.as_object().unwrap().iter().collect();
     base64url(&sha256(serde_json::to_string(&sorted).unwrap().as_bytes()))
 }

@@ -21,6 +21,7 @@ mod keys;
 mod process;
 mod stage;
 mod temp;
+mod verdicts;
 
 use client::{ALICE, BOB, CAROL, Crane, NOBODY, Skopeo};
 use keys::{Algorithm, KeyId};
