@@ -6,6 +6,7 @@
 
 mod args;
 mod check;
+mod doctor;
 mod healthcheck;
 mod help;
 mod inspect;
@@ -18,6 +19,7 @@ mod verify;
 use crate::config::Warning;
 use crate::error::Error;
 use args::Spec;
+use doctor::Doctor;
 use inspect::Inspect;
 use issue::Issue;
 use setup::Files;
@@ -47,11 +49,13 @@ enum Command {
     Inspect(Inspect),
     /// Judge a token.
     Verify(Verify),
+    /// Find what is wrong.
+    Doctor(Doctor),
 }
 
 /// Every subcommand.
 const COMMANDS: &[Spec] =
-    &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC, inspect::SPEC, verify::SPEC];
+    &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC, inspect::SPEC, verify::SPEC, doctor::SPEC];
 
 /// Runs the program on its arguments.
 pub fn main() -> ExitCode {
@@ -77,6 +81,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Healthcheck(config) => healthcheck::run(&config),
         Command::Inspect(command) => inspect::run(&command),
         Command::Verify(command) => verify::run(&command),
+        Command::Doctor(command) => doctor::run(&command),
     }
 }
 

@@ -42,8 +42,11 @@ pub mod token;
 
 pub mod issuer;
 
+pub mod doctor;
 pub mod finding;
 pub mod inspect;
+pub mod probe;
+pub mod registry;
 pub mod unverified;
 pub mod verdict;
 pub mod verify;

@@ -6,16 +6,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use jwt_simple::prelude::{HS256Key, JWTClaims, MACLike, RS256KeyPair};
+use common::{Folder, Server, claims, run, stderr, stdout};
 use serde_json::{Value, json};
 
 /// One test for each file, and the list that `every_example_has_a_test` compares with the folder.
@@ -68,7 +65,7 @@ fn every_example_has_a_test() {
 
 fn rsa_configuration(name: &str) {
     let place = Place::new();
-    let config = place.adopt(name, &[("/etc/keypebble", place.0.to_str().unwrap())]);
+    let config = place.adopt(name, &[("/etc/keypebble", place.path())]);
     let policy = example("policy.yaml");
     let said = place.run(&["check", "--config", path(&config), "--policy", path(&policy)]);
     assert!(!said.contains("warning"), "nothing to complain about:\n{said}");
@@ -90,12 +87,8 @@ fn developers_configuration(name: &str) {
     let said = place.run(&["check", "--config", path(&config), "--policy", path(&example("policy.yaml"))]);
     assert!(!said.contains("RFC 7518"), "the secret is long enough:\n{said}");
     // The command that the file's own comment shows.
-    let token = place.issue(&["--config", path(&config), "--claims", r#"{"sub": "alice"}"#]);
-    let claims = developers_claims(&token);
-    assert_eq!(
-        (claims.subject.as_deref(), claims.issuer.as_deref()),
-        (Some("alice"), Some("http://localhost:8080"))
-    );
+    let claims = place.issue(&["--config", path(&config), "--claims", r#"{"sub": "alice"}"#]);
+    assert_eq!((&claims["sub"], &claims["iss"]), (&json!("alice"), &json!("http://localhost:8080")));
 }
 
 /// What the comments in the policy say of each user.
@@ -105,9 +98,8 @@ fn policy(name: &str) {
     let granted = |user: &str, scope: &str| {
         let claims = json!({ "sub": user, "scope": scope }).to_string();
         let files = ["--config", path(&config), "--policy", path(&policy)];
-        let token = place.issue(&[&files[..], &["--claims", &claims]].concat());
-        let mut access = developers_claims(&token).custom["access"].take();
-        let list = access.as_array_mut().unwrap().iter();
+        let claims = place.issue(&[&files[..], &["--claims", &claims]].concat());
+        let list = claims["access"].as_array().unwrap().iter();
         let actions = |entry: &Value| {
             entry["actions"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join(",")
         };
@@ -133,7 +125,7 @@ fn policy(name: &str) {
     }
     let stranger = r#"{"sub": "mallory", "scope": "repository:alice-space/app-api:pull"}"#;
     let args = ["issue", "--config", path(&config), "--policy", path(&policy), "--claims", stranger];
-    assert_eq!(place.keypebble(&args).0, Some(4), "a user who is not listed");
+    assert_eq!(run(&place.0, &args).status.code(), Some(4), "a user who is not listed");
 }
 
 fn systemd_unit(name: &str) {
@@ -148,13 +140,13 @@ fn systemd_unit(name: &str) {
     assert_eq!(credential, "signing.key:/etc/keypebble/signing.key");
     let handed_over = "/run/credentials/keypebble.service/signing.key";
     assert!(unit.contains(&format!("#   rs256_private_key_path: \"{handed_over}\"")), "the comment says so");
-    let config = place.adopt("config.yaml", &[("/etc/keypebble", place.0.to_str().unwrap())]);
+    let config = place.adopt("config.yaml", &[("/etc/keypebble", place.path())]);
     place.adopt("policy.yaml", &[]);
     assert_eq!(config.file_name().unwrap(), "config.yaml");
 
     let words: Vec<String> = setting("ExecStart=")
         .split_whitespace()
-        .map(|word| word.replace("/etc/keypebble", place.0.to_str().unwrap()))
+        .map(|word| word.replace("/etc/keypebble", place.path()))
         .collect();
     assert_eq!(words[..2], ["/usr/local/bin/keypebble", "serve"]);
     let flags: Vec<&str> = words[2..].iter().map(String::as_str).collect();
@@ -190,13 +182,13 @@ fn compose_file(name: &str) {
             "./keys/signing.key" => assert_eq!(to, Place::KEY),
             _ => files.push(place.adopt(&format!("docker-compose/{}", from.trim_start_matches("./")), &[])),
         }
-        assert!(place.0.join(to).is_file(), "{to}");
+        assert!(place.0.path().join(to).is_file(), "{to}");
     }
     let words: Vec<String> = keypebble["command"]
         .as_sequence()
         .unwrap()
         .iter()
-        .map(|word| word.as_str().unwrap().replace("/etc/keypebble", place.0.to_str().unwrap()))
+        .map(|word| word.as_str().unwrap().replace("/etc/keypebble", place.path()))
         .collect();
     assert_eq!(words[0], "serve");
     let flags: Vec<&str> = words[1..].iter().map(String::as_str).collect();
@@ -264,89 +256,58 @@ fn nginx_locations(name: &str) {
     }
 }
 
-/// A folder that is gone when the test is, with the signing key that the examples ask for.
-struct Place(PathBuf);
+/// A folder with the signing key that the examples ask for.
+struct Place(Folder);
 
 impl Place {
     const KEY: &str = "signing.key";
 
     fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        // Made once: an RSA key takes a second.
-        static PEM: OnceLock<String> = OnceLock::new();
-        let pem = PEM.get_or_init(|| RS256KeyPair::generate(2048).unwrap().to_pem().unwrap());
-        let name =
-            format!("keypebble-examples-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(Self::KEY), pem).unwrap();
-        fs::set_permissions(folder.join(Self::KEY), fs::Permissions::from_mode(0o600)).unwrap();
+        let folder = Folder::new();
+        folder.write(Self::KEY, include_str!("data/keys/rsa2048.pem"));
         Place(folder)
     }
 
-    /// Copies an example here, with other paths in it.
-    fn adopt(&self, name: &str, changes: &[(&str, &str)]) -> PathBuf {
-        let mut text = fs::read_to_string(example(name)).unwrap();
-        for (from, to) in changes {
-            assert!(text.contains(from), "{name} has no `{from}`");
-            text = text.replace(from, to);
-        }
-        let copy = self.0.join(Path::new(name).file_name().unwrap());
-        fs::write(&copy, text).unwrap();
-        copy
+    fn path(&self) -> &str {
+        path(self.0.path())
     }
 
-    /// The exit code, and both outputs.
-    fn keypebble(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keypebble"));
-        let done = command.args(args).current_dir(&self.0).stdin(Stdio::null()).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (done.status.code(), text(done.stdout), text(done.stderr))
+    /// Copies an example here, with other text in it.
+    fn adopt(&self, name: &str, changes: &[(&str, &str)]) -> PathBuf {
+        let copy = Path::new(name).file_name().unwrap().to_str().unwrap();
+        self.0.write(copy, &changed(&example(name), changes))
     }
 
     /// Everything that a command says that must succeed.
     fn run(&self, args: &[&str]) -> String {
-        let (code, out, err) = self.keypebble(args);
-        assert_eq!(code, Some(0), "{args:?}\n{out}{err}");
-        out + &err
+        let output = run(&self.0, args);
+        let said = stdout(&output) + &stderr(&output);
+        assert_eq!(output.status.code(), Some(0), "{args:?}\n{said}");
+        said
     }
 
-    /// The token that `issue` prints, and nothing beside it.
-    fn issue(&self, flags: &[&str]) -> String {
-        let (code, out, err) = self.keypebble(&[&["issue"], flags].concat());
-        assert_eq!(code, Some(0), "{flags:?}\n{out}{err}");
-        let token = out.strip_suffix('\n').unwrap().to_owned();
-        assert_eq!(token.split('.').count(), 3, "{token}");
-        token
+    /// The claims of the token that `issue` prints.
+    fn issue(&self, flags: &[&str]) -> Value {
+        let output = run(&self.0, &[&["issue"], flags].concat());
+        assert_eq!(output.status.code(), Some(0), "{flags:?}\n{}", stderr(&output));
+        claims(&stdout(&output))
     }
 
     /// Starts `serve` with these flags until it listens, after changes to the configuration of this folder
     /// (its port is taken, or needs rights).
     fn serve(&self, flags: &[&str], changes: &[(&str, &str)]) {
-        let config = self.0.join("config.yaml");
-        let mut text = fs::read_to_string(&config).unwrap();
-        for (from, to) in changes {
-            assert!(text.contains(from), "{}: no `{from}`", config.display());
-            text = text.replace(from, to);
-        }
-        fs::write(&config, text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keypebble"));
-        command.arg("serve").args(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut said = Vec::new();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-        // The loop ends with the line, or with the program.
-        let listening = lines.inspect(|line| said.push(line.clone())).any(|line| line.contains("listening"));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(listening, "{flags:?}\n{said:?}");
+        let config = self.0.path().join("config.yaml");
+        fs::write(&config, changed(&config, changes)).unwrap();
+        drop(Server::start(&self.0, flags));
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A file's text, with replacements that all must apply.
+fn changed(path: &Path, changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(fs::read_to_string(path).unwrap(), |text, (from, to)| {
+        assert!(text.contains(from), "{} has no `{from}`", path.display());
+        text.replace(from, to)
+    })
 }
 
 fn example(name: &str) -> PathBuf {
@@ -363,11 +324,4 @@ fn path(path: &Path) -> &str {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
-}
-
-/// What a token holds that config.dev.yaml's secret signed.
-fn developers_claims(token: &str) -> JWTClaims<Value> {
-    let config = yaml("config.dev.yaml");
-    let key = HS256Key::from_bytes(config["hs256_secret"].as_str().unwrap().as_bytes());
-    key.verify_token(token, None).unwrap()
 }

@@ -13,6 +13,7 @@ Commands:
   healthcheck  Ask a running server whether it is well
   inspect      Print what a token says, unchecked
   verify       Check a token, or say what a registry would say to it
+  doctor       Find what is wrong between this issuer and a registry
 
 Flags:
   -h, --help     Print help; with a command, that command's

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::stage::Stage;
-use crate::temp::base64;
+use crate::tools::base64;
 
 /// A user and a password, as the password file has them.
 pub(crate) type Login = (&'static str, &'static str);

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::temp::{Folder, hex, output, sha256};
+use crate::common::Folder;
+use crate::tools::{hex, output, sha256, write_file};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -14,9 +15,9 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// Writes an image whose content no other image has, so that a client's memory of earlier layers (skopeo
 /// keeps one for the whole machine) says nothing about it.
 pub(crate) fn write(folder: &Folder) -> PathBuf {
-    folder
-        .write("content/file", &String::from_utf8_lossy(&output("openssl", &["rand", "-hex", "4096"], b"")));
-    let content = folder.path("content");
+    let unique = output("openssl", &["rand", "-hex", "4096"], b"");
+    write_file(folder, "content/file", &String::from_utf8_lossy(&unique));
+    let content = folder.path().join("content");
     let tar = output("tar", &["-C", content.to_str().unwrap(), "-cf", "-", "file"], b"");
     let layer = output("gzip", &["-n"], &tar);
     let config = json!({
@@ -33,13 +34,12 @@ pub(crate) fn write(folder: &Folder) -> PathBuf {
     .to_string();
     for blob in [layer.as_slice(), config.as_bytes(), manifest.as_bytes()] {
         let name = format!("image/blobs/sha256/{}", hex(&sha256(blob)));
-        let path = folder.write(&name, "");
-        fs::write(path, blob).unwrap();
+        fs::write(write_file(folder, &name, ""), blob).unwrap();
     }
     let index = json!({ "schemaVersion": 2, "manifests": [descriptor(MANIFEST, manifest.as_bytes())] });
     folder.write("image/index.json", &index.to_string());
     folder.write("image/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}");
-    folder.path("image")
+    folder.path().join("image")
 }
 
 fn digest(blob: &[u8]) -> String {

@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::temp::{Folder, base32, base64url, output, sha256};
+use crate::common::Folder;
+use crate::tools::{base32, base64url, output, sha256};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Algorithm {
@@ -49,9 +50,8 @@ impl SigningKey {
     /// For HS256 an RSA key: something must stand in the registry's bundle.
     pub(crate) fn new(folder: &Folder, name: &str, algorithm: Algorithm) -> Self {
         let private = folder.write(&format!("{name}.key"), &private_pem(algorithm));
-        let certificate = folder.path(&format!("{name}.crt"));
+        let certificate = folder.path().join(format!("{name}.crt"));
         let (key, crt) = (private.to_str().unwrap(), certificate.to_str().unwrap());
-        let _ = output("chmod", &["600", key], b"");
         let subject = format!("/CN=keypebble {name}");
         let _ = output("openssl", &["req", "-x509", "-key", key, "-subj", &subject, "-out", crt], b"");
         let public_der = output("openssl", &["pkey", "-in", key, "-pubout", "-outform", "DER"], b"");
@@ -127,7 +127,7 @@ fn fresh_pem(algorithm: Algorithm) -> String {
 /// The certificate of a key that signs nothing.
 pub(crate) fn strangers_certificate(folder: &Folder, algorithm: Algorithm) -> PathBuf {
     let key = folder.write("stranger.key", &fresh_pem(algorithm));
-    let certificate = folder.path("stranger.crt");
+    let certificate = folder.path().join("stranger.crt");
     let (key, crt) = (key.to_str().unwrap(), certificate.to_str().unwrap());
     let _ = output("openssl", &["req", "-x509", "-key", key, "-subj", "/CN=stranger", "-out", crt], b"");
     assert!(fs::metadata(&certificate).unwrap().len() > 0);

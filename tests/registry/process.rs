@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::temp::Folder;
+use crate::common::Folder;
 
 /// Far beyond what a loaded machine needs: only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ impl Process {
         command: &mut Command,
         variables: &[(String, String)],
     ) -> Option<Self> {
-        let log = folder.path(&format!("{name}.log"));
+        let log = folder.path().join(format!("{name}.log"));
         let file = File::create(&log).unwrap();
         // docker-registry takes every REGISTRY_ variable for configuration, also those meant for skopeo.
         for (variable, _) in std::env::vars_os() {

@@ -4,7 +4,6 @@
 //! users copy.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -12,10 +11,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::client::{ALICE, BOB, CAROL, Login, have};
+use crate::common::{Answer, Folder, exchange};
 use crate::image;
 use crate::keys::{Algorithm, KeyId, SigningKey, strangers_certificate};
 use crate::process::{Process, eventually, listening_address};
-use crate::temp::{Folder, base64, copy_folder, output};
+use crate::tools::{base64, copy_folder, output, write_file};
 
 /// The registry's program.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -103,8 +103,8 @@ impl Stage {
             let hash = output("openssl", &["passwd", "-6", password], b"");
             format!("{user}:{}", String::from_utf8(hash).unwrap())
         });
+        copy_folder(&example("docker-compose/nginx"), &folder.path().join("nginx"));
         folder.write("nginx/htpasswd", &htpasswd.concat());
-        copy_folder(&example("docker-compose/nginx"), &folder.path("nginx"));
         let (nginx, port) = start_nginx(&folder, &upstream);
 
         let bundle = if plan.trusted {
@@ -135,7 +135,7 @@ impl Stage {
         port: u16,
     ) -> Self {
         folder.write("skopeo-policy.json", "{\"default\":[{\"type\":\"insecureAcceptAnything\"}]}");
-        folder.write("home/.keep", "");
+        fs::create_dir(folder.path().join("home")).unwrap();
         let image = image::write(&folder);
         Stage { registry, _nginx: nginx, _keypebble: keypebble, port, image, folder }
     }
@@ -151,18 +151,18 @@ impl Stage {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path(name)
+        self.folder.path().join(name)
     }
 
     pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
-        self.folder.write(name, content)
+        write_file(&self.folder, name, content)
     }
 
     /// A client's command that finds none of the machine's own credentials.
     pub(crate) fn client(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         for variable in ["HOME", "XDG_RUNTIME_DIR", "DOCKER_CONFIG"] {
-            command.env(variable, self.folder.path("home"));
+            command.env(variable, self.folder.path().join("home"));
         }
         command
     }
@@ -170,7 +170,7 @@ impl Stage {
     /// The tags that the registry has on disk, whatever it says over HTTP.
     pub(crate) fn stored_tags(&self, repository: &str) -> Vec<String> {
         let tags = format!("images/docker/registry/v2/repositories/{repository}/_manifests/tags");
-        let Ok(entries) = fs::read_dir(self.folder.path(&tags)) else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(self.folder.path().join(&tags)) else { return Vec::new() };
         let mut tags: Vec<String> =
             entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
         tags.sort();
@@ -190,7 +190,7 @@ impl Stage {
         let status = format!(" {status}");
         let matches = |line: &str| line.ends_with(&status) && pieces.iter().all(|piece| line.contains(piece));
         // nginx writes a request's line after the client has its answer.
-        let log = || fs::read_to_string(self.folder.path("access.log")).unwrap_or_default();
+        let log = || fs::read_to_string(self.folder.path().join("access.log")).unwrap_or_default();
         assert!(eventually(|| log().lines().any(matches)), "no {pieces:?}{status} in:\n{}", log());
     }
 
@@ -201,33 +201,24 @@ impl Stage {
         assert!(said, "no `{reason}` in:\n{}", self.registry.log());
     }
 
-    /// Status and body of a GET through nginx.
-    pub(crate) fn get(&self, path: &str, login: Option<Login>, headers: &[(&str, &str)]) -> (u16, String) {
-        let basic = |(user, password)| {
-            format!("Authorization: Basic {}\r\n", base64(format!("{user}:{password}").as_bytes()))
-        };
-        let mut head = vec![format!("GET {path} HTTP/1.0\r\n")];
-        head.extend(login.map(basic));
-        head.extend(headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
-        self.exchange(&head.concat(), "")
+    /// A GET through nginx.
+    pub(crate) fn get(&self, path: &str, login: Option<Login>, headers: &[(&str, &str)]) -> Answer {
+        let basic = login
+            .map(|(user, password)| format!("Basic {}", base64(format!("{user}:{password}").as_bytes())));
+        let authorization = basic.as_deref().map(|value| ("Authorization", value));
+        self.exchange("GET", path, &[headers, authorization.as_slice()].concat(), None)
     }
 
-    pub(crate) fn post(&self, path: &str, form: &str) -> (u16, String) {
-        let head = format!(
-            "POST {path} HTTP/1.0\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
-            form.len()
-        );
-        self.exchange(&head, form)
+    /// A POST of a form through nginx.
+    pub(crate) fn post(&self, path: &str, form: &str) -> Answer {
+        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+        self.exchange("POST", path, &headers, Some(form))
     }
 
-    fn exchange(&self, head: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        stream.write_all(format!("{head}Host: {}\r\n\r\n{body}", self.host()).as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    fn exchange(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        exchange(stream, method, path, headers, body)
     }
 }
 
@@ -276,14 +267,14 @@ pub(crate) fn start_keypebble(folder: &Folder, command: &mut Command) -> (Proces
 
 /// nginx with the example's nginx.conf, but for the names and ports that only compose has.
 pub(crate) fn start_nginx(folder: &Folder, keypebble: &str) -> (Process, u16) {
-    let original = fs::read_to_string(folder.path("nginx/nginx.conf")).unwrap();
+    let original = fs::read_to_string(folder.path().join("nginx/nginx.conf")).unwrap();
     for _ in 0..10 {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let registry = format!("server unix:{};", folder.path("registry.sock").display());
+        let registry = format!("server unix:{};", folder.path().join("registry.sock").display());
         let mut conf = original.clone();
         let own = format!(
             "http {{\n    log_format line '$request $status';\n    access_log {} line;\n{}",
-            folder.path("access.log").display(),
+            folder.path().join("access.log").display(),
             ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| temp_path(folder, kind)).concat(),
         );
         for (from, to) in [
@@ -297,9 +288,10 @@ pub(crate) fn start_nginx(folder: &Folder, keypebble: &str) -> (Process, u16) {
         }
         let conf = folder.write("nginx/nginx.conf", &conf);
         // In one process, so that the end of it is the end of all; as its own user, who can read the folder.
-        let globals = format!("daemon off; master_process off; pid {};", folder.path("nginx.pid").display());
+        let globals =
+            format!("daemon off; master_process off; pid {};", folder.path().join("nginx.pid").display());
         let mut command = Command::new("nginx");
-        command.args(["-e", "stderr", "-g", &globals, "-c"]).arg(conf).arg("-p").arg(folder.path(""));
+        command.args(["-e", "stderr", "-g", &globals, "-c"]).arg(conf).arg("-p").arg(folder.path().join(""));
         let mut nginx = Process::start(folder, "nginx", &mut command, &[])
             .expect("nginx is not on PATH: apt-get install -y --no-install-recommends nginx");
         match nginx.wait_for(|_| TcpStream::connect(("127.0.0.1", port)).ok()) {
@@ -312,12 +304,12 @@ pub(crate) fn start_nginx(folder: &Folder, keypebble: &str) -> (Process, u16) {
 }
 
 fn temp_path(folder: &Folder, kind: &str) -> String {
-    format!("    {kind}_temp_path {};\n", folder.path(&format!("nginx-{kind}")).display())
+    format!("    {kind}_temp_path {};\n", folder.path().join(format!("nginx-{kind}")).display())
 }
 
 /// A registry on a Unix socket, where nginx expects it, with these variables on top.
 pub(crate) fn start_registry(folder: &Folder, program: &str, variables: &[(String, String)]) -> Process {
-    let (socket, images) = (folder.path("registry.sock"), folder.path("images"));
+    let (socket, images) = (folder.path().join("registry.sock"), folder.path().join("images"));
     let config = folder.write(
         "registry.yaml",
         &format!(
@@ -329,6 +321,8 @@ pub(crate) fn start_registry(folder: &Folder, program: &str, variables: &[(Strin
     );
     let mut command = Command::new(program);
     command.arg("serve").arg(config);
+    // Version 3 sends traces to a collector that is not there, unless told not to.
+    command.env("OTEL_TRACES_EXPORTER", "none");
     let mut registry = Process::start(folder, "registry", &mut command, variables)
         .unwrap_or_else(|| panic!("{program} is not on PATH: apt-get install docker-registry, or see above"));
     registry.wait_for(|_| UnixStream::connect(&socket).ok()).unwrap_or_else(|error| panic!("{error}"));

@@ -16,10 +16,11 @@ use keypebble::secret::Secret;
 use serde_json::{Value, json};
 
 use crate::client::have;
+use crate::common::Folder;
 use crate::keys::{Algorithm, SigningKey, thumbprint};
 use crate::process::Process;
 use crate::stage::{Generation, keypebble};
-use crate::temp::{Folder, base64url, output};
+use crate::tools::{base64url, output};
 
 const SERVICE: &str = "registry.example.com";
 const ISSUER: &str = "https://keypebble.example.com";
@@ -168,7 +169,7 @@ impl World {
     }
 
     fn path(&self, name: &str) -> String {
-        self.folder.path(name).display().to_string()
+        self.folder.path().join(name).display().to_string()
     }
 
     /// Certificates of other shapes than a plain self-signed one.
@@ -217,7 +218,7 @@ impl World {
     /// The `x5c` of these certificates.
     fn x5c(&self, names: &[&str]) -> Value {
         let der = |name: &&str| {
-            let pem = std::fs::read_to_string(self.folder.path(&format!("{name}.crt"))).unwrap();
+            let pem = std::fs::read_to_string(self.folder.path().join(&format!("{name}.crt"))).unwrap();
             pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()
         };
         names.iter().map(der).collect::<Vec<_>>().into()
@@ -225,7 +226,7 @@ impl World {
 
     /// The files of a trust: `rootcertbundle` and `jwks`.
     fn trust(&self, name: &str) -> (Option<PathBuf>, Option<PathBuf>) {
-        let crt = |name: &str| Some(self.folder.path(&format!("{name}.crt")));
+        let crt = |name: &str| Some(self.folder.path().join(&format!("{name}.crt")));
         let jwks = |file: &str, key: &str, kid: Option<&str>| {
             let mut jwk = self.key(key).jwk();
             if let Some(kid) = kid {
@@ -284,7 +285,8 @@ impl World {
                 key.sign(input.as_bytes()).unwrap()
             }
             name => {
-                let pem = Secret::new(std::fs::read(self.folder.path(&format!("{name}.key"))).unwrap());
+                let pem =
+                    Secret::new(std::fs::read(self.folder.path().join(&format!("{name}.key"))).unwrap());
                 let own = header["alg"].as_str().unwrap().parse().unwrap();
                 let key = Key::from_pem(&pem, Some(own), None).or_else(|_| Key::from_pem(&pem, None, None));
                 key.unwrap().sign(input.as_bytes()).unwrap()
@@ -324,7 +326,7 @@ impl World {
     }
 
     fn socket(&self, generation: Generation, trust: &str) -> PathBuf {
-        self.folder.path(&format!("{}-{trust}.sock", generation.program()))
+        self.folder.path().join(&format!("{}-{trust}.sock", generation.program()))
     }
 
     /// Whether the real registry takes the token.

@@ -1,40 +1,16 @@
-//! Owns temporary folders, and the encodings and hashes that the tests need, from openssl.
+//! Owns what the tests do with files, and the encodings and hashes that they need, from openssl.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A folder that is gone when the test is.
-pub(crate) struct Folder(PathBuf);
+use crate::common::Folder;
 
-impl Folder {
-    /// Short on purpose: a Unix socket's path may have 107 bytes.
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("kp-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, content).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// Writes a file in a folder of the test's, and the folders that it is in.
+pub(crate) fn write_file(folder: &Folder, name: &str, text: &str) -> PathBuf {
+    fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+    folder.write(name, text)
 }
 
 /// The standard output of a command that must succeed.
