@@ -176,7 +176,9 @@ fn who_may_ask(config: &Config) -> Vec<Finding> {
         ));
     }
     let remote: Vec<&Network> = proxies.iter().filter(remote).collect();
-    if !remote.is_empty() {
+    if remote.is_empty() {
+        findings.push(Finding::ok("auth", "POST /auth answers this host alone"));
+    } else {
         let mut probe = Map::new();
         probe.insert("a claim of no list".to_owned(), true.into());
         let unlisted = Requested::new(probe).is_ok_and(|asked| config.filter.apply(asked).1.is_empty());
@@ -190,8 +192,6 @@ fn who_may_ask(config: &Config) -> Vec<Finding> {
             "pass only /v2/token on; for /auth set allowed_custom_claims, or give it an instance of its own",
         );
         findings.push(finding);
-    } else {
-        findings.push(Finding::ok("auth", "POST /auth answers this host alone"));
     }
     findings
 }

@@ -28,7 +28,7 @@ pub fn text(token: &Unverified, now: UnixTime) -> String {
     for (name, value) in &token.header {
         match (name.as_str(), value) {
             ("kid", Value::String(kid)) => {
-                line("kid", &format!("{}  ({})", shortened(kid, SHOWN), key_id(kid)))
+                line("kid", &format!("{}  ({})", shortened(kid, SHOWN), key_id(kid)));
             }
             ("x5c", Value::Array(x5c)) => {
                 line("x5c", &format!("{} certificate(s), the signing key's first", x5c.len()));
@@ -53,7 +53,7 @@ pub fn text(token: &Unverified, now: UnixTime) -> String {
     match token.claims.get("access") {
         None => {}
         Some(Value::Array(list)) if list.is_empty() => {
-            line("access", "none: a login, or nothing was granted")
+            line("access", "none: a login, or nothing was granted");
         }
         Some(Value::Array(list)) => {
             for (index, entry) in list.iter().enumerate() {
@@ -201,7 +201,7 @@ fn certificate_text(certificate: &Value, now: UnixTime) -> String {
     let span = duration(left.unsigned_abs());
     let left = if left < 0 { format!("expired {span} ago") } else { format!("expires in {span}") };
     let key =
-        read.key().map_or_else(|error| error.to_string(), |key| format!("libtrust id {}", key.libtrust_id()));
+        read.key().map_or_else(ToString::to_string, |key| format!("libtrust id {}", key.libtrust_id()));
     format!(
         "`{}`, {issuer}, {} to {} ({left}), {key}",
         printable(&read.name()),

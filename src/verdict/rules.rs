@@ -27,6 +27,7 @@ pub(super) enum KeyIds {
 
 /// What a program asks of a token.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of the table")]
 pub(super) struct Rules {
     pub(super) algorithms: &'static [&'static str],
     pub(super) key_ids: KeyIds,
