@@ -9,8 +9,10 @@ mod check;
 mod doctor;
 mod healthcheck;
 mod help;
+mod init;
 mod inspect;
 mod issue;
+mod keys;
 mod serve;
 mod setup;
 mod token_input;
@@ -20,8 +22,14 @@ use crate::config::Warning;
 use crate::error::Error;
 use args::Spec;
 use doctor::Doctor;
+use init::Init;
 use inspect::Inspect;
 use issue::Issue;
+use keys::export::Export;
+use keys::generate::Generate;
+use keys::list::List;
+use keys::retire::Retire;
+use keys::rotate::Rotate;
 use setup::Files;
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -51,11 +59,36 @@ enum Command {
     Verify(Verify),
     /// Find what is wrong.
     Doctor(Doctor),
+    /// Make a folder that is ready to start.
+    Init(Init),
+    /// Make a key.
+    KeysGenerate(Generate),
+    /// Show the keys.
+    KeysList(List),
+    /// Let the staged key sign.
+    KeysRotate(Rotate),
+    /// Drop old keys.
+    KeysRetire(Retire),
+    /// Print public keys.
+    KeysExport(Export),
 }
 
 /// Every subcommand.
-const COMMANDS: &[Spec] =
-    &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC, inspect::SPEC, verify::SPEC, doctor::SPEC];
+const COMMANDS: &[Spec] = &[
+    issue::SPEC,
+    serve::SPEC,
+    check::SPEC,
+    healthcheck::SPEC,
+    init::SPEC,
+    keys::generate::SPEC,
+    keys::list::SPEC,
+    keys::rotate::SPEC,
+    keys::retire::SPEC,
+    keys::export::SPEC,
+    inspect::SPEC,
+    verify::SPEC,
+    doctor::SPEC,
+];
 
 /// Runs the program on its arguments.
 pub fn main() -> ExitCode {
@@ -82,6 +115,12 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Inspect(command) => inspect::run(&command),
         Command::Verify(command) => verify::run(&command),
         Command::Doctor(command) => doctor::run(&command),
+        Command::Init(command) => init::run(&command),
+        Command::KeysGenerate(command) => keys::generate::run(&command),
+        Command::KeysList(command) => keys::list::run(&command),
+        Command::KeysRotate(command) => keys::rotate::run(&command),
+        Command::KeysRetire(command) => keys::retire::run(&command),
+        Command::KeysExport(command) => keys::export::run(&command),
     }
 }
 
@@ -118,6 +157,11 @@ fn warn(warnings: &[Warning]) {
         }
         say(&text);
     }
+}
+
+/// What was done, where stdout is not for it.
+fn say_line(text: &str) {
+    say(&format!("keypebble: {text}\n"));
 }
 
 /// To stderr; where that is closed there is nobody to tell.

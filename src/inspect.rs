@@ -200,8 +200,7 @@ fn certificate_text(certificate: &Value, now: UnixTime) -> String {
     let left = read.not_after().saturating_sub(now.0);
     let span = duration(left.unsigned_abs());
     let left = if left < 0 { format!("expired {span} ago") } else { format!("expires in {span}") };
-    let key =
-        read.key().map_or_else(ToString::to_string, |key| format!("libtrust id {}", key.libtrust_id()));
+    let key = read.key().map_or_else(ToString::to_string, |key| format!("libtrust id {}", key.libtrust_id()));
     format!(
         "`{}`, {issuer}, {} to {} ({left}), {key}",
         printable(&read.name()),

@@ -15,6 +15,10 @@ pub enum Route {
     Auth,
     /// `/v2/token`
     Token,
+    /// `/.well-known/jwks.json`
+    Jwks,
+    /// `/.well-known/openid-configuration`
+    Discovery,
     /// `/metrics`
     Metrics,
     /// Anything else.
@@ -23,7 +27,15 @@ pub enum Route {
 
 impl Route {
     /// Every route, for counters that start at zero.
-    pub const ALL: [Route; 5] = [Route::Healthz, Route::Auth, Route::Token, Route::Metrics, Route::Other];
+    pub const ALL: [Route; 7] = [
+        Route::Healthz,
+        Route::Auth,
+        Route::Token,
+        Route::Jwks,
+        Route::Discovery,
+        Route::Metrics,
+        Route::Other,
+    ];
 
     /// The route of a path.
     pub fn of(path: &str) -> Self {
@@ -31,6 +43,8 @@ impl Route {
             "/healthz" => Route::Healthz,
             "/auth" => Route::Auth,
             "/v2/token" => Route::Token,
+            "/.well-known/jwks.json" => Route::Jwks,
+            "/.well-known/openid-configuration" => Route::Discovery,
             "/metrics" => Route::Metrics,
             _ => Route::Other,
         }
@@ -42,6 +56,8 @@ impl Route {
             Route::Healthz => "healthz",
             Route::Auth => "auth",
             Route::Token => "v2_token",
+            Route::Jwks => "jwks",
+            Route::Discovery => "openid_configuration",
             Route::Metrics => "metrics",
             Route::Other => "other",
         }
@@ -50,7 +66,7 @@ impl Route {
     /// The methods that it answers, as `Allow` lists them (RFC 9110, 10.2.1).
     pub fn allow(self) -> &'static str {
         match self {
-            Route::Healthz | Route::Token | Route::Metrics => "GET, HEAD",
+            Route::Healthz | Route::Token | Route::Jwks | Route::Discovery | Route::Metrics => "GET, HEAD",
             Route::Auth => "POST",
             Route::Other => "",
         }
