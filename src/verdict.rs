@@ -7,11 +7,12 @@
 
 mod claims;
 mod key;
+mod key_id;
 mod rules;
 mod trust;
 
 pub(crate) use claims::{number, size};
-pub(crate) use key::{Form, form};
+pub(crate) use key_id::{Form, form};
 pub use rules::Program;
 pub use trust::{JwksEntry, Trust, public_key};
 

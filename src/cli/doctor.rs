@@ -125,6 +125,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         if registry.has_token_auth && !told && (registry.bundle.is_some() || registry.jwks.is_some()) {
             let programs =
                 command.program.map_or_else(|| doctor::programs(registry), |program| vec![program]);
+            findings.extend(doctor::ring(&config.keyring, &trust));
             let issuer = Issuer::open(config);
             findings.extend(doctor::self_check(&issuer, &services, registry, &trust, &programs, now));
         }

@@ -1,7 +1,18 @@
 //! The checks, as a table of configurations.
 
+use super::issuer::certificates;
 use super::*;
+use crate::config::Config;
 use crate::document::Document;
+use crate::finding::{Finding, Level};
+use crate::issuer::Issuer;
+use crate::key::{Chain, Key};
+use crate::keyring::{Keyring, RingKey, State};
+use crate::policy::Enforcement;
+use crate::registry::RegistryConfig;
+use crate::secret::Secret;
+use crate::time::UnixTime;
+use crate::verdict::{Program, Trust};
 use std::path::Path;
 
 /// The repository's test keys, so that relative paths in a configuration find them.
@@ -180,4 +191,17 @@ fn what_is_enforced_is_said() {
     assert!(
         policy(&Enforcement::Policy(crate::policy::Policy::default()), "p").what.contains("names no user")
     );
+}
+
+#[test]
+fn a_staged_key_that_the_registry_does_not_know_is_said() {
+    let key = |pem: &[u8]| Key::from_pem(&Secret::new(pem.to_vec()), None, None).unwrap();
+    let active = || key(include_bytes!("../../tests/data/keys/p256.pem"));
+    let next = RingKey::own(key(include_bytes!("../../tests/data/keys/ed25519.pem")), State::Next);
+    let keyring = Keyring::new(active(), vec![next]).unwrap();
+    let bundle = Trust::default().with_bundle(include_bytes!("../../tests/data/x509/chain.pem")).unwrap();
+    assert!(has(&ring(&keyring, &bundle), Level::Warning, "next-key", "does not know the next key"));
+    let all = Trust::default().with_jwks(keyring.jwks().to_string().as_bytes()).unwrap();
+    assert_eq!(ring(&keyring, &all), []);
+    assert_eq!(ring(&Keyring::single(active()), &Trust::default()), []);
 }
