@@ -416,3 +416,90 @@ fn a_prediction_is_what_the_registry_says() {
     assert!(wrong.is_empty(), "{} of {asked} differ:\n{}", wrong.len(), wrong.join("\n"));
     println!("{asked} tokens, {} trusts", rows.len());
 }
+
+/// An operator's mistake: Keypebble's configuration, what the registry is told, and whether a token is
+/// taken by 2.8, by 3.
+struct Mistake {
+    name: &'static str,
+    config: &'static str,
+    trust: &'static str,
+    taken: [bool; 2],
+}
+
+#[rustfmt::skip]
+const MISTAKES: &[Mistake] = &[
+    Mistake { name: "none", config: "private_key_path: ec.key", trust: "both", taken: [true, true] },
+    Mistake { name: "wrong bundle", config: "private_key_path: ec.key", trust: "other", taken: [false, false] },
+    Mistake { name: "literal kid", config: "private_key_path: ec.key\nkid: prod-1", trust: "both", taken: [false, false] },
+    Mistake { name: "HS256", config: "hs256_secret: 0123456789abcdef0123456789abcdef", trust: "both", taken: [false, false] },
+    Mistake { name: "issuer typo", config: "private_key_path: ec.key\nissuer: https://keypebble.example.com/", trust: "both", taken: [false, false] },
+    Mistake { name: "audience typo", config: "private_key_path: ec.key\naudience: registry.exmaple.com", trust: "both", taken: [false, false] },
+    Mistake { name: "PS256", config: "private_key_path: rsa.key\nalgorithm: PS256", trust: "rsa", taken: [false, true] },
+    Mistake { name: "no jwks for 3", config: "private_key_path: ec.key", trust: "ec", taken: [true, false] },
+    Mistake { name: "x5c expired", config: "private_key_path: ec.key\nx5c_chain_path: expired.crt", trust: "expired", taken: [false, false] },
+    Mistake { name: "x5c with only a jwks", config: "private_key_path: ec.key\nx5c_chain_path: ec.crt", trust: "jwks", taken: [false, false] },
+    Mistake { name: "x5c and a bundle", config: "private_key_path: ec.key\nx5c_chain_path: ec.crt", trust: "ec", taken: [true, true] },
+    Mistake { name: "EdDSA", config: "private_key_path: ed.key", trust: "edjwks", taken: [false, true] },
+];
+
+#[test]
+#[ignore = "needs docker-registry, distribution 3 and openssl: see .ci/run"]
+fn doctor_finds_what_the_registry_refuses() {
+    let world = World::new();
+    for (index, generation) in [Generation::V2, Generation::V3].into_iter().enumerate() {
+        if generation == Generation::V3 && !have("registry") {
+            continue;
+        }
+        let mut running = BTreeMap::new();
+        for mistake in MISTAKES {
+            let process =
+                running.entry(mistake.trust).or_insert_with(|| world.registry(generation, mistake.trust));
+            let mut config = mistake.config.to_owned();
+            for (name, value) in [("issuer", ISSUER), ("audience", SERVICE)] {
+                if !config.contains(&format!("{name}:")) {
+                    config.push_str(&format!("\n{name}: {value}"));
+                }
+            }
+            let config = world.folder.write("config.yaml", &config);
+            let issued = keypebble().args(["issue", "--config"]).arg(&config).output().unwrap();
+            assert!(issued.status.success(), "{}", String::from_utf8_lossy(&issued.stderr));
+            let token = String::from_utf8(issued.stdout).unwrap();
+            let taken = process.is_some() && world.asked(generation, mistake.trust, token.trim());
+
+            let (bundle, jwks) = world.trust(mistake.trust);
+            let mut variables = format!(
+                "REGISTRY_AUTH_TOKEN_REALM=http://localhost/v2/token\nREGISTRY_AUTH_TOKEN_SERVICE={SERVICE}\n\
+                 REGISTRY_AUTH_TOKEN_ISSUER={ISSUER}\n"
+            );
+            for (name, path) in [("ROOTCERTBUNDLE", bundle), ("JWKS", jwks)] {
+                if let Some(path) = path {
+                    variables.push_str(&format!("REGISTRY_AUTH_TOKEN_{name}={}\n", path.display()));
+                }
+            }
+            let variables = world.folder.write("registry.env", &variables);
+            let program = if generation == Generation::V2 { "registry-2.8" } else { "registry-3" };
+            let mut doctor = keypebble();
+            doctor
+                .args(["doctor", "--for", program, "--config"])
+                .arg(&config)
+                .arg("--registry-env")
+                .arg(variables);
+            let doctor = doctor.output().unwrap();
+            let said = String::from_utf8_lossy(&doctor.stdout);
+            let name = mistake.name;
+            assert_eq!(
+                taken,
+                mistake.taken[index],
+                "{name} on {}: the registry's own verdict",
+                generation.program()
+            );
+            assert_eq!(
+                doctor.status.code(),
+                Some(i32::from(!taken)),
+                "{name} on {}: {said}",
+                generation.program()
+            );
+            println!("{:16} {:8} {name}", generation.program(), if taken { "accepted" } else { "refused" });
+        }
+    }
+}
