@@ -295,7 +295,7 @@ fn doctor_says_what_is_wrong_with_the_answers() {
     let ok = "HTTP/1.1 200 OK\r\n\r\n";
     for (answer, part) in [
         (ok.to_owned(), "answers 200 to anyone"),
-        (format!("HTTP/1.1 401 X\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n"), "only `Bearer`"),
+        ("HTTP/1.1 401 X\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n".to_owned(), "only `Bearer`"),
         ("HTTP/1.1 401 X\r\n\r\n".to_owned(), "401 without WWW-Authenticate"),
         ("HTTP/1.1 301 X\r\nLocation: https://x/\r\n\r\n".to_owned(), "sends on to `https://x/`"),
         ("HTTP/1.1 404 X\r\n\r\n".to_owned(), "answers 404, not 401"),

@@ -49,7 +49,12 @@ pub(crate) struct SigningKey {
 impl SigningKey {
     /// For HS256 an RSA key: something must stand in the registry's bundle.
     pub(crate) fn new(folder: &Folder, name: &str, algorithm: Algorithm) -> Self {
-        let private = folder.write(&format!("{name}.key"), &private_pem(algorithm));
+        SigningKey::of_pem(folder, name, algorithm, &private_pem(algorithm))
+    }
+
+    /// With a private key that is there already.
+    pub(crate) fn of_pem(folder: &Folder, name: &str, algorithm: Algorithm, pem: &str) -> Self {
+        let private = folder.write(&format!("{name}.key"), pem);
         let certificate = folder.path().join(format!("{name}.crt"));
         let (key, crt) = (private.to_str().unwrap(), certificate.to_str().unwrap());
         let subject = format!("/CN=keypebble {name}");

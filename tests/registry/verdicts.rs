@@ -16,7 +16,7 @@ use keypebble::secret::Secret;
 use serde_json::{Value, json};
 
 use crate::client::have;
-use crate::common::Folder;
+use crate::common::{self, Folder};
 use crate::keys::{Algorithm, SigningKey, thumbprint};
 use crate::process::Process;
 use crate::stage::{Generation, keypebble};
@@ -98,6 +98,8 @@ fn rows() -> Vec<Row> {
         header("expired certificate, by RFC 7638 kid", "expired", |w| json!({ "alg": "ES256", "kid": w.thumbprint }), [&["key-id"], &[]]),
         header("a public key as the bundle", "public", GOOD.header, [&["no-start", "key-id"], &["no-start", "key-id"]]),
         header("jwks of an unknown kind", "unreadable", GOOD.header, [&["no-start", "key-id"], &["no-start", "key-id"]]),
+        Row { name: "3's own thumbprint of a short coordinate", trust: "short", signer: "short", header: |w| json!({ "alg": "ES256", "kid": w.short_thumbprint(false) }), expected: [&["key-id"], &[]], ..GOOD },
+        Row { name: "RFC 7638 kid of a short coordinate", trust: "short", signer: "short", header: |w| json!({ "alg": "ES256", "kid": w.short_thumbprint(true) }), expected: [&["key-id"], &["key-id"]], ..GOOD },
         Row { name: "signed by another key", signer: "other", expected: [&["signature"], &["signature"]], ..GOOD },
         // Certificates in the header.
         header("x5c", "ec", |w| json!({ "alg": "ES256", "x5c": w.x5c(&["ec"]) }), [&[], &[]]),
@@ -159,9 +161,24 @@ impl World {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let thumbprints = ["ec", "ed"].map(|name| thumbprint(&keys[name].jwk()));
         let [thumbprint, ed_thumbprint] = thumbprints;
+        // One EC key in 128 has a coordinate that starts with a zero, which distribution 3 leaves out.
+        let short = include_str!("../data/keys/p256-short-x.pem");
+        let short = SigningKey::of_pem(&folder, "short", Algorithm::Es256, short);
+        keys.insert("short", short);
         let world = World { folder, now: now.try_into().unwrap(), keys, thumbprint, ed_thumbprint };
         world.certificates();
         world
+    }
+
+    /// The thumbprint of the key with a short coordinate, as the RFC has it or as distribution 3 does.
+    fn short_thumbprint(&self, padded: bool) -> String {
+        let mut jwk = self.key("short").jwk();
+        for name in ["x", "y"].into_iter().filter(|_| !padded) {
+            let bytes = common::base64url(jwk[name].as_str().unwrap());
+            let start = bytes.iter().position(|byte| *byte != 0).unwrap();
+            jwk[name] = base64url(&bytes[start..]).into();
+        }
+        thumbprint(&jwk)
     }
 
     fn key(&self, name: &str) -> &SigningKey {
@@ -218,7 +235,7 @@ impl World {
     /// The `x5c` of these certificates.
     fn x5c(&self, names: &[&str]) -> Value {
         let der = |name: &&str| {
-            let pem = std::fs::read_to_string(self.folder.path().join(&format!("{name}.crt"))).unwrap();
+            let pem = std::fs::read_to_string(self.folder.path().join(format!("{name}.crt"))).unwrap();
             pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()
         };
         names.iter().map(der).collect::<Vec<_>>().into()
@@ -226,7 +243,7 @@ impl World {
 
     /// The files of a trust: `rootcertbundle` and `jwks`.
     fn trust(&self, name: &str) -> (Option<PathBuf>, Option<PathBuf>) {
-        let crt = |name: &str| Some(self.folder.path().join(&format!("{name}.crt")));
+        let crt = |name: &str| Some(self.folder.path().join(format!("{name}.crt")));
         let jwks = |file: &str, key: &str, kid: Option<&str>| {
             let mut jwk = self.key(key).jwk();
             if let Some(kid) = kid {
@@ -285,8 +302,7 @@ impl World {
                 key.sign(input.as_bytes()).unwrap()
             }
             name => {
-                let pem =
-                    Secret::new(std::fs::read(self.folder.path().join(&format!("{name}.key"))).unwrap());
+                let pem = Secret::new(std::fs::read(self.folder.path().join(format!("{name}.key"))).unwrap());
                 let own = header["alg"].as_str().unwrap().parse().unwrap();
                 let key = Key::from_pem(&pem, Some(own), None).or_else(|_| Key::from_pem(&pem, None, None));
                 key.unwrap().sign(input.as_bytes()).unwrap()
@@ -326,7 +342,7 @@ impl World {
     }
 
     fn socket(&self, generation: Generation, trust: &str) -> PathBuf {
-        self.folder.path().join(&format!("{}-{trust}.sock", generation.program()))
+        self.folder.path().join(format!("{}-{trust}.sock", generation.program()))
     }
 
     /// Whether the real registry takes the token.
@@ -414,7 +430,7 @@ fn a_prediction_is_what_the_registry_says() {
         }
     }
     assert!(wrong.is_empty(), "{} of {asked} differ:\n{}", wrong.len(), wrong.join("\n"));
-    println!("{asked} tokens, {} trusts", rows.len());
+    println!("{asked} verdicts on {} tokens", rows.len());
 }
 
 /// An operator's mistake: Keypebble's configuration, what the registry is told, and whether a token is
@@ -457,7 +473,7 @@ fn doctor_finds_what_the_registry_refuses() {
             let mut config = mistake.config.to_owned();
             for (name, value) in [("issuer", ISSUER), ("audience", SERVICE)] {
                 if !config.contains(&format!("{name}:")) {
-                    config.push_str(&format!("\n{name}: {value}"));
+                    config = format!("{config}\n{name}: {value}");
                 }
             }
             let config = world.folder.write("config.yaml", &config);
@@ -473,7 +489,7 @@ fn doctor_finds_what_the_registry_refuses() {
             );
             for (name, path) in [("ROOTCERTBUNDLE", bundle), ("JWKS", jwks)] {
                 if let Some(path) = path {
-                    variables.push_str(&format!("REGISTRY_AUTH_TOKEN_{name}={}\n", path.display()));
+                    variables = format!("{variables}REGISTRY_AUTH_TOKEN_{name}={}\n", path.display());
                 }
             }
             let variables = world.folder.write("registry.env", &variables);
