@@ -16,6 +16,7 @@ use super::request::{Peer, Request};
 use crate::logins::Logins;
 use crate::net::Network;
 use crate::policy::{Enforcement, Who};
+use crate::users::MAX_NAME_BYTES;
 use std::net::{IpAddr, SocketAddr};
 
 /// Who may say who the user is.
@@ -24,9 +25,6 @@ pub struct Trust {
     networks: Vec<Network>,
     unix: bool,
 }
-
-/// The longest user name, in bytes.
-const MAX_USER_BYTES: usize = 256;
 
 impl Trust {
     /// These networks, and perhaps whoever comes through the Unix socket.
@@ -189,7 +187,7 @@ fn authenticated_user<'a>(request: &Request<'a>) -> Result<Option<&'a str>, Refu
     let Some(user) = single_header(request, "X-Authenticated-User")?.filter(|user| !user.is_empty()) else {
         return Ok(None);
     };
-    if user.len() > MAX_USER_BYTES || user.chars().any(char::is_control) {
+    if user.len() > MAX_NAME_BYTES || user.chars().any(char::is_control) {
         return Err(Refusal::Invalid(
             "X-Authenticated-User is no user name: at most 256 bytes, no control characters",
         ));
