@@ -9,7 +9,9 @@ mod check;
 mod hash_password;
 mod healthcheck;
 mod help;
+mod init;
 mod issue;
+mod keys;
 mod serve;
 mod setup;
 
@@ -17,7 +19,13 @@ use crate::config::Warning;
 use crate::error::Error;
 use args::Spec;
 use hash_password::HashPassword;
+use init::Init;
 use issue::Issue;
+use keys::export::Export;
+use keys::generate::Generate;
+use keys::list::List;
+use keys::retire::Retire;
+use keys::rotate::Rotate;
 use setup::Files;
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -40,12 +48,36 @@ enum Command {
     Check(Files),
     /// Ask a running server whether it is well.
     Healthcheck(PathBuf),
+    /// Make a folder that is ready to start.
+    Init(Init),
+    /// Make a key.
+    KeysGenerate(Generate),
+    /// Show the keys.
+    KeysList(List),
+    /// Let the staged key sign.
+    KeysRotate(Rotate),
+    /// Drop old keys.
+    KeysRetire(Retire),
+    /// Print public keys.
+    KeysExport(Export),
     /// Print a line for a users file.
     HashPassword(HashPassword),
 }
 
 /// Every subcommand.
-const COMMANDS: &[Spec] = &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC, hash_password::SPEC];
+const COMMANDS: &[Spec] = &[
+    init::SPEC,
+    issue::SPEC,
+    serve::SPEC,
+    check::SPEC,
+    healthcheck::SPEC,
+    hash_password::SPEC,
+    keys::generate::SPEC,
+    keys::list::SPEC,
+    keys::rotate::SPEC,
+    keys::retire::SPEC,
+    keys::export::SPEC,
+];
 
 /// Runs the program on its arguments.
 pub fn main() -> ExitCode {
@@ -68,6 +100,12 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
         Command::Healthcheck(config) => healthcheck::run(&config),
+        Command::Init(command) => init::run(&command),
+        Command::KeysGenerate(command) => keys::generate::run(&command),
+        Command::KeysList(command) => keys::list::run(&command),
+        Command::KeysRotate(command) => keys::rotate::run(&command),
+        Command::KeysRetire(command) => keys::retire::run(&command),
+        Command::KeysExport(command) => keys::export::run(&command),
         Command::HashPassword(command) => hash_password::run(&command),
     }
 }
@@ -105,6 +143,11 @@ fn warn(warnings: &[Warning]) {
         }
         say(&text);
     }
+}
+
+/// What was done, where stdout is not for it.
+fn say_line(text: &str) {
+    say(&format!("keypebble: {text}\n"));
 }
 
 /// To stderr; where that is closed there is nobody to tell.

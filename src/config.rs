@@ -4,8 +4,10 @@
 //! requests or the command line. Decision: keys are loaded here too, so that a bad one is reported at
 //! the line that names it.
 
+mod files;
 mod key;
 mod logins;
+mod ring;
 mod service;
 
 pub use logins::LoginConfig;
@@ -16,7 +18,7 @@ use crate::document::{Document, DocumentError, Node};
 use crate::keyring::Keyring;
 use crate::time::Ttl;
 use serde_json::Map;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Everything that a configuration file says.
 #[derive(Debug)]
@@ -78,6 +80,18 @@ impl Config {
     /// Reads a configuration file and the keys that it names.
     pub fn load(path: &Path) -> Result<Self, DocumentError> {
         Self::read(&Document::load(path)?)
+    }
+
+    /// The folder that `key_dir` names, where the configuration has it. The keys in it are not read, nor
+    /// is the rest of the configuration judged: the folder may still have to be made.
+    pub fn key_dir(path: &Path) -> Result<Option<PathBuf>, DocumentError> {
+        let document = Document::load(path)?;
+        let root = document.root();
+        let folder = document.path().parent().unwrap_or(Path::new(""));
+        match ring::source(&root)? {
+            Some(("key_dir", node)) => Ok(Some(folder.join(node.string()?))),
+            _ => Ok(None),
+        }
     }
 
     /// Reads a parsed configuration; relative paths in it are relative to its own folder.

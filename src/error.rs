@@ -6,6 +6,7 @@
 use crate::claims::ClaimsError;
 use crate::document::DocumentError;
 use crate::http::server::BindError;
+use crate::keystore::StoreError;
 use crate::token::SealError;
 use std::fmt;
 use std::io;
@@ -41,6 +42,8 @@ pub enum Error {
     },
     /// The token could not be signed.
     Seal(SealError),
+    /// A folder of keys can't be read or changed.
+    Keys(StoreError),
     /// `serve` cannot listen.
     Listen(BindError),
     /// `healthcheck` found no healthy server.
@@ -78,6 +81,7 @@ impl Error {
             | Error::System { .. }
             | Error::Read { .. }
             | Error::Write(_) => 1,
+            Error::Keys(error) => error.exit_code(),
             Error::Usage { .. } | Error::Claims(_) => 2,
             Error::Document { .. } | Error::NotEnabled(_) => 3,
             Error::Refused { .. } => 4,
@@ -98,6 +102,7 @@ impl Error {
         match self {
             Error::Usage { hint, .. } | Error::Refused { hint, .. } => hint.clone(),
             Error::Document { source, .. } => source.hint.clone(),
+            Error::Keys(error) => error.hint(),
             Error::NotEnabled([_, hint]) => Some((*hint).to_owned()),
             Error::Listen(error) => error.hint().map(str::to_owned),
             _ => None,
@@ -107,7 +112,7 @@ impl Error {
     /// The source line with a caret, where a file is wrong.
     pub fn excerpt(&self) -> Option<String> {
         match self {
-            Error::Document { source, .. } => source.excerpt(),
+            Error::Document { source, .. } | Error::Keys(StoreError::Document(source)) => source.excerpt(),
             _ => None,
         }
     }
@@ -123,6 +128,7 @@ impl fmt::Display for Error {
             Error::Claims(_) => f.write_str("cannot take the claims"),
             Error::Document { what, .. } => write!(f, "cannot load {what}"),
             Error::Seal(_) => f.write_str("cannot issue the token"),
+            Error::Keys(error) => error.fmt(f),
             Error::Listen(_) => f.write_str("cannot serve"),
             Error::System { what, .. } => f.write_str(what),
             Error::Read { path, .. } => write!(f, "cannot read {}", path.display()),
@@ -140,6 +146,7 @@ impl std::error::Error for Error {
             Error::Claims(error) => Some(error),
             Error::Document { source, .. } => Some(source),
             Error::Seal(error) => Some(error),
+            Error::Keys(error) => error.source(),
             Error::Listen(error) => Some(error),
             Error::System { source, .. } | Error::Read { source, .. } | Error::Write(source) => Some(source),
         }

@@ -16,6 +16,7 @@ pub mod server;
 
 mod handlers;
 mod oauth;
+mod wellknown;
 
 use crate::claims::ClaimsError;
 use crate::config::ServiceConfig;
@@ -130,6 +131,8 @@ impl Service {
         match route {
             Route::Healthz => Ok(Response::json(200, &b"{\"status\": \"ok\"}"[..])),
             Route::Metrics => Ok(self.metrics_text()),
+            Route::Jwks => Ok(wellknown::jwks(state.issuer.keyring())),
+            Route::Discovery => Ok(wellknown::discovery(&state.issuer)),
             Route::Auth => handlers::auth(call),
             Route::Token if request.method == Method::Post => oauth::token(call),
             Route::Token => handlers::token(call, &Parameters::parse(query).map_err(Refusal::Invalid)?),

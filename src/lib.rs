@@ -35,6 +35,7 @@ pub mod claims;
 pub mod algorithm;
 pub mod key;
 pub mod keyring;
+pub mod keystore;
 pub mod token;
 
 pub mod issuer;

@@ -17,6 +17,10 @@ pub enum Route {
     Auth,
     /// `/v2/token`
     Token,
+    /// `/.well-known/jwks.json`
+    Jwks,
+    /// `/.well-known/openid-configuration`
+    Discovery,
     /// `/metrics`
     Metrics,
     /// Anything else.
@@ -25,7 +29,15 @@ pub enum Route {
 
 impl Route {
     /// Every route, for counters that start at zero.
-    pub const ALL: [Route; 5] = [Route::Healthz, Route::Auth, Route::Token, Route::Metrics, Route::Other];
+    pub const ALL: [Route; 7] = [
+        Route::Healthz,
+        Route::Auth,
+        Route::Token,
+        Route::Jwks,
+        Route::Discovery,
+        Route::Metrics,
+        Route::Other,
+    ];
 
     /// The route of a path.
     pub fn of(path: &str) -> Self {
@@ -33,6 +45,8 @@ impl Route {
             "/healthz" => Route::Healthz,
             "/auth" => Route::Auth,
             "/v2/token" => Route::Token,
+            "/.well-known/jwks.json" => Route::Jwks,
+            "/.well-known/openid-configuration" => Route::Discovery,
             "/metrics" => Route::Metrics,
             _ => Route::Other,
         }
@@ -44,6 +58,8 @@ impl Route {
             Route::Healthz => "healthz",
             Route::Auth => "auth",
             Route::Token => "v2_token",
+            Route::Jwks => "jwks",
+            Route::Discovery => "openid_configuration",
             Route::Metrics => "metrics",
             Route::Other => "other",
         }
@@ -54,7 +70,7 @@ impl Route {
     pub fn allow(self, passwords: bool) -> &'static str {
         match self {
             Route::Token if passwords => "GET, HEAD, POST",
-            Route::Healthz | Route::Token | Route::Metrics => "GET, HEAD",
+            Route::Healthz | Route::Token | Route::Jwks | Route::Discovery | Route::Metrics => "GET, HEAD",
             Route::Auth => "POST",
             Route::Other => "",
         }
