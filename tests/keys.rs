@@ -1,5 +1,6 @@
 //! The `keys` commands and `init` as a black box, and what the server publishes of them.
 #![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 
 mod common;
 

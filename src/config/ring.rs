@@ -71,7 +71,7 @@ fn list(node: &Node<'_>, files: &mut Files<'_>) -> Result<Keyring, DocumentError
                 }
             }
             Read::Private(key) => others.push(RingKey::own(*key, state)),
-            Read::Public(key, id) => others.push(RingKey::public_only(key, id, state)),
+            Read::Public(key, id) => others.push(RingKey::public_only(*key, id, state)),
         }
     }
     let active = active.ok_or_else(|| {
@@ -82,7 +82,7 @@ fn list(node: &Node<'_>, files: &mut Files<'_>) -> Result<Keyring, DocumentError
 
 enum Read {
     Private(Box<Key>),
-    Public(PublicKey, Option<String>),
+    Public(Box<PublicKey>, Option<String>),
 }
 
 fn read(item: &Node<'_>, state: State, files: &mut Files<'_>) -> Result<Read, DocumentError> {
@@ -99,7 +99,7 @@ fn read(item: &Node<'_>, state: State, files: &mut Files<'_>) -> Result<Read, Do
     if state == State::Previous
         && let Ok(public) = PublicKey::from_pem(bytes.expose(), algorithm)
     {
-        return Ok(Read::Public(public, id));
+        return Ok(Read::Public(Box::new(public), id));
     }
     files.warn_of_readers(&files.path(path.string()?), "");
     let key = Key::from_pem(&bytes, algorithm, id).map_err(|error| key_error(&path, &error))?;
