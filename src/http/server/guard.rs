@@ -92,14 +92,22 @@ pub(super) struct Watched {
     pub(super) peer: Peer,
     clock: Clock,
     state: AtomicU64,
-    /// When it was last answered; before that, when it was accepted.
+    accepted: u64,
+    /// When it was last answered; 0 if never.
     answered: AtomicU64,
 }
 
 impl Watched {
     pub(super) fn new(socket: TcpStream, peer: Peer, clock: Clock, patience: Duration) -> Self {
         let state = word(Phase::Fresh, Ended::Expired, clock.after(patience));
-        Self { socket, peer, clock, state: AtomicU64::new(state), answered: AtomicU64::new(clock.now()) }
+        Self {
+            socket,
+            peer,
+            clock,
+            state: AtomicU64::new(state),
+            accepted: clock.now(),
+            answered: AtomicU64::new(0),
+        }
     }
 
     /// Goes on to `phase`, unless the guard has ended the connection.
@@ -130,13 +138,16 @@ impl Watched {
 
     /// An answer has left.
     pub(super) fn has_answered(&self) {
-        self.answered.store(self.clock.now(), Ordering::Relaxed);
+        self.answered.store(self.clock.now().max(1), Ordering::Relaxed);
     }
 
-    /// How long it has had no answer, weighted for eviction.
+    /// How long it has had no answer, in milliseconds, weighted for eviction.
     fn waited(&self, phase: Phase) -> u64 {
-        let weight = if phase == Phase::Idle { 1 } else { 8 };
-        (self.clock.now() + 1).saturating_sub(self.answered.load(Ordering::Relaxed)) * weight
+        let now = self.clock.now() + 1;
+        let answered = self.answered.load(Ordering::Relaxed);
+        let in_good_standing = answered > 0 && (phase == Phase::Idle || now.saturating_sub(answered) < 1000);
+        let waited = now.saturating_sub(answered.max(self.accepted));
+        if in_good_standing { waited } else { waited * 8 }
     }
 
     /// Ends the connection if it still is in the state that was `seen`.
@@ -198,9 +209,10 @@ impl Guard {
     }
 
     /// Ends the connections, at most `count`, that have gone longest without an answer; gives how many.
-    /// Time counts eightfold in the middle of something, or before anything: clients in good standing
-    /// survive a flood of newcomers, but one answer is no right to stay for ever. One whose request is
-    /// already here is spared while there are others: it waits for us, not we for it.
+    /// Time counts eightfold for one that never had any, or that is in the middle of something for more
+    /// than a second: clients in good standing survive a flood of newcomers, but one answer is no right to
+    /// stay for ever. One whose request is already here is spared while there are others: it waits for us,
+    /// not we for it.
     pub(super) fn evict(&self, count: usize) -> usize {
         let mut waiting: Vec<(u64, u64, Arc<Watched>)> = self
             .connections
