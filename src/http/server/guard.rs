@@ -73,6 +73,9 @@ impl Clock {
     }
 }
 
+/// An answer is recent for this long, in milliseconds.
+const RECENT: u64 = 1000;
+
 /// The two low bytes of the word are phase and reason, the others the deadline.
 const DEADLINE_SHIFT: u32 = 16;
 
@@ -145,9 +148,12 @@ impl Watched {
     fn waited(&self, phase: Phase) -> u64 {
         let now = self.clock.now() + 1;
         let answered = self.answered.load(Ordering::Relaxed);
-        let in_good_standing = answered > 0 && (phase == Phase::Idle || now.saturating_sub(answered) < 1000);
         let waited = now.saturating_sub(answered.max(self.accepted));
-        if in_good_standing { waited } else { waited * 8 }
+        match (answered > 0, phase) {
+            (true, _) if waited < RECENT => waited,
+            (true, Phase::Idle) => RECENT + waited,
+            _ => RECENT + waited * 64,
+        }
     }
 
     /// Ends the connection if it still is in the state that was `seen`.
@@ -209,10 +215,10 @@ impl Guard {
     }
 
     /// Ends the connections, at most `count`, that have gone longest without an answer; gives how many.
-    /// Time counts eightfold for one that never had any, or that is in the middle of something for more
-    /// than a second: clients in good standing survive a flood of newcomers, but one answer is no right to
-    /// stay for ever. One whose request is already here is spared while there are others: it waits for us,
-    /// not we for it.
+    /// Those answered within the last second come last, and for one that never had an answer, or has long
+    /// been in the middle of something, time counts 64-fold: clients in good standing survive a flood of
+    /// newcomers, but one answer is no right to stay for ever. One whose request is already here is spared
+    /// while there are others: it waits for us, not we for it.
     pub(super) fn evict(&self, count: usize) -> usize {
         let mut waiting: Vec<(u64, u64, Arc<Watched>)> = self
             .connections
