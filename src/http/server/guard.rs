@@ -150,9 +150,19 @@ impl Watched {
         let answered = self.answered.load(Ordering::Relaxed);
         let waited = now.saturating_sub(answered.max(self.accepted));
         match (answered > 0, phase) {
-            (true, _) if waited < RECENT => waited,
+            (true, Phase::Idle) if waited < RECENT => waited,
             (true, Phase::Idle) => RECENT + waited,
             _ => RECENT + waited * 64,
+        }
+    }
+
+    /// Whether its thread, and not the client, is what it waits for: the request is here, or the answer
+    /// has left.
+    fn waits_for_us(&self, phase: Phase) -> bool {
+        match phase {
+            Phase::Fresh | Phase::Idle => sys::bytes_unread(&self.socket).is_some_and(|unread| unread > 0),
+            Phase::Writing => sys::bytes_unsent(&self.socket) == Some(0),
+            _ => false,
         }
     }
 
@@ -215,10 +225,9 @@ impl Guard {
     }
 
     /// Ends the connections, at most `count`, that have gone longest without an answer; gives how many.
-    /// Those answered within the last second come last, and for one that never had an answer, or has long
-    /// been in the middle of something, time counts 64-fold: clients in good standing survive a flood of
-    /// newcomers, but one answer is no right to stay for ever. One whose request is already here is spared
-    /// while there are others: it waits for us, not we for it.
+    /// Those that were answered within the last second and now rest come last; for one that rests longer
+    /// time counts once, for any other 64-fold: clients in good standing survive a flood of newcomers, but
+    /// one answer is no right to stay for ever. One that waits for us is spared while there are others.
     pub(super) fn evict(&self, count: usize) -> usize {
         let mut waiting: Vec<(u64, u64, Arc<Watched>)> = self
             .connections
@@ -231,13 +240,27 @@ impl Guard {
             .filter(|(_, seen, _)| !matches!(phase_of(*seen), Phase::Handling | Phase::Ended))
             .collect();
         waiting.sort_unstable_by_key(|(waited, _, _)| std::cmp::Reverse(*waited));
-        let (spared, others): (Vec<_>, Vec<_>) =
-            waiting.iter().take(8 * count).partition(|(_, seen, connection)| {
-                matches!(phase_of(*seen), Phase::Fresh | Phase::Idle)
-                    && sys::bytes_unread(&connection.socket).is_some_and(|unread| unread > 0)
-            });
-        let ended = |(_, seen, connection): &&(u64, u64, Arc<Watched>)| connection.end(*seen, Ended::Evicted);
-        others.into_iter().chain(spared).filter(ended).take(count).count()
+        let mut evicted = 0;
+        let mut end = |(_, seen, connection): &(u64, u64, Arc<Watched>)| {
+            let ends = evicted < count && connection.end(*seen, Ended::Evicted);
+            evicted += usize::from(ends);
+            evicted < count
+        };
+        let (mut spared, mut room) = (Vec::new(), true);
+        for candidate in &waiting {
+            if !room {
+                break;
+            }
+            if candidate.2.waits_for_us(phase_of(candidate.1)) {
+                spared.push(candidate);
+            } else {
+                room = end(candidate);
+            }
+        }
+        for candidate in spared {
+            end(candidate);
+        }
+        evicted
     }
 
     /// Ends those between requests.
