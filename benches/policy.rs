@@ -15,7 +15,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Bytes asked for and not given back.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -61,15 +61,23 @@ fn compile(text: String) -> Policy {
     Policy::compile(&document).unwrap()
 }
 
+/// The processor time of this thread: what others do on this machine does not count.
+fn now() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock is a known one and the place to write to is ours.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())
+}
+
 /// The time of one call, the best of several rounds.
 fn timed(rounds: u32, calls: u32, mut call: impl FnMut(u32)) -> f64 {
     let mut best = Duration::MAX;
     for _ in 0..rounds {
-        let start = Instant::now();
+        let start = now();
         for index in 0..calls {
             call(index);
         }
-        best = best.min(start.elapsed());
+        best = best.min(now() - start);
     }
     best.as_nanos() as f64 / f64::from(calls)
 }
@@ -112,16 +120,16 @@ fn main() -> ExitCode {
         println!("{what:<58} {value:>10.2} {unit:<6} at most {most:<8} {verdict}");
     };
 
-    let (text, words) = policy_text(100_000);
-    println!("100,000 users, {} bytes of YAML", text.len());
     let before = LIVE.load(Ordering::Relaxed);
-    let start = Instant::now();
+    let (text, words) = policy_text(100_000);
+    println!("100,000 users, {} bytes of YAML; processor time of one thread", text.len());
+    let start = now();
     let document = Document::parse(Path::new("policy.yaml"), text).unwrap();
-    let parsed = start.elapsed();
+    let parsed = now() - start;
     let policy = Policy::compile(&document).unwrap();
-    let compiled = start.elapsed();
+    let compiled = now() - start;
     drop(document);
-    let loaded = start.elapsed();
+    let loaded = now() - start;
     println!("  parsed {parsed:?}, compiled {:?}, dropped {:?}", compiled - parsed, loaded - compiled);
     judge("loading 100,000 users", loaded.as_secs_f64(), "s", 1.0);
     let held = LIVE.load(Ordering::Relaxed).saturating_sub(before) as f64;
