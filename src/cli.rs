@@ -9,6 +9,7 @@ mod check;
 mod healthcheck;
 mod help;
 mod issue;
+mod policy;
 mod serve;
 mod setup;
 
@@ -17,7 +18,6 @@ use crate::error::Error;
 use args::Spec;
 use issue::Issue;
 use setup::Files;
-use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -38,10 +38,14 @@ enum Command {
     Check(Files),
     /// Ask a running server whether it is well.
     Healthcheck(PathBuf),
+    /// Say which rule grants or denies.
+    PolicyExplain(policy::explain::Explain),
+    /// Try a policy's own expectations.
+    PolicyTest(policy::test::Test),
 }
 
 /// Every subcommand.
-const COMMANDS: &[Spec] = &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC];
+const COMMANDS: &[Spec] = &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC, policy::explain::SPEC, policy::test::SPEC];
 
 /// Runs the program on its arguments.
 pub fn main() -> ExitCode {
@@ -64,6 +68,8 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
         Command::Healthcheck(config) => healthcheck::run(&config),
+        Command::PolicyExplain(command) => policy::explain::run(&command),
+        Command::PolicyTest(command) => policy::test::run(&command),
     }
 }
 
@@ -75,13 +81,7 @@ fn print(text: &str) -> Result<(), Error> {
 
 /// `keypebble: error: ` and the whole chain of causes, the line of the file that is wrong, a hint.
 fn report(error: &Error) {
-    let mut text = format!("keypebble: error: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text.push('\n');
+    let mut text = format!("keypebble: error: {}\n", error.sentence());
     if let Some(excerpt) = error.excerpt() {
         let _ = writeln!(text, "{excerpt}");
     }

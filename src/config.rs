@@ -71,6 +71,11 @@ const KEYS: [&str; 8] = [
 const MAX_TTL_SECONDS: u64 = 86_400;
 
 impl Config {
+    /// The life of a registry's token: at least what its clients can use, at most what is configured.
+    pub fn registry_ttl(&self, wanted: Ttl) -> Ttl {
+        wanted.min(self.max_ttl).max(Ttl::REGISTRY_MIN)
+    }
+
     /// Reads a configuration file and the keys that it names.
     pub fn load(path: &Path) -> Result<Self, DocumentError> {
         Self::read(&Document::load(path)?)

@@ -7,6 +7,7 @@ use crate::claims::ClaimsError;
 use crate::document::DocumentError;
 use crate::http::server::BindError;
 use crate::token::SealError;
+use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -29,6 +30,15 @@ pub enum Error {
         what: &'static str,
         /// Where and how.
         source: DocumentError,
+    },
+    /// A policy breaks expectations of its own.
+    Expectations {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        of: usize,
+        /// The file.
+        path: PathBuf,
     },
     /// The policy does not give the user what he asks.
     Refused {
@@ -71,6 +81,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Seal(_)
+            | Error::Expectations { .. }
             | Error::Listen(_)
             | Error::Unhealthy { .. }
             | Error::System { .. }
@@ -101,6 +112,18 @@ impl Error {
         }
     }
 
+    /// The whole chain of causes, in one line.
+    pub fn sentence(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
     /// The source line with a caret, where a file is wrong.
     pub fn excerpt(&self) -> Option<String> {
         match self {
@@ -117,6 +140,9 @@ impl fmt::Display for Error {
                 f.write_str(message)
             }
             Error::Claims(_) => f.write_str("cannot take the claims"),
+            Error::Expectations { failed, of, path } => {
+                write!(f, "{failed} of {of} expectations in {} do not hold", path.display())
+            }
             Error::Document { what, .. } => write!(f, "cannot load {what}"),
             Error::Seal(_) => f.write_str("cannot issue the token"),
             Error::Listen(_) => f.write_str("cannot listen"),
@@ -130,7 +156,10 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Usage { .. } | Error::Refused { .. } | Error::Unhealthy { .. } => None,
+            Error::Usage { .. }
+            | Error::Refused { .. }
+            | Error::Unhealthy { .. }
+            | Error::Expectations { .. } => None,
             Error::Claims(error) => Some(error),
             Error::Document { source, .. } => Some(source),
             Error::Seal(error) => Some(error),

@@ -7,10 +7,12 @@ Keypebble issues tokens: JWTs for services, and the Docker registry token protoc
 Usage: keypebble COMMAND [FLAGS]
 
 Commands:
-  issue        Print one signed token
-  serve        Answer HTTP: /auth, /v2/token, /healthz, /metrics
-  check        Load the configuration and the policy, and say what was found
-  healthcheck  Ask a running server whether it is well
+  issue           Print one signed token
+  serve           Answer HTTP: /auth, /v2/token, /healthz, /metrics
+  check           Load the configuration and the policy, and say what was found
+  healthcheck     Ask a running server whether it is well
+  policy explain  Say which rule grants or denies what is asked
+  policy test     Try the expectations that a policy file carries
 
 Flags:
   -h, --help     Print help; with a command, that command's

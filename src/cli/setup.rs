@@ -1,6 +1,7 @@
 //! What `serve` and `check` load: configuration and policy, in the same way.
 
 use crate::config::{Config, ServiceConfig, Warning};
+use crate::document::DocumentError;
 use crate::error::Error;
 use crate::issuer::Issuer;
 use crate::policy::{Enforcement, Policy};
@@ -42,7 +43,12 @@ pub(super) fn config(path: &Path) -> Result<Config, Error> {
 
 /// Loads a policy.
 pub(super) fn policy(path: &Path) -> Result<Policy, Error> {
-    Policy::load(path).map_err(|source| Error::Document { what: "policy", source })
+    Policy::load(path).map_err(policy_error)
+}
+
+/// A policy file is wrong.
+pub(super) fn policy_error(source: DocumentError) -> Error {
+    Error::Document { what: "policy", source }
 }
 
 /// Loads both, and decides what is enforced.
