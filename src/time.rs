@@ -43,7 +43,7 @@ impl fmt::Display for UnixTime {
 /// Year, month and day of a day number in the proleptic Gregorian calendar, counted from 1970-01-01.
 ///
 /// The era method: 400-year eras that begin on 1 March, so that the leap day is each year's last.
-fn civil(days: i64) -> (i64, i64, i64) {
+pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);

@@ -5,7 +5,7 @@ use super::setup::Files;
 use super::{Command, new_id, setup, warn};
 use crate::config::Bind;
 use crate::error::Error;
-use crate::http::server::{self, Limits, Server, Stop};
+use crate::http::server::{self, Server, Stop};
 use crate::http::{Service, Sources, State};
 use crate::log::Log;
 use crate::time::UnixTime;
@@ -49,7 +49,7 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
     };
     let stop = Stop::on_signals()
         .map_err(|source| Error::System { what: "cannot handle signals".to_owned(), source })?;
-    let server = Server::bind(&bind, Limits::default()).map_err(Error::Listen)?;
+    let server = Server::bind(&bind, setup.service.limits.clone()).map_err(Error::Listen)?;
     let state = State::new(setup.issuer, setup.enforcement, &setup.service);
     let service = Service::new(state, log, Sources { clock: UnixTime::now, id: new_id });
     log.line(UnixTime::now(), "listening").text("address", &server.address().to_string()).end();

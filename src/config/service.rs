@@ -1,8 +1,10 @@
 //! `service`: where `serve` listens, whom it trusts, how it logs.
 
 use crate::document::{DocumentError, Node};
+use crate::http::server::Limits;
 use crate::net::Network;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The `service` section.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub struct ServiceConfig {
     pub allowed_services: Vec<String>,
     /// `log`
     pub log: LogFormat,
+    /// `limits`: what one client may cost.
+    pub limits: Limits,
 }
 
 /// Where to listen.
@@ -36,7 +40,7 @@ pub enum LogFormat {
     Json,
 }
 
-const KEYS: [&str; 5] = ["host", "port", "trusted_proxies", "allowed_services", "log"];
+const KEYS: [&str; 6] = ["host", "port", "trusted_proxies", "allowed_services", "log", "limits"];
 
 impl ServiceConfig {
     /// Reads the section from the root of a configuration.
@@ -47,6 +51,7 @@ impl ServiceConfig {
                 trusted_proxies: loopback(),
                 allowed_services: Vec::new(),
                 log: LogFormat::default(),
+                limits: Limits::default(),
             });
         };
         service.allow_keys(&KEYS)?;
@@ -67,6 +72,7 @@ impl ServiceConfig {
                     other => return Err(log.error(format!("expected `text` or `json`, found `{other}`"))),
                 },
             },
+            limits: limits(&service)?,
         })
     }
 }
@@ -105,6 +111,49 @@ fn trusted_proxies(service: &Node<'_>) -> Result<Vec<Network>, DocumentError> {
         text.parse::<Network>().map_err(|error| item.error(format!("`{text}` is no network: {error}")))
     };
     list.items()?.map(network).collect()
+}
+
+/// Each limit has bounds of its own, within which the server's promises hold.
+fn limits(service: &Node<'_>) -> Result<Limits, DocumentError> {
+    let mut limits = Limits::default();
+    let Some(node) = service.get("limits") else { return Ok(limits) };
+    node.allow_keys(&[
+        "connections",
+        "head_bytes",
+        "head_fields",
+        "body_bytes",
+        "large_requests",
+        "head_seconds",
+        "body_seconds",
+        "write_seconds",
+        "idle_seconds",
+        "requests_per_connection",
+    ])?;
+    let count = |key, least, most, field: &mut usize| -> Result<(), DocumentError> {
+        if let Some(number) = node.get(key) {
+            *field = usize::try_from(number.integer(least, most)?).unwrap_or(usize::MAX);
+        }
+        Ok(())
+    };
+    count("connections", 1, 100_000, &mut limits.connections)?;
+    count("head_bytes", 1024, 1024 * 1024, &mut limits.head_bytes)?;
+    count("head_fields", 8, 1000, &mut limits.header_count)?;
+    count("body_bytes", 1024, 1024 * 1024, &mut limits.body_bytes)?;
+    count("large_requests", 1, 10_000, &mut limits.large_requests)?;
+    let seconds = |key, field: &mut Duration| -> Result<(), DocumentError> {
+        if let Some(number) = node.get(key) {
+            *field = Duration::from_secs(number.integer(1, 3600)?);
+        }
+        Ok(())
+    };
+    seconds("head_seconds", &mut limits.head_deadline)?;
+    seconds("body_seconds", &mut limits.body_deadline)?;
+    seconds("write_seconds", &mut limits.write_deadline)?;
+    seconds("idle_seconds", &mut limits.idle_deadline)?;
+    if let Some(number) = node.get("requests_per_connection") {
+        limits.requests_per_connection = u32::try_from(number.integer(1, 1_000_000_000)?).unwrap_or(u32::MAX);
+    }
+    Ok(limits)
 }
 
 /// Whoever is on this host may speak for a user unless the configuration says otherwise.

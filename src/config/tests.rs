@@ -100,6 +100,14 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
             "hs256_secret: x\nservice: {trusted_proxies: [10.0.0.1/8]}",
             "service.trusted_proxies[0]: `10.0.0.1/8` is no network",
         ),
+        (
+            "hs256_secret: x\nservice: {limits: {connections: 0}}",
+            "service.limits.connections: expected a whole number from 1 to 100000, found 0",
+        ),
+        (
+            "hs256_secret: x\nservice: {limits: {head_second: 1}}",
+            "service.limits: unknown key `head_second` | did you mean `head_seconds`?",
+        ),
         ("hs256_secret: x\nservice: {log: xml}", "service.log: expected `text` or `json`, found `xml`"),
     ] {
         let error = base(yaml).expect_err(yaml);

@@ -120,7 +120,7 @@ impl Refusal {
             Refusal::Method(_) => "the method is not allowed here",
             Refusal::Timeout => "the body did not arrive in time",
             Refusal::LengthRequired => "a body with a Content-Length is required",
-            Refusal::TooLarge => "the body is longer than 64 KiB",
+            Refusal::TooLarge => "the body is too long",
             Refusal::MediaType => "expected Content-Type: application/json",
             Refusal::Internal => "internal error",
         })

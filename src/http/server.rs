@@ -6,6 +6,7 @@
 //! one thread serves each connection, blocking; the watcher needs no lock, because it alone has the list.
 
 mod answer;
+mod budget;
 mod connection;
 mod event;
 mod framing;
@@ -36,6 +37,7 @@ pub use stop::Stop;
 
 use crate::http::request::{Peer, Request};
 use crate::http::response::Response;
+use budget::Budget;
 use guard::{Clock, Guard, Watched};
 use listener::SocketFile;
 use pool::Pool;
@@ -46,6 +48,12 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// How long accepting rests after it failed for want of descriptors or memory.
 const REST: Duration = Duration::from_millis(50);
+
+/// From this many connections on it is a crowd: memory is given back after it, and nobody may hurry in it.
+const CROWD: usize = 64;
+
+/// How often memory is given back.
+const GIVE_BACK: Duration = Duration::from_secs(1);
 
 /// Failures to accept are told at most this often.
 const COMPLAINT: Duration = Duration::from_secs(1);
@@ -84,6 +92,7 @@ impl fmt::Debug for Server {
 struct Shared {
     handler: Arc<dyn Handler>,
     limits: Limits,
+    budget: Budget,
     stopping: AtomicBool,
     /// Connections being served.
     live: AtomicUsize,
@@ -114,13 +123,18 @@ impl Server {
     pub fn run(self, handler: Arc<dyn Handler>, stop: &Stop) -> usize {
         let mut limits = self.limits;
         limits.connections = affordable(limits.connections);
-        let shared = Shared { handler, limits, stopping: AtomicBool::new(false), live: AtomicUsize::new(0) };
+        let budget = Budget::new(limits.large_requests);
+        let shared =
+            Shared { handler, limits, budget, stopping: AtomicBool::new(false), live: AtomicUsize::new(0) };
         let mut running = Running {
             shared: Arc::new(shared),
             guard: Guard::default(),
             pool: Pool::default(),
             clock: Clock::start(),
             complained: None,
+            room: 0,
+            crowded: false,
+            gave: Instant::now(),
         };
         running.serve(&self.acceptor, stop);
         // Closed and removed before the drain, so that a successor can take the address.
@@ -146,6 +160,11 @@ struct Running {
     pool: Pool,
     clock: Clock,
     complained: Option<Instant>,
+    /// Connections evicted whose place is not taken yet.
+    room: usize,
+    /// Whether there was a crowd when memory was last given back, and when that was.
+    crowded: bool,
+    gave: Instant,
 }
 
 impl Running {
@@ -157,9 +176,9 @@ impl Running {
             resting = resting.filter(|until| Instant::now() < *until);
             let accepting = resting.is_none() && !self.is_crowded();
             let patience = match (accepting, self.guard.is_empty()) {
-                (false, _) => Some(Duration::from_millis(5)),
-                (true, true) => None,
-                (true, false) => Some(TICK.saturating_sub(swept.elapsed())),
+                (false, _) => Some(Duration::from_millis(1)),
+                (true, true) if !self.crowded => None,
+                (true, _) => Some(TICK.saturating_sub(swept.elapsed())),
             };
             let listener = accepting.then(|| acceptor.descriptor());
             let [asked, waiting] = sys::wait_readable([Some(stop.descriptor()), listener], patience);
@@ -172,20 +191,31 @@ impl Running {
             if swept.elapsed() >= TICK {
                 self.guard.sweep();
                 swept = Instant::now();
+                self.give_back();
             }
+        }
+    }
+
+    /// Gives memory back to the system, from time to time while there is a crowd, and once after it.
+    fn give_back(&mut self) {
+        let live = self.shared.live.load(Ordering::Acquire);
+        if (live >= CROWD || self.crowded) && self.gave.elapsed() >= GIVE_BACK {
+            sys::release_memory();
+            self.gave = Instant::now();
+            self.crowded = live >= CROWD;
         }
     }
 
     /// More connections than the cap, while those that were evicted leave.
     fn is_crowded(&self) -> bool {
         let cap = self.shared.limits.connections;
-        self.shared.live.load(Ordering::Acquire) >= cap + cap.min(64) / 8
+        self.shared.live.load(Ordering::Acquire) > cap + cap / 16
     }
 
     fn accept(&mut self, acceptor: &Acceptor) -> io::Result<()> {
         let accepted = acceptor.accept(|cookie| self.guard.knows(cookie))?;
         let full = self.shared.live.load(Ordering::Acquire) >= self.shared.limits.connections;
-        if full && !self.guard.evict() {
+        if full && !self.make_room() {
             self.refuse(&accepted.socket, accepted.peer, "every connection is busy");
             return Ok(());
         }
@@ -216,6 +246,16 @@ impl Running {
         Ok(())
     }
 
+    /// Evicts a connection for a new one: some at a time, because finding them takes a look at all.
+    fn make_room(&mut self) -> bool {
+        if self.room == 0 {
+            self.room = self.guard.evict((self.shared.limits.connections / 64).max(1));
+        }
+        let made = self.room > 0;
+        self.room = self.room.saturating_sub(1);
+        made
+    }
+
     fn refuse(&self, socket: &TcpStream, peer: Peer, why: &'static str) {
         let mut out = Vec::new();
         let envelope = answer::Envelope { head_only: false, close: true, old: false };
@@ -238,7 +278,7 @@ impl Running {
         }
         let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
         if error.kind() == Kind::OutOfMemory || error.raw_os_error().is_some_and(|e| exhausted.contains(&e)) {
-            self.guard.evict();
+            self.guard.evict(1);
             return Some(now + REST);
         }
         None

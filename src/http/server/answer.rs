@@ -7,6 +7,7 @@ use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::http::response::Response;
+use crate::time::civil;
 
 /// What the connection adds to an answer.
 #[derive(Debug, Clone, Copy)]
@@ -78,21 +79,14 @@ impl Date {
 fn imf_fixdate(second: u64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
-        ["Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb"];
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (day, time) = (second / 86_400, second % 86_400);
-    // Years that start in March put the leap day last (days_from_civil, H. Hinnant, inverted).
-    let shifted = day + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day_of_month = of_year - (153 * month + 2) / 5 + 1;
-    let year = era * 400 + year_of_era + u64::from(month >= 10);
+    let (year, month, day_of_month) = civil(i64::try_from(day).unwrap_or(0));
     let name = |names: &[&'static str], index: u64| names[usize::try_from(index).unwrap_or(0)];
     format!(
         "{}, {day_of_month:02} {} {year:04} {:02}:{:02}:{:02} GMT",
         name(&DAYS, day % 7),
-        name(&MONTHS, month),
+        name(&MONTHS, month.unsigned_abs() - 1),
         time / 3600,
         time / 60 % 60,
         time % 60,

@@ -10,15 +10,18 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Shared;
 use super::answer::{self, Date, Envelope};
+use super::budget::Permit;
 use super::event::{ConnectionEvent, EventKind};
 use super::framing::{self, Chunks, Framing, Head, HeadError};
 use super::guard::{Ended, Phase, Watched};
 use super::inbox::{Filled, Inbox};
+use super::sys;
 use super::transport::{Parsed, Requests};
+use super::{CROWD, Shared};
 use crate::http::request::{Body, Method, Request};
 use crate::http::response::Response;
 
@@ -30,6 +33,14 @@ const LINGER_BYTES: usize = 1024 * 1024;
 /// `tiny_http` reads bodies up to this size before it hands out the request: they must all be there.
 const READ_WITH_HEAD: u64 = 1024;
 
+/// In a crowd, so many pipelined requests are answered before a pause of so long per connection.
+const BURST: u32 = 16;
+const TURN: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Bodies beyond this size are large ones.
+const LARGE_BODY: u64 = 8 * 1024;
+
 /// Serves one connection until it ends.
 pub(super) fn serve(connection: &Arc<Watched>, requests: Requests, shared: &Shared) {
     let mut serving = Serving {
@@ -37,8 +48,10 @@ pub(super) fn serve(connection: &Arc<Watched>, requests: Requests, shared: &Shar
         shared,
         requests,
         inbox: Inbox::new(),
+        burst: 0,
+        permit: None,
         head: Vec::new(),
-        out: Vec::with_capacity(1024),
+        out: Vec::new(),
         date: Date::default(),
     };
     for number in 1..=shared.limits.requests_per_connection.max(1) {
@@ -55,6 +68,10 @@ struct Serving<'s> {
     shared: &'s Shared,
     requests: Requests,
     inbox: Inbox,
+    /// Requests in a row that were here before they were waited for.
+    burst: u32,
+    /// Held while the view, or the body, is a large one.
+    permit: Option<Permit>,
     head: Vec<u8>,
     out: Vec<u8>,
     date: Date,
@@ -77,6 +94,8 @@ enum NoHead {
     Cut,
     Ended(Ended),
     Silent,
+    /// Too many large requests at once.
+    Crowded,
 }
 
 impl Serving<'_> {
@@ -102,12 +121,17 @@ impl Serving<'_> {
             _ => (Phase::Idle, limits.idle_deadline),
         };
         self.enter(phase, patience)?;
-        let mut begun = false;
-        let mut looked = 0;
+        if !self.inbox.is_large() {
+            self.permit = None;
+        }
+        let (mut begun, mut waited, mut looked) = (false, false, 0);
         loop {
             match framing::head_end(self.inbox.view(), &mut looked).map_err(NoHead::Refuse)? {
                 Some(length) if length > limits.head_bytes => return Err(NoHead::TooLarge),
-                Some(length) => return Ok(length),
+                Some(length) => {
+                    self.burst = if waited { 0 } else { self.burst + 1 };
+                    return self.take_turns().map(|()| length);
+                }
                 None if looked > limits.head_bytes => return Err(NoHead::TooLarge),
                 None => {}
             }
@@ -118,6 +142,10 @@ impl Serving<'_> {
             if number > 1 && !begun && self.shared.is_stopping() {
                 return Err(NoHead::Quiet);
             }
+            if !self.may_grow() {
+                return Err(NoHead::Crowded);
+            }
+            waited = true;
             match self.inbox.fill(self.connection) {
                 Ok(Filled::More) => {}
                 Ok(Filled::End) | Err(_) => {
@@ -131,6 +159,34 @@ impl Serving<'_> {
                 }
             }
         }
+    }
+
+    /// In a crowd, makes a client that pipelines without end wait for the others: hundreds of them would
+    /// take the processor from those that ask one thing at a time.
+    fn take_turns(&mut self) -> Result<(), NoHead> {
+        let live = self.shared.live.load(Ordering::Relaxed);
+        if self.burst < BURST || live < CROWD {
+            return Ok(());
+        }
+        self.burst = 0;
+        // Not idle: what has come of it already is no reason to spare it.
+        self.enter(Phase::Head, self.shared.limits.head_deadline)?;
+        let pause = TURN.saturating_mul(u32::try_from(live).unwrap_or(u32::MAX)).min(LONGEST_PAUSE);
+        // A sleep that the guard can end.
+        sys::peer_closed(&self.connection.socket, pause);
+        self.connection.ended().map_or(Ok(()), |_| Err(NoHead::Quiet))
+    }
+
+    /// Whether the view may be filled further; a large one takes a permit.
+    fn may_grow(&mut self) -> bool {
+        if self.inbox.outgrows() {
+            self.take_permit();
+        }
+        self.permit.is_some() || !self.inbox.outgrows()
+    }
+
+    fn take_permit(&mut self) {
+        self.permit = self.permit.take().or_else(|| self.shared.budget.permit());
     }
 
     fn enter(&self, phase: Phase, patience: Duration) -> Result<(), NoHead> {
@@ -148,6 +204,7 @@ impl Serving<'_> {
             NoHead::Ended(Ended::Evicted) => (Kind::Evicted, 503, "too many connections"),
             NoHead::Ended(Ended::Expired) => (Kind::HeadTimedOut, 408, "the request took too long"),
             NoHead::TooLarge => (Kind::HeadTooLarge, 431, "the request head is too large"),
+            NoHead::Crowded => (Kind::Refused, 503, "too many large requests"),
             NoHead::Cut => (Kind::HeadMalformed, 400, "the request head was cut off"),
             NoHead::Refuse(HeadError::Syntax(reason)) => (Kind::HeadMalformed, 400, *reason),
             NoHead::Refuse(HeadError::TooManyFields) => (Kind::HeadTooLarge, 431, "too many header fields"),
@@ -178,7 +235,10 @@ impl Serving<'_> {
             Err(error) => return self.no_head(&NoHead::Refuse(error)),
         };
         let read = self.body(&head, view.len(), &mut parsed);
-        let Ok((body, total)) = read else { return Next::Close };
+        let (body, total) = match read {
+            Ok(read) => read,
+            Err(next) => return next,
+        };
         let whole = matches!(body, Body::Absent | Body::Bytes(_));
         let stays = whole && self.inbox.advance(total, self.connection);
         let request = Request {
@@ -218,7 +278,7 @@ impl Serving<'_> {
         head: &Head<'_>,
         length: usize,
         parsed: &mut Option<Parsed>,
-    ) -> Result<(Body, u64), ()> {
+    ) -> Result<(Body, u64), Next> {
         let limits = &self.shared.limits;
         let end = length as u64;
         let size = match head.body {
@@ -232,7 +292,13 @@ impl Serving<'_> {
             Framing::Chunked => None,
         };
         if self.connection.enter(Phase::Body, limits.body_deadline).is_err() {
-            return Err(());
+            return Err(Next::Close);
+        }
+        if size.is_some_and(|size| size > LARGE_BODY) {
+            self.take_permit();
+            if self.permit.is_none() {
+                return Err(self.no_head(&NoHead::Crowded));
+            }
         }
         let total = match size {
             Some(size) => {
@@ -249,7 +315,8 @@ impl Serving<'_> {
             }
             None => match self.await_chunks(head, length) {
                 Ok(chunked) => end + chunked,
-                Err(body) => return Ok((body, end)),
+                Err(Some(body)) => return Ok((body, end)),
+                Err(None) => return Err(self.no_head(&NoHead::Crowded)),
             },
         };
         let mut request = self.next(head, total)?;
@@ -262,32 +329,39 @@ impl Serving<'_> {
     }
 
     /// Waits until a chunked body is there to its end: `tiny_http` puts no bound on the lines between
-    /// chunks.
-    fn await_chunks(&mut self, head: &Head<'_>, length: usize) -> Result<u64, Body> {
+    /// chunks. `Err(None)` is no permit.
+    fn await_chunks(&mut self, head: &Head<'_>, length: usize) -> Result<u64, Option<Body>> {
         let limit = self.shared.limits.body_bytes;
         let mut socket = &self.connection.socket;
         if head.expects_continue && socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").is_err() {
-            return Err(Body::Incomplete);
+            return Err(Some(Body::Incomplete));
         }
         // The kernel must hold all of it; best effort, as it caps what may be asked.
         let _ = socket2::SockRef::from(&self.connection.socket).set_recv_buffer_size(3 * limit);
         loop {
             match framing::chunks(&self.inbox.view()[length..], limit) {
                 Chunks::End(size) => return Ok(size as u64),
-                Chunks::TooLarge => return Err(Body::TooLarge),
-                Chunks::Malformed(reason) => return Err(Body::Malformed(reason)),
+                Chunks::TooLarge => return Err(Some(Body::TooLarge)),
+                Chunks::Malformed(reason) => return Err(Some(Body::Malformed(reason))),
                 Chunks::Partial => {}
             }
+            if !self.may_grow() {
+                return Err(None);
+            }
             if !matches!(self.inbox.fill(self.connection), Ok(Filled::More)) {
-                return Err(Body::Incomplete);
+                return Err(Some(Body::Incomplete));
             }
         }
     }
 
     /// Lets `tiny_http` read the request, which has `total` bytes with its body.
-    fn next(&mut self, head: &Head<'_>, total: u64) -> Result<Parsed, ()> {
-        self.inbox.look_ahead(total, self.connection).map_err(drop)?;
-        self.requests.next(head).ok_or_else(|| self.event(EventKind::HeadMalformed, "the parsers disagree"))
+    fn next(&mut self, head: &Head<'_>, total: u64) -> Result<Parsed, Next> {
+        self.inbox.look_ahead(total, self.connection).map_err(|_| Next::Close)?;
+        let parsed = self.requests.next(head);
+        parsed.ok_or_else(|| {
+            self.event(EventKind::HeadMalformed, "the parsers disagree");
+            Next::Close
+        })
     }
 
     /// Reads `size` bytes, or a chunked body to its end.

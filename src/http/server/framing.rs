@@ -222,7 +222,7 @@ pub(super) enum Chunks {
 /// The longest chunk-size line with its extensions: clients that send any send short ones.
 const CHUNK_LINE: usize = 128;
 
-/// Measures a chunked body (RFC 9112, 7.1) that may hold `limit` bytes, framing at most as much again.
+/// Measures a chunked body (RFC 9112, 7.1) that may hold `limit` bytes, and a quarter more in framing.
 pub(super) fn chunks(bytes: &[u8], limit: usize) -> Chunks {
     let mut at = 0;
     let mut total = 0_usize;
@@ -267,7 +267,7 @@ pub(super) fn chunks(bytes: &[u8], limit: usize) -> Chunks {
 }
 
 fn partial(bytes: &[u8], limit: usize) -> Chunks {
-    if bytes.len() > 2 * limit { Chunks::TooLarge } else { Chunks::Partial }
+    if bytes.len() > limit + limit / 4 + CHUNK_LINE { Chunks::TooLarge } else { Chunks::Partial }
 }
 
 #[cfg(test)]

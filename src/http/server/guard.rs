@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use super::sys;
 use crate::http::request::Peer;
 
 /// What a connection is doing.
@@ -91,7 +92,7 @@ pub(super) struct Watched {
     pub(super) peer: Peer,
     clock: Clock,
     state: AtomicU64,
-    /// When it was last answered, or accepted.
+    /// When it was last answered; before that, when it was accepted.
     answered: AtomicU64,
 }
 
@@ -130,6 +131,12 @@ impl Watched {
     /// An answer has left.
     pub(super) fn has_answered(&self) {
         self.answered.store(self.clock.now(), Ordering::Relaxed);
+    }
+
+    /// How long it has had no answer, weighted for eviction.
+    fn waited(&self, phase: Phase) -> u64 {
+        let weight = if phase == Phase::Idle { 1 } else { 8 };
+        (self.clock.now() + 1).saturating_sub(self.answered.load(Ordering::Relaxed)) * weight
     }
 
     /// Ends the connection if it still is in the state that was `seen`.
@@ -190,16 +197,29 @@ impl Guard {
         });
     }
 
-    /// Ends the connection that has gone longest without an answer; false if all are being handled.
-    pub(super) fn evict(&self) -> bool {
-        let oldest = self
+    /// Ends the connections, at most `count`, that have gone longest without an answer; gives how many.
+    /// Time counts eightfold in the middle of something, or before anything: clients in good standing
+    /// survive a flood of newcomers, but one answer is no right to stay for ever. One whose request is
+    /// already here is spared while there are others: it waits for us, not we for it.
+    pub(super) fn evict(&self, count: usize) -> usize {
+        let mut waiting: Vec<(u64, u64, Arc<Watched>)> = self
             .connections
             .iter()
             .filter_map(|(_, connection)| connection.upgrade())
-            .map(|connection| (connection.state.load(Ordering::Acquire), connection))
-            .filter(|(seen, _)| !matches!(phase_of(*seen), Phase::Handling | Phase::Ended))
-            .min_by_key(|(_, connection)| connection.answered.load(Ordering::Relaxed));
-        oldest.is_some_and(|(seen, connection)| connection.end(seen, Ended::Evicted))
+            .map(|connection| {
+                let seen = connection.state.load(Ordering::Acquire);
+                (connection.waited(phase_of(seen)), seen, connection)
+            })
+            .filter(|(_, seen, _)| !matches!(phase_of(*seen), Phase::Handling | Phase::Ended))
+            .collect();
+        waiting.sort_unstable_by_key(|(waited, _, _)| std::cmp::Reverse(*waited));
+        let (spared, others): (Vec<_>, Vec<_>) =
+            waiting.iter().take(8 * count).partition(|(_, seen, connection)| {
+                matches!(phase_of(*seen), Phase::Fresh | Phase::Idle)
+                    && sys::bytes_unread(&connection.socket).is_some_and(|unread| unread > 0)
+            });
+        let ended = |(_, seen, connection): &&(u64, u64, Arc<Watched>)| connection.end(*seen, Ended::Evicted);
+        others.into_iter().chain(spared).filter(ended).take(count).count()
     }
 
     /// Ends those between requests.

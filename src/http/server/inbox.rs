@@ -13,7 +13,10 @@ use super::guard::Watched;
 use super::sys;
 
 /// The view's size for ordinary heads, in bytes; it grows for others and shrinks after them.
-const SMALL: usize = 2048;
+const SMALL: usize = 1024;
+
+/// The size beyond which a view is a large one, of which there may only be so many.
+const LARGE: usize = 8 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Inbox {
@@ -41,6 +44,15 @@ impl Inbox {
 
     pub(super) fn view(&self) -> &[u8] {
         &self.buffer[..self.length]
+    }
+
+    /// Whether the next `fill` makes the view a large one.
+    pub(super) fn outgrows(&self) -> bool {
+        self.length == self.buffer.len() && self.length >= LARGE
+    }
+
+    pub(super) fn is_large(&self) -> bool {
+        self.buffer.len() > LARGE
     }
 
     /// Waits until the view is longer.
@@ -77,7 +89,7 @@ impl Inbox {
     pub(super) fn look_ahead(&mut self, total: u64, connection: &Watched) -> io::Result<()> {
         let reach = usize::try_from(total).map_or(usize::MAX, |total| total.saturating_add(1024));
         let follows = (self.length as u64) > total || self.length == self.buffer.len() || self.held > 0;
-        if !follows || !(self.length..=8 * SMALL).contains(&reach) {
+        if !follows || !(self.length..=LARGE).contains(&reach) {
             return Ok(());
         }
         let unread = sys::bytes_unread(&connection.socket).and_then(|unread| usize::try_from(unread).ok());
@@ -109,7 +121,7 @@ impl Inbox {
         if kept > 0 {
             let from = self.length - usize::try_from(seen_to - end).unwrap_or(0);
             self.buffer.copy_within(from..from + kept, 0);
-        } else if self.buffer.len() > 4 * SMALL {
+        } else if self.buffer.len() > LARGE {
             self.buffer = vec![0; SMALL];
         }
         self.length = kept;

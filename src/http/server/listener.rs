@@ -14,6 +14,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
 
+/// What the kernel holds of answers that a client has not read, in bytes: enough for any of ours.
+const SEND_BUFFER: usize = 64 * 1024;
+
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bind {
@@ -190,6 +193,8 @@ fn listen_tcp(address: SocketAddr) -> io::Result<Bound> {
     }
     // Accepted sockets inherit it on Linux: an answer is one write and must not wait for company.
     socket.set_tcp_nodelay(true)?;
+    // So is this: the kernel would hold megabytes of answers for each client that reads none.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;

@@ -118,3 +118,13 @@ pub(super) fn raise_descriptor_limit(wanted: usize) -> usize {
 pub(super) fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
+
+/// Asks the allocator to give free memory back. glibc keeps it per arena, for ever, unless asked; musl's
+/// allocator gives it back by itself.
+pub(super) fn release_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes no pointer and locks what it touches.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
