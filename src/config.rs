@@ -6,6 +6,7 @@
 
 mod key;
 mod service;
+mod watched;
 
 pub use service::{Bind, LogFormat, ServiceConfig};
 
@@ -14,7 +15,7 @@ use crate::document::{Document, DocumentError, Node};
 use crate::keyring::Keyring;
 use crate::time::Ttl;
 use serde_json::Map;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Everything that a configuration file says.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Config {
     pub policy_off: bool,
     /// `service`
     pub service: ServiceConfig,
+    /// Every file that it names: a change of one is a change of the configuration.
+    pub watched: Vec<PathBuf>,
     /// What works but should not stay as it is.
     pub warnings: Vec<Warning>,
 }
@@ -113,6 +116,7 @@ impl Config {
             filter: filter(&root)?,
             policy_off: policy_off(&root)?,
             service: ServiceConfig::read(&root)?,
+            watched: watched::files(&root, document.path().parent().unwrap_or(Path::new("")))?,
             warnings,
         })
     }

@@ -403,6 +403,16 @@ impl<'a> Node<'a> {
         self.value.is_null()
     }
 
+    /// True for a list, false for anything else.
+    pub fn is_list(&self) -> bool {
+        self.value.is_sequence()
+    }
+
+    /// True for a mapping, false for anything else.
+    pub fn is_mapping(&self) -> bool {
+        self.value.is_mapping()
+    }
+
     /// True for a string, false for anything else.
     pub fn is_string(&self) -> bool {
         self.value.is_string()

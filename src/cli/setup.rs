@@ -14,7 +14,7 @@ use super::args::Arguments;
 pub(super) const DEFAULT_POLICY: &str = "/etc/keypebble/policy.yaml";
 
 /// The files that most commands take.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Files {
     pub(super) config: PathBuf,
     pub(super) policy: Option<PathBuf>,
@@ -33,6 +33,8 @@ pub(super) struct Setup {
     pub(super) enforcement: Enforcement,
     pub(super) policy_path: Option<PathBuf>,
     pub(super) service: ServiceConfig,
+    /// Every file that this came from, and a default one that is not there yet.
+    pub(super) files: Vec<PathBuf>,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -57,6 +59,11 @@ pub(super) fn load(files: &Files) -> Result<Setup, Error> {
     let mut warnings = std::mem::take(&mut config.warnings);
     let (enforcement, policy_path) = enforcement(files, config.policy_off, &mut warnings)?;
     let service = config.service.clone();
+    let mut watched = vec![files.config.clone()];
+    if !config.policy_off {
+        watched.push(files.policy.clone().unwrap_or_else(|| DEFAULT_POLICY.into()));
+    }
+    watched.append(&mut config.watched);
     let issuer = Issuer::open(config);
     if issuer.default_ttl() < Ttl::REGISTRY_MIN {
         warnings.push(Warning::new(
@@ -68,7 +75,7 @@ pub(super) fn load(files: &Files) -> Result<Setup, Error> {
             "set default_ttl_seconds to 60 or more",
         ));
     }
-    Ok(Setup { issuer, enforcement, policy_path, service, warnings })
+    Ok(Setup { issuer, enforcement, policy_path, service, files: watched, warnings })
 }
 
 fn enforcement(
