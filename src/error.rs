@@ -145,7 +145,7 @@ impl fmt::Display for Error {
             }
             Error::Document { what, .. } => write!(f, "cannot load {what}"),
             Error::Seal(_) => f.write_str("cannot issue the token"),
-            Error::Listen(_) => f.write_str("cannot listen"),
+            Error::Listen(_) => f.write_str("cannot serve"),
             Error::System { what, .. } => f.write_str(what),
             Error::Read { path, .. } => write!(f, "cannot read {}", path.display()),
             Error::Write(_) => f.write_str("cannot write the answer"),
