@@ -45,7 +45,8 @@ enum Command {
 }
 
 /// Every subcommand.
-const COMMANDS: &[Spec] = &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC, policy::explain::SPEC, policy::test::SPEC];
+const COMMANDS: &[Spec] =
+    &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC, policy::explain::SPEC, policy::test::SPEC];
 
 /// Runs the program on its arguments.
 pub fn main() -> ExitCode {

@@ -332,7 +332,10 @@ impl<'a> Node<'a> {
         }
         Ok(mapping.iter().filter_map(move |(key, value)| {
             let key = key.as_str()?;
-            Some((key, Node { document: self.document, value, parent: Some(self), step: Some(Step::Key(key)) }))
+            Some((
+                key,
+                Node { document: self.document, value, parent: Some(self), step: Some(Step::Key(key)) },
+            ))
         }))
     }
 

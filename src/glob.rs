@@ -151,7 +151,10 @@ impl<'p> Glob<'p> {
         self == other
             || self.0 == "**"
             || self.0.strip_suffix("**").is_some_and(|folder| {
-                plain(folder) && folder.ends_with('/') && other.0.len() > folder.len() && other.0.starts_with(folder)
+                plain(folder)
+                    && folder.ends_with('/')
+                    && other.0.len() > folder.len()
+                    && other.0.starts_with(folder)
             })
             || (plain(other.0) && self.matches(other.0, ""))
     }
@@ -423,7 +426,8 @@ mod tests {
 
     #[test]
     fn several_patterns_keep_their_order() {
-        let globs: Globs = ["a/*", "**", "${user}/x"].into_iter().map(|text| Glob::new(text).unwrap()).collect();
+        let globs: Globs =
+            ["a/*", "**", "${user}/x"].into_iter().map(|text| Glob::new(text).unwrap()).collect();
         assert_eq!(globs.iter().map(Glob::text).collect::<Vec<_>>(), ["a/*", "**", "${user}/x"]);
         assert_eq!(Globs::default().iter().count(), 0);
     }

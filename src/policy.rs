@@ -239,16 +239,15 @@ impl Policy {
             if !rule.speaks_of(action) {
                 continue;
             }
-            let Some(pattern) = rule.fits(resource, asker.who.name()) else { continue };
-            let found = Because { subject, rule, pattern };
+            let Some(matched) = rule.fits(resource, asker.who.name()) else { continue };
+            let found = Because { subject, rule, pattern: matched.pattern() };
             if rule.effect == Effect::Deny {
                 return Decision::Denied { by: found };
             }
             let ttl = rule.ttl.unwrap_or(asker.default_ttl);
-            granted = match granted {
-                Some((by, longest)) => Some((by, longest.max(ttl))),
-                None => Some((found, ttl)),
-            };
+            if granted.is_none_or(|(_, longest)| longest < ttl) {
+                granted = Some((found, ttl));
+            }
         }
         match granted {
             Some((by, ttl)) => Decision::Granted { by, ttl },

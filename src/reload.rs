@@ -59,7 +59,9 @@ impl Hangup {
     fn came(&self) -> bool {
         match (&self.0).read(&mut [0; 64]) {
             Ok(count) => count > 0,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => false,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                false
+            }
             Err(_) => {
                 std::thread::sleep(LOOK); // not to spin on what is no timeout
                 false
@@ -132,11 +134,10 @@ impl<L: FnMut() -> Result<Loaded, Error>> Reloader<L> {
         let last = self.pending.take().unwrap_or_else(|| self.tried.clone());
         let now = Seen::look(&self.files, &last);
         if self.due || !now.same_content(&self.tried) {
-            if now == last && (self.due || !last.same_content(&self.tried)) {
+            if now == last {
                 self.load(Cause::Change);
             } else {
-                self.due |= now == self.tried;
-                self.pending = Some(now);
+                self.pending = Some(now); // perhaps half written: loaded once the next look finds the same
             }
             return;
         }

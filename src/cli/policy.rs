@@ -135,7 +135,10 @@ impl File {
         }
         Some(match (who, explanation.similar) {
             (Who::Anonymous, _) => {
-                format!("{} has no `anonymous:`, so a request without a user is answered with 401", self.path())
+                format!(
+                    "{} has no `anonymous:`, so a request without a user is answered with 401",
+                    self.path()
+                )
             }
             (Who::User(_), Some(similar)) => {
                 format!("no such user in {}; did you mean `{similar}`?", self.path())

@@ -35,7 +35,7 @@ stderr. SIGTERM and SIGINT finish what is in flight and end it with 0.
 Configuration, policy and every file that the configuration names are read again when they change, once
 a look finds them at rest (within about three seconds), and at once on SIGHUP. A broken file leaves what
 was loaded before in force, is logged, and keeps the metric keypebble_reload_failed at 1 until mended.
-service.host, service.port and service.log take effect at the start only.
+service.host, port, log and limits take effect at the start only.
 
 Exit codes: 0 stopped by a signal, 1 failed, 2 usage, 3 configuration, policy or key rejected.
 

@@ -83,6 +83,7 @@ impl ServiceConfig {
         let differ = [
             ("service.host and service.port", self.bind != other.bind),
             ("service.log", self.log != other.log),
+            ("service.limits", self.limits != other.limits),
         ];
         differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }

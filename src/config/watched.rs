@@ -25,8 +25,8 @@ fn walk(node: &Node<'_>, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), 
         return Ok(());
     }
     for (key, value) in node.entries()? {
-        let names_a_file = ["_path", "_file", "_dir"].iter().any(|end| key.ends_with(end))
-            || PEM_OR_PATH.contains(&key);
+        let names_a_file =
+            ["_path", "_file", "_dir"].iter().any(|end| key.ends_with(end)) || PEM_OR_PATH.contains(&key);
         if names_a_file && value.is_string() {
             let text = value.string_or_empty()?;
             if !text.is_empty() && !text.contains("-----BEGIN") {

@@ -77,7 +77,8 @@ impl Policy {
         let refused = self.mode == Mode::Deny && !grant.complete;
         let got = if refused { Vec::new() } else { grant.access };
         let granted: Vec<Scope> = got.iter().map(as_scope).collect();
-        let (missing, extra) = (without(&expectation.grants, &granted), without(&granted, &expectation.grants));
+        let (missing, extra) =
+            (without(&expectation.grants, &granted), without(&granted, &expectation.grants));
         Outcome { got, missing, extra, refused }
     }
 }
@@ -173,9 +174,9 @@ fn granted(node: &Node<'_>) -> Result<Vec<Scope>, DocumentError> {
                 .hint("there are pull, push and delete, and for registry:catalog *"));
         }
         if Access::granted(scope.resource.clone(), scope.actions.clone()).is_none() {
-            return Err(node.error(format!("`{scope}` is never granted")).hint(
-                "a token names repositories with pull, push and delete, and registry:catalog with *",
-            ));
+            return Err(node
+                .error(format!("`{scope}` is never granted"))
+                .hint("a token names repositories with pull, push and delete, and registry:catalog with *"));
         }
     }
     Ok(scopes)

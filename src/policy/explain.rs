@@ -7,7 +7,7 @@
 use super::rule::{Effect, Place, Rule};
 use super::{Asker, Grant, Mode, Policy, Who};
 use crate::document::{self, Step};
-use crate::glob::Glob;
+use crate::glob::{Glob, Globs};
 use crate::scope::{self, Action, Resource, Scope};
 use crate::time::Ttl;
 use std::fmt;
@@ -17,9 +17,9 @@ use std::fmt;
 pub enum Decision<'p> {
     /// Some rule allows it and none denies it.
     Granted {
-        /// The first rule that allows it.
+        /// The rule that allows it for the longest; the first among equals.
         by: Because<'p>,
-        /// The longest life among the rules that allow it.
+        /// That life.
         ttl: Ttl,
     },
     /// A rule denies it.
@@ -163,7 +163,7 @@ impl Policy {
         let user = asker.who.name();
         let allowing = || self.rules(asker.who).filter(|(_, rule)| rule.effect == Effect::Allow);
         let fitting = allowing().find_map(|(subject, rule)| {
-            let pattern = rule.fits(resource, user)?;
+            let pattern = rule.fits(resource, user)?.pattern();
             Some(Because { subject, rule, pattern })
         });
         if let Some(because) = fitting {
@@ -171,7 +171,7 @@ impl Policy {
         }
         let Resource::Repository(name) = resource else { return None };
         let patterns = allowing().flat_map(|(subject, rule)| {
-            let patterns = rule.patterns.iter().flat_map(|patterns| patterns.iter());
+            let patterns = rule.patterns.iter().flat_map(Globs::iter);
             patterns.map(move |pattern| Because { subject, rule, pattern: Some(pattern) })
         });
         let measured = patterns.filter_map(|because| Some((because.pattern?.distance(name, user)?, because)));

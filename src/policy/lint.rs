@@ -6,6 +6,7 @@
 use super::explain::SubjectName;
 use super::rule::{Effect, Rule};
 use super::{Because, Policy};
+use crate::glob::Globs;
 use crate::scope::Action;
 use crate::time::Ttl;
 
@@ -56,17 +57,19 @@ impl Policy {
         let mut shadowed = Places::default();
         let groups = self.groups.iter().map(|(name, group)| (SubjectName::Group(name), *group));
         let anonymous = self.anonymous.iter().map(|subject| (SubjectName::Anonymous, *subject));
-        let mut users: Vec<_> = self.users.iter().map(|(name, user)| (SubjectName::User(name), *user)).collect();
+        let mut users: Vec<_> =
+            self.users.iter().map(|(name, user)| (SubjectName::User(name), *user)).collect();
         users.sort_unstable_by_key(|(_, user)| user.rules); // the file's order
         for (name, subject) in groups.chain(anonymous).chain(users) {
             let rules = subject.rules.of(&self.rules);
             for rule in rules.iter().filter(|rule| rule.effect == Effect::Allow) {
                 let because = Because { subject: name, rule, pattern: None };
                 let repositories = rule.patterns.is_some();
-                if repositories && rule.actions.have(Action::Push) && life(rule.ttl).seconds() < PUSH_SECONDS {
+                if repositories && rule.actions.have(Action::Push) && life(rule.ttl).seconds() < PUSH_SECONDS
+                {
                     short.add(|| format!("{} ({})", because.key(), life(rule.ttl)));
                 }
-                for pattern in rule.patterns.iter().flat_map(|patterns| patterns.iter()) {
+                for pattern in rule.patterns.iter().flat_map(Globs::iter) {
                     if repeats_itself(pattern.text()) {
                         doubled.add(|| Because { pattern: Some(pattern), ..because }.to_string());
                     }

@@ -135,7 +135,9 @@ fn read_rules(node: &Node<'_>, keys: &[&str], rules: &mut Vec<Rule>) -> Result<(
         .map(|namespace| namespace.string().map(|name| (namespace, name)))
         .transpose()?;
     let namespace_name = namespace.map(|(_, name)| name);
-    if ["repos", "actions", "ttl_seconds"].iter().any(|key| node.get(key).is_some()) {
+    let catalog_life = if catalog(node)? { Some(life(node)?) } else { None };
+    let simple = ["repos", "actions"].iter().any(|key| node.get(key).is_some());
+    if simple || (node.get("ttl_seconds").is_some() && catalog_life.is_none()) {
         rules.push(rule(node, namespace_name, Effect::Allow, Place::Simple)?);
     } else if let Some((namespace, _)) = namespace
         && node.get("rules").is_none()
@@ -145,8 +147,8 @@ fn read_rules(node: &Node<'_>, keys: &[&str], rules: &mut Vec<Rule>) -> Result<(
             .error("a namespace without `repos` grants nothing")
             .hint("add `repos: [\"**\"]` for all in it"));
     }
-    if catalog(node)? {
-        rules.push(catalog_rule(Place::Catalog));
+    if let Some(ttl) = catalog_life {
+        rules.push(catalog_rule(Place::Catalog, ttl));
     }
     for (key, effect) in [("rules", Effect::Allow), ("deny", Effect::Deny)] {
         let Some(list) = node.get(key) else { continue };
@@ -162,7 +164,7 @@ fn read_rules(node: &Node<'_>, keys: &[&str], rules: &mut Vec<Rule>) -> Result<(
                 None => namespace_name,
             };
             if catalog(&item)? {
-                rules.push(Rule { effect, ..catalog_rule(place) });
+                rules.push(Rule { effect, ..catalog_rule(place, life(&item)?) });
                 if item.get("repos").is_none() && item.get("actions").is_none() {
                     continue;
                 }
@@ -177,8 +179,15 @@ fn catalog(node: &Node<'_>) -> Result<bool, DocumentError> {
     node.get("catalog").map_or(Ok(false), |catalog| catalog.boolean())
 }
 
-fn catalog_rule(place: Place) -> Rule {
-    Rule { effect: Effect::Allow, patterns: None, actions: Actions::ALL, ttl: None, place }
+fn catalog_rule(place: Place, ttl: Option<Ttl>) -> Rule {
+    Rule { effect: Effect::Allow, patterns: None, actions: Actions::ALL, ttl, place }
+}
+
+/// `ttl_seconds` of a mapping: the life that everything which it allows has.
+fn life(node: &Node<'_>) -> Result<Option<Ttl>, DocumentError> {
+    let Some(ttl) = node.get("ttl_seconds") else { return Ok(None) };
+    let least = u64::from(Ttl::REGISTRY_MIN.seconds());
+    Ok(Ttl::new(ttl.integer(least, u64::from(Ttl::MAX.seconds()))?))
 }
 
 /// `repos`, `actions` and `ttl_seconds` of one mapping; a deny without `actions` denies all of them.
@@ -203,14 +212,7 @@ fn rule(
                 .hint("add `actions: [pull]`; there are pull, push, delete and \"*\""));
         }
     };
-    let ttl = match node.get("ttl_seconds") {
-        None => None,
-        Some(ttl) => {
-            let least = u64::from(Ttl::REGISTRY_MIN.seconds());
-            Ttl::new(ttl.integer(least, u64::from(Ttl::MAX.seconds()))?)
-        }
-    };
-    Ok(Rule { effect, patterns: Some(patterns), actions, ttl, place })
+    Ok(Rule { effect, patterns: Some(patterns), actions, ttl: life(node)?, place })
 }
 
 fn patterns(repos: &Node<'_>, namespace: Option<&str>) -> Result<Globs, DocumentError> {

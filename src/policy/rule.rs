@@ -72,14 +72,30 @@ impl Rule {
         if self.patterns.is_none() { action == Action::All } else { self.actions.have(action) }
     }
 
-    /// Whether it is about this resource, and through which pattern (the catalog has none).
-    pub(super) fn fits(&self, resource: &Resource, user: &str) -> Option<Option<Glob<'_>>> {
+    /// Whether it is about this resource, and through what.
+    pub(super) fn fits(&self, resource: &Resource, user: &str) -> Option<Match<'_>> {
         match (&self.patterns, resource) {
-            (None, Resource::Catalog) => Some(None),
+            (None, Resource::Catalog) => Some(Match::Catalog),
             (Some(patterns), Resource::Repository(name)) => {
-                patterns.iter().find(|glob| glob.matches(name, user)).map(Some)
+                patterns.iter().find(|glob| glob.matches(name, user)).map(Match::Pattern)
             }
             _ => None,
+        }
+    }
+}
+
+/// What of a rule fits a resource.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Match<'p> {
+    Pattern(Glob<'p>),
+    Catalog,
+}
+
+impl<'p> Match<'p> {
+    pub(super) fn pattern(self) -> Option<Glob<'p>> {
+        match self {
+            Match::Pattern(glob) => Some(glob),
+            Match::Catalog => None,
         }
     }
 }

@@ -97,6 +97,7 @@ impl Print {
         let identity = Identity::of(&metadata);
         let young = SystemTime::now().checked_sub(TICK).is_none_or(|then| identity.changed_since(then));
         if !young
+            && metadata.is_file()
             && let Some(last) = last
             && last.identity == Some(identity)
         {
@@ -133,19 +134,95 @@ fn hash_folder(path: &Path) -> io::Result<[u8; 32]> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let identity = fs::metadata(entry.path()).map(|metadata| Identity::of(&metadata));
-        entries.push(format!("{:?} {:?}\n", entry.file_name(), identity.ok()));
+        entries.push((entry.file_name(), identity.ok()));
     }
-    entries.sort_unstable();
-    Ok(Hash::hash(entries.concat().as_bytes()))
+    entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(Hash::hash(format!("{entries:?}").as_bytes()))
 }
 
 /// What cannot be read twice: a pipe gave all that it had when the program started.
 pub(super) fn refusal(files: &[PathBuf]) -> Option<Error> {
-    let pipe = files.iter().find(|path| {
-        fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
-    })?;
+    let pipe = files
+        .iter()
+        .find(|path| fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()))?;
     Some(Error::System {
         what: format!("cannot read {} again", pipe.display()),
         source: io::Error::other("it is neither a file nor a folder"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("keypebble-watch-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.0.join(name);
+            fs::write(&path, text).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn every_way_to_change_a_file_shows_and_a_touch_is_no_change() {
+        let folder = Folder::new("ways");
+        let file = folder.write("a", "one");
+        let files = [file.clone(), folder.0.join("absent")];
+        let first = Seen::look(&files, &Seen::default());
+        let look = || Seen::look(&files, &first);
+        assert_eq!(look(), first);
+
+        folder.write("a", "two"); // of the same length, within one tick of the clock
+        assert!(!look().same_content(&first));
+        folder.write("b", "one");
+        fs::rename(folder.0.join("b"), &file).unwrap();
+        assert!(look().same_content(&first) && look() != first && !look().agrees(&first));
+
+        folder.write("absent", "");
+        assert!(!look().same_content(&first));
+        fs::remove_file(folder.0.join("absent")).unwrap();
+        fs::remove_file(&file).unwrap();
+        assert!(!look().same_content(&first));
+    }
+
+    #[test]
+    fn a_link_is_what_it_leads_to_and_a_folder_what_is_in_it() {
+        let folder = Folder::new("links");
+        let (one, two) = (folder.write("1", "one"), folder.write("2", "two"));
+        let link = folder.0.join("link");
+        std::os::unix::fs::symlink(&one, &link).unwrap();
+        let keys = folder.0.join("keys");
+        fs::create_dir(&keys).unwrap();
+        let files = [link.clone(), keys.clone()];
+        let first = Seen::look(&files, &Seen::default());
+        std::os::unix::fs::symlink(&two, folder.0.join("new")).unwrap();
+        fs::rename(folder.0.join("new"), &link).unwrap();
+        let second = Seen::look(&files, &first);
+        assert!(!second.same_content(&first));
+        fs::write(keys.join("k"), "key").unwrap();
+        let third = Seen::look(&files, &second);
+        assert!(!third.same_content(&second));
+        fs::write(keys.join("k"), "longer").unwrap();
+        assert!(!Seen::look(&files, &third).same_content(&third));
+    }
+
+    #[test]
+    fn a_pipe_is_not_read_again() {
+        assert!(refusal(&[PathBuf::from("/dev/null")]).is_some());
+        assert!(refusal(&[PathBuf::from("/"), PathBuf::from("/absent")]).is_none());
+    }
 }

@@ -132,9 +132,8 @@ impl Answer<'_> {
 
     fn json(&self) -> String {
         let scopes = self.explanation.scopes.iter();
-        let token = (!self.explanation.refused).then(
-            || json!({"access": self.explanation.grant.access, "ttl_seconds": self.life.seconds()}),
-        );
+        let token = (!self.explanation.refused)
+            .then(|| json!({"access": self.explanation.grant.access, "ttl_seconds": self.life.seconds()}));
         pretty(&json!({
             "policy": self.file.path().to_string(),
             "mode": self.file.policy.mode().name(),

@@ -67,7 +67,10 @@ pub(in crate::cli) fn run(command: &Test) -> Result<(), Error> {
 
 fn as_text(file: &File, tried: &[(&Expectation, Outcome)], failed: usize) -> String {
     if tried.is_empty() {
-        return format!("{} carries no expectations: add `tests:`, see keypebble policy test --help\n", file.path());
+        return format!(
+            "{} carries no expectations: add `tests:`, see keypebble policy test --help\n",
+            file.path()
+        );
     }
     let mut text = String::new();
     for (index, (expectation, outcome)) in tried.iter().enumerate() {
@@ -125,8 +128,11 @@ fn with_explanation<T>(
 }
 
 fn as_json(file: &File, tried: &[(&Expectation, Outcome)], failed: usize) -> String {
-    let results: Vec<Value> =
-        tried.iter().enumerate().map(|(index, (expectation, outcome))| result(file, index, expectation, outcome)).collect();
+    let results: Vec<Value> = tried
+        .iter()
+        .enumerate()
+        .map(|(index, (expectation, outcome))| result(file, index, expectation, outcome))
+        .collect();
     pretty(&json!({
         "policy": file.path().to_string(),
         "expectations": tried.len(),
