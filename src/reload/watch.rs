@@ -12,6 +12,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+use zeroize::Zeroizing;
 
 /// The coarsest clock that a file system in use has, and room.
 const TICK: Duration = Duration::from_secs(2);
@@ -117,7 +118,7 @@ impl Print {
 fn hash_file(path: &Path) -> io::Result<[u8; 32]> {
     let mut file = File::open(path)?;
     let mut hash = Hash::new();
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = Zeroizing::new(vec![0; 64 * 1024]); // it may hold a key
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(hash.finalize()),
@@ -218,6 +219,19 @@ mod tests {
         assert!(!third.same_content(&second));
         fs::write(keys.join("k"), "longer").unwrap();
         assert!(!Seen::look(&files, &third).same_content(&third));
+    }
+
+    #[test]
+    fn a_young_file_is_read_again_though_it_looks_the_same() {
+        let folder = Folder::new("young");
+        let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let files = [folder.write("a", "one"), old];
+        let first = Seen::look(&files, &Seen::default());
+        let mut forged = first.clone();
+        forged.0.iter_mut().for_each(|(_, print)| print.content = Ok([1; 32]));
+        let second = Seen::look(&files, &forged);
+        assert_eq!(second.0[0], first.0[0]);
+        assert_eq!(second.0[1], forged.0[1]);
     }
 
     #[test]
