@@ -6,9 +6,12 @@
 
 mod args;
 mod check;
+mod hash_password;
 mod healthcheck;
 mod help;
+mod init;
 mod issue;
+mod keys;
 mod policy;
 mod serve;
 mod setup;
@@ -16,7 +19,14 @@ mod setup;
 use crate::config::Warning;
 use crate::error::Error;
 use args::Spec;
+use hash_password::HashPassword;
+use init::Init;
 use issue::Issue;
+use keys::export::Export;
+use keys::generate::Generate;
+use keys::list::List;
+use keys::retire::Retire;
+use keys::rotate::Rotate;
 use setup::Files;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -38,6 +48,20 @@ enum Command {
     Check(Files),
     /// Ask a running server whether it is well.
     Healthcheck(PathBuf),
+    /// Make a folder that is ready to start.
+    Init(Init),
+    /// Make a key.
+    KeysGenerate(Generate),
+    /// Show the keys.
+    KeysList(List),
+    /// Let the staged key sign.
+    KeysRotate(Rotate),
+    /// Drop old keys.
+    KeysRetire(Retire),
+    /// Print public keys.
+    KeysExport(Export),
+    /// Print a line for a users file.
+    HashPassword(HashPassword),
     /// Say which rule grants or denies.
     PolicyExplain(policy::explain::Explain),
     /// Try a policy's own expectations.
@@ -45,8 +69,21 @@ enum Command {
 }
 
 /// Every subcommand.
-const COMMANDS: &[Spec] =
-    &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC, policy::explain::SPEC, policy::test::SPEC];
+const COMMANDS: &[Spec] = &[
+    init::SPEC,
+    issue::SPEC,
+    serve::SPEC,
+    check::SPEC,
+    healthcheck::SPEC,
+    hash_password::SPEC,
+    keys::generate::SPEC,
+    keys::list::SPEC,
+    keys::rotate::SPEC,
+    keys::retire::SPEC,
+    keys::export::SPEC,
+    policy::explain::SPEC,
+    policy::test::SPEC,
+];
 
 /// Runs the program on its arguments.
 pub fn main() -> ExitCode {
@@ -71,6 +108,13 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Healthcheck(config) => healthcheck::run(&config),
         Command::PolicyExplain(command) => policy::explain::run(&command),
         Command::PolicyTest(command) => policy::test::run(&command),
+        Command::Init(command) => init::run(&command),
+        Command::KeysGenerate(command) => keys::generate::run(&command),
+        Command::KeysList(command) => keys::list::run(&command),
+        Command::KeysRotate(command) => keys::rotate::run(&command),
+        Command::KeysRetire(command) => keys::retire::run(&command),
+        Command::KeysExport(command) => keys::export::run(&command),
+        Command::HashPassword(command) => hash_password::run(&command),
     }
 }
 
@@ -101,6 +145,11 @@ fn warn(warnings: &[Warning]) {
         }
         say(&text);
     }
+}
+
+/// What was done, where stdout is not for it.
+fn say_line(text: &str) {
+    say(&format!("keypebble: {text}\n"));
 }
 
 /// To stderr; where that is closed there is nobody to tell.

@@ -6,6 +6,7 @@
 use crate::claims::ClaimsError;
 use crate::document::DocumentError;
 use crate::http::server::BindError;
+use crate::keystore::StoreError;
 use crate::token::SealError;
 use std::error::Error as _;
 use std::fmt;
@@ -26,7 +27,7 @@ pub enum Error {
     Claims(ClaimsError),
     /// A file of the operator's is wrong.
     Document {
-        /// `configuration` or `policy`.
+        /// `configuration`, `policy` or `users file`.
         what: &'static str,
         /// Where and how.
         source: DocumentError,
@@ -40,6 +41,8 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// This build is without an optional feature: what it says, and what to do about it.
+    NotEnabled([&'static str; 2]),
     /// The policy does not give the user what he asks.
     Refused {
         /// Who and what.
@@ -49,6 +52,8 @@ pub enum Error {
     },
     /// The token could not be signed.
     Seal(SealError),
+    /// A folder of keys can't be read or changed.
+    Keys(StoreError),
     /// `serve` cannot listen.
     Listen(BindError),
     /// `healthcheck` found no healthy server.
@@ -87,8 +92,9 @@ impl Error {
             | Error::System { .. }
             | Error::Read { .. }
             | Error::Write(_) => 1,
+            Error::Keys(error) => error.exit_code(),
             Error::Usage { .. } | Error::Claims(_) => 2,
-            Error::Document { .. } => 3,
+            Error::Document { .. } | Error::NotEnabled(_) => 3,
             Error::Refused { .. } => 4,
         }
     }
@@ -107,6 +113,8 @@ impl Error {
         match self {
             Error::Usage { hint, .. } | Error::Refused { hint, .. } => hint.clone(),
             Error::Document { source, .. } => source.hint.clone(),
+            Error::Keys(error) => error.hint(),
+            Error::NotEnabled([_, hint]) => Some((*hint).to_owned()),
             Error::Listen(error) => error.hint().map(str::to_owned),
             _ => None,
         }
@@ -127,7 +135,7 @@ impl Error {
     /// The source line with a caret, where a file is wrong.
     pub fn excerpt(&self) -> Option<String> {
         match self {
-            Error::Document { source, .. } => source.excerpt(),
+            Error::Document { source, .. } | Error::Keys(StoreError::Document(source)) => source.excerpt(),
             _ => None,
         }
     }
@@ -139,12 +147,14 @@ impl fmt::Display for Error {
             Error::Usage { message, .. } | Error::Refused { message, .. } | Error::Unhealthy { message } => {
                 f.write_str(message)
             }
+            Error::NotEnabled([message, _]) => f.write_str(message),
             Error::Claims(_) => f.write_str("cannot take the claims"),
             Error::Expectations { failed, of, path } => {
                 write!(f, "{failed} of {of} expectations in {} do not hold", path.display())
             }
             Error::Document { what, .. } => write!(f, "cannot load {what}"),
             Error::Seal(_) => f.write_str("cannot issue the token"),
+            Error::Keys(error) => error.fmt(f),
             Error::Listen(_) => f.write_str("cannot serve"),
             Error::System { what, .. } => f.write_str(what),
             Error::Read { path, .. } => write!(f, "cannot read {}", path.display()),
@@ -157,12 +167,14 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Usage { .. }
+            | Error::NotEnabled(_)
             | Error::Refused { .. }
             | Error::Unhealthy { .. }
             | Error::Expectations { .. } => None,
             Error::Claims(error) => Some(error),
             Error::Document { source, .. } => Some(source),
             Error::Seal(error) => Some(error),
+            Error::Keys(error) => error.source(),
             Error::Listen(error) => Some(error),
             Error::System { source, .. } | Error::Read { source, .. } | Error::Write(source) => Some(source),
         }

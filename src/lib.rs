@@ -13,7 +13,7 @@
 //! ```
 //!
 //! The layer rule, which a test checks: the core (`scope`, `glob`, `policy`, `claims`, `key`, `keyring`,
-//! `token`, `issuer`) imports neither `http`, `cli`, `std::env`, `std::net` nor `tiny_http`.
+//! `token`, `issuer`, `password`, `users`, `refresh`, `logins`) imports neither `http`, `cli`, `std::env`, `std::net` nor `tiny_http`.
 
 pub mod cli;
 pub mod http;
@@ -36,9 +36,15 @@ pub mod claims;
 pub mod algorithm;
 pub mod key;
 pub mod keyring;
+pub mod keystore;
 pub mod token;
 
 pub mod issuer;
+
+pub mod logins;
+pub mod password;
+pub mod refresh;
+pub mod users;
 
 pub mod secret;
 pub mod time;

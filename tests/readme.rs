@@ -3,6 +3,7 @@
 //! `keypebble` commands run as written, in a folder of their own, with the files that README itself shows;
 //! `curl` commands are read and sent by the tests' own client, to a server on a free port. Blocks of other
 //! kinds (`sh`, `console`, `text`) are for programs that a plain `cargo test` does not need.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 #![allow(missing_docs)]
 
 mod common;

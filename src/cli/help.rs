@@ -7,12 +7,19 @@ Keypebble issues tokens: JWTs for services, and the Docker registry token protoc
 Usage: keypebble COMMAND [FLAGS]
 
 Commands:
+  init            Make a folder with keys, configuration and policy, ready to start
   issue           Print one signed token
-  serve           Answer HTTP: /auth, /v2/token, /healthz, /metrics
+  serve           Answer HTTP: /auth, /v2/token, /.well-known/jwks.json, /healthz, /metrics
   check           Load the configuration and the policy, and say what was found
   healthcheck     Ask a running server whether it is well
+  keys generate   Make a key: a folder's first, or the next one
+  keys list       Show the keys of a folder or a configuration
+  keys rotate     Let the next key sign, and stage a new one
+  keys retire     Drop old keys whose tokens have ended
+  keys export     Print public keys as JWKS, PEM, certificates or ids
   policy explain  Say which rule grants or denies what is asked
   policy test     Try the expectations that a policy file carries
+  hash-password   Read a password, and print the line of it for a users file
 
 Flags:
   -h, --help     Print help; with a command, that command's
@@ -26,6 +33,7 @@ Exit codes:
   4  refused by the policy
 
 Examples:
+  keypebble init registry-auth --registry registry.example.com
   keypebble issue --config config.yaml --claims '{\"sub\": \"alice\"}'
   keypebble serve --config config.yaml --policy policy.yaml
 ";

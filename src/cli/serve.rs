@@ -19,7 +19,7 @@ pub(super) const SPEC: Spec =
     Spec { name: "serve", values: &["config", "policy"], switches: &[], operands: 0, help: HELP, read };
 
 const HELP: &str = "\
-Answer HTTP: GET /healthz, POST /auth, GET /v2/token, GET /metrics.
+Answer HTTP: GET /healthz, POST /auth, GET and (with a users_file) POST /v2/token, GET /metrics.
 
 Usage: keypebble serve --config PATH [--policy PATH]
 
@@ -59,7 +59,7 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
     };
     let stop = Stop::on_signals().map_err(signals)?;
     let server = Server::bind(&bind, setup.service.limits.clone()).map_err(Error::Listen)?;
-    let state = State::new(setup.issuer, setup.enforcement, &setup.service);
+    let state = State::new(setup.issuer, setup.enforcement, setup.logins, &setup.service);
     let service = Arc::new(Service::new(state, log, Sources { clock: UnixTime::now, id: new_id }));
     let first = (setup.files, setup.warnings, setup.service);
     let again = files.clone();
@@ -81,6 +81,6 @@ fn signals(source: io::Error) -> Error {
 }
 
 fn loaded(setup: Setup) -> Loaded {
-    let state = State::new(setup.issuer, setup.enforcement, &setup.service);
+    let state = State::new(setup.issuer, setup.enforcement, setup.logins, &setup.service);
     Loaded { state, files: setup.files, warnings: setup.warnings, service: setup.service }
 }

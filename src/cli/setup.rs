@@ -1,11 +1,13 @@
 //! What `serve` and `check` load: configuration and policy, in the same way.
 
-use crate::config::{Config, ServiceConfig, Warning};
+use crate::config::{Bind, Config, LoginConfig, ServiceConfig, Warning};
 use crate::document::DocumentError;
 use crate::error::Error;
 use crate::issuer::Issuer;
+use crate::logins::Logins;
 use crate::policy::{Enforcement, Policy};
 use crate::time::Ttl;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::args::Arguments;
@@ -32,6 +34,8 @@ pub(super) struct Setup {
     pub(super) issuer: Issuer,
     pub(super) enforcement: Enforcement,
     pub(super) policy_path: Option<PathBuf>,
+    pub(super) logins: Option<Logins>,
+    pub(super) users_path: Option<PathBuf>,
     pub(super) service: ServiceConfig,
     /// Every file that this came from, and a default one that is not there yet.
     pub(super) files: Vec<PathBuf>,
@@ -53,6 +57,29 @@ pub(super) fn policy_error(source: DocumentError) -> Error {
     Error::Document { what: "policy", source }
 }
 
+/// Loads the users file and what belongs to it.
+pub(super) fn logins(config: &LoginConfig, warnings: &mut Vec<Warning>) -> Result<Logins, Error> {
+    let loaded = Logins::load(config);
+    let (logins, more) = loaded.map_err(|source| Error::Document { what: "users file", source })?;
+    warnings.extend(more);
+    Ok(logins)
+}
+
+/// Passwords come over plain http: fine on this host, not on a network.
+fn in_the_clear(bind: &Bind) -> Option<Warning> {
+    let host = match bind {
+        Bind::Unix(_) => return None,
+        Bind::Tcp(host, _) => host,
+    };
+    let local = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    (!local).then(|| {
+        Warning::new(
+            format!("passwords come in over plain http on {host}: whoever sees the network sees them"),
+            "put TLS in front: a proxy on this host, and `host: 127.0.0.1` or `host: unix:/PATH` under `service`",
+        )
+    })
+}
+
 /// Loads both, and decides what is enforced.
 pub(super) fn load(files: &Files) -> Result<Setup, Error> {
     let mut config = config(&files.config)?;
@@ -64,6 +91,10 @@ pub(super) fn load(files: &Files) -> Result<Setup, Error> {
         watched.push(files.policy.clone().unwrap_or_else(|| DEFAULT_POLICY.into()));
     }
     watched.append(&mut config.watched);
+    let login_config = config.logins.take();
+    let logins = login_config.as_ref().map(|login_config| logins(login_config, &mut warnings)).transpose()?;
+    warnings.extend(logins.as_ref().and(in_the_clear(&service.bind)));
+    let users_path = login_config.map(|login_config| login_config.users_file);
     let issuer = Issuer::open(config);
     if issuer.default_ttl() < Ttl::REGISTRY_MIN {
         warnings.push(Warning::new(
@@ -75,7 +106,7 @@ pub(super) fn load(files: &Files) -> Result<Setup, Error> {
             "set default_ttl_seconds to 60 or more",
         ));
     }
-    Ok(Setup { issuer, enforcement, policy_path, service, files: watched, warnings })
+    Ok(Setup { issuer, enforcement, policy_path, logins, users_path, service, files: watched, warnings })
 }
 
 fn enforcement(

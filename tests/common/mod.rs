@@ -1,5 +1,6 @@
 //! The real binary as a black box: run to its end, or serving on a free port until dropped.
-#![allow(dead_code, missing_docs)] // each test program uses its part of this
+#![allow(dead_code, missing_docs, unreachable_pub)] // each test program uses its part of this
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};

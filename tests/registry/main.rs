@@ -19,6 +19,7 @@ mod client;
 mod common;
 mod compose;
 mod image;
+mod init;
 mod keys;
 mod process;
 mod stage;
