@@ -167,7 +167,7 @@ fn every_command_line_is_one_that_keypebble_takes() {
             found += 1;
         }
     }
-    assert!(found >= 30, "{found}");
+    assert!(found >= 15, "{found}");
 }
 
 #[test]
