@@ -8,6 +8,8 @@
 
 mod locate;
 
+pub use locate::Step;
+
 use serde::de::DeserializeSeed;
 use serde_yaml::Value;
 use std::fmt::{self, Write as _};
@@ -187,12 +189,12 @@ impl Document {
 
     /// The whole tree.
     pub fn root(&self) -> Node<'_> {
-        Node { document: self, value: &self.root, parent: None, step: Step::Root }
+        Node { document: self, value: &self.root, parent: None, step: None }
     }
 
     /// Whether the block of a top-level key defines an anchor (`&name`).
     pub fn defines_anchor(&self, key: &str) -> bool {
-        let Some((first, _)) = self.locate(&[locate::Step::Name(key)]) else { return false };
+        let Some((first, _)) = self.locate(&[Step::Name(key)]) else { return false };
         let block =
             self.text.lines().skip(first.saturating_sub(1)).enumerate().take_while(|(index, line)| {
                 *index == 0 || line.is_empty() || line.starts_with([' ', '\t', '#', '-', ']', '}'])
@@ -202,8 +204,8 @@ impl Document {
         })
     }
 
-    /// Line and column, from 1, of what is at the end of these steps.
-    fn locate(&self, steps: &[locate::Step<'_>]) -> Option<(usize, usize)> {
+    /// Line and column, from 1, of what is at the end of these steps, or of the nearest place above it.
+    pub fn locate(&self, steps: &[Step<'_>]) -> Option<(usize, usize)> {
         locate::locate(steps, |seek| {
             let error = seek.deserialize(serde_yaml::Deserializer::from_str(&self.text)).err()?;
             error.location().map(|place| (place.line(), place.column()))
@@ -244,23 +246,16 @@ pub struct Node<'a> {
     document: &'a Document,
     value: &'a Value,
     parent: Option<&'a Node<'a>>,
-    step: Step<'a>,
+    /// `None` for the root.
+    step: Option<Step<'a>>,
 }
 
-#[derive(Clone, Copy)]
-enum Step<'a> {
-    Root,
-    Key(&'a str),
-    Index(usize),
-}
-
-impl<'a> Node<'a> {
-    /// The place in the tree, such as `users.alice.rules[0]`; empty for the root.
-    pub fn at(&self) -> String {
-        let mut at = self.parent.map(Node::at).unwrap_or_default();
-        match self.step {
-            Step::Root => {}
-            Step::Key(key) => {
+/// A place as people write it: `users.alice.rules[0]`.
+pub fn path(steps: &[Step<'_>]) -> String {
+    let mut at = String::new();
+    for step in steps {
+        match step {
+            Step::Key(key) | Step::Name(key) => {
                 if !at.is_empty() {
                     at.push('.');
                 }
@@ -270,7 +265,14 @@ impl<'a> Node<'a> {
                 let _ = write!(at, "[{index}]"); // to a String: cannot fail
             }
         }
-        at
+    }
+    at
+}
+
+impl<'a> Node<'a> {
+    /// The place in the tree, such as `users.alice.rules[0]`; empty for the root.
+    pub fn at(&self) -> String {
+        path(&self.steps())
     }
 
     /// An error about this value.
@@ -281,11 +283,11 @@ impl<'a> Node<'a> {
     /// An error about a key of this mapping, where the key itself is wrong.
     pub fn key_error(&self, key: &str, problem: impl Into<String>) -> DocumentError {
         let mut steps = self.steps();
-        steps.push(locate::Step::Name(key));
+        steps.push(Step::Name(key));
         self.error_at(self.at(), &steps, problem.into())
     }
 
-    fn error_at(&self, at: String, steps: &[locate::Step<'_>], problem: String) -> DocumentError {
+    fn error_at(&self, at: String, steps: &[Step<'_>], problem: String) -> DocumentError {
         let location = self.document.locate(steps);
         DocumentError::from(Details {
             path: self.document.path.clone(),
@@ -298,13 +300,9 @@ impl<'a> Node<'a> {
         })
     }
 
-    fn steps(&self) -> Vec<locate::Step<'a>> {
+    fn steps(&self) -> Vec<Step<'a>> {
         let mut steps = self.parent.map(Node::steps).unwrap_or_default();
-        match self.step {
-            Step::Root => {}
-            Step::Key(key) => steps.push(locate::Step::Key(key)),
-            Step::Index(index) => steps.push(locate::Step::Index(index)),
-        }
+        steps.extend(self.step);
         steps
     }
 
@@ -318,7 +316,7 @@ impl<'a> Node<'a> {
         'a: 'n,
     {
         let value = self.value.as_mapping()?.get(key)?;
-        Some(Node { document: self.document, value, parent: Some(self), step: Step::Key(key) })
+        Some(Node { document: self.document, value, parent: Some(self), step: Some(Step::Key(key)) })
     }
 
     /// Every entry of this mapping, in the file's order.
@@ -334,7 +332,10 @@ impl<'a> Node<'a> {
         }
         Ok(mapping.iter().filter_map(move |(key, value)| {
             let key = key.as_str()?;
-            Some((key, Node { document: self.document, value, parent: Some(self), step: Step::Key(key) }))
+            Some((
+                key,
+                Node { document: self.document, value, parent: Some(self), step: Some(Step::Key(key)) },
+            ))
         }))
     }
 
@@ -362,7 +363,7 @@ impl<'a> Node<'a> {
             document: self.document,
             value,
             parent: Some(self),
-            step: Step::Index(index),
+            step: Some(Step::Index(index)),
         }))
     }
 
@@ -403,6 +404,16 @@ impl<'a> Node<'a> {
     /// True where the key is there without a value (`key:`).
     pub fn is_null(&self) -> bool {
         self.value.is_null()
+    }
+
+    /// True for a list, false for anything else.
+    pub fn is_list(&self) -> bool {
+        self.value.is_sequence()
+    }
+
+    /// True for a mapping, false for anything else.
+    pub fn is_mapping(&self) -> bool {
+        self.value.is_mapping()
     }
 
     /// True for a string, false for anything else.
