@@ -101,11 +101,12 @@ fn port(url: &str) -> u16 {
 pub(super) const POLICY: &str = r#"# Who may do what in the registry. What a user asks and may not have is left out of the token.
 
 users:
-  # Everything in repositories that begin with alice/.
+  # Everything in repositories that begin with alice/. A push of large layers outlives five minutes.
   alice:
     namespace: alice
     repos: ["**"]
     actions: [pull, push, delete]
+    ttl_seconds: 1800
 
   # Reads one repository, and nothing else.
   bob:
