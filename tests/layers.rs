@@ -4,8 +4,22 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CORE: [&str; 9] =
-    ["scope", "glob", "policy", "claims", "algorithm", "key", "keyring", "token", "secret"];
+const CORE: [&str; 14] = [
+    "scope",
+    "glob",
+    "policy",
+    "claims",
+    "algorithm",
+    "key",
+    "keyring",
+    "token",
+    "secret",
+    "finding",
+    "unverified",
+    "inspect",
+    "verdict",
+    "verify",
+];
 const FORBIDDEN: [&str; 7] =
     ["crate::http", "crate::cli", "std::env", "std::net", "tiny_http", "crate::log", "crate::metrics"];
 

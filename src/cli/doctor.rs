@@ -179,7 +179,8 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
         Some(path) => env_file(&String::from_utf8_lossy(&file(path)?)),
         None => std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| name.starts_with("REGISTRY_AUTH"))
+            // Not REGISTRY_AUTH_FILE, which is skopeo's.
+            .filter(|(name, _)| name == "REGISTRY_AUTH" || name.starts_with("REGISTRY_AUTH_TOKEN_"))
             .collect(),
     };
     if document.is_none() && variables.is_empty() {
