@@ -7,6 +7,7 @@
 mod args;
 mod check;
 mod doctor;
+mod hash_password;
 mod healthcheck;
 mod help;
 mod init;
@@ -22,6 +23,7 @@ use crate::config::Warning;
 use crate::error::Error;
 use args::Spec;
 use doctor::Doctor;
+use hash_password::HashPassword;
 use init::Init;
 use inspect::Inspect;
 use issue::Issue;
@@ -71,15 +73,18 @@ enum Command {
     KeysRetire(Retire),
     /// Print public keys.
     KeysExport(Export),
+    /// Print a line for a users file.
+    HashPassword(HashPassword),
 }
 
 /// Every subcommand.
 const COMMANDS: &[Spec] = &[
+    init::SPEC,
     issue::SPEC,
     serve::SPEC,
     check::SPEC,
     healthcheck::SPEC,
-    init::SPEC,
+    hash_password::SPEC,
     keys::generate::SPEC,
     keys::list::SPEC,
     keys::rotate::SPEC,
@@ -121,6 +126,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::KeysRotate(command) => keys::rotate::run(&command),
         Command::KeysRetire(command) => keys::retire::run(&command),
         Command::KeysExport(command) => keys::export::run(&command),
+        Command::HashPassword(command) => hash_password::run(&command),
     }
 }
 

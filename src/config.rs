@@ -6,9 +6,11 @@
 
 mod files;
 mod key;
+mod logins;
 mod ring;
 mod service;
 
+pub use logins::LoginConfig;
 pub use service::{Bind, LogFormat, ServiceConfig};
 
 use crate::claims::{ClaimFilter, ISSUER_CLAIMS};
@@ -35,6 +37,8 @@ pub struct Config {
     pub filter: ClaimFilter,
     /// `policy: none`
     pub policy_off: bool,
+    /// `users_file` and what belongs to it; `None` where no password is checked here.
+    pub logins: Option<LoginConfig>,
     /// `service`
     pub service: ServiceConfig,
     /// What works but should not stay as it is.
@@ -93,7 +97,7 @@ impl Config {
     /// Reads a parsed configuration; relative paths in it are relative to its own folder.
     pub fn read(document: &Document) -> Result<Self, DocumentError> {
         let root = document.root();
-        let known: Vec<&str> = KEYS.into_iter().chain(key::KEYS).collect();
+        let known: Vec<&str> = KEYS.into_iter().chain(logins::KEYS).chain(key::KEYS).collect();
         root.allow_keys(&known)?;
         let mut warnings = Vec::new();
         let default_ttl = ttl(&root, "default_ttl_seconds")?;
@@ -121,6 +125,7 @@ impl Config {
             keyring: key::load(document, &root, &mut warnings)?,
             filter: filter(&root)?,
             policy_off: policy_off(&root)?,
+            logins: LoginConfig::read(document, &root)?,
             service: ServiceConfig::read(&root)?,
             warnings,
         })

@@ -27,11 +27,13 @@ pub enum Error {
     Claims(ClaimsError),
     /// A file of the operator's is wrong.
     Document {
-        /// `configuration` or `policy`.
+        /// `configuration`, `policy` or `users file`.
         what: &'static str,
         /// Where and how.
         source: DocumentError,
     },
+    /// This build is without an optional feature: what it says, and what to do about it.
+    NotEnabled([&'static str; 2]),
     /// The policy does not give the user what he asks.
     Refused {
         /// Who and what.
@@ -97,7 +99,7 @@ impl Error {
             | Error::Negative => 1,
             Error::Keys(error) => error.exit_code(),
             Error::Usage { .. } | Error::Claims(_) => 2,
-            Error::Document { .. } | Error::KeyFile { .. } => 3,
+            Error::Document { .. } | Error::NotEnabled(_) | Error::KeyFile { .. } => 3,
             Error::Refused { .. } => 4,
         }
     }
@@ -120,6 +122,7 @@ impl Error {
             Error::NoToken(malformed) => malformed.hint().map(str::to_owned),
             Error::Document { source, .. } => source.hint.clone(),
             Error::Keys(error) => error.hint(),
+            Error::NotEnabled([_, hint]) => Some((*hint).to_owned()),
             Error::Listen(error) => error.hint().map(str::to_owned),
             _ => None,
         }
@@ -140,6 +143,7 @@ impl fmt::Display for Error {
             Error::Usage { message, .. } | Error::Refused { message, .. } | Error::Unhealthy { message } => {
                 f.write_str(message)
             }
+            Error::NotEnabled([message, _]) => f.write_str(message),
             Error::Claims(_) => f.write_str("cannot take the claims"),
             Error::Document { what, .. } => write!(f, "cannot load {what}"),
             Error::Seal(_) => f.write_str("cannot issue the token"),
@@ -159,6 +163,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Usage { .. }
+            | Error::NotEnabled(_)
             | Error::Refused { .. }
             | Error::Unhealthy { .. }
             | Error::KeyFile { .. }

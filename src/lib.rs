@@ -16,7 +16,7 @@
 //! `verdict` judge it (the latter as a registry would); all of them are pure and speak in `finding`s.
 //!
 //! The layer rule, which a test checks: the core (`scope`, `glob`, `policy`, `claims`, `key`, `keyring`,
-//! `token`, `issuer`) imports neither `http`, `cli`, `std::env`, `std::net` nor `tiny_http`.
+//! `token`, `issuer`, `password`, `users`, `refresh`, `logins`) imports neither `http`, `cli`, `std::env`, `std::net` nor `tiny_http`.
 
 pub mod cli;
 pub mod http;
@@ -46,9 +46,13 @@ pub mod issuer;
 pub mod doctor;
 pub mod finding;
 pub mod inspect;
+pub mod logins;
+pub mod password;
 pub mod probe;
+pub mod refresh;
 pub mod registry;
 pub mod unverified;
+pub mod users;
 pub mod verdict;
 pub mod verify;
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CORE: [&str; 14] = [
+const CORE: [&str; 18] = [
     "scope",
     "glob",
     "policy",
@@ -14,6 +14,10 @@ const CORE: [&str; 14] = [
     "keyring",
     "token",
     "secret",
+    "password",
+    "users",
+    "refresh",
+    "logins",
     "finding",
     "unverified",
     "inspect",

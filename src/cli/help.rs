@@ -17,6 +17,7 @@ Commands:
   keys rotate    Let the next key sign, and stage a new one
   keys retire    Drop old keys whose tokens have ended
   keys export    Print public keys as JWKS, PEM, certificates or ids
+  hash-password  Read a password, and print the line of it for a users file
   inspect        Print what a token says, unchecked
   verify         Check a token, or say what a registry would say to it
   doctor         Find what is wrong between this issuer and a registry

@@ -72,7 +72,12 @@ fn the_issuer_s_own_side_is_looked_at() {
             "0.0.0.0/0",
         ),
         ("private_key_path: p256.pem\nservice: {trusted_proxies: ['::/0']}", Error, "proxies", "::/0"),
-        ("private_key_path: p256.pem\nservice: {trusted_proxies: []}", Ok, "proxies", "no proxy is trusted"),
+        (
+            "private_key_path: p256.pem\nservice: {trusted_proxies: []}",
+            Warning,
+            "proxies",
+            "no proxy is trusted",
+        ),
         (
             "private_key_path: p256.pem\nservice: {trusted_proxies: [10.0.0.5]}",
             Warning,

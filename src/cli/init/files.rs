@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Whether this build reads `users_file`.
-const USERS_FILE: bool = false;
+const USERS_FILE: bool = cfg!(feature = "htpasswd");
 
 /// What the folder is for.
 pub(super) struct Plan {
