@@ -100,6 +100,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     });
     if let Some(config) = &config {
         findings.extend(doctor::issuer(config, now));
+        findings.extend(users(config));
         findings.push(policy(command, config));
         if let Some(registry) = &registry {
             findings.extend(doctor::registry(config, registry));
@@ -160,6 +161,25 @@ fn services(config: &Config) -> Vec<String> {
     std::iter::once(&config.audience).chain(&config.service.allowed_services).cloned().collect()
 }
 
+/// Who checks passwords, and whether the users file loads.
+fn users(config: &Config) -> Vec<Finding> {
+    let Some(logins) = &config.logins else {
+        return vec![Finding::ok("users", "no users_file: a proxy checks passwords and names the user")];
+    };
+    let mut warnings = Vec::new();
+    let mut findings = vec![match setup::logins(logins, &mut warnings) {
+        Ok(logins) => {
+            Finding::ok("users", format!("passwords are checked here: {} user(s)", logins.users.count()))
+        }
+        Err(error) => complaint("users", &error),
+    }];
+    warnings.extend(setup::in_the_clear(&config.service.bind));
+    findings.extend(warnings.iter().map(|warning| {
+        Finding::warning("users", &warning.message).mend(warning.hint.as_deref().unwrap_or_default())
+    }));
+    findings
+}
+
 fn policy(command: &Doctor, config: &Config) -> Finding {
     let mut warnings = Vec::new(); // said as a finding of its own
     match setup::enforcement(&command.files, config.policy_off, &mut warnings) {
@@ -179,7 +199,8 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
         Some(path) => env_file(&String::from_utf8_lossy(&file(path)?)),
         None => std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| name.starts_with("REGISTRY_AUTH"))
+            // Not REGISTRY_AUTH_FILE, which is skopeo's.
+            .filter(|(name, _)| name == "REGISTRY_AUTH" || name.starts_with("REGISTRY_AUTH_TOKEN_"))
             .collect(),
     };
     if document.is_none() && variables.is_empty() {
