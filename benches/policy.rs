@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench policy`. Owns a counting allocator and a clock, nothing else: the numbers to hold
 //! are ratios (10 users against 100,000) and bytes, which do not depend on the machine.
-#![allow(unsafe_code)] // a counting allocator has no safe form
+#![allow(clippy::unchecked_time_subtraction, unsafe_code)] // a counting allocator has no safe form
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss)]
 
 use keypebble::document::Document;

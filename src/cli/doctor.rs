@@ -15,8 +15,9 @@ use crate::document::Document;
 use crate::error::Error;
 use crate::finding::{Finding, Level, ascii_json, worst};
 use crate::issuer::Issuer;
+use crate::policy::Enforcement;
 use crate::registry::{RegistryConfig, env_file};
-use crate::time::UnixTime;
+use crate::time::{Ttl, UnixTime};
 use crate::verdict::{Program, Trust};
 use serde_json::{Value, json};
 use std::error::Error as _;
@@ -101,7 +102,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     if let Some(config) = &config {
         findings.extend(doctor::issuer(config, now));
         findings.extend(users(config));
-        findings.push(policy(command, config));
+        findings.extend(policy(command, config));
         if let Some(registry) = &registry {
             findings.extend(doctor::registry(config, registry));
         } else {
@@ -180,14 +181,22 @@ fn users(config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn policy(command: &Doctor, config: &Config) -> Finding {
+fn policy(command: &Doctor, config: &Config) -> Vec<Finding> {
     let mut warnings = Vec::new(); // said as a finding of its own
     match setup::enforcement(&command.files, config.policy_off, &mut warnings) {
         Ok((enforcement, path)) => {
             let place = path.map(|path| path.display().to_string()).unwrap_or_default();
-            doctor::policy(&enforcement, &place)
+            let mut findings = vec![doctor::policy(&enforcement, &place)];
+            if let Enforcement::Policy(policy) = &enforcement {
+                let life = |ttl: Option<Ttl>| ttl.unwrap_or(config.default_ttl).min(config.max_ttl);
+                let looks_wrong = policy.findings(life).into_iter();
+                findings.extend(
+                    looks_wrong.map(|found| Finding::warning("policy", found.message).mend(found.hint)),
+                );
+            }
+            findings
         }
-        Err(error) => complaint("policy", &error),
+        Err(error) => vec![complaint("policy", &error)],
     }
 }
 
