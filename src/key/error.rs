@@ -143,8 +143,7 @@ impl KeyError {
                 "convert a DER file with: openssl pkey -inform DER -in key.der -out key.pem"
             }
             KeyError::NotPem { .. } => {
-                "a PEM text starts with -----BEGIN; if this is the name of a file, use the key that \
-                 ends in `_path`"
+                "a PEM text starts with -----BEGIN: is this the right file?"
             }
             KeyError::Unterminated { .. } => "the file is cut short: copy it again, with its END line",
             KeyError::Base64 { .. } => {
