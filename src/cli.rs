@@ -6,21 +6,27 @@
 
 mod args;
 mod check;
+mod doctor;
 mod hash_password;
 mod healthcheck;
 mod help;
 mod init;
+mod inspect;
 mod issue;
 mod keys;
 mod policy;
 mod serve;
 mod setup;
+mod token_input;
+mod verify;
 
 use crate::config::Warning;
 use crate::error::Error;
 use args::Spec;
+use doctor::Doctor;
 use hash_password::HashPassword;
 use init::Init;
+use inspect::Inspect;
 use issue::Issue;
 use keys::export::Export;
 use keys::generate::Generate;
@@ -32,6 +38,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use verify::Verify;
 
 /// What is to be done: plain data.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +55,12 @@ enum Command {
     Check(Files),
     /// Ask a running server whether it is well.
     Healthcheck(PathBuf),
+    /// Say what a token says.
+    Inspect(Inspect),
+    /// Judge a token.
+    Verify(Verify),
+    /// Find what is wrong.
+    Doctor(Doctor),
     /// Make a folder that is ready to start.
     Init(Init),
     /// Make a key.
@@ -81,6 +94,9 @@ const COMMANDS: &[Spec] = &[
     keys::rotate::SPEC,
     keys::retire::SPEC,
     keys::export::SPEC,
+    inspect::SPEC,
+    verify::SPEC,
+    doctor::SPEC,
     policy::explain::SPEC,
     policy::test::SPEC,
 ];
@@ -91,6 +107,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Error::Negative) => ExitCode::from(Error::Negative.exit_code()),
         Err(error) => {
             report(&error);
             ExitCode::from(error.exit_code())
@@ -106,6 +123,9 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
         Command::Healthcheck(config) => healthcheck::run(&config),
+        Command::Inspect(command) => inspect::run(&command),
+        Command::Verify(command) => verify::run(&command),
+        Command::Doctor(command) => doctor::run(&command),
         Command::PolicyExplain(command) => policy::explain::run(&command),
         Command::PolicyTest(command) => policy::test::run(&command),
         Command::Init(command) => init::run(&command),

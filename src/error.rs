@@ -8,6 +8,7 @@ use crate::document::DocumentError;
 use crate::http::server::BindError;
 use crate::keystore::StoreError;
 use crate::token::SealError;
+use crate::unverified::Malformed;
 use std::error::Error as _;
 use std::fmt;
 use std::io;
@@ -77,6 +78,19 @@ pub enum Error {
     },
     /// The answer could not be written.
     Write(io::Error),
+    /// What was given is no token.
+    NoToken(Malformed),
+    /// A file of public keys or certificates cannot be used.
+    KeyFile {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The answer is no, and stands on standard output already: nothing more is printed.
+    Negative,
 }
 
 /// How the program ends, by kind of failure: 1 the operation failed, 2 usage, 3 configuration, policy or
@@ -91,10 +105,12 @@ impl Error {
             | Error::Unhealthy { .. }
             | Error::System { .. }
             | Error::Read { .. }
-            | Error::Write(_) => 1,
+            | Error::Write(_)
+            | Error::NoToken(_)
+            | Error::Negative => 1,
             Error::Keys(error) => error.exit_code(),
             Error::Usage { .. } | Error::Claims(_) => 2,
-            Error::Document { .. } | Error::NotEnabled(_) => 3,
+            Error::Document { .. } | Error::NotEnabled(_) | Error::KeyFile { .. } => 3,
             Error::Refused { .. } => 4,
         }
     }
@@ -111,7 +127,10 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Usage { hint, .. } | Error::Refused { hint, .. } => hint.clone(),
+            Error::Usage { hint, .. } | Error::Refused { hint, .. } | Error::KeyFile { hint, .. } => {
+                hint.clone()
+            }
+            Error::NoToken(malformed) => malformed.hint().map(str::to_owned),
             Error::Document { source, .. } => source.hint.clone(),
             Error::Keys(error) => error.hint(),
             Error::NotEnabled([_, hint]) => Some((*hint).to_owned()),
@@ -159,6 +178,9 @@ impl fmt::Display for Error {
             Error::System { what, .. } => f.write_str(what),
             Error::Read { path, .. } => write!(f, "cannot read {}", path.display()),
             Error::Write(_) => f.write_str("cannot write the answer"),
+            Error::NoToken(_) => f.write_str("cannot read the token"),
+            Error::KeyFile { path, problem, .. } => write!(f, "cannot use {}: {problem}", path.display()),
+            Error::Negative => f.write_str("no"),
         }
     }
 }
@@ -170,7 +192,10 @@ impl std::error::Error for Error {
             | Error::NotEnabled(_)
             | Error::Refused { .. }
             | Error::Unhealthy { .. }
-            | Error::Expectations { .. } => None,
+            | Error::KeyFile { .. }
+            | Error::Expectations { .. }
+            | Error::Negative => None,
+            Error::NoToken(error) => Some(error),
             Error::Claims(error) => Some(error),
             Error::Document { source, .. } => Some(source),
             Error::Seal(error) => Some(error),

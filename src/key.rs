@@ -20,6 +20,7 @@ mod kind;
 mod pem;
 mod private;
 mod public;
+pub mod x509;
 
 pub use chain::Chain;
 pub use error::KeyError;

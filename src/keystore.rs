@@ -20,6 +20,7 @@
 pub mod disk;
 mod edit;
 mod error;
+mod lock;
 mod manifest;
 
 pub use edit::{Editor, LEEWAY_SECONDS, Retired, Rotated};

@@ -12,6 +12,9 @@
 //!                           |-> http: JSON                 |-> cli: token + "\n" on stdout, nothing else
 //! ```
 //!
+//! Diagnosis stands beside that: `unverified` takes a token apart, `inspect` describes it, `verify` and
+//! `verdict` judge it (the latter as a registry would); all of them are pure and speak in `finding`s.
+//!
 //! The layer rule, which a test checks: the core (`scope`, `glob`, `policy`, `claims`, `key`, `keyring`,
 //! `token`, `issuer`, `password`, `users`, `refresh`, `logins`) imports neither `http`, `cli`, `std::env`, `std::net` nor `tiny_http`.
 
@@ -41,10 +44,18 @@ pub mod token;
 
 pub mod issuer;
 
+pub mod doctor;
+pub mod finding;
+pub mod inspect;
 pub mod logins;
 pub mod password;
+pub mod probe;
 pub mod refresh;
+pub mod registry;
+pub mod unverified;
 pub mod users;
+pub mod verdict;
+pub mod verify;
 
 pub mod secret;
 pub mod time;

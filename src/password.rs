@@ -86,6 +86,8 @@ pub struct Hash {
 pub const SALT: usize = 16;
 /// bcrypt makes 24 bytes, of which the text form has always left out the last.
 const DIGEST: usize = 23;
+/// The length of [`Hash::fingerprint`], in bytes.
+pub const FINGERPRINT: usize = 1 + SALT + DIGEST;
 
 /// Why a text is no hash that is read here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,8 +184,8 @@ impl Hash {
     }
 
     /// All that the hash is: two lines of one fingerprint accept the same password in the same way.
-    pub fn fingerprint(&self) -> [u8; 1 + SALT + DIGEST] {
-        let mut bytes = [self.cost; 1 + SALT + DIGEST];
+    pub fn fingerprint(&self) -> [u8; FINGERPRINT] {
+        let mut bytes = [self.cost; FINGERPRINT];
         for (to, from) in bytes.iter_mut().skip(1).zip(self.salt.iter().chain(&self.digest)) {
             *to = *from;
         }

@@ -1,5 +1,13 @@
 //! Who is believed: passwords, forms, refresh tokens and nobody, through the real binary.
 #![allow(missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::type_complexity,
+    clippy::format_collect,
+    reason = "a test, whose figures are for a reader"
+)]
 #![cfg(feature = "htpasswd")]
 
 mod common;

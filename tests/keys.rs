@@ -1,5 +1,6 @@
 //! The `keys` commands and `init` as a black box, and what the server publishes of them.
 #![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 
 mod common;
 
@@ -348,6 +349,31 @@ fn what_is_wrong_is_said_with_what_to_do() {
     assert!(!folder.path().join("new").exists());
 }
 
+/// Killed by the system at any moment, not by the program's own leave.
+#[test]
+fn a_killed_rotation_leaves_a_folder_that_loads_and_can_be_rotated_again() {
+    let folder = folder();
+    let keys = folder.path().join("keys").display().to_string();
+    let mut changed = 0;
+    for round in 0..60u64 {
+        let before = ids(&folder);
+        let mut child = std::process::Command::new(common::BINARY)
+            .args(["keys", "rotate", "--force", "--dir", &keys])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_micros(round * 150));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let after = ids(&folder);
+        assert_eq!(after.iter().filter(|(state, _)| state == "active").count(), 1, "{after:?}");
+        changed += usize::from(after != before);
+        kid(&folder);
+    }
+    assert!((1..60).contains(&changed), "killed both before and after the change: {changed}");
+    done(&folder, "keys rotate --force --dir keys");
+}
+
 #[cfg(feature = "x509")]
 #[test]
 fn certificates_of_every_state_are_one_bundle_and_the_same_each_time() {
@@ -418,8 +444,11 @@ fn init_makes_a_folder_that_is_ready_to_start() {
     }
     let checked = line(&folder, "check --config auth/config.yaml --policy auth/policy.yaml");
     assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
-    assert!(!stdout(&checked).contains("warning"), "{}", stdout(&checked));
+    // Nobody has a password yet, where passwords are checked here.
+    let warnings = stdout(&checked).matches("warning").count();
+    assert_eq!(warnings, usize::from(cfg!(feature = "htpasswd")), "{}", stdout(&checked));
     assert!(stdout(&checked).contains("https://registry.example.com"));
+    assert!(stdout(&checked).contains(" (next, ES256)"), "{}", stdout(&checked));
 
     let jwks = fs::read_to_string(at("registry/jwks.json")).unwrap();
     assert_eq!(jwks, done(&folder, "keys export --config auth/config.yaml --format jwks"));

@@ -45,6 +45,16 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
     line("audience", issuer.audience());
     line("algorithm", key.algorithm().name());
     line("key id", key.id().unwrap_or("none (tokens carry no kid)"));
+    let others: Vec<String> = issuer
+        .keyring()
+        .verifiers()
+        .iter()
+        .skip(1) // the active one, which is named above
+        .map(|key| format!("{} ({}, {})", key.id().unwrap_or_default(), key.state().name(), key.algorithm()))
+        .collect();
+    if !others.is_empty() {
+        line("other keys", &others.join(", "));
+    }
     if let Some(chain) = key.chain() {
         line("x5c", &format!("{} certificate(s) in every token", chain.certificates().len()));
     }

@@ -20,6 +20,9 @@ Commands:
   policy explain  Say which rule grants or denies what is asked
   policy test     Try the expectations that a policy file carries
   hash-password   Read a password, and print the line of it for a users file
+  inspect         Print what a token says, unchecked
+  verify          Check a token, or say what a registry would say to it
+  doctor          Find what is wrong between this issuer and a registry
 
 Flags:
   -h, --help     Print help; with a command, that command's

@@ -79,7 +79,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         );
     }
     let url = match arguments.name("url")? {
-        Some(url) => checked(url)?,
+        Some(url) => checked(&url)?,
         None if is_local(&registry) => files::local_url(&registry),
         None => format!("https://{registry}"),
     };
@@ -98,7 +98,7 @@ fn is_local(registry: &str) -> bool {
     host == "localhost" || host.starts_with("127.") || registry.starts_with("[::1]")
 }
 
-fn checked(url: String) -> Result<String, Error> {
+fn checked(url: &str) -> Result<String, Error> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let plain = |c: char| c.is_ascii_graphic() && !"?#\"'<>\\^`{|}@".contains(c);
     match rest {

@@ -109,7 +109,7 @@ pub(super) fn load(files: &Files) -> Result<Setup, Error> {
     Ok(Setup { issuer, enforcement, policy_path, logins, users_path, service, files: watched, warnings })
 }
 
-fn enforcement(
+pub(super) fn enforcement(
     files: &Files,
     off: bool,
     warnings: &mut Vec<Warning>,

@@ -64,14 +64,14 @@ fn list(node: &Node<'_>, files: &mut Files<'_>) -> Result<Keyring, DocumentError
         let state = state(&item)?;
         match read(&item, state, files)? {
             Read::Private(key) if state == State::Active => {
-                if active.replace(key).is_some() {
+                if active.replace(*key).is_some() {
                     return Err(item
                         .error("a second key is `active`, but one key signs")
                         .hint("set its state to `next` or `previous`"));
                 }
             }
-            Read::Private(key) => others.push(RingKey::own(key, state)),
-            Read::Public(key, id) => others.push(RingKey::public_only(key, id, state)),
+            Read::Private(key) => others.push(RingKey::own(*key, state)),
+            Read::Public(key, id) => others.push(RingKey::public_only(*key, id, state)),
         }
     }
     let active = active.ok_or_else(|| {
@@ -81,8 +81,8 @@ fn list(node: &Node<'_>, files: &mut Files<'_>) -> Result<Keyring, DocumentError
 }
 
 enum Read {
-    Private(Key),
-    Public(PublicKey, Option<String>),
+    Private(Box<Key>),
+    Public(Box<PublicKey>, Option<String>),
 }
 
 fn read(item: &Node<'_>, state: State, files: &mut Files<'_>) -> Result<Read, DocumentError> {
@@ -93,17 +93,17 @@ fn read(item: &Node<'_>, state: State, files: &mut Files<'_>) -> Result<Read, Do
         let secret = files.secret(&path)?;
         let key = Key::from_secret(algorithm, &secret, id).map_err(|error| key_error(&path, &error))?;
         warn_if_weak(&key, files.warnings);
-        return Ok(Read::Private(key));
+        return Ok(Read::Private(Box::new(key)));
     }
     let bytes = files.public(&path)?;
     if state == State::Previous
         && let Ok(public) = PublicKey::from_pem(bytes.expose(), algorithm)
     {
-        return Ok(Read::Public(public, id));
+        return Ok(Read::Public(Box::new(public), id));
     }
     files.warn_of_readers(&files.path(path.string()?), "");
     let key = Key::from_pem(&bytes, algorithm, id).map_err(|error| key_error(&path, &error))?;
-    Ok(Read::Private(key))
+    Ok(Read::Private(Box::new(key)))
 }
 
 fn state(item: &Node<'_>) -> Result<State, DocumentError> {

@@ -16,6 +16,7 @@ use super::request::{Peer, Request};
 use crate::logins::Logins;
 use crate::net::Network;
 use crate::policy::{Enforcement, Who};
+use crate::users::MAX_NAME_BYTES;
 use std::net::{IpAddr, SocketAddr};
 
 /// Who may say who the user is.
@@ -24,9 +25,6 @@ pub struct Trust {
     networks: Vec<Network>,
     unix: bool,
 }
-
-/// The longest user name, in bytes.
-const MAX_USER_BYTES: usize = 256;
 
 impl Trust {
     /// These networks, and perhaps whoever comes through the Unix socket.
@@ -76,11 +74,7 @@ pub(super) fn of_get(call: &mut Call<'_>) -> Result<Identity, Refusal> {
     let state = call.state;
     let Some(logins) = &state.logins else {
         // Nobody here can check it, and who claims to be somebody is not nobody.
-        return if has_header(call.request, "Authorization") {
-            Err(Refusal::Unauthenticated)
-        } else {
-            anonymous(call)
-        };
+        return if has_authorization(call.request) { Err(Refusal::Unauthenticated) } else { anonymous(call) };
     };
     match by_basic(call, logins)? {
         Some(user) => Ok(Identity::Password(user)),
@@ -95,7 +89,7 @@ pub(super) fn of_auth(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
     let Some(logins) = &state.logins else {
         return if trusted { Ok(None) } else { Err(untrusted(call, Refusal::Untrusted)) };
     };
-    let speaks_for_another = trusted && has_header(call.request, "X-Authenticated-User");
+    let speaks_for_another = trusted && names_a_user(call.request);
     if !speaks_for_another && let Some(user) = by_basic(call, logins)? {
         return Ok(Some(user));
     }
@@ -107,7 +101,7 @@ pub(super) fn by_proxy(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
     if call.state.trust.covers(call.request.peer) {
         return Ok(authenticated_user(call.request)?.map(str::to_owned));
     }
-    if has_header(call.request, "X-Authenticated-User") || call.state.logins.is_none() {
+    if names_a_user(call.request) || call.state.logins.is_none() {
         call.note.detail = Some(untrusted_detail(call.request.peer));
     }
     Ok(None)
@@ -189,7 +183,7 @@ fn authenticated_user<'a>(request: &Request<'a>) -> Result<Option<&'a str>, Refu
     let Some(user) = single_header(request, "X-Authenticated-User")?.filter(|user| !user.is_empty()) else {
         return Ok(None);
     };
-    if user.len() > MAX_USER_BYTES || user.chars().any(char::is_control) {
+    if user.len() > MAX_NAME_BYTES || user.chars().any(char::is_control) {
         return Err(Refusal::Invalid(
             "X-Authenticated-User is no user name: at most 256 bytes, no control characters",
         ));
@@ -197,9 +191,14 @@ fn authenticated_user<'a>(request: &Request<'a>) -> Result<Option<&'a str>, Refu
     Ok(Some(user))
 }
 
-/// Whether a header field is there and not empty.
-fn has_header(request: &Request<'_>, name: &'static str) -> bool {
-    request.header_values(name).any(|value| name == "Authorization" || !value.trim().is_empty())
+/// Whether credentials are sent, of whatever kind.
+pub(super) fn has_authorization(request: &Request<'_>) -> bool {
+    request.header_values("Authorization").next().is_some()
+}
+
+/// Whether a user is named in the header field that only trusted peers may send.
+fn names_a_user(request: &Request<'_>) -> bool {
+    request.header_values("X-Authenticated-User").any(|value| !value.trim().is_empty())
 }
 
 /// The value of a header field that may stand once: two of them could be read by two programs differently.

@@ -6,7 +6,7 @@
 
 use super::credentials::Credentials;
 use super::handlers::{Answer, Call, Wanted, answer};
-use super::identity::{self, Identity, by_basic, by_proxy, single_header};
+use super::identity::{self, Identity, by_basic, by_proxy, has_authorization, single_header};
 use super::refusal::Refusal;
 use super::request::Body;
 use super::response::Response;
@@ -89,7 +89,7 @@ fn by_password(call: &mut Call<'_>, logins: &Logins, form: &Parameters<'_>) -> R
     }
     let one = |name| form.one(name).map_err(Refusal::Invalid);
     let (name, password) = (one("username")?, one("password")?);
-    let has_basic = call.request.header_values("Authorization").next().is_some();
+    let has_basic = has_authorization(call.request);
     if has_basic && (name.is_some() || password.is_some()) {
         return Err(Refusal::Invalid("credentials stand in the form and in Authorization, too"));
     }
@@ -105,7 +105,7 @@ fn by_password(call: &mut Call<'_>, logins: &Logins, form: &Parameters<'_>) -> R
 
 /// Whose the refresh token is, if it stands and its user is still known.
 fn by_refresh_token(call: &mut Call<'_>, logins: &Logins, token: &str) -> Result<Holder, Refusal> {
-    if call.request.header_values("Authorization").next().is_some() {
+    if has_authorization(call.request) {
         return Err(Refusal::Invalid("credentials stand in the form and in Authorization, too"));
     }
     if token.is_empty() {

@@ -133,6 +133,7 @@ impl Passwords {
             return Outcome::Throttled(wait);
         }
         if inner.memory.recalls(&seal, self.now()) {
+            inner.memory.meet(keys.pair, self.now());
             return Outcome::Remembered;
         }
         match inner.queue.enter(seal, client) {

@@ -18,7 +18,7 @@ pub(super) fn jwks(keyring: &Keyring) -> Response {
     Response::json(200, keyring.jwks_text().into_bytes()).header("Cache-Control", CACHE)
 }
 
-/// `GET /.well-known/openid-configuration` (OpenID Connect Discovery 1.0, 3; RFC 8414).
+/// `GET /.well-known/openid-configuration` (`OpenID` Connect Discovery 1.0, 3; RFC 8414).
 pub(super) fn discovery(issuer: &Issuer) -> Response {
     let mut document = Map::new();
     document.insert("issuer".to_owned(), issuer.name().into());

@@ -5,23 +5,20 @@
 //! real, so that it can be stopped anywhere and simply be run again.
 
 use super::disk::{self, Disk, PRIVATE, in_folder, parent};
-use super::manifest::{Entry, Manifest, is_key_file};
-use super::{LOCK, MANIFEST, StoreError, read_manifest};
+use super::lock::{lock, refuse_foreign};
+use super::manifest::{Entry, Manifest};
+use super::{MANIFEST, StoreError, read_manifest};
 use crate::algorithm::Algorithm;
 use crate::key::{Key, base64url};
 use crate::keyring::State;
 use crate::time::{Ttl, UnixTime};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// How long after its last token's end a key is kept: verifiers allow 60 s, and a running server needs a
 /// moment to notice that the key no longer signs.
 pub const LEEWAY_SECONDS: u32 = 300;
-
-/// How long to wait for another command that changes the folder.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// A folder that is being changed; nobody else can meanwhile.
 pub struct Editor<'d> {
@@ -267,48 +264,6 @@ fn unexported(next: &Entry, folder: &str) -> StoreError {
     StoreError::refused(message, hint)
 }
 
-/// A folder that holds something else is somebody else's.
-fn refuse_foreign(folder: &Path) -> Result<(), StoreError> {
-    let listed = std::fs::read_dir(folder).map_err(|source| failed("read", folder, source))?;
-    for entry in listed {
-        let name = entry.map_err(|source| failed("read", folder, source))?.file_name();
-        let name = name.to_string_lossy();
-        if name != LOCK && *name != format!("{MANIFEST}.new") && !is_key_file(&name) {
-            return Err(StoreError::refused(
-                format!("{} is not a folder of keys: it holds {name:?} and no {MANIFEST}", folder.display()),
-                "name a folder that is empty or not there yet",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Waits for the lock. The system gives it back when its holder ends, so that none is ever stale.
-fn lock(folder: &Path, disk: &dyn Disk) -> Result<File, StoreError> {
-    let path = in_folder(folder, LOCK);
-    match disk.create(&path, PRIVATE) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(failed("create", &path, error));
-        }
-        _ => {}
-    }
-    let file = OpenOptions::new().write(true).open(&path).map_err(|source| failed("open", &path, source))?;
-    let started = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(source)) => return Err(failed("lock", &path, source)),
-            Err(TryLockError::WouldBlock) if started.elapsed() > LOCK_WAIT => {
-                return Err(StoreError::refused(
-                    format!("another command is changing {}", folder.display()),
-                    "try again when it is done",
-                ));
-            }
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
-}
-
-fn failed(verb: &str, path: &Path, source: io::Error) -> StoreError {
+pub(super) fn failed(verb: &str, path: &Path, source: io::Error) -> StoreError {
     StoreError::System { what: format!("cannot {verb} {}", path.display()), source }
 }

@@ -219,8 +219,8 @@ fn a_rotation_needs_a_staged_key_that_was_exported() {
     assert!(refused(editor.rotate(None, false, NOW)).contains("was never exported"));
     let third = editor.generate(Algorithm::ES256, NOW);
     assert!(matches!(third, Err(StoreError::Refused { message, .. }) if message.contains("staged already")));
-    assert!(editor.mark_exported(&[second.id.clone()], NOW).unwrap());
-    assert!(!editor.mark_exported(&[second.id.clone()], later(1)).unwrap());
+    assert!(editor.mark_exported(std::slice::from_ref(&second.id), NOW).unwrap());
+    assert!(!editor.mark_exported(std::slice::from_ref(&second.id), later(1)).unwrap());
     let rotated = editor.rotate(Some(Algorithm::EdDSA), false, later(2)).unwrap();
     assert_eq!((&rotated.active.id, &rotated.previous.id), (&second.id, &first.id));
     assert_eq!(rotated.previous.stopped, Some(later(2)));

@@ -96,7 +96,8 @@ fn part(token: &str, index: usize) -> serde_json::Value {
     serde_json::from_slice(&base64url(token.trim_end().split('.').nth(index).unwrap())).unwrap()
 }
 
-fn base64url(text: &str) -> Vec<u8> {
+/// The bytes of a base64url text without padding.
+pub fn base64url(text: &str) -> Vec<u8> {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (mut bits, mut count, mut bytes) = (0u32, 0, Vec::new());
     for byte in text.bytes() {

@@ -51,7 +51,7 @@ impl Client {
     }
 
     fn pull(&self, login: Login, image: &str) -> Answer {
-        let target = self.folder.join(&format!("pulled-{}", login.0));
+        let target = self.folder.join(format!("pulled-{}", login.0));
         let _ = fs::remove_dir_all(&target);
         let mut command = self.skopeo(&["copy", "--preserve-digests"], login, "src-");
         command.arg(format!("docker://localhost:{}/{image}", self.port));

@@ -24,6 +24,7 @@ mod keys;
 mod process;
 mod stage;
 mod tools;
+mod verdicts;
 
 use client::{ALICE, BOB, CAROL, Crane, NOBODY, Skopeo};
 use keys::{Algorithm, KeyId};

@@ -106,6 +106,8 @@ users:
     namespace: alice
     repos: ["**"]
     actions: [pull, push, delete]
+    # A push of large layers takes longer than the default of five minutes.
+    ttl_seconds: 1800
 
   # Reads one repository, and nothing else.
   bob:
@@ -128,7 +130,7 @@ tests:
 
 /// `users.htpasswd`
 pub(super) const USERS: &str = "\
-# One user a line, as bcrypt: htpasswd -nB -C 10 alice >> users.htpasswd
+# One user a line, as bcrypt: keypebble hash-password --user alice >> users.htpasswd
 # What each may do stands in policy.yaml.
 ";
 
@@ -174,7 +176,10 @@ pub(super) fn next_steps(plan: &Plan) -> String {
     let path = |name: &str| quoted(&plan.folder.join(name));
     let files = format!("--config {} --policy {}", path("config.yaml"), path("policy.yaml"));
     let who = if USERS_FILE {
-        format!("set a password for alice:  htpasswd -nB -C 10 alice >> {}", path("users.htpasswd"))
+        format!(
+            "set a password for alice:  keypebble hash-password --user alice >> {}",
+            path("users.htpasswd")
+        )
     } else {
         "put a proxy in front that checks passwords and sets X-Authenticated-User (README, nginx)".to_owned()
     };

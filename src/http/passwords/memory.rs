@@ -15,8 +15,8 @@ pub(super) const PASSWORD_MS: u64 = 60_000;
 pub(super) const MEETING_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The most of each that is remembered.
-pub(super) const MAX_PASSWORDS: usize = 1024;
-pub(super) const MAX_MEETINGS: usize = 4096;
+const MAX_PASSWORDS: usize = 1024;
+const MAX_MEETINGS: usize = 4096;
 
 /// Each with the time until which it counts.
 #[derive(Default)]
@@ -45,6 +45,11 @@ impl Memory {
     /// A password was right.
     pub(super) fn remember(&mut self, seal: Seal, pair: u64, now: u64) {
         keep(&mut self.passwords, seal, now, PASSWORD_MS, MAX_PASSWORDS);
+        self.meet(pair, now);
+    }
+
+    /// A user logged in from somewhere.
+    pub(super) fn meet(&mut self, pair: u64, now: u64) {
         keep(&mut self.meetings, pair, now, MEETING_MS, MAX_MEETINGS);
     }
 

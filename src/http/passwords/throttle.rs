@@ -220,4 +220,16 @@ mod tests {
         }
         assert_eq!(throttle.slots(), 3 * SLOTS);
     }
+
+    #[test]
+    fn who_is_crowded_out_owes_no_less_when_he_comes_back() {
+        let mut throttle = Throttle::default();
+        let own = |count| (0..count).map(|_| (client(1), "alice".to_owned()));
+        assert_eq!(passed(&mut throttle, own(10), 5), 10);
+        for number in 2..20_000 {
+            let name = number.to_string();
+            passed(&mut throttle, (0..15).map(|_| (client(number), name.clone())), 5);
+        }
+        assert!(passed(&mut throttle, own(50), 5) <= 10);
+    }
 }
