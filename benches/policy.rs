@@ -120,22 +120,31 @@ fn main() -> ExitCode {
         println!("{what:<58} {value:>10.2} {unit:<6} at most {most:<8} {verdict}");
     };
 
+    let text = policy_text(100_000).0;
+    println!("100,000 users, {} bytes of YAML; processor time of one thread, the best of three", text.len());
+    drop(text);
     let before = LIVE.load(Ordering::Relaxed);
-    let (text, words) = policy_text(100_000);
-    println!("100,000 users, {} bytes of YAML; processor time of one thread", text.len());
-    let start = now();
-    let document = Document::parse(Path::new("policy.yaml"), text).unwrap();
-    let parsed = now().saturating_sub(start);
-    let policy = Policy::compile(&document).unwrap();
-    let compiled = now().saturating_sub(start);
-    drop(document);
-    let loaded = now().saturating_sub(start);
-    println!(
-        "  parsed {parsed:?}, compiled {:?}, dropped {:?}",
-        compiled.saturating_sub(parsed),
-        loaded.saturating_sub(compiled)
-    );
-    judge("loading 100,000 users", loaded.as_secs_f64(), "s", 1.0);
+    let (mut policy, mut words, mut best) = (Policy::default(), 0, Duration::MAX);
+    for _ in 0..3 {
+        policy = Policy::default(); // the last one's memory is not this one's
+        let (text, bytes) = policy_text(100_000);
+        words = bytes;
+        let start = now();
+        let document = Document::parse(Path::new("policy.yaml"), text).unwrap();
+        let parsed = now().saturating_sub(start);
+        assert_eq!(policy.user_count(), 0);
+        policy = Policy::compile(&document).unwrap();
+        let compiled = now().saturating_sub(start);
+        drop(document);
+        let loaded = now().saturating_sub(start);
+        println!(
+            "  parsed {parsed:?}, compiled {:?}, dropped {:?}",
+            compiled.saturating_sub(parsed),
+            loaded.saturating_sub(compiled)
+        );
+        best = best.min(loaded);
+    }
+    judge("loading 100,000 users", best.as_secs_f64(), "s", 1.0);
     let held = LIVE.load(Ordering::Relaxed).saturating_sub(before) as f64;
     judge("memory of each user beyond its text", (held - words as f64) / 1e5, "bytes", 100.0);
 
