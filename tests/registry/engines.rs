@@ -10,19 +10,23 @@ use crate::client::{Answer, Login, NOBODY, have, skipped};
 use crate::process::Process;
 use crate::stage::Stage;
 
-/// podman, as one user who has logged in, with storage of its own.
+/// podman, as one user once logged in, with storage of its own.
 pub(crate) struct Podman<'a> {
     stage: &'a Stage,
+    authfile: PathBuf,
     login: Login,
 }
 
 impl<'a> Podman<'a> {
     pub(crate) fn new(stage: &'a Stage, login: Login) -> Self {
-        Podman { stage, login }
+        let authfile = stage.write(&format!("podman-{}-{}.json", login.0, login.1), "{}");
+        Podman { stage, authfile, login }
     }
 
     fn command(&self, verb: &str) -> Command {
         let mut command = self.stage.client("podman");
+        // It insists on a file in that folder; what it needs is in the authfile.
+        command.env_remove("DOCKER_CONFIG");
         let folder = |name: &str| self.stage.path(&format!("podman-{name}"));
         command.args(["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none"]);
         command.arg("--root").arg(folder("root")).arg("--runroot").arg(folder("run"));
@@ -33,12 +37,8 @@ impl<'a> Podman<'a> {
     /// A command that speaks to the registry.
     fn remote(&self, verb: &str) -> Command {
         let mut command = self.command(verb);
-        command.args(["--tls-verify=false", "--authfile"]).arg(self.authfile());
+        command.args(["--tls-verify=false", "--authfile"]).arg(&self.authfile);
         command
-    }
-
-    fn authfile(&self) -> PathBuf {
-        self.stage.path(&format!("podman-{}.json", self.login.0))
     }
 
     fn name(&self, image: &str) -> String {
@@ -129,7 +129,7 @@ impl Containerd {
                 folder("ttrpc"),
             ),
         );
-        let mut command = stage.client("containerd");
+        let mut command = mounting(stage, "containerd");
         command.arg("--config").arg(config);
         let process = daemon(stage, "containerd", &mut command, "containerd successfully booted")?;
         Some(Containerd { _process: process, socket })
@@ -138,6 +138,13 @@ impl Containerd {
     pub(crate) fn ctr<'a>(&'a self, stage: &'a Stage, login: Login) -> Ctr<'a> {
         Ctr { containerd: self, stage, login }
     }
+}
+
+/// A program with mounts of its own, which end with it however it ends.
+fn mounting(stage: &Stage, program: &str) -> Command {
+    let mut command = stage.client("unshare");
+    command.args(["--mount", "--propagation", "private", program]);
+    command
 }
 
 /// A daemon that says this when it is ready; one that ends before is none.
@@ -209,7 +216,7 @@ impl<'a> Docker<'a> {
         let containerd = Containerd::up(stage)?;
         let folder = |name: &str| stage.path(&format!("docker-{name}"));
         let socket = folder("sock");
-        let mut command = stage.client("dockerd");
+        let mut command = mounting(stage, "dockerd");
         command.arg("--config-file").arg(stage.write("dockerd.json", "{}"));
         command.arg("--data-root").arg(folder("root")).arg("--exec-root").arg(folder("exec"));
         command.arg("--pidfile").arg(folder("pid")).arg("--containerd").arg(&containerd.socket);
