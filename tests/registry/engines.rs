@@ -120,13 +120,14 @@ impl Containerd {
         let config = stage.write(
             "containerd.toml",
             &format!(
-                "version = 2\nroot = {:?}\nstate = {:?}\n\
+                "version = 2\nroot = '{}'\nstate = '{}'\n\
                  disabled_plugins = ['io.containerd.grpc.v1.cri', 'io.containerd.internal.v1.opt', \
                  'io.containerd.tracing.processor.v1.otlp', 'io.containerd.internal.v1.tracing']\n\
-                 [grpc]\naddress = {socket:?}\n[ttrpc]\naddress = {:?}\n",
-                folder("root"),
-                folder("state"),
-                folder("ttrpc"),
+                 [grpc]\naddress = '{}'\n[ttrpc]\naddress = '{}'\n",
+                folder("root").display(),
+                folder("state").display(),
+                socket.display(),
+                folder("ttrpc").display(),
             ),
         );
         let mut command = mounting(stage, "containerd");

@@ -79,6 +79,10 @@ pub(crate) struct Stage {
     // Dropped in this order: the servers before the folder that they write to.
     pub(crate) registry: Process,
     _nginx: Option<Process>,
+    #[cfg_attr(
+        not(feature = "htpasswd"),
+        expect(dead_code, reason = "its log is read where it checks passwords")
+    )]
     pub(crate) keypebble: Process,
     port: u16,
     image: PathBuf,
