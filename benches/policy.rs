@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench policy`. Owns a counting allocator and a clock, nothing else: the numbers to hold
 //! are ratios (10 users against 100,000) and bytes, which do not depend on the machine.
-#![allow(unsafe_code)] // a counting allocator has no safe form
+#![allow(clippy::unchecked_time_subtraction, unsafe_code)] // a counting allocator has no safe form
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss)]
 
 use keypebble::document::Document;
@@ -77,7 +77,7 @@ fn timed(rounds: u32, calls: u32, mut call: impl FnMut(u32)) -> f64 {
         for index in 0..calls {
             call(index);
         }
-        best = best.min(now() - start);
+        best = best.min(now().saturating_sub(start));
     }
     best.as_nanos() as f64 / f64::from(calls)
 }
@@ -125,12 +125,16 @@ fn main() -> ExitCode {
     println!("100,000 users, {} bytes of YAML; processor time of one thread", text.len());
     let start = now();
     let document = Document::parse(Path::new("policy.yaml"), text).unwrap();
-    let parsed = now() - start;
+    let parsed = now().saturating_sub(start);
     let policy = Policy::compile(&document).unwrap();
-    let compiled = now() - start;
+    let compiled = now().saturating_sub(start);
     drop(document);
-    let loaded = now() - start;
-    println!("  parsed {parsed:?}, compiled {:?}, dropped {:?}", compiled - parsed, loaded - compiled);
+    let loaded = now().saturating_sub(start);
+    println!(
+        "  parsed {parsed:?}, compiled {:?}, dropped {:?}",
+        compiled.saturating_sub(parsed),
+        loaded.saturating_sub(compiled)
+    );
     judge("loading 100,000 users", loaded.as_secs_f64(), "s", 1.0);
     let held = LIVE.load(Ordering::Relaxed).saturating_sub(before) as f64;
     judge("memory of each user beyond its text", (held - words as f64) / 1e5, "bytes", 100.0);

@@ -147,6 +147,21 @@ fn the_table_of_precedence_holds_for_get() {
 }
 
 #[test]
+fn what_only_a_trusted_peer_may_ask_is_passed_over_in_what_others_send() {
+    let own = basic("alice", "alice's secret");
+    for (config, generated) in [(CONFIG.to_owned(), false), (trusting(CONFIG), true)] {
+        let folder = folder(&config, POLICY);
+        let server = serve(&folder);
+        let ask = |header: &str, value: &str| {
+            given(&server.get("/v2/token", &[("Authorization", &own), (header, value)]))
+        };
+        let everything = ask("X-Policy-Generate", "true");
+        assert_eq!(everything != "alice", generated, "{everything}");
+        assert_eq!(ask("X-Scopes", "repository:alice-space/app:pull") != "alice", generated);
+    }
+}
+
+#[test]
 fn malformed_credentials_are_401_and_never_anonymous() {
     let folder = folder(CONFIG, POLICY);
     let server = serve(&folder);

@@ -221,7 +221,7 @@ fn scope_text(random: &mut Random) -> String {
     };
     let mut name = random.some(&SEGMENTS, 3).join("/");
     match random.below(12) {
-        0 => name = "catalog".to_owned(),
+        0 => "catalog".clone_into(&mut name),
         1 => name.insert_str(0, "reg/"),
         2 => name.insert_str(0, "reg.example.com/"),
         3 => name.insert_str(0, "localhost:5000/"),

@@ -66,7 +66,7 @@ pub(super) fn logins(config: &LoginConfig, warnings: &mut Vec<Warning>) -> Resul
 }
 
 /// Passwords come over plain http: fine on this host, not on a network.
-fn in_the_clear(bind: &Bind) -> Option<Warning> {
+pub(super) fn in_the_clear(bind: &Bind) -> Option<Warning> {
     let host = match bind {
         Bind::Unix(_) => return None,
         Bind::Tcp(host, _) => host,

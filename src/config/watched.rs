@@ -7,8 +7,8 @@
 use crate::document::{DocumentError, Node};
 use std::path::{Path, PathBuf};
 
-/// Keys without such an end, whose value is a PEM text or the path of one.
-const PEM_OR_PATH: [&str; 2] = ["rs256_private_key", "rs256_public_key"];
+/// Keys without such an end, whose value is a path, or a PEM text or the path of one.
+const PEM_OR_PATH: [&str; 3] = ["rs256_private_key", "rs256_public_key", "path"];
 
 /// Every path that the configuration names; relative ones are relative to its folder.
 pub(super) fn files(root: &Node<'_>, folder: &Path) -> Result<Vec<PathBuf>, DocumentError> {
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn what_names_a_file_is_found_wherever_it_stands() {
         let text = "users_file: users\nrs256_private_key: |\n  -----BEGIN X-----\nrs256_public_key: pub.pem\n\
-                    keys: [{private_key_path: /k/a.pem}, {secret_path: b}]\nsecret: x\nstatic_claims: {a_path: /dev/null}\n";
+                    keys: [{path: /k/a.pem}, {path: b}]\nsecret: x\nstatic_claims: {a_path: /dev/null}\n";
         let document = Document::parse(Path::new("etc/c.yaml"), text.to_owned()).unwrap();
         let found = files(&document.root(), Path::new("etc")).unwrap();
         let expected = ["etc/users", "etc/pub.pem", "/k/a.pem", "etc/b"].map(PathBuf::from);
