@@ -89,14 +89,7 @@ impl Handler for Constant {
 }
 
 fn serve() {
-    let server = Server::bind(
-        &Bind::Tcp("127.0.0.1".into(), 0),
-        Limits {
-            connections: std::env::var("FIRE_CONNECTIONS").map_or(512, |c| c.parse().unwrap()),
-            ..Limits::default()
-        },
-    )
-    .unwrap();
+    let server = Server::bind(&Bind::Tcp("127.0.0.1".into(), 0), Limits::default()).unwrap();
     println!("{}", server.address());
     server.run(Arc::new(Constant), &Stop::on_signals().unwrap());
 }

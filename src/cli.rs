@@ -6,22 +6,39 @@
 
 mod args;
 mod check;
+mod doctor;
+mod hash_password;
 mod healthcheck;
 mod help;
+mod init;
+mod inspect;
 mod issue;
+mod keys;
 mod serve;
 mod setup;
+mod token_input;
+mod verify;
 
 use crate::config::Warning;
 use crate::error::Error;
 use args::Spec;
+use doctor::Doctor;
+use hash_password::HashPassword;
+use init::Init;
+use inspect::Inspect;
 use issue::Issue;
+use keys::export::Export;
+use keys::generate::Generate;
+use keys::list::List;
+use keys::retire::Retire;
+use keys::rotate::Rotate;
 use setup::Files;
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use verify::Verify;
 
 /// What is to be done: plain data.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,10 +55,45 @@ enum Command {
     Check(Files),
     /// Ask a running server whether it is well.
     Healthcheck(PathBuf),
+    /// Say what a token says.
+    Inspect(Inspect),
+    /// Judge a token.
+    Verify(Verify),
+    /// Find what is wrong.
+    Doctor(Doctor),
+    /// Make a folder that is ready to start.
+    Init(Init),
+    /// Make a key.
+    KeysGenerate(Generate),
+    /// Show the keys.
+    KeysList(List),
+    /// Let the staged key sign.
+    KeysRotate(Rotate),
+    /// Drop old keys.
+    KeysRetire(Retire),
+    /// Print public keys.
+    KeysExport(Export),
+    /// Print a line for a users file.
+    HashPassword(HashPassword),
 }
 
 /// Every subcommand.
-const COMMANDS: &[Spec] = &[issue::SPEC, serve::SPEC, check::SPEC, healthcheck::SPEC];
+const COMMANDS: &[Spec] = &[
+    init::SPEC,
+    issue::SPEC,
+    serve::SPEC,
+    check::SPEC,
+    healthcheck::SPEC,
+    hash_password::SPEC,
+    keys::generate::SPEC,
+    keys::list::SPEC,
+    keys::rotate::SPEC,
+    keys::retire::SPEC,
+    keys::export::SPEC,
+    inspect::SPEC,
+    verify::SPEC,
+    doctor::SPEC,
+];
 
 /// Runs the program on its arguments.
 pub fn main() -> ExitCode {
@@ -49,6 +101,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Error::Negative) => ExitCode::from(Error::Negative.exit_code()),
         Err(error) => {
             report(&error);
             ExitCode::from(error.exit_code())
@@ -64,6 +117,16 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
         Command::Healthcheck(config) => healthcheck::run(&config),
+        Command::Inspect(command) => inspect::run(&command),
+        Command::Verify(command) => verify::run(&command),
+        Command::Doctor(command) => doctor::run(&command),
+        Command::Init(command) => init::run(&command),
+        Command::KeysGenerate(command) => keys::generate::run(&command),
+        Command::KeysList(command) => keys::list::run(&command),
+        Command::KeysRotate(command) => keys::rotate::run(&command),
+        Command::KeysRetire(command) => keys::retire::run(&command),
+        Command::KeysExport(command) => keys::export::run(&command),
+        Command::HashPassword(command) => hash_password::run(&command),
     }
 }
 
@@ -100,6 +163,11 @@ fn warn(warnings: &[Warning]) {
         }
         say(&text);
     }
+}
+
+/// What was done, where stdout is not for it.
+fn say_line(text: &str) {
+    say(&format!("keypebble: {text}\n"));
 }
 
 /// To stderr; where that is closed there is nobody to tell.

@@ -4,9 +4,13 @@
 //! requests or the command line. Decision: keys are loaded here too, so that a bad one is reported at
 //! the line that names it.
 
+mod files;
 mod key;
+mod logins;
+mod ring;
 mod service;
 
+pub use logins::LoginConfig;
 pub use service::{Bind, LogFormat, ServiceConfig};
 
 use crate::claims::{ClaimFilter, ISSUER_CLAIMS};
@@ -14,7 +18,7 @@ use crate::document::{Document, DocumentError, Node};
 use crate::keyring::Keyring;
 use crate::time::Ttl;
 use serde_json::Map;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Everything that a configuration file says.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub struct Config {
     pub filter: ClaimFilter,
     /// `policy: none`
     pub policy_off: bool,
+    /// `users_file` and what belongs to it; `None` where no password is checked here.
+    pub logins: Option<LoginConfig>,
     /// `service`
     pub service: ServiceConfig,
     /// What works but should not stay as it is.
@@ -76,10 +82,22 @@ impl Config {
         Self::read(&Document::load(path)?)
     }
 
+    /// The folder that `key_dir` names, where the configuration has it. The keys in it are not read, nor
+    /// is the rest of the configuration judged: the folder may still have to be made.
+    pub fn key_dir(path: &Path) -> Result<Option<PathBuf>, DocumentError> {
+        let document = Document::load(path)?;
+        let root = document.root();
+        let folder = document.path().parent().unwrap_or(Path::new(""));
+        match ring::source(&root)? {
+            Some(("key_dir", node)) => Ok(Some(folder.join(node.string()?))),
+            _ => Ok(None),
+        }
+    }
+
     /// Reads a parsed configuration; relative paths in it are relative to its own folder.
     pub fn read(document: &Document) -> Result<Self, DocumentError> {
         let root = document.root();
-        let known: Vec<&str> = KEYS.into_iter().chain(key::KEYS).collect();
+        let known: Vec<&str> = KEYS.into_iter().chain(logins::KEYS).chain(key::KEYS).collect();
         root.allow_keys(&known)?;
         let mut warnings = Vec::new();
         let default_ttl = ttl(&root, "default_ttl_seconds")?;
@@ -107,6 +125,7 @@ impl Config {
             keyring: key::load(document, &root, &mut warnings)?,
             filter: filter(&root)?,
             policy_off: policy_off(&root)?,
+            logins: LoginConfig::read(document, &root)?,
             service: ServiceConfig::read(&root)?,
             warnings,
         })

@@ -6,7 +6,9 @@
 use crate::claims::ClaimsError;
 use crate::document::DocumentError;
 use crate::http::server::BindError;
+use crate::keystore::StoreError;
 use crate::token::SealError;
+use crate::unverified::Malformed;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -25,11 +27,13 @@ pub enum Error {
     Claims(ClaimsError),
     /// A file of the operator's is wrong.
     Document {
-        /// `configuration` or `policy`.
+        /// `configuration`, `policy` or `users file`.
         what: &'static str,
         /// Where and how.
         source: DocumentError,
     },
+    /// This build is without an optional feature: what it says, and what to do about it.
+    NotEnabled([&'static str; 2]),
     /// The policy does not give the user what he asks.
     Refused {
         /// Who and what.
@@ -39,6 +43,8 @@ pub enum Error {
     },
     /// The token could not be signed.
     Seal(SealError),
+    /// A folder of keys can't be read or changed.
+    Keys(StoreError),
     /// `serve` cannot listen.
     Listen(BindError),
     /// `healthcheck` found no healthy server.
@@ -62,6 +68,19 @@ pub enum Error {
     },
     /// The answer could not be written.
     Write(io::Error),
+    /// What was given is no token.
+    NoToken(Malformed),
+    /// A file of public keys or certificates cannot be used.
+    KeyFile {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The answer is no, and stands on standard output already: nothing more is printed.
+    Negative,
 }
 
 /// How the program ends, by kind of failure: 1 the operation failed, 2 usage, 3 configuration, policy or
@@ -75,9 +94,12 @@ impl Error {
             | Error::Unhealthy { .. }
             | Error::System { .. }
             | Error::Read { .. }
-            | Error::Write(_) => 1,
+            | Error::Write(_)
+            | Error::NoToken(_)
+            | Error::Negative => 1,
+            Error::Keys(error) => error.exit_code(),
             Error::Usage { .. } | Error::Claims(_) => 2,
-            Error::Document { .. } => 3,
+            Error::Document { .. } | Error::NotEnabled(_) | Error::KeyFile { .. } => 3,
             Error::Refused { .. } => 4,
         }
     }
@@ -94,8 +116,13 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Usage { hint, .. } | Error::Refused { hint, .. } => hint.clone(),
+            Error::Usage { hint, .. } | Error::Refused { hint, .. } | Error::KeyFile { hint, .. } => {
+                hint.clone()
+            }
+            Error::NoToken(malformed) => malformed.hint().map(str::to_owned),
             Error::Document { source, .. } => source.hint.clone(),
+            Error::Keys(error) => error.hint(),
+            Error::NotEnabled([_, hint]) => Some((*hint).to_owned()),
             Error::Listen(error) => error.hint().map(str::to_owned),
             _ => None,
         }
@@ -104,7 +131,7 @@ impl Error {
     /// The source line with a caret, where a file is wrong.
     pub fn excerpt(&self) -> Option<String> {
         match self {
-            Error::Document { source, .. } => source.excerpt(),
+            Error::Document { source, .. } | Error::Keys(StoreError::Document(source)) => source.excerpt(),
             _ => None,
         }
     }
@@ -116,13 +143,18 @@ impl fmt::Display for Error {
             Error::Usage { message, .. } | Error::Refused { message, .. } | Error::Unhealthy { message } => {
                 f.write_str(message)
             }
+            Error::NotEnabled([message, _]) => f.write_str(message),
             Error::Claims(_) => f.write_str("cannot take the claims"),
             Error::Document { what, .. } => write!(f, "cannot load {what}"),
             Error::Seal(_) => f.write_str("cannot issue the token"),
-            Error::Listen(_) => f.write_str("cannot listen"),
+            Error::Keys(error) => error.fmt(f),
+            Error::Listen(_) => f.write_str("cannot serve"),
             Error::System { what, .. } => f.write_str(what),
             Error::Read { path, .. } => write!(f, "cannot read {}", path.display()),
             Error::Write(_) => f.write_str("cannot write the answer"),
+            Error::NoToken(_) => f.write_str("cannot read the token"),
+            Error::KeyFile { path, problem, .. } => write!(f, "cannot use {}: {problem}", path.display()),
+            Error::Negative => f.write_str("no"),
         }
     }
 }
@@ -130,10 +162,17 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Usage { .. } | Error::Refused { .. } | Error::Unhealthy { .. } => None,
+            Error::Usage { .. }
+            | Error::NotEnabled(_)
+            | Error::Refused { .. }
+            | Error::Unhealthy { .. }
+            | Error::KeyFile { .. }
+            | Error::Negative => None,
+            Error::NoToken(error) => Some(error),
             Error::Claims(error) => Some(error),
             Error::Document { source, .. } => Some(source),
             Error::Seal(error) => Some(error),
+            Error::Keys(error) => error.source(),
             Error::Listen(error) => Some(error),
             Error::System { source, .. } | Error::Read { source, .. } | Error::Write(source) => Some(source),
         }

@@ -5,7 +5,9 @@
 //! running is one value, [`State`], taken once at the start of a request, so that a request never sees
 //! half of a change.
 
+pub mod credentials;
 pub mod identity;
+pub mod passwords;
 pub mod refusal;
 pub mod request;
 pub mod response;
@@ -13,17 +15,21 @@ pub mod route;
 pub mod server;
 
 mod handlers;
+mod oauth;
+mod wellknown;
 
 use crate::claims::ClaimsError;
 use crate::config::ServiceConfig;
 use crate::issuer::Issuer;
 use crate::log::Log;
+use crate::logins::Logins;
 use crate::metrics::{CONTENT_TYPE, Metrics};
 use crate::policy::Enforcement;
 use crate::time::UnixTime;
 use identity::Trust;
+use passwords::Passwords;
 use refusal::Refusal;
-use request::{Body, Request};
+use request::{Body, Method, Request};
 use response::Response;
 use route::{Parameters, Route, split_target};
 use server::{ConnectionEvent, Handler};
@@ -39,17 +45,25 @@ pub struct State {
     pub enforcement: Enforcement,
     /// Who may say who the user is.
     pub trust: Trust,
+    /// Who has a password; `None` where none is checked here.
+    pub logins: Option<Logins>,
     /// The audiences beside the issuer's own.
     pub allowed_services: Vec<String>,
 }
 
 impl State {
-    /// Puts together what a configuration and a policy say.
-    pub fn new(issuer: Issuer, enforcement: Enforcement, service: &ServiceConfig) -> Self {
+    /// Puts together what a configuration, a policy and a users file say.
+    pub fn new(
+        issuer: Issuer,
+        enforcement: Enforcement,
+        logins: Option<Logins>,
+        service: &ServiceConfig,
+    ) -> Self {
         Self {
             issuer,
             enforcement,
-            trust: Trust::new(service.trusted_proxies.clone()),
+            trust: Trust::new(service.trusted_proxies.clone(), service.trusts_unix),
+            logins,
             allowed_services: service.allowed_services.clone(),
         }
     }
@@ -68,6 +82,8 @@ pub struct Sources {
 #[derive(Debug)]
 pub struct Service {
     state: RwLock<Arc<State>>,
+    /// Not in the state: failures are not forgiven when a file changes.
+    passwords: Passwords,
     metrics: Metrics,
     log: Log,
     sources: Sources,
@@ -85,7 +101,7 @@ impl Service {
     /// A service in that state.
     pub fn new(state: State, log: Log, sources: Sources) -> Self {
         let metrics = Metrics::new((sources.clock)());
-        Self { state: RwLock::new(Arc::new(state)), metrics, log, sources }
+        Self { state: RwLock::new(Arc::new(state)), passwords: Passwords::default(), metrics, log, sources }
     }
 
     fn state(&self) -> Arc<State> {
@@ -106,15 +122,19 @@ impl Service {
         if route == Route::Other {
             return Err(Refusal::NotFound);
         }
-        if !route.allows(request.method) {
-            return Err(Refusal::Method(route));
-        }
         let state = self.state();
+        let passwords = state.logins.is_some();
+        if !route.allows(request.method, passwords) {
+            return Err(Refusal::Method(route.allow(passwords)));
+        }
         let call = handlers::Call { service: self, state: &state, request, note };
         match route {
             Route::Healthz => Ok(Response::json(200, &b"{\"status\": \"ok\"}"[..])),
             Route::Metrics => Ok(self.metrics_text()),
+            Route::Jwks => Ok(wellknown::jwks(state.issuer.keyring())),
+            Route::Discovery => Ok(wellknown::discovery(&state.issuer)),
             Route::Auth => handlers::auth(call),
+            Route::Token if request.method == Method::Post => oauth::token(call),
             Route::Token => handlers::token(call, &Parameters::parse(query).map_err(Refusal::Invalid)?),
             Route::Other => Err(Refusal::NotFound),
         }
@@ -137,7 +157,9 @@ impl Handler for Service {
             Ok(response) => (response, None),
             Err(refusal) => {
                 self.metrics.refusal(&refusal);
-                (refusal.response(), Some(refusal))
+                let form = route == Route::Token && request.method == Method::Post;
+                let response = if form { refusal.oauth_response() } else { refusal.response() };
+                (response, Some(refusal))
             }
         };
         let took = started.elapsed();

@@ -37,6 +37,11 @@ pub struct Issued {
 pub struct Token(String);
 
 impl Token {
+    /// Takes a token's text over.
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The token itself, for the one who asked.
     pub fn expose(&self) -> &str {
         &self.0

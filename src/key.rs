@@ -4,9 +4,13 @@
 //! that can be refused is refused when a key is loaded, so that signing can only fail if the
 //! cryptographic library does; an HMAC key has no [`PublicKey`], by type, so it can't be published.
 //!
-//!     PEM -> key::pem -> key::der -> key::private -> Key -> sign
-//!                                        |-> key::public -> verify, ids, key::jwk
+//! ```text
+//! PEM -> key::pem -> key::der -> key::private -> Key -> sign
+//!                                    |-> key::public -> verify, ids, key::jwk
+//! ```
 
+#[cfg(feature = "x509")]
+mod certificate;
 pub mod chain;
 mod der;
 mod error;
@@ -18,6 +22,7 @@ mod kind;
 mod pem;
 mod private;
 mod public;
+pub mod x509;
 
 pub use chain::Chain;
 pub use error::KeyError;

@@ -23,6 +23,22 @@ pub enum State {
     Previous,
 }
 
+impl State {
+    /// As configurations and listings name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Next => "next",
+            State::Active => "active",
+            State::Previous => "previous",
+        }
+    }
+
+    /// The state of this name.
+    pub fn named(name: &str) -> Option<State> {
+        [State::Next, State::Active, State::Previous].into_iter().find(|state| state.name() == name)
+    }
+}
+
 /// What a ring key consists of.
 #[derive(Debug, Clone)]
 enum Material {
@@ -69,6 +85,14 @@ impl RingKey {
         match &self.material {
             Material::Own(key) => key.algorithm(),
             Material::PublicOnly(key) => key.algorithm(),
+        }
+    }
+
+    /// The whole key; none where only its public half is here.
+    pub fn own_key(&self) -> Option<&Key> {
+        match &self.material {
+            Material::Own(key) => Some(key),
+            Material::PublicOnly(_) => None,
         }
     }
 
@@ -143,9 +167,13 @@ impl KeySet {
 
     /// The JWKS of all public keys (RFC 7517, 5), in the set's order. HMAC keys have none to show.
     pub fn jwks(&self) -> Value {
-        let keys = self.keys.iter().filter_map(|key| Some(key.public()?.jwk(key.id())));
-        json!({ "keys": keys.collect::<Vec<_>>() })
+        jwks(self.keys.iter())
     }
+}
+
+fn jwks<'k>(keys: impl Iterator<Item = &'k RingKey>) -> Value {
+    let keys = keys.filter_map(|key| Some(key.public()?.jwk(key.id())));
+    json!({ "keys": keys.collect::<Vec<_>>() })
 }
 
 /// The keys of an issuer.
@@ -192,6 +220,16 @@ impl Keyring {
     /// The JWKS of all public keys, the active one first.
     pub fn jwks(&self) -> Value {
         self.set.jwks()
+    }
+
+    /// The JWKS as it is published, on the command line and over HTTP: JSON and a newline.
+    pub fn jwks_text(&self) -> String {
+        Self::jwks_text_of(self.set.iter())
+    }
+
+    /// The same of some keys.
+    pub fn jwks_text_of<'k>(keys: impl Iterator<Item = &'k RingKey>) -> String {
+        format!("{:#}\n", jwks(keys))
     }
 }
 

@@ -12,8 +12,11 @@
 //!                           |-> http: JSON                 |-> cli: token + "\n" on stdout, nothing else
 //! ```
 //!
+//! Diagnosis stands beside that: `unverified` takes a token apart, `inspect` describes it, `verify` and
+//! `verdict` judge it (the latter as a registry would); all of them are pure and speak in `finding`s.
+//!
 //! The layer rule, which a test checks: the core (`scope`, `glob`, `policy`, `claims`, `key`, `keyring`,
-//! `token`, `issuer`) imports neither `http`, `cli`, `std::env`, `std::net` nor `tiny_http`.
+//! `token`, `issuer`, `password`, `users`, `refresh`, `logins`) imports neither `http`, `cli`, `std::env`, `std::net` nor `tiny_http`.
 
 pub mod cli;
 pub mod http;
@@ -36,9 +39,23 @@ pub mod algorithm;
 mod base64;
 pub mod key;
 pub mod keyring;
+pub mod keystore;
 pub mod token;
 
 pub mod issuer;
+
+pub mod doctor;
+pub mod finding;
+pub mod inspect;
+pub mod logins;
+pub mod password;
+pub mod probe;
+pub mod refresh;
+pub mod registry;
+pub mod unverified;
+pub mod users;
+pub mod verdict;
+pub mod verify;
 
 pub mod secret;
 pub mod time;

@@ -5,6 +5,7 @@
 //! text grow.
 
 use crate::algorithm::Algorithm;
+use crate::http::passwords::Outcome;
 use crate::http::refusal::Refusal;
 use crate::http::route::Route;
 use crate::http::server::EventKind;
@@ -17,7 +18,7 @@ use std::time::Duration;
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The statuses that an answer can have; the last stands for any other.
-const STATUSES: [u16; 11] = [200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 500];
+const STATUSES: [u16; 12] = [200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 429, 500];
 
 /// Upper bounds of the duration buckets, in seconds and in nanoseconds; a last one has none.
 const BUCKETS: [(&str, u64); 15] = [
@@ -50,7 +51,34 @@ pub struct Metrics {
     duration_nanoseconds: [AtomicU64; ROUTES],
     tokens: [[AtomicU64; Algorithm::ALL.len()]; ROUTES],
     refusals: [AtomicU64; Refusal::CODES.len()],
+    passwords: [AtomicU64; Outcome::LABELS.len()],
+    refresh_tokens: [AtomicU64; RefreshEvent::ALL.len()],
     events: [AtomicU64; EventKind::ALL.len()],
+}
+
+/// What happens to refresh tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshEvent {
+    /// Given out.
+    Issued,
+    /// Taken instead of a password.
+    Used,
+    /// Not taken.
+    Refused,
+}
+
+impl RefreshEvent {
+    /// Every one, for counters that start at zero.
+    pub const ALL: [RefreshEvent; 3] = [RefreshEvent::Issued, RefreshEvent::Used, RefreshEvent::Refused];
+
+    /// The event as a label.
+    pub fn label(self) -> &'static str {
+        match self {
+            RefreshEvent::Issued => "issued",
+            RefreshEvent::Used => "used",
+            RefreshEvent::Refused => "refused",
+        }
+    }
 }
 
 impl Metrics {
@@ -66,6 +94,8 @@ impl Metrics {
             duration_nanoseconds: zeros(),
             tokens: std::array::from_fn(|_| zeros()),
             refusals: zeros(),
+            passwords: zeros(),
+            refresh_tokens: zeros(),
             events: zeros(),
         }
     }
@@ -90,6 +120,17 @@ impl Metrics {
     pub fn refusal(&self, refusal: &Refusal) {
         let code = Refusal::CODES.iter().position(|known| *known == refusal.code());
         add(code.and_then(|code| self.refusals.get(code)), 1);
+    }
+
+    /// Counts a password that was to be checked.
+    pub fn password(&self, outcome: Outcome) {
+        let place = Outcome::LABELS.iter().position(|known| *known == outcome.label());
+        add(place.and_then(|place| self.passwords.get(place)), 1);
+    }
+
+    /// Counts what happened to a refresh token.
+    pub fn refresh_token(&self, event: RefreshEvent) {
+        add(self.refresh_tokens.get(event as usize), 1);
     }
 
     /// Counts what happened to a connection outside of a request.
@@ -135,6 +176,19 @@ impl Metrics {
         text.family("keypebble_refusals", "counter", "", "Refused requests, by the code in their body.");
         for (code, count) in Refusal::CODES.iter().zip(&self.refusals) {
             text.sample("keypebble_refusals_total", &[("code", code)], read(count));
+        }
+        text.family(
+            "keypebble_password_checks",
+            "counter",
+            "",
+            "Passwords, by what came of them; throttled and busy were not looked at.",
+        );
+        for (result, count) in Outcome::LABELS.iter().zip(&self.passwords) {
+            text.sample("keypebble_password_checks_total", &[("result", result)], read(count));
+        }
+        text.family("keypebble_refresh_tokens", "counter", "", "Refresh tokens, by what happened to them.");
+        for (event, count) in RefreshEvent::ALL.iter().zip(&self.refresh_tokens) {
+            text.sample("keypebble_refresh_tokens_total", &[("event", event.label())], read(count));
         }
         text.family(
             "keypebble_connection_events",
@@ -222,6 +276,8 @@ mod tests {
         metrics.request(Route::Other, 404, Duration::ZERO);
         metrics.token(Route::Token, Algorithm::ES256);
         metrics.refusal(&Refusal::NotFound);
+        metrics.password(Outcome::Throttled(3));
+        metrics.refresh_token(RefreshEvent::Used);
         let text = metrics.render();
         for line in [
             "# TYPE keypebble_requests counter",
@@ -234,6 +290,9 @@ mod tests {
             "keypebble_request_duration_seconds_sum{route=\"v2_token\"} 6.000060000",
             "keypebble_tokens_issued_total{route=\"v2_token\",algorithm=\"ES256\"} 1",
             "keypebble_refusals_total{code=\"NOT_FOUND\"} 1",
+            "keypebble_password_checks_total{result=\"throttled\"} 1",
+            "keypebble_password_checks_total{result=\"wrong\"} 0",
+            "keypebble_refresh_tokens_total{event=\"used\"} 1",
             "keypebble_start_time_seconds 1000",
         ] {
             assert!(text.lines().any(|known| known == line), "{line}\n{text}");
@@ -245,6 +304,7 @@ mod tests {
     fn the_place_of_a_label_is_its_place_in_its_list() {
         assert!(Route::ALL.iter().enumerate().all(|(place, route)| *route as usize == place));
         assert!(Algorithm::ALL.iter().enumerate().all(|(place, algorithm)| *algorithm as usize == place));
+        assert!(RefreshEvent::ALL.iter().enumerate().all(|(place, event)| *event as usize == place));
         assert!(EventKind::ALL.iter().enumerate().all(|(place, kind)| *kind as usize == place));
     }
 }

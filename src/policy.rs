@@ -1,7 +1,7 @@
 //! Who may do what: the compiled policy and its one decision.
 //!
 //! Owns the rules and how they combine: a deny wins, then the union of what matches. Must not know
-//! requests or tokens. Decision: [`Policy::decide`] alone says yes or no, for one action on one
+//! requests or tokens. Decision: `Policy::decide` alone says yes or no, for one action on one
 //! resource, and names the rule; granting, generating and explaining are all made of it, so they cannot
 //! disagree. The cost of a decision is the number of the user's own rules, whatever the number of users.
 

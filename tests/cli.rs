@@ -1,4 +1,5 @@
 //! The command line as a black box: arguments, stdout, stderr, exit code.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 #![allow(missing_docs)]
 
 mod common;

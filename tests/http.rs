@@ -1,4 +1,5 @@
 //! The service as a black box: the real binary on a free port of the loopback.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 #![allow(missing_docs)]
 
 mod common;

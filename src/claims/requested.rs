@@ -72,6 +72,20 @@ impl Requested {
         })
     }
 
+    /// Whether it names this user or nobody: each of `sub` and `user` is his name, empty, or not there.
+    pub fn is_about(&self, user: &str) -> bool {
+        let names = |name| match self.0.get(name) {
+            None => true,
+            Some(value) => value.as_str().is_some_and(|named| named.is_empty() || named == user),
+        };
+        names("sub") && names("user")
+    }
+
+    /// The names of the claims.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// What the `scope` and `access` claims ask together; `None` where neither is there.
     pub fn scopes(&self) -> Result<Option<Vec<Scope>>, ClaimsError> {
         let (scope, access) = (self.0.get("scope"), self.0.get("access"));
@@ -227,6 +241,22 @@ mod tests {
         }
         let number = requested(r#"{"user":7}"#).unwrap();
         assert_eq!(number.user(), Err(ClaimsError::Type("user", "a string")));
+    }
+
+    #[test]
+    fn it_is_about_a_user_if_it_names_no_other() {
+        for (json, about) in [
+            ("{}", true),
+            (r#"{"sub":"alice"}"#, true),
+            (r#"{"user":"alice"}"#, true),
+            (r#"{"sub":"","user":"alice"}"#, true),
+            (r#"{"sub":"bob"}"#, false),
+            (r#"{"sub":"Alice"}"#, false),
+            (r#"{"sub":"alice","user":"bob"}"#, false),
+            (r#"{"sub":"alice","user":["alice"]}"#, false),
+        ] {
+            assert_eq!(requested(json).unwrap().is_about("alice"), about, "{json}");
+        }
     }
 
     #[test]

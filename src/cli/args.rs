@@ -243,7 +243,7 @@ mod tests {
         for (line, part) in [
             ("", "a command is required"),
             ("isue", "unknown command `isue` | did you mean `issue`?"),
-            ("frobnicate", "the commands are issue, serve, check, healthcheck"),
+            ("frobnicate", "the commands are init, issue, serve, check"),
             ("--config c", "unexpected flag --config | the command comes first"),
             ("issue", "`keypebble issue` needs --config PATH"),
             ("issue --config", "--config needs a value"),

@@ -14,7 +14,7 @@ pub(super) const SPEC: Spec =
     Spec { name: "check", values: &["config", "policy"], switches: &[], operands: 0, help: HELP, read };
 
 const HELP: &str = "\
-Load the configuration, the key and the policy as serve would; print what was found and every warning.
+Load the configuration, the key, the users file and the policy as serve would; print what was found and every warning.
 
 Usage: keypebble check --config PATH [--policy PATH]
 
@@ -45,6 +45,16 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
     line("algorithm", key.algorithm().name());
     line("signed by", key.engine());
     line("key id", key.id().unwrap_or("none (tokens carry no kid)"));
+    let others: Vec<String> = issuer
+        .keyring()
+        .verifiers()
+        .iter()
+        .skip(1) // the active one, which is named above
+        .map(|key| format!("{} ({}, {})", key.id().unwrap_or_default(), key.state().name(), key.algorithm()))
+        .collect();
+    if !others.is_empty() {
+        line("other keys", &others.join(", "));
+    }
     if let Some(chain) = key.chain() {
         line("x5c", &format!("{} certificate(s) in every token", chain.certificates().len()));
     }
@@ -65,9 +75,18 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
     );
     let proxies: Vec<String> = setup.service.trusted_proxies.iter().map(ToString::to_string).collect();
     let proxies = if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") };
+    let proxies = if setup.service.trusts_unix { proxies + " (and the Unix socket)" } else { proxies };
     line("trusted proxies", &proxies);
     if !setup.service.allowed_services.is_empty() {
         line("other services", &setup.service.allowed_services.join(", "));
+    }
+    if let (Some(logins), Some(path)) = (&setup.logins, &setup.users_path) {
+        let (users, cost) = (logins.users.count(), logins.users.dearest());
+        line("users file", &format!("{}: {users} user(s), bcrypt cost at most {cost}", path.display()));
+        line(
+            "refresh tokens",
+            &logins.refresh.as_ref().map_or("none".to_owned(), |refresh| format!("for {}", refresh.ttl())),
+        );
     }
     let policy = match (&setup.enforcement, &setup.policy_path) {
         (Enforcement::Policy(policy), Some(path)) => format!(

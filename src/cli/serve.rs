@@ -16,7 +16,7 @@ pub(super) const SPEC: Spec =
     Spec { name: "serve", values: &["config", "policy"], switches: &[], operands: 0, help: HELP, read };
 
 const HELP: &str = "\
-Answer HTTP: GET /healthz, POST /auth, GET /v2/token, GET /metrics.
+Answer HTTP: GET /healthz, POST /auth, GET and (with a users_file) POST /v2/token, GET /metrics.
 
 Usage: keypebble serve --config PATH [--policy PATH]
 
@@ -50,7 +50,7 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
     let stop = Stop::on_signals()
         .map_err(|source| Error::System { what: "cannot handle signals".to_owned(), source })?;
     let server = Server::bind(&bind, setup.service.limits.clone()).map_err(Error::Listen)?;
-    let state = State::new(setup.issuer, setup.enforcement, &setup.service);
+    let state = State::new(setup.issuer, setup.enforcement, setup.logins, &setup.service);
     let service = Service::new(state, log, Sources { clock: UnixTime::now, id: new_id });
     log.line(UnixTime::now(), "listening").text("address", &server.address().to_string()).end();
     server.run(Arc::new(service), &stop);

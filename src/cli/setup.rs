@@ -1,10 +1,12 @@
 //! What `serve` and `check` load: configuration and policy, in the same way.
 
-use crate::config::{Config, ServiceConfig, Warning};
+use crate::config::{Bind, Config, LoginConfig, ServiceConfig, Warning};
 use crate::error::Error;
 use crate::issuer::Issuer;
+use crate::logins::Logins;
 use crate::policy::{Enforcement, Policy};
 use crate::time::Ttl;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::args::Arguments;
@@ -31,6 +33,8 @@ pub(super) struct Setup {
     pub(super) issuer: Issuer,
     pub(super) enforcement: Enforcement,
     pub(super) policy_path: Option<PathBuf>,
+    pub(super) logins: Option<Logins>,
+    pub(super) users_path: Option<PathBuf>,
     pub(super) service: ServiceConfig,
     pub(super) warnings: Vec<Warning>,
 }
@@ -45,12 +49,39 @@ pub(super) fn policy(path: &Path) -> Result<Policy, Error> {
     Policy::load(path).map_err(|source| Error::Document { what: "policy", source })
 }
 
+/// Loads the users file and what belongs to it.
+pub(super) fn logins(config: &LoginConfig, warnings: &mut Vec<Warning>) -> Result<Logins, Error> {
+    let loaded = Logins::load(config);
+    let (logins, more) = loaded.map_err(|source| Error::Document { what: "users file", source })?;
+    warnings.extend(more);
+    Ok(logins)
+}
+
+/// Passwords come over plain http: fine on this host, not on a network.
+fn in_the_clear(bind: &Bind) -> Option<Warning> {
+    let host = match bind {
+        Bind::Unix(_) => return None,
+        Bind::Tcp(host, _) => host,
+    };
+    let local = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    (!local).then(|| {
+        Warning::new(
+            format!("passwords come in over plain http on {host}: whoever sees the network sees them"),
+            "put TLS in front: a proxy on this host, and `host: 127.0.0.1` or `host: unix:/PATH` under `service`",
+        )
+    })
+}
+
 /// Loads both, and decides what is enforced.
 pub(super) fn load(files: &Files) -> Result<Setup, Error> {
     let mut config = config(&files.config)?;
     let mut warnings = std::mem::take(&mut config.warnings);
     let (enforcement, policy_path) = enforcement(files, config.policy_off, &mut warnings)?;
     let service = config.service.clone();
+    let login_config = config.logins.take();
+    let logins = login_config.as_ref().map(|login_config| logins(login_config, &mut warnings)).transpose()?;
+    warnings.extend(logins.as_ref().and(in_the_clear(&service.bind)));
+    let users_path = login_config.map(|login_config| login_config.users_file);
     let issuer = Issuer::open(config);
     if issuer.default_ttl() < Ttl::REGISTRY_MIN {
         warnings.push(Warning::new(
@@ -62,10 +93,10 @@ pub(super) fn load(files: &Files) -> Result<Setup, Error> {
             "set default_ttl_seconds to 60 or more",
         ));
     }
-    Ok(Setup { issuer, enforcement, policy_path, service, warnings })
+    Ok(Setup { issuer, enforcement, policy_path, logins, users_path, service, warnings })
 }
 
-fn enforcement(
+pub(super) fn enforcement(
     files: &Files,
     off: bool,
     warnings: &mut Vec<Warning>,

@@ -3,17 +3,20 @@
 //! Owns the keys of the file that say where the key is, and how they exclude each other. Decision: exactly
 //! one of them may stand, because two would leave it open which one signs.
 
-use super::Warning;
+use super::files::{Files, read_file};
+use super::{Warning, ring};
 use crate::algorithm::Algorithm;
-use crate::document::{Document, DocumentError, Node, read_bounded};
+use crate::document::{Document, DocumentError, Node};
 use crate::key::{Chain, Key, KeyError, PublicKey};
 use crate::keyring::Keyring;
 use crate::secret::Secret;
 use crate::time::UnixTime;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The keys of the file that this reads.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 14] = [
+    "keys",
+    "key_dir",
     "algorithm",
     "hs256_secret",
     "hs256_secret_path",
@@ -27,9 +30,6 @@ pub(super) const KEYS: [&str; 12] = [
     "key_id",
     "x5c_chain_path",
 ];
-
-/// A key or chain file is a few kilobytes; ML-DSA's largest is under ten.
-const MAX_KEY_FILE_BYTES: u64 = 256 * 1024;
 
 /// The ways to name a key: the configuration key, what its value is, and the algorithm that it implies.
 const SOURCES: [(&str, Form, Option<Algorithm>); 7] = [
@@ -54,13 +54,16 @@ enum Form {
     PemOrFile,
 }
 
-/// Reads the key, its id and its chain into a ring of one.
+/// Reads the keys: a ring, or the one key with its id and its chain as a ring of one.
 pub(super) fn load(
     document: &Document,
     root: &Node<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Keyring, DocumentError> {
     let mut files = Files { folder: document.path().parent().unwrap_or(Path::new("")), warnings };
+    if let Some(keyring) = ring::load(root, &mut files)? {
+        return Ok(keyring);
+    }
     let (node, form, implied) = source(root)?;
     let algorithm = algorithm(root, implied, form)?;
     let id = id(root)?;
@@ -76,19 +79,16 @@ pub(super) fn load(
             loaded.map_err(|error| key_error(&node, &error))?
         }
         Form::PemFile | Form::PemOrFile => {
-            let pem = files.pem(&node, form)?;
+            let text = node.string()?;
+            let pem = if form == Form::PemOrFile && text.contains("-----BEGIN") {
+                Secret::new(text.as_bytes().to_vec())
+            } else {
+                files.pem(&node)?
+            };
             Key::from_pem(&pem, algorithm, id).map_err(|error| key_error(&node, &error))?
         }
     };
-    if let Some(weakness) = key.weakness() {
-        files.warnings.push(Warning::new(
-            format!(
-                "the secret for {} is {} bytes long; RFC 7518 (3.2) asks for at least {}",
-                weakness.algorithm, weakness.bytes, weakness.least
-            ),
-            "make one with: openssl rand -base64 48",
-        ));
-    }
+    warn_if_weak(&key, files.warnings);
     if let Some(node) = root.get("rs256_public_key") {
         check_public_key(&node, &key, &files)?;
     }
@@ -104,7 +104,7 @@ fn source<'n>(root: &'n Node<'n>) -> Result<(Node<'n>, Form, Option<Algorithm>),
         SOURCES.iter().filter_map(|(name, form, implied)| Some((*name, root.get(name)?, *form, *implied)));
     let Some((first, node, form, implied)) = used.next() else {
         return Err(root.error("no signing key is set").hint(
-            "set one of hs256_secret, hs256_secret_path, secret, secret_path, rs256_private_key, rs256_private_key_path, private_key_path",
+            "set one of key_dir, keys, hs256_secret, hs256_secret_path, secret, secret_path, rs256_private_key, rs256_private_key_path, private_key_path",
         ));
     };
     match used.next() {
@@ -122,12 +122,7 @@ fn algorithm(
     form: Form,
 ) -> Result<Option<Algorithm>, DocumentError> {
     let Some(node) = root.get("algorithm") else { return Ok(implied) };
-    let name = node.string()?;
-    let names = || Algorithm::ALL.map(Algorithm::name);
-    let Ok(asked) = name.parse::<Algorithm>() else {
-        let error = node.error(format!("unknown algorithm `{name}`"));
-        return Err(error.hint(format!("the algorithms are {}", names().join(", "))));
-    };
+    let asked = named_algorithm(&node)?;
     let shared = matches!(form, Form::Secret | Form::SecretFile);
     if implied.is_some_and(|implied| implied != asked) || shared != asked.is_hmac() {
         let what = match implied {
@@ -143,85 +138,33 @@ fn algorithm(
     Ok(Some(asked))
 }
 
+/// The algorithm of this name.
+pub(super) fn named_algorithm(node: &Node<'_>) -> Result<Algorithm, DocumentError> {
+    let name = node.string()?;
+    name.parse().map_err(|_| {
+        let names = Algorithm::ALL.map(Algorithm::name).join(", ");
+        node.error(format!("unknown algorithm `{name}`")).hint(format!("the algorithms are {names}"))
+    })
+}
+
 /// `kid` or `key_id`: two names of the original's for one thing.
 fn id(root: &Node<'_>) -> Result<Option<String>, DocumentError> {
     match (root.get("kid"), root.get("key_id")) {
         (Some(_), Some(second)) => {
             Err(second.error("`kid` and `key_id` are two names of one key").hint("leave one of them out"))
         }
-        (Some(node), None) | (None, Some(node)) => {
-            let id = node.string()?;
-            if id.len() > 256 || id.chars().any(char::is_control) {
-                return Err(node.error("expected a key id of at most 256 bytes without control characters"));
-            }
-            Ok(Some(id.to_owned()))
-        }
+        (Some(node), None) | (None, Some(node)) => checked_id(&node).map(Some),
         (None, None) => Ok(None),
     }
 }
 
-/// Files named by the configuration, relative to its folder.
-struct Files<'f> {
-    folder: &'f Path,
-    warnings: &'f mut Vec<Warning>,
-}
-
-impl Files<'_> {
-    fn path(&self, text: &str) -> PathBuf {
-        self.folder.join(text)
+/// A key id that a header can carry.
+pub(super) fn checked_id(node: &Node<'_>) -> Result<String, DocumentError> {
+    let id = node.string()?;
+    if id.len() > 256 || id.chars().any(char::is_control) {
+        return Err(node.error("expected a key id of at most 256 bytes without control characters"));
     }
-
-    /// A secret's file; line ends at its end are an editor's, not the secret's.
-    fn secret(&mut self, node: &Node<'_>) -> Result<Secret, DocumentError> {
-        let path = self.path(node.string()?);
-        let mut bytes = read_file(node, &path)?;
-        self.warn_of_readers(&path, "");
-        while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
-            bytes.pop();
-        }
-        Ok(Secret::new(bytes))
-    }
-
-    fn pem(&mut self, node: &Node<'_>, form: Form) -> Result<Secret, DocumentError> {
-        let text = node.string()?;
-        if form == Form::PemOrFile && text.contains("-----BEGIN") {
-            return Ok(Secret::new(text.as_bytes().to_vec()));
-        }
-        let path = self.path(text);
-        let bytes = read_file(node, &path)?;
-        self.warn_of_readers(&path, "");
-        Ok(Secret::new(bytes))
-    }
-
-    /// Warns of a file that users other than its owner and group can read or change.
-    #[cfg(unix)]
-    fn warn_of_readers(&mut self, path: &Path, holds: &str) {
-        use std::os::unix::fs::PermissionsExt;
-        let Ok(metadata) = path.metadata() else { return };
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o006 != 0 {
-            let path = path.display();
-            let message = format!("{path}{holds} can be read by every user of this host (mode {mode:04o})");
-            self.warnings.push(Warning::new(message, format!("chmod 600 {path}")));
-        }
-    }
-
-    /// Elsewhere permissions are not modes.
-    #[cfg(not(unix))]
-    fn warn_of_readers(&mut self, _: &Path, _: &str) {
-        let _ = &self.warnings;
-    }
-}
-
-fn read_file(node: &Node<'_>, path: &Path) -> Result<Vec<u8>, DocumentError> {
-    read_bounded(path, MAX_KEY_FILE_BYTES).map_err(|error| {
-        let mut failed = node.error(format!("cannot read {}", path.display()));
-        if error.kind() == std::io::ErrorKind::NotFound && path.is_relative() {
-            failed = failed.hint("relative paths are relative to the configuration file's folder");
-        }
-        failed.source = Some(error);
-        failed
-    })
+    Ok(id.to_owned())
 }
 
 fn check_public_key(node: &Node<'_>, key: &Key, files: &Files<'_>) -> Result<(), DocumentError> {
@@ -274,7 +217,21 @@ fn with_chain(node: &Node<'_>, key: Key, files: &mut Files<'_>) -> Result<Key, D
     key.with_chain(chain).map_err(|error| key_error(node, &error))
 }
 
-fn key_error(node: &Node<'_>, error: &KeyError) -> DocumentError {
+/// Warns of a secret that is shorter than its hash.
+pub(super) fn warn_if_weak(key: &Key, warnings: &mut Vec<Warning>) {
+    if let Some(weakness) = key.weakness() {
+        warnings.push(Warning::new(
+            format!(
+                "the secret for {} is {} bytes long; RFC 7518 (3.2) asks for at least {}",
+                weakness.algorithm, weakness.bytes, weakness.least
+            ),
+            "make one with: openssl rand -base64 48",
+        ));
+    }
+}
+
+/// The error at the place that names the key.
+pub(super) fn key_error(node: &Node<'_>, error: &KeyError) -> DocumentError {
     let failed = node.error(error.to_string());
     match error.hint() {
         Some(hint) => failed.hint(hint),

@@ -13,6 +13,8 @@ pub struct ServiceConfig {
     pub bind: Bind,
     /// `trusted_proxies`: who may say who the user is.
     pub trusted_proxies: Vec<Network>,
+    /// Whether whoever comes through the Unix socket may, too.
+    pub trusts_unix: bool,
     /// `allowed_services`: the audiences beside `audience` that a registry token may be for.
     pub allowed_services: Vec<String>,
     /// `log`
@@ -45,19 +47,23 @@ const KEYS: [&str; 6] = ["host", "port", "trusted_proxies", "allowed_services", 
 impl ServiceConfig {
     /// Reads the section from the root of a configuration.
     pub fn read(root: &Node<'_>) -> Result<Self, DocumentError> {
+        let passwords = root.get("users_file").is_some();
         let Some(service) = root.get("service") else {
             return Ok(Self {
                 bind: Bind::Tcp(DEFAULT_HOST.to_owned(), DEFAULT_PORT),
-                trusted_proxies: loopback(),
+                trusted_proxies: believed(passwords),
+                trusts_unix: !passwords,
                 allowed_services: Vec::new(),
                 log: LogFormat::default(),
                 limits: Limits::default(),
             });
         };
         service.allow_keys(&KEYS)?;
+        let (trusted_proxies, trusts_unix) = trusted_proxies(&service, passwords)?;
         Ok(Self {
             bind: bind(&service)?,
-            trusted_proxies: trusted_proxies(&service)?,
+            trusted_proxies,
+            trusts_unix,
             allowed_services: match service.get("allowed_services") {
                 None => Vec::new(),
                 Some(list) => {
@@ -104,13 +110,21 @@ fn bind(service: &Node<'_>) -> Result<Bind, DocumentError> {
     Ok(Bind::Tcp(host.to_owned(), u16::try_from(port).unwrap_or(DEFAULT_PORT)))
 }
 
-fn trusted_proxies(service: &Node<'_>) -> Result<Vec<Network>, DocumentError> {
-    let Some(list) = service.get("trusted_proxies") else { return Ok(loopback()) };
-    let network = |item: Node<'_>| {
-        let text = item.string()?;
-        text.parse::<Network>().map_err(|error| item.error(format!("`{text}` is no network: {error}")))
-    };
-    list.items()?.map(network).collect()
+/// The networks, and whether the Unix socket is trusted: always where no password is checked here, else only
+/// if `unix` is listed.
+fn trusted_proxies(service: &Node<'_>, passwords: bool) -> Result<(Vec<Network>, bool), DocumentError> {
+    let Some(list) = service.get("trusted_proxies") else { return Ok((believed(passwords), !passwords)) };
+    let (mut networks, mut unix) = (Vec::new(), !passwords);
+    for item in list.items()? {
+        match item.string()? {
+            "unix" => unix = true,
+            text => networks.push(
+                text.parse::<Network>()
+                    .map_err(|error| item.error(format!("`{text}` is no network: {error}")))?,
+            ),
+        }
+    }
+    Ok((networks, unix))
 }
 
 /// Each limit has bounds of its own, within which the server's promises hold.
@@ -156,7 +170,10 @@ fn limits(service: &Node<'_>) -> Result<Limits, DocumentError> {
     Ok(limits)
 }
 
-/// Whoever is on this host may speak for a user unless the configuration says otherwise.
-fn loopback() -> Vec<Network> {
-    ["127.0.0.0/8", "::1"].into_iter().filter_map(|text| text.parse().ok()).collect()
+/// Whoever is on this host may speak for a user unless the configuration says otherwise. Not where passwords
+/// are checked here: the proxy in front then often does nothing but TLS, and would hand on what its clients
+/// say of themselves.
+fn believed(passwords: bool) -> Vec<Network> {
+    let networks: &[&str] = if passwords { &[] } else { &["127.0.0.0/8", "::1"] };
+    networks.iter().filter_map(|text| text.parse().ok()).collect()
 }

@@ -52,7 +52,7 @@ fn every_way_to_name_a_key_works() {
 fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
     for (yaml, part) in [
         ("hs256_secret: x\nisuer: y", "config.yaml:4:1: unknown key `isuer` | did you mean `issuer`?"),
-        ("", "no signing key is set | set one of hs256_secret"),
+        ("", "no signing key is set | set one of key_dir, keys, hs256_secret"),
         ("hs256_secret: x\nsecret: y", "secret: `hs256_secret` and `secret` both name a signing key"),
         ("hs256_secret: \"\"", "hs256_secret: "),
         ("hs256_secret: 12345", "hs256_secret: expected a string, found a whole number"),

@@ -1,9 +1,10 @@
 //! `/auth` and `/v2/token`: from a routed request to a token.
 //!
-//! Owns what these endpoints ask and answer. Must not know sockets. Decision: trust is checked before
+//! Owns what these endpoints ask and answer. Must not know sockets. Decision: who asks is settled before
 //! anything else that a request says is looked at.
 
-use super::identity::{authenticated_user, single_header, untrusted_detail};
+use super::identity::{self, Identity, single_header};
+use super::oauth::is_in_policy;
 use super::refusal::Refusal;
 use super::request::{Body, Request};
 use super::response::Response;
@@ -11,9 +12,13 @@ use super::route::{Parameters, Route};
 use super::{Note, Service, State};
 use crate::claims::{self, Frame, Requested};
 use crate::issuer::Issued;
+use crate::metrics::RefreshEvent;
 use crate::policy::{Asker, Enforcement, Grant, Mode, Who};
+use crate::refresh::Holder;
 use crate::scope::{self, Scope};
 use crate::time::{Ttl, UnixTime};
+use serde_json::{Map, json};
+use std::fmt::Write as _;
 
 /// What a handler works with.
 pub(super) struct Call<'c> {
@@ -24,14 +29,6 @@ pub(super) struct Call<'c> {
 }
 
 impl Call<'_> {
-    fn require_trust(&mut self, refusal: Refusal) -> Result<(), Refusal> {
-        if self.state.trust.covers(self.request.peer) {
-            return Ok(());
-        }
-        self.note.detail = Some(untrusted_detail(self.request.peer));
-        Err(refusal)
-    }
-
     fn new_id(&mut self) -> Result<String, Refusal> {
         (self.service.sources.id)().ok_or_else(|| {
             self.note.detail = Some("the system has no randomness to give".to_owned());
@@ -47,27 +44,31 @@ impl Call<'_> {
     }
 }
 
-/// `POST /auth`: a token for the claims in the body, from a trusted peer.
+/// `POST /auth`: a token for the claims in the body, from a trusted peer; or for a user with a password,
+/// about himself.
 pub(super) fn auth(mut call: Call<'_>) -> Result<Response, Refusal> {
-    call.require_trust(Refusal::Untrusted)?;
-    let body = match &call.request.body {
-        Body::Bytes(body) => body,
-        Body::Absent => return Err(Refusal::LengthRequired),
-        Body::TooLarge => return Err(Refusal::TooLarge),
-        Body::Incomplete => return Err(Refusal::Timeout),
-        Body::Malformed(problem) => return Err(Refusal::Malformed(problem)),
+    let own = identity::of_auth(&mut call)?;
+    call.note.user.clone_from(&own);
+    let requested = Requested::new(claims::read_object(json_body(&call)?)?)?;
+    let user = match &own {
+        None => requested.user()?.to_owned(),
+        Some(user) => user.clone(),
     };
-    let content_type = single_header(call.request, "Content-Type")?.unwrap_or_default();
-    if !content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
-        return Err(Refusal::MediaType);
-    }
-    let requested = Requested::new(claims::read_object(body)?)?;
-    let user = requested.user()?.to_owned();
     call.note.user = Some(user.clone());
     let issuer = &call.state.issuer;
-    let (asked, dropped) = issuer.filter().apply(requested);
     let (now, id) = ((call.service.sources.clock)(), call.new_id()?);
-    let claims = claims::custom(&issuer.frame(now, issuer.default_ttl(), &id), issuer.filter(), &asked)?;
+    let (claims, dropped) = match own {
+        None => {
+            let (asked, dropped) = issuer.filter().apply(requested);
+            let frame = issuer.frame(now, issuer.default_ttl(), &id);
+            (claims::custom(&frame, issuer.filter(), &asked)?, dropped)
+        }
+        Some(user) => {
+            let (grant, dropped) = granted_to_himself(call.state, &user, &requested)?;
+            let frame = issuer.frame(now, issuer.registry_ttl(grant.ttl), &id);
+            (claims::granted(&frame, issuer.filter(), &Map::new(), &user, &grant.access)?, dropped)
+        }
+    };
     let issued = call.issue(claims)?;
     let body = format!("{{\"token\":\"{}\",\"claims\":{}}}", issued.token.expose(), issued.claims.json());
     log_token(&call, Route::Auth, now, &issued, |line| {
@@ -77,45 +78,145 @@ pub(super) fn auth(mut call: Call<'_>) -> Result<Response, Refusal> {
     Ok(token_response(body))
 }
 
+/// What a user may have in a token that he asks of `/auth` himself: his name, and of `scope` and `access`
+/// what the policy gives. Such a token has the registry's audience, so it must not say more than one of
+/// `/v2/token`; and what a user says of himself is not for the issuer to vouch for, so that the other
+/// claims are left out, whatever `allowed_custom_claims` lets a trusted peer say.
+fn granted_to_himself(
+    state: &State,
+    user: &str,
+    requested: &Requested,
+) -> Result<(Grant, Vec<String>), Refusal> {
+    if !requested.is_about(user) {
+        return Err(Refusal::OtherUser);
+    }
+    let asked = requested.scopes()?.unwrap_or_default();
+    let hosts = [state.issuer.audience()];
+    let asker = Asker { who: Who::User(user), hosts: &hosts, default_ttl: state.issuer.default_ttl() };
+    let ours = |name: &&str| !matches!(*name, "sub" | "user" | "scope" | "access");
+    let dropped = requested.names().filter(ours).map(str::to_owned).collect();
+    Ok((some(state, &asker, &asked)?, dropped))
+}
+
+fn json_body<'c>(call: &Call<'c>) -> Result<&'c [u8], Refusal> {
+    let body = match &call.request.body {
+        Body::Bytes(body) => body,
+        Body::Absent => return Err(Refusal::LengthRequired),
+        Body::TooLarge => return Err(Refusal::TooLarge),
+        Body::Incomplete => return Err(Refusal::Timeout),
+        Body::Malformed(problem) => return Err(Refusal::Malformed(problem)),
+    };
+    let content_type = single_header(call.request, "Content-Type")?.unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") { Ok(body) } else { Err(Refusal::MediaType) }
+}
+
 /// `GET /v2/token`: the Docker registry token protocol (distribution: docs/spec/auth/token.md).
 pub(super) fn token(mut call: Call<'_>, parameters: &Parameters<'_>) -> Result<Response, Refusal> {
-    call.require_trust(Refusal::Unauthenticated)?;
-    let user = authenticated_user(call.request)?.ok_or(Refusal::Unauthenticated)?;
-    call.note.user = Some(user.to_owned());
-    let state = call.state;
-    let service = audience(state, parameters)?;
-    let asked = asked_scopes(call.request, parameters)?;
-    let hosts = [service, state.issuer.audience()];
-    let asker = Asker { who: Who::User(user), hosts: &hosts, default_ttl: state.issuer.default_ttl() };
-    let grant = if wants_everything(call.request)? {
-        everything(&mut call, &asker)?
-    } else {
-        some(state, &asker, &asked)?
+    let identity = identity::of_get(&mut call)?;
+    let one = |name| parameters.one(name).map_err(Refusal::Invalid);
+    let wanted = Wanted {
+        service: one("service")?.filter(|service| !service.is_empty()),
+        scopes: asked_scopes(call.request, parameters)?,
+        everything: wants_everything(call.request)?,
+        refresh: one("offline_token")?.is_some_and(|value| value.eq_ignore_ascii_case("true")),
     };
+    answer(call, &identity, &wanted, Answer::Query)
+}
+
+/// What is asked of the token endpoint, in whatever form.
+pub(super) struct Wanted<'w> {
+    pub(super) service: Option<&'w str>,
+    pub(super) scopes: Vec<Scope>,
+    /// Generate mode: all that the policy gives, whatever is asked.
+    pub(super) everything: bool,
+    /// A refresh token, too.
+    pub(super) refresh: bool,
+}
+
+/// Which fields the answer has.
+#[derive(Clone, Copy)]
+pub(super) enum Answer<'a> {
+    /// Those of the token protocol.
+    Query,
+    /// Those of OAuth 2, with the refresh token that was sent.
+    Form(Option<&'a str>),
+}
+
+/// A registry's token for somebody who is known.
+pub(super) fn answer(
+    mut call: Call<'_>,
+    identity: &Identity,
+    wanted: &Wanted<'_>,
+    form: Answer<'_>,
+) -> Result<Response, Refusal> {
+    let state = call.state;
+    let who = identity.who();
+    call.note.user = Some(who.name().to_owned());
+    let service = audience(state, wanted.service)?;
+    let hosts = [service, state.issuer.audience()];
+    let asker = Asker { who, hosts: &hosts, default_ttl: state.issuer.default_ttl() };
+    let grant =
+        if wanted.everything { everything(&mut call, &asker)? } else { some(state, &asker, &wanted.scopes)? };
     let ttl = state.issuer.registry_ttl(grant.ttl);
     let (now, id) = ((call.service.sources.clock)(), call.new_id()?);
     let frame = Frame { audience: service, ..state.issuer.frame(now, ttl, &id) };
-    let claims = claims::registry(&frame, state.issuer.filter(), user, &grant.access)?;
+    let claims = claims::registry(&frame, state.issuer.filter(), who.name(), &grant.access)?;
     let issued = call.issue(claims)?;
+    let made = if wanted.refresh { refresh_token(&mut call, identity, service, now)? } else { None };
+    let granted = scope::join(&grant.access);
     log_token(&call, Route::Token, now, &issued, |line| {
-        line.text("user", user)
+        line.text("user", who.name())
             .text("service", service)
-            .text("asked", &scope::join(&asked))
-            .text("granted", &scope::join(&grant.access))
+            .text("asked", &scope::join(&wanted.scopes))
+            .text("granted", &granted)
+            .maybe("refresh_token", made.as_ref().map(|_| "issued"))
     });
-    Ok(token_response(registry_body(&issued, now, ttl)))
+    let mut more = Vec::new();
+    let kept = match form {
+        Answer::Query => None,
+        Answer::Form(sent) => {
+            more.extend([("token_type", json!("Bearer")), ("scope", json!(granted))]);
+            sent
+        }
+    };
+    if let Some(refresh) = made.as_ref().map(crate::issuer::Token::expose).or(kept) {
+        more.push(("refresh_token", json!(refresh)));
+    }
+    Ok(token_response(registry_body(&issued, now, ttl, &more)))
+}
+
+/// A refresh token, for a user who just gave his password and whom it will be of use to. It is a
+/// convenience: where it cannot be had, the answer is the same without it.
+fn refresh_token(
+    call: &mut Call<'_>,
+    identity: &Identity,
+    service: &str,
+    now: UnixTime,
+) -> Result<Option<crate::issuer::Token>, Refusal> {
+    let state = call.state;
+    let (Identity::Password(user), Some(logins)) = (identity, &state.logins) else { return Ok(None) };
+    let (Some(refresh), Some(hash)) = (&logins.refresh, logins.users.hash_of(user)) else { return Ok(None) };
+    if !is_in_policy(&state.enforcement, user) {
+        return Ok(None);
+    }
+    let holder = Holder { user: user.clone(), service: service.to_owned() };
+    let made = refresh.issue(&state.issuer, &holder, hash, now).map_err(|error| {
+        call.note.detail = Some(format!("cannot sign a refresh token: {error}"));
+        Refusal::Internal
+    })?;
+    call.service.metrics.refresh_token(RefreshEvent::Issued);
+    Ok(Some(made))
 }
 
 /// The token's `aud`: the service asked for, where it is one that tokens are signed for.
-fn audience<'s>(state: &'s State, parameters: &Parameters<'_>) -> Result<&'s str, Refusal> {
+fn audience<'s>(state: &'s State, asked: Option<&str>) -> Result<&'s str, Refusal> {
     let own = state.issuer.audience();
-    match parameters.one("service").map_err(Refusal::Invalid)? {
-        None | Some("") => Ok(own),
-        Some(service) => std::iter::once(own)
-            .chain(state.allowed_services.iter().map(String::as_str))
-            .find(|known| *known == service)
-            .ok_or(Refusal::Service),
-    }
+    let Some(asked) = asked else { return Ok(own) };
+    std::iter::once(own)
+        .chain(state.allowed_services.iter().map(String::as_str))
+        .find(|known| *known == asked)
+        .ok_or(Refusal::Service)
 }
 
 /// What `scope` parameters and `X-Scopes` ask together.
@@ -155,13 +256,19 @@ fn some(state: &State, asker: &Asker<'_>, asked: &[Scope]) -> Result<Grant, Refu
 }
 
 /// The answer's fields, as clients need them: a whole number of seconds, and RFC 3339 with `Z`.
-fn registry_body(issued: &Issued, now: UnixTime, ttl: Ttl) -> String {
+fn registry_body(issued: &Issued, now: UnixTime, ttl: Ttl, more: &[(&str, serde_json::Value)]) -> String {
     let token = issued.token.expose();
-    format!(
-        "{{\"token\":\"{token}\",\"access_token\":\"{token}\",\"expires_in\":{},\"issued_at\":\"{now}\",\"claims\":{}}}",
+    let mut body = format!(
+        "{{\"token\":\"{token}\",\"access_token\":\"{token}\",\"expires_in\":{},\"issued_at\":\"{now}\",\"claims\":{}",
         ttl.seconds(),
         issued.claims.json()
-    )
+    );
+    for (name, value) in more {
+        // Writing to a String does not fail.
+        let _ = write!(body, ",\"{name}\":{value}");
+    }
+    body.push('}');
+    body
 }
 
 fn token_response(body: String) -> Response {

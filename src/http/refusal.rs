@@ -5,7 +5,6 @@
 //! body; the body is the registry's own error form, the only one that docker and crane show.
 
 use super::response::Response;
-use super::route::Route;
 use crate::claims::ClaimsError;
 use crate::scope::ScopeError;
 use serde_json::json;
@@ -26,6 +25,20 @@ pub enum Refusal {
     Claims(ClaimsError),
     /// No user is known.
     Unauthenticated,
+    /// The credentials are malformed; the text says how, and nothing of them.
+    Credentials(&'static str),
+    /// Such a user is not known, or has another password.
+    Password,
+    /// The refresh token is refused; the log says why.
+    RefreshToken,
+    /// Too many passwords were wrong: the seconds until the next may be tried.
+    Throttled(u32),
+    /// Too many passwords are being checked.
+    Busy,
+    /// A form's `grant_type` is another than `password` and `refresh_token`.
+    GrantType,
+    /// A user who gave a password asks for another's token.
+    OtherUser,
     /// The peer may not ask this at all.
     Untrusted,
     /// The policy does not know the user.
@@ -34,8 +47,8 @@ pub enum Refusal {
     Denied,
     /// There is no such path.
     NotFound,
-    /// The path answers other methods.
-    Method(Route),
+    /// The path answers other methods: these.
+    Method(&'static str),
     /// The body did not come in time.
     Timeout,
     /// A body without a length.
@@ -50,7 +63,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every code, for counters that start at zero.
-    pub const CODES: [&'static str; 13] = [
+    pub const CODES: [&'static str; 14] = [
         "INVALID_REQUEST",
         "INVALID_SCOPE",
         "INVALID_SERVICE",
@@ -63,18 +76,23 @@ impl Refusal {
         "LENGTH_REQUIRED",
         "TOO_LARGE",
         "UNSUPPORTED_MEDIA_TYPE",
+        "TOOMANYREQUESTS",
         "UNKNOWN",
     ];
 
     /// The code in the body, which is also the metric's label.
     pub fn code(&self) -> &'static str {
         match self {
-            Refusal::Malformed(_) | Refusal::Invalid(_) => "INVALID_REQUEST",
+            Refusal::Malformed(_) | Refusal::Invalid(_) | Refusal::GrantType => "INVALID_REQUEST",
             Refusal::Scope(_) => "INVALID_SCOPE",
             Refusal::Service => "INVALID_SERVICE",
             Refusal::Claims(_) => "INVALID_CLAIMS",
-            Refusal::Unauthenticated => "UNAUTHORIZED",
-            Refusal::Untrusted | Refusal::UnknownUser | Refusal::Denied => "DENIED",
+            Refusal::Unauthenticated
+            | Refusal::Credentials(_)
+            | Refusal::Password
+            | Refusal::RefreshToken => "UNAUTHORIZED",
+            Refusal::Throttled(_) | Refusal::Busy => "TOOMANYREQUESTS",
+            Refusal::Untrusted | Refusal::UnknownUser | Refusal::Denied | Refusal::OtherUser => "DENIED",
             Refusal::NotFound => "NOT_FOUND",
             Refusal::Method(_) => "UNSUPPORTED",
             Refusal::Timeout => "TIMEOUT",
@@ -92,15 +110,20 @@ impl Refusal {
             | Refusal::Invalid(_)
             | Refusal::Scope(_)
             | Refusal::Service
+            | Refusal::GrantType
             | Refusal::Claims(_) => 400,
-            Refusal::Unauthenticated => 401,
-            Refusal::Untrusted | Refusal::UnknownUser | Refusal::Denied => 403,
+            Refusal::Unauthenticated
+            | Refusal::Credentials(_)
+            | Refusal::Password
+            | Refusal::RefreshToken => 401,
+            Refusal::Untrusted | Refusal::UnknownUser | Refusal::Denied | Refusal::OtherUser => 403,
             Refusal::NotFound => 404,
             Refusal::Method(_) => 405,
             Refusal::Timeout => 408,
             Refusal::LengthRequired => 411,
             Refusal::TooLarge => 413,
             Refusal::MediaType => 415,
+            Refusal::Throttled(_) | Refusal::Busy => 429,
             Refusal::Internal => 500,
         }
     }
@@ -108,11 +131,21 @@ impl Refusal {
     /// What the client is told.
     pub fn message(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Refusal::Malformed(problem) | Refusal::Invalid(problem) => problem,
+            Refusal::Malformed(problem) | Refusal::Invalid(problem) | Refusal::Credentials(problem) => {
+                problem
+            }
             Refusal::Scope(error) => return error.to_string().into(),
             Refusal::Claims(error) => return error.to_string().into(),
             Refusal::Service => "this issuer signs no tokens for that service",
             Refusal::Unauthenticated => "authentication required",
+            Refusal::Password => "unknown user or wrong password",
+            Refusal::RefreshToken => "the refresh token is not valid here: log in again",
+            Refusal::Throttled(seconds) => {
+                return format!("too many wrong passwords: try again in {seconds} s").into();
+            }
+            Refusal::Busy => "too many passwords are being checked: try again in a second",
+            Refusal::GrantType => "the grant types are password and refresh_token",
+            Refusal::OtherUser => "a user who logs in with a password gets tokens for himself alone",
             Refusal::Untrusted => "this address may not ask for tokens here",
             Refusal::UnknownUser => "the policy does not know this user",
             Refusal::Denied => "requested access to the resource is denied",
@@ -128,16 +161,53 @@ impl Refusal {
 
     /// The whole answer.
     pub fn response(&self) -> Response {
-        let body = json!({"errors": [{"code": self.code(), "message": self.message(), "detail": null}]});
-        let mut response = Response::json(self.status(), body.to_string().into_bytes());
+        self.with_body(self.status(), &json!({"errors": [self.entry()]}))
+    }
+
+    /// The whole answer to a form of OAuth 2: its own error members (RFC 6749, 5.2) beside the registry's.
+    ///
+    /// Wrong credentials are 401, where the RFC has 400 for `invalid_grant`: clients of registries know no
+    /// other status for them. None is 403, which breaks pulls.
+    pub fn oauth_response(&self) -> Response {
+        let (error, status) = match self {
+            Refusal::Unauthenticated
+            | Refusal::Credentials(_)
+            | Refusal::Password
+            | Refusal::RefreshToken => ("invalid_grant", 401),
+            Refusal::GrantType => ("unsupported_grant_type", 400),
+            Refusal::Scope(_)
+            | Refusal::Denied
+            | Refusal::UnknownUser
+            | Refusal::Untrusted
+            | Refusal::OtherUser => ("invalid_scope", 400),
+            Refusal::Throttled(_) | Refusal::Busy => ("temporarily_unavailable", 429),
+            Refusal::Internal => ("server_error", 500),
+            _ => ("invalid_request", self.status()),
+        };
+        let description = self.message();
+        self.with_body(
+            status,
+            &json!({"error": error, "error_description": description, "errors": [self.entry()]}),
+        )
+    }
+
+    fn entry(&self) -> serde_json::Value {
+        json!({"code": self.code(), "message": self.message(), "detail": null})
+    }
+
+    fn with_body(&self, status: u16, body: &serde_json::Value) -> Response {
+        let mut response = Response::json(status, body.to_string().into_bytes());
         response.headers.push(("Cache-Control", "no-store".into()));
+        if status == 401 {
+            let challenge = "Basic realm=\"keypebble\", charset=\"UTF-8\"";
+            response.headers.push(("WWW-Authenticate", challenge.into()));
+        }
         match self {
-            Refusal::Unauthenticated => {
-                response
-                    .headers
-                    .push(("WWW-Authenticate", "Basic realm=\"keypebble\", charset=\"UTF-8\"".into()));
+            Refusal::Method(allowed) => response.headers.push(("Allow", (*allowed).into())),
+            Refusal::Throttled(seconds) => {
+                response.headers.push(("Retry-After", seconds.to_string().into()));
             }
-            Refusal::Method(route) => response.headers.push(("Allow", route.allow().into())),
+            Refusal::Busy => response.headers.push(("Retry-After", "1".into())),
             _ => {}
         }
         response.close =
@@ -159,11 +229,18 @@ mod tests {
             (Refusal::Service, 400),
             (Refusal::Claims(ClaimsError::NotAnObject), 400),
             (Refusal::Unauthenticated, 401),
+            (Refusal::Credentials("x"), 401),
+            (Refusal::Password, 401),
+            (Refusal::RefreshToken, 401),
+            (Refusal::GrantType, 400),
+            (Refusal::OtherUser, 403),
+            (Refusal::Throttled(7), 429),
+            (Refusal::Busy, 429),
             (Refusal::Untrusted, 403),
             (Refusal::UnknownUser, 403),
             (Refusal::Denied, 403),
             (Refusal::NotFound, 404),
-            (Refusal::Method(Route::Auth), 405),
+            (Refusal::Method("POST"), 405),
             (Refusal::Timeout, 408),
             (Refusal::LengthRequired, 411),
             (Refusal::TooLarge, 413),
@@ -176,6 +253,35 @@ mod tests {
             let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
             assert_eq!(body["errors"][0]["code"], refusal.code());
             assert!(body["errors"][0]["detail"].is_null());
+            let oauth = refusal.oauth_response();
+            assert!(![403, 415].contains(&oauth.status) || status == 415, "{refusal:?}");
+            let form: serde_json::Value = serde_json::from_slice(&oauth.body).unwrap();
+            assert_eq!(form["errors"], body["errors"]);
+            assert_eq!(form["error_description"], body["errors"][0]["message"]);
+            for response in [response, oauth] {
+                let has = |name| response.headers.iter().any(|(header, _)| *header == name);
+                assert_eq!(has("WWW-Authenticate"), response.status == 401, "{refusal:?}");
+                assert_eq!(has("Retry-After"), response.status == 429, "{refusal:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_form_s_errors_are_those_of_rfc_6749() {
+        for (refusal, error, status) in [
+            (Refusal::Invalid("x"), "invalid_request", 400),
+            (Refusal::Service, "invalid_request", 400),
+            (Refusal::Password, "invalid_grant", 401),
+            (Refusal::RefreshToken, "invalid_grant", 401),
+            (Refusal::GrantType, "unsupported_grant_type", 400),
+            (Refusal::Scope(ScopeError::Parts), "invalid_scope", 400),
+            (Refusal::Denied, "invalid_scope", 400),
+            (Refusal::Throttled(7), "temporarily_unavailable", 429),
+            (Refusal::Internal, "server_error", 500),
+        ] {
+            let response = refusal.oauth_response();
+            let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+            assert_eq!((body["error"].as_str(), response.status), (Some(error), status), "{refusal:?}");
         }
     }
 }

@@ -5,6 +5,8 @@
 
 use super::request::Method;
 use std::borrow::Cow;
+use std::fmt;
+use zeroize::Zeroize;
 
 /// The endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +17,10 @@ pub enum Route {
     Auth,
     /// `/v2/token`
     Token,
+    /// `/.well-known/jwks.json`
+    Jwks,
+    /// `/.well-known/openid-configuration`
+    Discovery,
     /// `/metrics`
     Metrics,
     /// Anything else.
@@ -23,7 +29,15 @@ pub enum Route {
 
 impl Route {
     /// Every route, for counters that start at zero.
-    pub const ALL: [Route; 5] = [Route::Healthz, Route::Auth, Route::Token, Route::Metrics, Route::Other];
+    pub const ALL: [Route; 7] = [
+        Route::Healthz,
+        Route::Auth,
+        Route::Token,
+        Route::Jwks,
+        Route::Discovery,
+        Route::Metrics,
+        Route::Other,
+    ];
 
     /// The route of a path.
     pub fn of(path: &str) -> Self {
@@ -31,6 +45,8 @@ impl Route {
             "/healthz" => Route::Healthz,
             "/auth" => Route::Auth,
             "/v2/token" => Route::Token,
+            "/.well-known/jwks.json" => Route::Jwks,
+            "/.well-known/openid-configuration" => Route::Discovery,
             "/metrics" => Route::Metrics,
             _ => Route::Other,
         }
@@ -42,25 +58,30 @@ impl Route {
             Route::Healthz => "healthz",
             Route::Auth => "auth",
             Route::Token => "v2_token",
+            Route::Jwks => "jwks",
+            Route::Discovery => "openid_configuration",
             Route::Metrics => "metrics",
             Route::Other => "other",
         }
     }
 
-    /// The methods that it answers, as `Allow` lists them (RFC 9110, 10.2.1).
-    pub fn allow(self) -> &'static str {
+    /// The methods that it answers, as `Allow` lists them (RFC 9110, 10.2.1). The token endpoint takes
+    /// forms only where passwords are checked here: clients try one first, and must then be told 405.
+    pub fn allow(self, passwords: bool) -> &'static str {
         match self {
-            Route::Healthz | Route::Token | Route::Metrics => "GET, HEAD",
+            Route::Token if passwords => "GET, HEAD, POST",
+            Route::Healthz | Route::Token | Route::Jwks | Route::Discovery | Route::Metrics => "GET, HEAD",
             Route::Auth => "POST",
             Route::Other => "",
         }
     }
 
     /// Whether it answers this method.
-    pub fn allows(self, method: Method<'_>) -> bool {
+    pub fn allows(self, method: Method<'_>, passwords: bool) -> bool {
         match method {
-            Method::Get | Method::Head => self.allow() == "GET, HEAD",
-            Method::Post => self.allow() == "POST",
+            Method::Get | Method::Head | Method::Post => {
+                self.allow(passwords).split(", ").any(|allowed| allowed == method.name())
+            }
             Method::Other(_) => false,
         }
     }
@@ -75,8 +96,25 @@ pub fn split_target(target: &str) -> Option<(&str, &str)> {
 }
 
 /// The parameters of a query or a form, decoded, in the order sent.
-#[derive(Debug, Default)]
+/// Not shown in `Debug`, since a form may hold a password; what decoding made of it is wiped.
+#[derive(Default)]
 pub struct Parameters<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl fmt::Debug for Parameters<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parameters").field("count", &self.0.len()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Parameters<'_> {
+    fn drop(&mut self) {
+        for (_, value) in &mut self.0 {
+            if let Cow::Owned(text) = value {
+                text.zeroize();
+            }
+        }
+    }
+}
 
 /// The most parameters of one request.
 const MAX_PARAMETERS: usize = 128;
@@ -178,15 +216,19 @@ mod tests {
 
     #[test]
     fn what_a_route_allows_it_lists() {
-        for route in Route::ALL {
-            for (method, name) in [(Method::Get, "GET"), (Method::Head, "HEAD"), (Method::Post, "POST")] {
-                assert_eq!(
-                    route.allows(method),
-                    route.allow().split(", ").any(|listed| listed == name),
-                    "{route:?} {name}"
-                );
-            }
-            assert!(!route.allows(Method::Other("DELETE")));
+        for (route, method, passwords, allowed) in [
+            (Route::Token, Method::Get, false, true),
+            (Route::Token, Method::Head, true, true),
+            (Route::Token, Method::Post, false, false),
+            (Route::Token, Method::Post, true, true),
+            (Route::Auth, Method::Post, false, true),
+            (Route::Auth, Method::Get, true, false),
+            (Route::Healthz, Method::Head, false, true),
+            (Route::Metrics, Method::Post, true, false),
+            (Route::Token, Method::Other("DELETE"), true, false),
+            (Route::Other, Method::Other(""), true, false),
+        ] {
+            assert_eq!(route.allows(method, passwords), allowed, "{route:?} {method:?} {passwords}");
         }
     }
 }

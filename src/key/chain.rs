@@ -135,7 +135,7 @@ impl Certificate {
 }
 
 /// `UTCTime` or `GeneralizedTime`, in the only forms that RFC 5280 (4.1.2.5) allows.
-fn unix_time(element: Element<'_>) -> Result<i64, BadDer> {
+pub(super) fn unix_time(element: Element<'_>) -> Result<i64, BadDer> {
     let (digits, zone) = element.content.split_at(element.content.len().saturating_sub(1));
     if zone != b"Z" || !digits.iter().all(u8::is_ascii_digit) {
         return Err(BadDer);
@@ -167,7 +167,7 @@ fn unix_time(element: Element<'_>) -> Result<i64, BadDer> {
 
 /// Days since 1970-01-01 in the Gregorian calendar (Hinnant, "chrono-compatible date algorithms"), for
 /// years from 0 on.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     // Years start in March, so that the leap day is the last.
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

@@ -39,12 +39,17 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let shown = format!("{command:?}");
         let done = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{shown}: {error}"));
         let text = [done.stdout, done.stderr].concat();
         let text = String::from_utf8_lossy(&text).into_owned();
         Answer { command: shown, success: done.status.success(), text }
+    }
+
+    /// What went wrong, where something did.
+    pub(crate) fn failure(self) -> Option<String> {
+        (!self.success).then(|| format!("{}:\n{}", self.command, self.text))
     }
 
     #[track_caller]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::common::Folder;
 use crate::tools::{hex, output, sha256, write_file};
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 

@@ -49,7 +49,12 @@ pub(crate) struct SigningKey {
 impl SigningKey {
     /// For HS256 an RSA key: something must stand in the registry's bundle.
     pub(crate) fn new(folder: &Folder, name: &str, algorithm: Algorithm) -> Self {
-        let private = folder.write(&format!("{name}.key"), &private_pem(algorithm));
+        SigningKey::of_pem(folder, name, algorithm, &private_pem(algorithm))
+    }
+
+    /// With a private key that is there already.
+    pub(crate) fn of_pem(folder: &Folder, name: &str, algorithm: Algorithm, pem: &str) -> Self {
+        let private = folder.write(&format!("{name}.key"), pem);
         let certificate = folder.path().join(format!("{name}.crt"));
         let (key, crt) = (private.to_str().unwrap(), certificate.to_str().unwrap());
         let subject = format!("/CN=keypebble {name}");
@@ -77,7 +82,7 @@ impl SigningKey {
     }
 
     /// The members that RFC 7638 hashes, no others.
-    fn jwk(&self) -> Value {
+    pub(crate) fn jwk(&self) -> Value {
         let last = |count: usize| &self.public_der[self.public_der.len() - count..];
         match self.algorithm {
             Algorithm::Rs256 | Algorithm::Hs256 => {
@@ -98,7 +103,7 @@ impl SigningKey {
 }
 
 /// RFC 7638: the hash of the members in order of their names, without white space.
-fn thumbprint(key: &Value) -> String {
+pub(crate) fn thumbprint(key: &Value) -> String {
     let sorted: std::collections::BTreeMap<&String, &Value> = key.as_object().unwrap().iter().collect();
     base64url(&sha256(serde_json::to_string(&sorted).unwrap().as_bytes()))
 }

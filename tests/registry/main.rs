@@ -19,10 +19,12 @@ mod client;
 mod common;
 mod compose;
 mod image;
+mod init;
 mod keys;
 mod process;
 mod stage;
 mod tools;
+mod verdicts;
 
 use client::{ALICE, BOB, CAROL, Crane, NOBODY, Skopeo};
 use keys::{Algorithm, KeyId};

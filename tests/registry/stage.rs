@@ -267,10 +267,15 @@ pub(crate) fn start_keypebble(folder: &Folder, command: &mut Command) -> (Proces
 
 /// nginx with the example's nginx.conf, but for the names and ports that only compose has.
 pub(crate) fn start_nginx(folder: &Folder, keypebble: &str) -> (Process, u16) {
+    let socket = folder.path().join("registry.sock");
+    start_nginx_before(folder, &format!("server {keypebble};"), &format!("server unix:{};", socket.display()))
+}
+
+/// The same with several servers behind each name, in nginx's words.
+pub(crate) fn start_nginx_before(folder: &Folder, keypebble: &str, registry: &str) -> (Process, u16) {
     let original = fs::read_to_string(folder.path().join("nginx/nginx.conf")).unwrap();
     for _ in 0..10 {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let registry = format!("server unix:{};", folder.path().join("registry.sock").display());
         let mut conf = original.clone();
         let own = format!(
             "http {{\n    log_format line '$request $status';\n    access_log {} line;\n{}",
@@ -278,8 +283,8 @@ pub(crate) fn start_nginx(folder: &Folder, keypebble: &str) -> (Process, u16) {
             ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| temp_path(folder, kind)).concat(),
         );
         for (from, to) in [
-            ("server keypebble:8080;", format!("server {keypebble};")),
-            ("server registry:5000;", registry),
+            ("server keypebble:8080;", keypebble.to_owned()),
+            ("server registry:5000;", registry.to_owned()),
             ("listen 5000;", format!("listen 127.0.0.1:{port};")),
             ("http {\n", own),
         ] {
@@ -309,21 +314,32 @@ fn temp_path(folder: &Folder, kind: &str) -> String {
 
 /// A registry on a Unix socket, where nginx expects it, with these variables on top.
 pub(crate) fn start_registry(folder: &Folder, program: &str, variables: &[(String, String)]) -> Process {
-    let (socket, images) = (folder.path().join("registry.sock"), folder.path().join("images"));
+    start_registry_as(folder, "registry", program, "auth: {token: {}}\n", variables)
+}
+
+/// A registry with this name, socket (`NAME.sock`) and section `auth`, over the images of all others.
+pub(crate) fn start_registry_as(
+    folder: &Folder,
+    name: &'static str,
+    program: &str,
+    auth: &str,
+    variables: &[(String, String)],
+) -> Process {
+    let socket = folder.path().join(format!("{name}.sock"));
     let config = folder.write(
-        "registry.yaml",
+        &format!("{name}.yaml"),
         &format!(
             "version: 0.1\nlog: {{level: info}}\nhttp: {{net: unix, addr: {}}}\n\
-             storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\nauth: {{token: {{}}}}\n",
+             storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n{auth}",
             socket.display(),
-            images.display()
+            folder.path().join("images").display()
         ),
     );
     let mut command = Command::new(program);
     command.arg("serve").arg(config);
     // Version 3 sends traces to a collector that is not there, unless told not to.
     command.env("OTEL_TRACES_EXPORTER", "none");
-    let mut registry = Process::start(folder, "registry", &mut command, variables)
+    let mut registry = Process::start(folder, name, &mut command, variables)
         .unwrap_or_else(|| panic!("{program} is not on PATH: apt-get install docker-registry, or see above"));
     registry.wait_for(|_| UnixStream::connect(&socket).ok()).unwrap_or_else(|error| panic!("{error}"));
     registry

@@ -234,6 +234,10 @@ impl Serving<'_> {
             Ok(head) => head,
             Err(error) => return self.no_head(&NoHead::Refuse(error)),
         };
+        // From here on it waits for us: tiny_http finds all that it reads before the body.
+        if self.connection.enter(Phase::Handling, limits.body_deadline).is_err() {
+            return Next::Close;
+        }
         let read = self.body(&head, view.len(), &mut parsed);
         let (body, total) = match read {
             Ok(read) => read,

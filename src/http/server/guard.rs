@@ -73,6 +73,9 @@ impl Clock {
     }
 }
 
+/// An answer is recent for this long, in milliseconds.
+const RECENT: u64 = 1000;
+
 /// The two low bytes of the word are phase and reason, the others the deadline.
 const DEADLINE_SHIFT: u32 = 16;
 
@@ -92,14 +95,22 @@ pub(super) struct Watched {
     pub(super) peer: Peer,
     clock: Clock,
     state: AtomicU64,
-    /// When it was last answered; before that, when it was accepted.
+    accepted: u64,
+    /// When it was last answered; 0 if never.
     answered: AtomicU64,
 }
 
 impl Watched {
     pub(super) fn new(socket: TcpStream, peer: Peer, clock: Clock, patience: Duration) -> Self {
         let state = word(Phase::Fresh, Ended::Expired, clock.after(patience));
-        Self { socket, peer, clock, state: AtomicU64::new(state), answered: AtomicU64::new(clock.now()) }
+        Self {
+            socket,
+            peer,
+            clock,
+            state: AtomicU64::new(state),
+            accepted: clock.now(),
+            answered: AtomicU64::new(0),
+        }
     }
 
     /// Goes on to `phase`, unless the guard has ended the connection.
@@ -130,13 +141,29 @@ impl Watched {
 
     /// An answer has left.
     pub(super) fn has_answered(&self) {
-        self.answered.store(self.clock.now(), Ordering::Relaxed);
+        self.answered.store(self.clock.now().max(1), Ordering::Relaxed);
     }
 
-    /// How long it has had no answer, weighted for eviction.
+    /// How long it has had no answer, in milliseconds, weighted for eviction.
     fn waited(&self, phase: Phase) -> u64 {
-        let weight = if phase == Phase::Idle { 1 } else { 8 };
-        (self.clock.now() + 1).saturating_sub(self.answered.load(Ordering::Relaxed)) * weight
+        let now = self.clock.now() + 1;
+        let answered = self.answered.load(Ordering::Relaxed);
+        let waited = now.saturating_sub(answered.max(self.accepted));
+        match (answered > 0, phase) {
+            (true, Phase::Idle) if waited < RECENT => waited,
+            (true, Phase::Idle) => RECENT + waited,
+            _ => RECENT + waited * 64,
+        }
+    }
+
+    /// Whether its thread, and not the client, is what it waits for: the request is here, or the answer
+    /// has left.
+    fn waits_for_us(&self, phase: Phase) -> bool {
+        match phase {
+            Phase::Fresh | Phase::Idle => sys::bytes_unread(&self.socket).is_some_and(|unread| unread > 0),
+            Phase::Writing => sys::bytes_unsent(&self.socket) == Some(0),
+            _ => false,
+        }
     }
 
     /// Ends the connection if it still is in the state that was `seen`.
@@ -198,9 +225,9 @@ impl Guard {
     }
 
     /// Ends the connections, at most `count`, that have gone longest without an answer; gives how many.
-    /// Time counts eightfold in the middle of something, or before anything: clients in good standing
-    /// survive a flood of newcomers, but one answer is no right to stay for ever. One whose request is
-    /// already here is spared while there are others: it waits for us, not we for it.
+    /// Those that were answered within the last second and now rest come last; for one that rests longer
+    /// time counts once, for any other 64-fold: clients in good standing survive a flood of newcomers, but
+    /// one answer is no right to stay for ever. One that waits for us is spared while there are others.
     pub(super) fn evict(&self, count: usize) -> usize {
         let mut waiting: Vec<(u64, u64, Arc<Watched>)> = self
             .connections
@@ -213,13 +240,27 @@ impl Guard {
             .filter(|(_, seen, _)| !matches!(phase_of(*seen), Phase::Handling | Phase::Ended))
             .collect();
         waiting.sort_unstable_by_key(|(waited, _, _)| std::cmp::Reverse(*waited));
-        let (spared, others): (Vec<_>, Vec<_>) =
-            waiting.iter().take(8 * count).partition(|(_, seen, connection)| {
-                matches!(phase_of(*seen), Phase::Fresh | Phase::Idle)
-                    && sys::bytes_unread(&connection.socket).is_some_and(|unread| unread > 0)
-            });
-        let ended = |(_, seen, connection): &&(u64, u64, Arc<Watched>)| connection.end(*seen, Ended::Evicted);
-        others.into_iter().chain(spared).filter(ended).take(count).count()
+        let mut evicted = 0;
+        let mut end = |(_, seen, connection): &(u64, u64, Arc<Watched>)| {
+            let ends = evicted < count && connection.end(*seen, Ended::Evicted);
+            evicted += usize::from(ends);
+            evicted < count
+        };
+        let (mut spared, mut room) = (Vec::new(), true);
+        for candidate in &waiting {
+            if !room {
+                break;
+            }
+            if candidate.2.waits_for_us(phase_of(candidate.1)) {
+                spared.push(candidate);
+            } else {
+                room = end(candidate);
+            }
+        }
+        for candidate in spared {
+            end(candidate);
+        }
+        evicted
     }
 
     /// Ends those between requests.

@@ -89,9 +89,24 @@ pub(super) fn bytes_received(_socket: impl AsFd) -> Option<u64> {
 
 /// Bytes that wait to be read.
 pub(super) fn bytes_unread(socket: impl AsFd) -> Option<u64> {
+    count(socket.as_fd(), libc::FIONREAD)
+}
+
+/// Bytes written that the peer has not acknowledged (of a Unix socket: not read).
+pub(super) fn bytes_unsent(socket: impl AsFd) -> Option<u64> {
+    count(socket.as_fd(), libc::TIOCOUTQ)
+}
+
+/// What ioctl's second argument is here; musl and glibc differ.
+#[cfg(target_os = "linux")]
+type Question = libc::Ioctl;
+#[cfg(not(target_os = "linux"))]
+type Question = libc::c_ulong;
+
+fn count(socket: BorrowedFd<'_>, question: Question) -> Option<u64> {
     let mut count: libc::c_int = 0;
-    // SAFETY: FIONREAD writes one int through the pointer.
-    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut count) };
+    // SAFETY: FIONREAD and TIOCOUTQ write one int through the pointer.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), question, &raw mut count) };
     if result == 0 { u64::try_from(count).ok() } else { None }
 }
 

@@ -1,0 +1,226 @@
+//! `keypebble doctor`: what is wrong between this issuer and a registry.
+//!
+//! Loads, asks and prints; what is looked for stands in `crate::doctor`. Decision: a file that does not
+//! load is a finding like any other, so that one mistake does not hide the next.
+
+mod ask;
+
+use super::args::{Arguments, Spec, usage};
+use super::setup::{self, Files};
+use super::verify::{file, trust};
+use super::{Command, print};
+use crate::config::Config;
+use crate::doctor;
+use crate::document::Document;
+use crate::error::Error;
+use crate::finding::{Finding, Level, ascii_json, worst};
+use crate::issuer::Issuer;
+use crate::registry::{RegistryConfig, env_file};
+use crate::time::UnixTime;
+use crate::verdict::{Program, Trust};
+use serde_json::{Value, json};
+use std::error::Error as _;
+use std::path::{Path, PathBuf};
+
+/// The subcommand.
+pub(super) const SPEC: Spec = Spec {
+    name: "doctor",
+    values: &["config", "policy", "registry-config", "registry-env", "rootcertbundle", "jwks", "for", "url"],
+    switches: &["json"],
+    operands: 0,
+    help: HELP,
+    read,
+};
+
+const HELP: &str = "\
+Find what is wrong: the configuration, its key and certificates, a registry's configuration beside it;
+make a token in memory and judge it as the registry would. Nothing is changed, no token is printed.
+
+Usage: keypebble doctor --config PATH [--policy PATH] [--registry-config FILE] [--registry-env FILE]
+                        [--rootcertbundle FILE] [--jwks FILE] [--for PROGRAM] [--url URL] [--json]
+
+Flags:
+  --config PATH           The configuration file (YAML)
+  --policy PATH           The policy file; without it as for serve
+  --registry-config FILE  The registry's own config.yml: auth.token.*
+  --registry-env FILE     Its REGISTRY_* variables, NAME=value a line; without it those of this process
+  --rootcertbundle FILE   Its bundle, where the path in its configuration is not one of this host
+  --jwks FILE             Its JWKS, likewise
+  --for PROGRAM           Which one it is: registry-2.8, registry-3 or zot; without it both registries
+                          that could start
+  --url URL               Ask the registry there (plain http): its challenge, the realm, the clock
+  --json                  Print one JSON object
+  -h, --help              Print this help
+
+Each finding says what, why and what to do. Without --url no network is used.
+
+Exit codes: 0 no finding is an error, 1 at least one is, 2 usage.
+";
+
+/// What is to be looked at.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Doctor {
+    files: Files,
+    registry_config: Option<PathBuf>,
+    registry_env: Option<PathBuf>,
+    bundle: Option<PathBuf>,
+    jwks: Option<PathBuf>,
+    program: Option<Program>,
+    url: Option<String>,
+    json: bool,
+}
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    let program = arguments.name("for")?.map(|name| {
+        let names = || Program::ALL.map(Program::name).join(", ");
+        Program::from_name(&name)
+            .ok_or_else(|| usage(format!("--for: expected one of {}, found `{name}`", names())))
+    });
+    Ok(Command::Doctor(Doctor {
+        files: Files::read(&mut arguments)?,
+        registry_config: arguments.path("registry-config")?,
+        registry_env: arguments.path("registry-env")?,
+        bundle: arguments.path("rootcertbundle")?,
+        jwks: arguments.path("jwks")?,
+        program: program.transpose()?,
+        url: arguments.name("url")?,
+        json: arguments.switch("json"),
+    }))
+}
+
+pub(super) fn run(command: &Doctor) -> Result<(), Error> {
+    let now = UnixTime::now();
+    let mut findings = Vec::new();
+    let config = take(setup::config(&command.files.config), "config", &mut findings);
+    let registry = take(registry(command), "registry", &mut findings).flatten();
+    let registry = registry.map(|mut registry| {
+        registry.bundle = command.bundle.clone().or(registry.bundle);
+        registry.jwks = command.jwks.clone().or(registry.jwks);
+        registry
+    });
+    if let Some(config) = &config {
+        findings.extend(doctor::issuer(config, now));
+        findings.push(policy(command, config));
+        if let Some(registry) = &registry {
+            findings.extend(doctor::registry(config, registry));
+        } else {
+            findings.push(
+                Finding::ok(
+                    "registry",
+                    "no registry's configuration was given, so nothing is compared with one",
+                )
+                .mend("--registry-config FILE, or --registry-env FILE"),
+            );
+        }
+    }
+    if let Some(url) = &command.url {
+        let services = config.as_ref().map(services).unwrap_or_default();
+        findings.extend(ask::ask(url, &services, now));
+    }
+    if let (Some(config), Some(registry)) = (config, &registry) {
+        let services = services(&config);
+        let (trust, complaints) = trusted(registry, command.registry_config.as_deref());
+        let told = !complaints.is_empty();
+        findings.extend(complaints);
+        if registry.has_token_auth && !told && (registry.bundle.is_some() || registry.jwks.is_some()) {
+            let programs =
+                command.program.map_or_else(|| doctor::programs(registry), |program| vec![program]);
+            findings.extend(doctor::ring(&config.keyring, &trust));
+            let issuer = Issuer::open(config);
+            findings.extend(doctor::self_check(&issuer, &services, registry, &trust, &programs, now));
+        }
+    }
+    answer(&findings, command.json)
+}
+
+/// What loaded, or a finding in its place.
+fn take<T>(loaded: Result<T, Error>, code: &'static str, findings: &mut Vec<Finding>) -> Option<T> {
+    match loaded {
+        Ok(loaded) => Some(loaded),
+        Err(error) => {
+            findings.push(complaint(code, &error));
+            None
+        }
+    }
+}
+
+/// An error with all its causes as a finding.
+fn complaint(code: &'static str, error: &Error) -> Finding {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    Finding::error(code, text).mend(error.hint().unwrap_or_default())
+}
+
+/// Every audience that tokens are signed for.
+fn services(config: &Config) -> Vec<String> {
+    std::iter::once(&config.audience).chain(&config.service.allowed_services).cloned().collect()
+}
+
+fn policy(command: &Doctor, config: &Config) -> Finding {
+    let mut warnings = Vec::new(); // said as a finding of its own
+    match setup::enforcement(&command.files, config.policy_off, &mut warnings) {
+        Ok((enforcement, path)) => {
+            let place = path.map(|path| path.display().to_string()).unwrap_or_default();
+            doctor::policy(&enforcement, &place)
+        }
+        Err(error) => complaint("policy", &error),
+    }
+}
+
+/// The registry's side; `None` where nothing of it is given.
+fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
+    let of_document = |source| Error::Document { what: "the registry's configuration", source };
+    let document = command.registry_config.as_deref().map(Document::load).transpose().map_err(of_document)?;
+    let variables = match &command.registry_env {
+        Some(path) => env_file(&String::from_utf8_lossy(&file(path)?)),
+        None => std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| name.starts_with("REGISTRY_AUTH"))
+            .collect(),
+    };
+    if document.is_none() && variables.is_empty() {
+        return Ok(None);
+    }
+    RegistryConfig::read(document.as_ref(), &variables).map(Some).map_err(of_document)
+}
+
+/// What it trusts; a path that means nothing here is looked for beside its configuration as well.
+fn trusted(registry: &RegistryConfig, config: Option<&Path>) -> (Trust, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let folder = config.and_then(Path::parent).unwrap_or(Path::new(""));
+    let mut load = |path: &Option<PathBuf>, flag: &str, read: &dyn Fn(&Path) -> Result<Trust, Error>| {
+        let Some(path) = path else { return Trust::default() };
+        let path = if path.exists() { path.clone() } else { folder.join(path) };
+        match read(&path) {
+            Ok(trust) => trust,
+            Err(error) => {
+                let finding = complaint("trust", &error);
+                let own =
+                    format!("where the registry's path is not one of this host, give the file with {flag}");
+                findings.push(if finding.mend.is_empty() { finding.mend(own) } else { finding });
+                Trust::default()
+            }
+        }
+    };
+    let bundle = load(&registry.bundle, "--rootcertbundle FILE", &|path| trust(Some(path), None, None));
+    let jwks = load(&registry.jwks, "--jwks FILE", &|path| trust(None, Some(path), None));
+    (Trust { jwks: jwks.jwks, ..bundle }, findings)
+}
+
+fn answer(findings: &[Finding], json: bool) -> Result<(), Error> {
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let (errors, warnings, unknown) = (count(Level::Error), count(Level::Warning), count(Level::Unknown));
+    let healthy = worst(findings) != Level::Error;
+    if json {
+        let list: Vec<Value> = findings.iter().map(Finding::json).collect();
+        print(&ascii_json(&json!({ "healthy": healthy, "findings": list })))?;
+    } else {
+        let text: String = findings.iter().map(Finding::text).collect();
+        print(&format!("{text}{errors} error(s), {warnings} warning(s), {unknown} unknown\n"))?;
+    }
+    if healthy { Ok(()) } else { Err(Error::Negative) }
+}

@@ -1,0 +1,97 @@
+//! `keypebble hash-password`: from a password on standard input to the line of a users file.
+
+use super::args::{Arguments, Spec, usage};
+use super::{Command, print, say};
+use crate::error::Error;
+use crate::password::{DEFAULT_COST, ENABLED, Hash, MAX_COST, MIN_COST, Password, SALT};
+use crate::users::{NOT_ENABLED, name_problem};
+use std::io::{self, BufRead, IsTerminal, Read};
+use zeroize::Zeroizing;
+
+/// The subcommand.
+pub(super) const SPEC: Spec =
+    Spec { name: "hash-password", values: &["user", "cost"], switches: &[], operands: 0, help: HELP, read };
+
+const HELP: &str = "\
+Read a password from standard input, and print its bcrypt hash: with --user as the line of a users file.
+
+Usage: keypebble hash-password [--user NAME] [--cost N]
+
+Flags:
+  --user NAME  Print `NAME:HASH`, a line to add to `users_file`
+  --cost N     The base 2 logarithm of the work for each login, 4 to 14; 10 without it
+  -h, --help   Print this help
+
+One line end after the password is not part of it. A password has 1 to 72 bytes, since bcrypt reads no
+more, and no control characters. On a terminal what is typed is shown; pipe it in to avoid that.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 this build is without the feature htpasswd.
+
+Examples:
+  printf %s \"$PASSWORD\" | keypebble hash-password --user alice >> users.htpasswd
+  openssl rand -base64 24 | tee password | keypebble hash-password --user robot >> users.htpasswd
+";
+
+/// More than this is no password.
+const MAX_INPUT_BYTES: u16 = 4096;
+
+/// Whose line, and how dear.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct HashPassword {
+    user: Option<String>,
+    cost: u8,
+}
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    let user = arguments.name("user")?;
+    if let Some(problem) = user.as_deref().and_then(name_problem) {
+        return Err(usage(format!("--user: {problem}")));
+    }
+    if user.as_deref().is_some_and(|user| user.starts_with('#')) {
+        return Err(usage("--user: a line that begins with # is a comment in a users file"));
+    }
+    let cost = match arguments.text("cost")? {
+        None => DEFAULT_COST,
+        Some(text) => {
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            let cost = digits.then(|| text.parse().ok()).flatten();
+            cost.filter(|cost| (MIN_COST..=MAX_COST).contains(cost)).ok_or_else(|| {
+                usage(format!("--cost: expected a number from {MIN_COST} to {MAX_COST}, found `{text}`"))
+            })?
+        }
+    };
+    Ok(Command::HashPassword(HashPassword { user, cost }))
+}
+
+pub(super) fn run(command: &HashPassword) -> Result<(), Error> {
+    if !ENABLED {
+        return Err(Error::NotEnabled(NOT_ENABLED));
+    }
+    let fail = |source| Error::Read { path: "-".into(), source };
+    let invalid = |text: &str| fail(io::Error::new(io::ErrorKind::InvalidInput, text.to_owned()));
+    let text = input().map_err(fail)?;
+    let password = Password::new(text).map_err(|error| invalid(error.text()))?;
+    let system = |source| Error::System { what: "cannot make a salt".to_owned(), source };
+    let mut salt = [0; SALT];
+    getrandom::fill(&mut salt).map_err(|error| system(io::Error::other(error.to_string())))?;
+    let hash = Hash::make(&password, command.cost, salt).ok_or(Error::NotEnabled(NOT_ENABLED))?;
+    match &command.user {
+        Some(user) => print(&format!("{user}:{hash}\n")),
+        None => print(&format!("{hash}\n")),
+    }
+}
+
+/// Everything that is piped in, or one line of a terminal's, without the line end.
+fn input() -> io::Result<Zeroizing<String>> {
+    let stdin = io::stdin().lock();
+    let mut text = Zeroizing::new(String::with_capacity(usize::from(MAX_INPUT_BYTES)));
+    if stdin.is_terminal() {
+        say("keypebble: the password, which is shown as you type: ");
+        stdin.take(MAX_INPUT_BYTES.into()).read_line(&mut text)?;
+    } else {
+        stdin.take(MAX_INPUT_BYTES.into()).read_to_string(&mut text)?;
+    }
+    let end = text.strip_suffix("\r\n").or(text.strip_suffix('\n')).map_or(text.len(), str::len);
+    text.truncate(end);
+    Ok(text)
+}

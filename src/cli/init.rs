@@ -1,0 +1,198 @@
+//! `keypebble init`: from nothing to a folder that is ready to start.
+//!
+//! Owns which files there are and that they appear all at once. Must not know what they say (`files`
+//! does). Decision: everything is made in a hidden folder beside the wanted one, which is renamed when it
+//! is whole: an interrupted run leaves nothing under the wanted name.
+
+mod files;
+
+use super::args::{Arguments, Spec, usage};
+use super::keys::{self, export};
+use super::{Command, print};
+use crate::algorithm::Algorithm;
+use crate::error::Error;
+use crate::keyring::RingKey;
+use crate::keystore::disk::{self, Disk, PRIVATE, PUBLIC, System, parent};
+use crate::keystore::{Editor, Keystore, StoreError};
+use crate::time::UnixTime;
+use files::Plan;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The subcommand.
+pub(super) const SPEC: Spec = Spec {
+    name: "init",
+    values: &["registry", "url", "algorithm"],
+    switches: &[],
+    operands: 1,
+    help: HELP,
+    read,
+};
+
+const HELP: &str = "\
+Make a folder with keys, configuration, policy, users file and the registry's own configuration.
+
+Usage: keypebble init DIR [--registry NAME] [--url URL] [--algorithm ALG]
+
+Flags:
+  --registry NAME  The registry's name, as clients write it; localhost:5000 without it
+  --url URL        Where clients reach Keypebble; without it https://NAME, where a proxy sends /v2/token
+                   to it, or for a registry on localhost an http:// address there
+  --algorithm ALG  ES256 without it, which distribution 2.8 and 3.x and zot take; also RS256, RS384,
+                   RS512, ES384; only 3.x takes PS256, PS384, PS512 and EdDSA
+  -h, --help       Print this help
+
+DIR must be empty or not there. It gets keys/ (0700: one key signs, one is staged), config.yaml,
+policy.yaml, users.htpasswd (0600), and registry/ with what the registry needs: bundle.pem (feature x509),
+jwks.json, config-2.8.yml and config-3.yml. All of it appears at once, or nothing does.
+
+Exit codes: 0 done, 1 failed or refused, 2 usage.
+
+Example:
+  keypebble init registry-auth --registry registry.example.com
+";
+
+/// The name of a registry on this machine.
+const LOCAL_REGISTRY: &str = "localhost:5000";
+
+/// What is to be made.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Init {
+    folder: PathBuf,
+    registry: String,
+    url: String,
+    algorithm: Algorithm,
+}
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    let folder = match arguments.operand()? {
+        Some(folder) if !folder.is_empty() => PathBuf::from(folder),
+        _ => return Err(arguments.missing("a folder: keypebble init DIR")),
+    };
+    let registry = arguments.name("registry")?.unwrap_or_else(|| LOCAL_REGISTRY.to_owned());
+    let name = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    if !registry.chars().all(name) || registry.len() > 255 {
+        let error = usage(format!("--registry: `{}` is no name of a registry", registry.escape_debug()));
+        return Err(
+            error.with_hint("as in image names: registry.example.com or localhost:5000, without https://")
+        );
+    }
+    let url = match arguments.name("url")? {
+        Some(url) => checked(&url)?,
+        None if is_local(&registry) => files::local_url(&registry),
+        None => format!("https://{registry}"),
+    };
+    let algorithm = keys::algorithm(&mut arguments)?.unwrap_or(Algorithm::ES256);
+    if !files::on_registry_3(algorithm) {
+        let error = usage(format!("--algorithm: no Docker registry accepts {algorithm}"));
+        return Err(
+            error.with_hint("ES256 and RS256 are accepted by all; for other uses: keypebble keys generate")
+        );
+    }
+    Ok(Command::Init(Init { folder, registry, url, algorithm }))
+}
+
+fn is_local(registry: &str) -> bool {
+    let host = registry.split(':').next().unwrap_or(registry);
+    host == "localhost" || host.starts_with("127.") || registry.starts_with("[::1]")
+}
+
+fn checked(url: &str) -> Result<String, Error> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let plain = |c: char| c.is_ascii_graphic() && !"?#\"'<>\\^`{|}@".contains(c);
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') && rest.chars().all(plain) => {
+            Ok(url.trim_end_matches('/').to_owned())
+        }
+        _ => Err(usage(format!("--url: `{}` is no address of a server", url.escape_debug()))
+            .with_hint("such as https://auth.example.com, without a user, a ? or a #")),
+    }
+}
+
+pub(super) fn run(command: &Init) -> Result<(), Error> {
+    let folder =
+        std::path::absolute(&command.folder).map_err(|source| failed("find", &command.folder, source))?;
+    let Some(name) = command.folder.file_name().and(folder.file_name()) else {
+        let error = usage(format!("{} names no new folder", command.folder.display()));
+        return Err(error.with_hint("give the folder a name: keypebble init registry-auth"));
+    };
+    refuse_full(&folder)?;
+    let mut aside = std::ffi::OsString::from(".");
+    aside.push(name);
+    aside.push(format!(".init-{}", std::process::id()));
+    let aside = folder.with_file_name(aside);
+    let plan = Plan {
+        folder: folder.clone(),
+        registry: command.registry.clone(),
+        url: command.url.clone(),
+        algorithm: command.algorithm,
+    };
+    let made = fill(&aside, &plan).and_then(|()| {
+        fs::rename(&aside, &folder).map_err(|source| failed("create", &folder, source))?;
+        System.sync_folder(parent(&folder)).map_err(|source| failed("sync", parent(&folder), source))
+    });
+    if made.is_err() {
+        let _ = fs::remove_dir_all(&aside);
+    }
+    made?;
+    print(&files::next_steps(&plan))
+}
+
+fn refuse_full(folder: &Path) -> Result<(), Error> {
+    let mut listed = match fs::read_dir(folder) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(failed("read", folder, source)),
+    };
+    match listed.next() {
+        None => Ok(()),
+        Some(_) => Err(Error::Keys(StoreError::Refused {
+            message: format!("{} is not empty", folder.display()),
+            hint: Some("name a folder that is not there yet: nothing is ever overwritten".to_owned()),
+        })),
+    }
+}
+
+fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
+    let now = UnixTime::now();
+    let make =
+        |path: &Path| System.create_folder(path, 0o755).map_err(|source| failed("create", path, source));
+    make(folder)?;
+    make(&folder.join("registry"))?;
+    let keys = folder.join("keys");
+    let mut editor = Editor::create(&keys, &System).map_err(Error::Keys)?;
+    for _ in 0..2 {
+        editor.generate(plan.algorithm, now).map_err(Error::Keys)?;
+    }
+    let store = Keystore::load(&keys).map_err(Error::Keys)?;
+    let write = |name: &str, mode: u32, text: &str| {
+        let path = folder.join(name);
+        disk::write_new(&System, &path, mode, text.as_bytes())
+            .map_err(|source| failed("write", &path, source))
+    };
+    let keyring = store.keyring();
+    write("registry/jwks.json", PUBLIC, &keyring.jwks_text())?;
+    if files::on_registry_2(plan.algorithm) {
+        if cfg!(feature = "x509") {
+            let all: Vec<&RingKey> = keyring.verifiers().iter().collect();
+            let bundle = export::certificates(keyring, &all, store.manifest(), export::DAYS, now)?;
+            write("registry/bundle.pem", PUBLIC, &bundle)?;
+        }
+        write("registry/config-2.8.yml", PUBLIC, &files::registry_2(plan, &store))?;
+    }
+    write("registry/config-3.yml", PUBLIC, &files::registry_3(plan))?;
+    write("config.yaml", PUBLIC, &files::config(plan))?;
+    write("policy.yaml", PUBLIC, files::POLICY)?;
+    write("users.htpasswd", PRIVATE, files::USERS)?;
+    let ids: Vec<String> = store.manifest().entries().iter().map(|entry| entry.id.clone()).collect();
+    editor.mark_exported(&ids, now).map_err(Error::Keys)?;
+    for path in [&folder.join("registry"), folder] {
+        System.sync_folder(path).map_err(|source| failed("sync", path, source))?;
+    }
+    Ok(())
+}
+
+fn failed(verb: &str, path: &Path, source: io::Error) -> Error {
+    Error::System { what: format!("cannot {verb} {}", path.display()), source }
+}

@@ -1,0 +1,265 @@
+//! `keypebble keys export`: what verifiers need to know.
+
+use super::super::args::{Arguments, Spec, usage};
+use super::super::{Command, print, say_line, warn};
+use super::{Loaded, Place};
+use crate::algorithm::Algorithm;
+use crate::config::Warning;
+use crate::error::Error;
+use crate::keyring::{Keyring, RingKey, State};
+use crate::keystore::disk::{self, System};
+use crate::keystore::{Editor, Manifest, StoreError};
+use crate::time::UnixTime;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// The subcommand.
+pub(in crate::cli) const SPEC: Spec = Spec {
+    name: "keys export",
+    values: &["dir", "config", "format", "out", "id", "state", "days"],
+    switches: &[],
+    operands: 0,
+    help: HELP,
+    read,
+};
+
+const HELP: &str = "\
+Print the public halves of the keys, of every state unless one is chosen.
+
+Usage: keypebble keys export --dir DIR|--config PATH --format jwks|pem|cert|id [--out FILE]
+                             [--id ID|--state STATE] [--days DAYS]
+
+Flags:
+  --dir DIR       The key folder
+  --config PATH   A configuration: its `key_dir`, its `keys`, or its single key
+  --format jwks   A JWKS (RFC 7517) with the key ids that tokens carry: for distribution 3.x `jwks`, and
+                  the very bytes of GET /.well-known/jwks.json
+  --format pem    Public keys as PEM
+  --format cert   Certificates as PEM, for a `rootcertbundle`; self-signed, no authority (feature x509)
+  --format id     For people: each key's id, its libtrust id and its RFC 7638 thumbprint
+  --out FILE      Replace this file at once and whole, instead of stdout; never one with a private key
+  --id ID         This key only
+  --state STATE   The keys of this state only: next, active or previous
+  --days DAYS     How long certificates are valid, from when the key was made; 3650 without it
+  -h, --help      Print this help
+
+Shared secrets are never printed. In a folder, the keys are marked as exported once the output is written;
+`rotate` asks for that. --format id marks nothing.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 the configuration, the folder or a key is rejected.
+
+Examples:
+  keypebble keys export --dir keys --format cert --out /etc/docker/registry/bundle.pem
+  keypebble keys export --config config.yaml --format jwks
+";
+
+/// Validity of certificates: ten years of 365 days. A registry checks it only where a token carries x5c.
+pub(in crate::cli) const DAYS: u32 = 3650;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Jwks,
+    Pem,
+    Cert,
+    Id,
+}
+
+/// What is to be printed.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Export {
+    place: Place,
+    format: Format,
+    out: Option<PathBuf>,
+    id: Option<String>,
+    state: Option<State>,
+    days: u32,
+}
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    let place = Place::read(&mut arguments)?;
+    let format = match arguments.name("format")?.as_deref() {
+        Some("jwks") => Format::Jwks,
+        Some("pem") => Format::Pem,
+        Some("cert") => Format::Cert,
+        Some("id") => Format::Id,
+        Some(other) => {
+            return Err(usage(format!("--format: expected jwks, pem, cert or id, found `{other}`")));
+        }
+        None => return Err(arguments.missing("--format jwks|pem|cert|id")),
+    };
+    if format == Format::Cert && cfg!(not(feature = "x509")) {
+        return Err(usage("x509 is not enabled in this build").with_hint(
+            "build with --features x509, or use openssl: openssl req -x509 -key FILE -subj /CN=keypebble -days 3650",
+        ));
+    }
+    let (out, id) = (arguments.path("out")?, arguments.name("id")?);
+    let state =
+        match arguments.name("state")? {
+            None => None,
+            Some(name) => Some(State::named(&name).ok_or_else(|| {
+                usage(format!("--state: expected next, active or previous, found `{name}`"))
+            })?),
+        };
+    if id.is_some() && state.is_some() {
+        return Err(usage("--id and --state both choose keys").with_hint("leave one of them out"));
+    }
+    let days = match arguments.text("days")? {
+        None => DAYS,
+        Some(_) if format != Format::Cert => return Err(usage("--days goes with --format cert")),
+        Some(text) => {
+            let days = text.parse().ok().filter(|days| (1..=36_500).contains(days));
+            days.ok_or_else(|| usage(format!("--days: expected whole days from 1 to 36500, found `{text}`")))?
+        }
+    };
+    Ok(Command::KeysExport(Export { place, format, out, id, state, days }))
+}
+
+pub(in crate::cli) fn run(command: &Export) -> Result<(), Error> {
+    let now = UnixTime::now();
+    let Loaded { folder, manifest, keyring, .. } = command.place.load()?;
+    let keys: Vec<&RingKey> = keyring
+        .verifiers()
+        .iter()
+        .filter(|key| command.id.as_deref().is_none_or(|id| key.id() == Some(id)))
+        .filter(|key| command.state.is_none_or(|state| key.state() == state))
+        .collect();
+    let public: Vec<&RingKey> = keys.iter().copied().filter(|key| key.public().is_some()).collect();
+    if public.is_empty() {
+        return Err(Error::Keys(nothing(command, &keyring, keys.is_empty())));
+    }
+    let text = match command.format {
+        Format::Jwks => Keyring::jwks_text_of(public.iter().copied()),
+        Format::Pem => pems(&public)?,
+        Format::Cert => certificates(&keyring, &public, &manifest, command.days, now)?,
+        Format::Id => ids(&public),
+    };
+    match &command.out {
+        None => print(&text)?,
+        Some(path) => disk::publish(&System, path, text.as_bytes())
+            .map_err(|source| Error::System { what: format!("cannot write {}", path.display()), source })?,
+    }
+    if let Some(path) = &command.out {
+        say_line(&format!("wrote {}: {}", path.display(), counted(public.len())));
+    }
+    if let Some(folder) = folder.filter(|_| command.format != Format::Id) {
+        let ids: Vec<String> = public.iter().filter_map(|key| key.id().map(str::to_owned)).collect();
+        if manifest.entries().iter().any(|entry| ids.contains(&entry.id) && entry.exported.is_none()) {
+            let mut editor = Editor::open(&folder, &System).map_err(Error::Keys)?;
+            editor.mark_exported(&ids, now).map_err(Error::Keys)?;
+        }
+    }
+    Ok(())
+}
+
+fn counted(keys: usize) -> String {
+    if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") }
+}
+
+/// Why there is nothing to print.
+fn nothing(command: &Export, keyring: &Keyring, none_chosen: bool) -> StoreError {
+    let ids: Vec<&str> = keyring.verifiers().iter().filter_map(RingKey::id).collect();
+    match (&command.id, command.state) {
+        (Some(id), _) if none_chosen => StoreError::refused(
+            format!("no key has the id `{}`", id.escape_debug()),
+            format!("the ids here are {}", ids.join(", ")),
+        ),
+        (_, Some(state)) if none_chosen => {
+            StoreError::refused(format!("no key is {}", state.name()), "see keypebble keys list")
+        }
+        _ => StoreError::refused(
+            "a shared secret (HS256, HS384, HS512) has no public half to export",
+            "a verifier of such tokens needs the secret itself",
+        ),
+    }
+}
+
+fn pems(keys: &[&RingKey]) -> Result<String, Error> {
+    let pem = |key: &&RingKey| key.public().map(crate::key::PublicKey::to_pem);
+    keys.iter()
+        .filter_map(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::Keys(StoreError::Make(error)))
+}
+
+fn ids(keys: &[&RingKey]) -> String {
+    let mut text = String::new();
+    for key in keys {
+        let Some(public) = key.public() else { continue };
+        // Writing to a String does not fail.
+        let _ = write!(
+            text,
+            "kid       {}\nkey       {}, {}\nlibtrust  {}\nrfc7638   {}\n\n",
+            key.id().unwrap_or_default(),
+            key.algorithm(),
+            key.state().name(),
+            public.libtrust_id(),
+            public.thumbprint()
+        );
+    }
+    text.truncate(text.len().saturating_sub(1));
+    text
+}
+
+/// One certificate for each key, all states in one bundle.
+#[cfg(feature = "x509")]
+pub(in crate::cli) fn certificates(
+    keyring: &Keyring,
+    keys: &[&RingKey],
+    manifest: &Manifest,
+    days: u32,
+    now: UnixTime,
+) -> Result<String, Error> {
+    let mut text = String::new();
+    for key in keys {
+        let Some(public) = key.public() else { continue };
+        let made = key.id().and_then(|id| manifest.find(id)).map_or(now, |entry| entry.created);
+        // An hour for clocks that are late.
+        let (from, until) = (made.minus_seconds(3600).0, made.0.saturating_add(i64::from(days) * 86_400));
+        if until < now.0 {
+            warn(&[Warning::new(
+                format!("the certificate of {} ended at {}", key.id().unwrap_or_default(), UnixTime(until)),
+                "rotate to a new key, or give --days more",
+            )]);
+        }
+        // A key whose private half is gone can't sign its own: the active one does.
+        let signer = key.own_key().unwrap_or(keyring.active());
+        let made = signer.certificate(public, from, until);
+        text += &made.map_err(|error| Error::Keys(StoreError::Make(error)))?;
+    }
+    warn(&unfit_for_registries(keys));
+    Ok(text)
+}
+
+/// The same without the feature, which `read` has refused.
+#[cfg(not(feature = "x509"))]
+pub(in crate::cli) fn certificates(
+    _: &Keyring,
+    keys: &[&RingKey],
+    _: &Manifest,
+    _: u32,
+    _: UnixTime,
+) -> Result<String, Error> {
+    warn(&unfit_for_registries(keys));
+    Err(usage("x509 is not enabled in this build"))
+}
+
+/// distribution 2.8 does not start over some keys, and a bundle is read whole.
+fn unfit_for_registries(keys: &[&RingKey]) -> Vec<Warning> {
+    let unfit = |key: &&&RingKey| {
+        matches!(
+            key.algorithm(),
+            Algorithm::EdDSA | Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87
+        )
+    };
+    let warning = |key: &&RingKey| {
+        Warning::new(
+            format!(
+                "{} is for {}: distribution 2.8 does not start with it in its rootcertbundle",
+                key.id().unwrap_or_default(),
+                key.algorithm()
+            ),
+            "leave it out with --id or --state, or give the registry an ES256 or RS256 key",
+        )
+    };
+    keys.iter().filter(unfit).map(warning).collect()
+}

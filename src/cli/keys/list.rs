@@ -1,0 +1,115 @@
+//! `keypebble keys list`: which key is which.
+
+use super::super::args::{Arguments, Spec};
+use super::super::{Command, print, warn};
+use super::Place;
+use crate::config::Warning;
+use crate::error::Error;
+use crate::keyring::RingKey;
+use crate::keystore::Entry;
+use crate::time::UnixTime;
+use serde_json::json;
+use std::fmt::Write;
+
+/// The subcommand.
+pub(in crate::cli) const SPEC: Spec = Spec {
+    name: "keys list",
+    values: &["dir", "config"],
+    switches: &["json"],
+    operands: 0,
+    help: HELP,
+    read,
+};
+
+const HELP: &str = "\
+Show every key: state, algorithm, when it was made and exported, its age in days, its id.
+
+Usage: keypebble keys list --dir DIR|--config PATH [--json]
+
+Flags:
+  --dir DIR      The key folder
+  --config PATH  A configuration: its `key_dir`, its `keys`, or its single key
+  --json         A list of objects with id, algorithm, state, created, exported, stopped (RFC 3339 or
+                 null) and days
+  -h, --help     Print this help
+
+Exit codes: 0 done, 2 usage, 3 the configuration, the folder or a key is rejected.
+
+Example:
+  keypebble keys list --dir keys
+";
+
+/// What is to be shown.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::cli) struct List {
+    place: Place,
+    json: bool,
+}
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    Ok(Command::KeysList(List { place: Place::read(&mut arguments)?, json: arguments.switch("json") }))
+}
+
+pub(in crate::cli) fn run(command: &List) -> Result<(), Error> {
+    let loaded = command.place.load()?;
+    let now = UnixTime::now();
+    let keys: Vec<(&RingKey, Option<&Entry>)> = loaded
+        .keyring
+        .verifiers()
+        .iter()
+        .map(|key| (key, key.id().and_then(|id| loaded.manifest.find(id))))
+        .collect();
+    for stray in &loaded.strays {
+        warn(&[Warning::new(
+            format!("{} is used by nothing: a command was interrupted", stray.display()),
+            "remove it; it holds a private key that never signed, or one that was retired",
+        )]);
+    }
+    if command.json {
+        let all: Vec<_> = keys.iter().map(|(key, entry)| object(key, *entry, now)).collect();
+        return print(&format!("{:#}\n", serde_json::Value::Array(all)));
+    }
+    let mut text = format!(
+        "{:<8}  {:<9}  {:<10}  {:<10}  {:>4}  ID\n",
+        "STATE", "ALGORITHM", "CREATED", "EXPORTED", "DAYS"
+    );
+    for (key, entry) in keys {
+        let day = |time: Option<UnixTime>, none: &str| {
+            time.map_or(none.to_owned(), |time| time.to_string().chars().take(10).collect())
+        };
+        let unexported = if key.public().is_none() { "secret" } else { "never" };
+        let (created, exported, days) = match entry {
+            Some(entry) => {
+                (day(Some(entry.created), ""), day(entry.exported, unexported), days(entry, now).to_string())
+            }
+            None => ("-".to_owned(), "-".to_owned(), "-".to_owned()),
+        };
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            text,
+            "{:<8}  {:<9}  {created:<10}  {exported:<10}  {days:>4}  {}",
+            key.state().name(),
+            key.algorithm().name(),
+            key.id().unwrap_or("none (tokens carry no kid)"),
+        );
+    }
+    print(&text)
+}
+
+fn object(key: &RingKey, entry: Option<&Entry>, now: UnixTime) -> serde_json::Value {
+    let time = |time: Option<UnixTime>| time.map(|time| time.to_string());
+    json!({
+        "id": key.id(),
+        "algorithm": key.algorithm().name(),
+        "state": key.state().name(),
+        "created": time(entry.map(|entry| entry.created)),
+        "exported": time(entry.and_then(|entry| entry.exported)),
+        "stopped": time(entry.and_then(|entry| entry.stopped)),
+        "days": entry.map(|entry| days(entry, now)),
+    })
+}
+
+/// Its age.
+fn days(entry: &Entry, now: UnixTime) -> i64 {
+    now.0.saturating_sub(entry.created.0).max(0) / 86_400
+}

@@ -1,0 +1,126 @@
+//! `keypebble keys retire`: drops keys whose tokens have all ended.
+
+use super::super::args::{Arguments, Spec, usage};
+use super::super::{Command, print, setup};
+use super::Place;
+use crate::error::Error;
+use crate::keystore::disk::System;
+use crate::keystore::{Editor, LEEWAY_SECONDS, StoreError};
+use crate::time::{Ttl, UnixTime};
+use std::fmt::Write;
+
+/// The subcommand.
+pub(in crate::cli) const SPEC: Spec = Spec {
+    name: "keys retire",
+    values: &["dir", "config", "id", "max-ttl"],
+    switches: &["force"],
+    operands: 0,
+    help: HELP,
+    read,
+};
+
+const HELP: &str = "\
+Drop every previous key none of whose tokens can still be valid; its file is removed.
+
+Usage: keypebble keys retire --dir DIR|--config PATH [--max-ttl SECONDS] [--id ID] [--force]
+
+Flags:
+  --dir DIR          The key folder; needs --max-ttl, or --force
+  --config PATH      A configuration with `key_dir`, instead of --dir
+  --max-ttl SECONDS  The longest life of any token signed here; without it the configuration's
+                     default_ttl_seconds or max_ttl_seconds, whichever is more
+  --id ID            This key only, previous or staged
+  --force            Whatever its tokens: they are refused from now on. For a key that was stolen
+  -h, --help         Print this help
+
+A key is kept for --max-ttl and 300 s (a verifier's leeway, and a server's time to notice) after it ceased
+to sign. What cannot be known here: tokens of `issue --ttl` that live longer than that, which end early;
+and a server that has not taken up the rotation and signs with the old key still.
+
+Exit codes: 0 done, or no key is previous, 1 failed, or refused as tokens can still be valid, 2 usage,
+3 the configuration or the folder is rejected.
+
+Example:
+  keypebble keys retire --config config.yaml
+";
+
+/// What is to be dropped.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Retire {
+    place: Place,
+    longest: Option<Ttl>,
+    id: Option<String>,
+    force: bool,
+}
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    let place = Place::read(&mut arguments)?;
+    let longest = arguments.text("max-ttl")?.map(|text| seconds(&text)).transpose()?;
+    let (id, force) = (arguments.name("id")?, arguments.switch("force"));
+    if longest.is_none() && !force && matches!(place, Place::Folder(_)) {
+        let error = arguments.missing("--max-ttl SECONDS beside --dir");
+        return Err(error.with_hint("or --config PATH, which says how long tokens live"));
+    }
+    if force && id.is_none() {
+        return Err(usage("--force needs the --id of the key whose tokens are to be refused"));
+    }
+    Ok(Command::KeysRetire(Retire { place, longest, id, force }))
+}
+
+fn seconds(text: &str) -> Result<Ttl, Error> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().and_then(Ttl::new).ok_or_else(|| {
+        let most = Ttl::MAX.seconds();
+        usage(format!("--max-ttl: expected whole seconds from 1 to {most} (ten years), found `{text}`"))
+    })
+}
+
+pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
+    let folder = command.place.folder()?;
+    let longest = match (command.longest, &command.place) {
+        (Some(longest), _) => longest,
+        (None, Place::Config(path)) if !command.force => {
+            let config = setup::config(path)?;
+            config.max_ttl.max(config.default_ttl).max(Ttl::REGISTRY_MIN)
+        }
+        _ => Ttl::DEFAULT, // forced: it plays no part
+    };
+    let now = UnixTime::now();
+    let done = Editor::open(&folder, &System)
+        .and_then(|mut editor| editor.retire(command.id.as_deref(), longest, command.force, now))
+        .map_err(Error::Keys)?;
+    let mut text = String::new();
+    for entry in &done.retired {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "retired   {:<9}  {}  its file is removed", entry.algorithm.name(), entry.id);
+    }
+    if !done.retired.is_empty() && !command.force {
+        let _ = writeln!(
+            text,
+            "no token of {} s or less is cut short; a longer one, made with issue --ttl, would be",
+            longest.seconds()
+        );
+    }
+    if !done.retired.is_empty() {
+        let flag = command.place.flag();
+        let _ = writeln!(
+            text,
+            "drop it at every verifier, too: keypebble keys export {flag} --format jwks|cert --out FILE"
+        );
+    }
+    if done.retired.is_empty() && done.kept.is_empty() {
+        text.push_str("no key is previous: nothing to retire\n");
+    }
+    print(&text)?;
+    match done.kept.iter().min_by_key(|(_, until)| *until) {
+        Some((entry, until)) if done.retired.is_empty() => Err(Error::Keys(StoreError::refused(
+            format!("tokens of {} can be valid until {until}", entry.id),
+            format!(
+                "wait: it ceased to sign at {}, and tokens live up to {} s (and {LEEWAY_SECONDS} s of leeway)",
+                entry.stopped.unwrap_or(now),
+                longest.seconds()
+            ),
+        ))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,102 @@
+//! `keypebble keys rotate`: the staged key signs, a new one is staged.
+
+use super::super::args::{Arguments, Spec};
+use super::super::{Command, print};
+use super::Place;
+use crate::algorithm::Algorithm;
+use crate::error::Error;
+use crate::keystore::disk::System;
+use crate::keystore::{Editor, Rotated};
+use crate::time::UnixTime;
+use std::fmt::Write;
+
+/// The subcommand.
+pub(in crate::cli) const SPEC: Spec = Spec {
+    name: "keys rotate",
+    values: &["dir", "config", "algorithm"],
+    switches: &["force"],
+    operands: 0,
+    help: HELP,
+    read,
+};
+
+const HELP: &str = "\
+Let the staged key sign: next becomes active, active becomes previous, and a new key is staged.
+
+Usage: keypebble keys rotate --dir DIR|--config PATH [--algorithm ALG] [--force]
+
+Flags:
+  --dir DIR        The key folder
+  --config PATH    A configuration with `key_dir`, instead of --dir
+  --algorithm ALG  What the new staged key signs; without it as the one that was staged
+  --force          Promote a key that was never exported: for a shared secret, which can't be, and for
+                   verifiers that read /.well-known/jwks.json, where the staged key stands already
+  -h, --help       Print this help
+
+The three changes are one: a crash or a running server finds the folder before or after. It prints what
+each verifier must be told now; it cannot know whether the last export reached them.
+
+Exit codes: 0 done, 1 failed, or refused as the staged key was never exported, 2 usage, 3 the folder is
+rejected.
+
+Example:
+  keypebble keys export --dir keys --format jwks --out jwks.json
+  keypebble keys rotate --dir keys
+";
+
+/// What is to be rotated.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Rotate {
+    place: Place,
+    algorithm: Option<Algorithm>,
+    force: bool,
+}
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    let place = Place::read(&mut arguments)?;
+    let algorithm = super::algorithm(&mut arguments)?;
+    Ok(Command::KeysRotate(Rotate { place, algorithm, force: arguments.switch("force") }))
+}
+
+pub(in crate::cli) fn run(command: &Rotate) -> Result<(), Error> {
+    let folder = command.place.folder()?;
+    let rotated = Editor::open(&folder, &System)
+        .and_then(|mut editor| editor.rotate(command.algorithm, command.force, UnixTime::now()))
+        .map_err(Error::Keys)?;
+    print(&report(&rotated, &command.place))
+}
+
+/// What happened, and what is to be done now.
+fn report(rotated: &Rotated, place: &Place) -> String {
+    let flag = place.flag();
+    let mut text = super::line(&rotated.active, "signs now");
+    text += &super::line(&rotated.previous, "signs no more; its last tokens are still valid");
+    text += &super::line(&rotated.next, "new: no verifier knows it yet");
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "\nBefore the next rotation, every verifier must learn the new key:");
+    if rotated.next.algorithm.is_hmac() {
+        let _ = writeln!(
+            text,
+            "  a shared secret is in {}, in the key folder: hand it over safely",
+            rotated.next.file
+        );
+    } else {
+        let _ = write!(
+            text,
+            "  distribution 2.8  keypebble keys export {flag} --format cert --out BUNDLE\n\
+             \x20                   (its rootcertbundle), then restart it: it reads its keys once\n\
+             \x20 distribution 3.x  keypebble keys export {flag} --format jwks --out JWKS\n\
+             \x20                   (its jwks), then restart it: it reads its keys once\n\
+             \x20 others            those that read /.well-known/jwks.json find it there\n\
+             At once, as it takes a single key:\n\
+             \x20 zot               keypebble keys export {flag} --format cert --state active --out CERT\n\
+             \x20                   (its auth.bearer.cert), then restart it\n"
+        );
+    }
+    let _ = writeln!(
+        text,
+        "When the old key's last token has ended: keypebble keys retire {flag}{}",
+        if matches!(place, Place::Config(_)) { "" } else { " --max-ttl SECONDS" }
+    );
+    text
+}

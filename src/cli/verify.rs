@@ -1,0 +1,264 @@
+//! `keypebble verify`: whether a token holds, for its issuer's keys or for a registry.
+
+use super::args::{Arguments, Spec, usage};
+use super::{Command, print, setup, token_input};
+use crate::algorithm::Algorithm;
+use crate::document::read_bounded;
+use crate::error::Error;
+use crate::finding::{Finding, Level, ascii_json, worst};
+use crate::key::{KeyError, PublicKey};
+use crate::keyring::{KeySet, RingKey, State};
+use crate::secret::Secret;
+use crate::time::UnixTime;
+use crate::unverified::Unverified;
+use crate::verdict::{self, Expected, Program, Trust};
+use crate::verify::{self, Checks};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// The subcommand.
+pub(super) const SPEC: Spec = Spec {
+    name: "verify",
+    values: &["config", "jwks", "key", "algorithm", "audience", "issuer", "for", "rootcertbundle", "service"],
+    switches: &["json"],
+    operands: 1,
+    help: HELP,
+    read,
+};
+
+const HELP: &str = "\
+Check a token: its signature, algorithm, issuer, audience and times; or say what a registry would.
+
+Usage: keypebble verify --config PATH|--jwks FILE|--key FILE [--audience A] [--issuer I] [--json] TOKEN|-
+       keypebble verify --for PROGRAM [--rootcertbundle FILE] [--jwks FILE] [--service NAME]
+                        [--issuer NAME] [--json] TOKEN|-
+
+  -                      Read the token from standard input. Prefer it: a token is a credential, and
+                         other users of this host can see the arguments of a program
+
+Flags:
+  --config PATH          The issuer's configuration: its keys, `issuer`, `audience`, allowed_services
+  --jwks FILE            A JWKS, as /.well-known/jwks.json has it
+  --key FILE             A public key, a certificate, or a private key, of which the public half is used
+  --algorithm A          The algorithm of --key, where an RSA key is not for RS256
+  --audience A           What `aud` must be or hold
+  --issuer I             What `iss` must be
+  --for PROGRAM          registry-2.8, registry-3 or zot: the verdict that it would give, and why
+  --rootcertbundle FILE  The certificates that the registry trusts; for zot its certificate
+  --service NAME         The registry's auth.token.service
+  --json                 Print one JSON object
+  -h, --help             Print this help
+
+Times have 60 s of leeway (zot: none). Every reason is printed, not the first only.
+
+Exit codes: 0 it holds, 1 it does not, or that cannot be told, 2 usage, 3 a file is rejected.
+
+Examples:
+  keypebble issue --config config.yaml | keypebble verify --config config.yaml -
+  keypebble verify --for registry-2.8 --rootcertbundle bundle.pem --service registry.example.com \\
+    --issuer https://auth.example.com - < token
+";
+
+/// What is to be checked, and against what.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Verify {
+    token: String,
+    json: bool,
+    audience: Option<String>,
+    issuer: Option<String>,
+    against: Against,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Against {
+    Config(PathBuf),
+    Jwks(PathBuf),
+    Key(PathBuf, Option<Algorithm>),
+    Registry {
+        program: Program,
+        bundle: Option<PathBuf>,
+        jwks: Option<PathBuf>,
+        key: Option<PathBuf>,
+        service: Option<String>,
+    },
+}
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    let (config, jwks, key) = (arguments.path("config")?, arguments.path("jwks")?, arguments.path("key")?);
+    let (bundle, service) = (arguments.path("rootcertbundle")?, arguments.name("service")?);
+    let algorithm = arguments.name("algorithm")?.map(|name| algorithm(&name)).transpose()?;
+    let (audience, issuer) = (arguments.name("audience")?, arguments.name("issuer")?);
+    let program = arguments.name("for")?.map(|name| program(&name)).transpose()?;
+    let against = match (program, config, jwks, key) {
+        (Some(_), Some(_), ..) => {
+            return Err(usage("--for takes what the registry trusts, not Keypebble's --config")
+                .with_hint("give --rootcertbundle or --jwks; keypebble doctor compares the two sides"));
+        }
+        (Some(program), None, jwks, key) => {
+            if audience.is_some() || algorithm.is_some() {
+                return Err(usage("--for knows neither --audience nor --algorithm")
+                    .with_hint("--service NAME is what a registry compares `aud` with"));
+            }
+            if bundle.is_none() && jwks.is_none() && key.is_none() {
+                return Err(
+                    arguments.missing("--rootcertbundle FILE or --jwks FILE: what the registry trusts")
+                );
+            }
+            Against::Registry { program, bundle, jwks, key, service }
+        }
+        (None, ..) if bundle.is_some() || service.is_some() => {
+            return Err(usage("--rootcertbundle and --service are a registry's")
+                .with_hint("name it: --for registry-2.8, registry-3 or zot"));
+        }
+        (None, _, _, None) if algorithm.is_some() => return Err(usage("--algorithm is for --key")),
+        (None, Some(config), None, None) => Against::Config(config),
+        (None, None, Some(jwks), None) => Against::Jwks(jwks),
+        (None, None, None, Some(key)) => Against::Key(key, algorithm),
+        (None, None, None, None) => return Err(arguments.missing("--config PATH, --jwks FILE or --key FILE")),
+        (None, ..) => return Err(usage("one of --config, --jwks and --key, not several")),
+    };
+    let json = arguments.switch("json");
+    let token = token_input::read(&mut arguments)?;
+    Ok(Command::Verify(Verify { token, json, audience, issuer, against }))
+}
+
+fn program(name: &str) -> Result<Program, Error> {
+    Program::from_name(name).ok_or_else(|| {
+        let names = Program::ALL.map(Program::name).join(", ");
+        usage(format!("--for: expected one of {names}, found `{name}`"))
+    })
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, Error> {
+    name.parse().map_err(|_| {
+        let names = Algorithm::ALL.map(Algorithm::name).join(", ");
+        usage(format!("--algorithm: unknown algorithm `{name}`"))
+            .with_hint(format!("the algorithms are {names}"))
+    })
+}
+
+pub(super) fn run(command: &Verify) -> Result<(), Error> {
+    let token = token_input::load(&command.token)?;
+    let now = UnixTime::now();
+    let issuer = command.issuer.as_deref();
+    let audience = command.audience.as_deref();
+    let (who, findings) = match &command.against {
+        Against::Config(path) => {
+            let config = setup::config(path)?;
+            let services = config.service.allowed_services.iter().map(String::as_str);
+            let own: Vec<&str> = std::iter::once(config.audience.as_str()).chain(services).collect();
+            let audiences = audience.map_or(own, |audience| vec![audience]);
+            let checks = Checks { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
+            (None, verify::verify(&token, config.keyring.verifiers(), &checks, now))
+        }
+        Against::Jwks(path) => (None, with_keys(&token, &jwks(path)?, issuer, audience, now)),
+        Against::Key(path, algorithm) => {
+            let keys = key_set(path, *algorithm, &token)?;
+            (None, with_keys(&token, &keys, issuer, audience, now))
+        }
+        Against::Registry { program, bundle, jwks, key, service } => {
+            let trust = trust(bundle.as_deref(), jwks.as_deref(), key.as_deref())?;
+            let expected = Expected { service: service.as_deref(), issuer, algorithms: &[] };
+            let mut findings = verdict::judge(*program, &token, &trust, &expected, now).findings;
+            if *program != Program::Zot {
+                findings.extend(unjudged("service", "--service NAME", service.is_none()));
+                findings.extend(unjudged("issuer", "--issuer NAME", issuer.is_none()));
+            }
+            (Some(*program), findings)
+        }
+    };
+    answer(who, &findings, command.json)
+}
+
+/// Says the verdict; an error without words where it is no.
+fn answer(program: Option<Program>, findings: &[Finding], json: bool) -> Result<(), Error> {
+    let level = worst(findings);
+    let verdict = match (level, program) {
+        (Level::Error, Some(program)) => format!("refused: {} would not take this token", program.title()),
+        (Level::Error, None) => "refused: the token does not hold".to_owned(),
+        (Level::Unknown, Some(program)) => {
+            format!("unknown: what {} would say cannot be told", program.title())
+        }
+        (Level::Unknown, None) => "unknown: that cannot be told".to_owned(),
+        (_, Some(program)) => format!("accepted: {} would take this token", program.title()),
+        (_, None) => "valid: the token holds".to_owned(),
+    };
+    if json {
+        let accepted = match level {
+            Level::Error => Value::Bool(false),
+            Level::Unknown => Value::Null,
+            _ => Value::Bool(true),
+        };
+        let findings: Vec<Value> = findings.iter().map(Finding::json).collect();
+        let program = program.map(Program::name);
+        print(&ascii_json(&json!({ "accepted": accepted, "for": program, "findings": findings })))?;
+    } else {
+        let findings: String = findings.iter().map(Finding::text).collect();
+        print(&format!("{verdict}\n{findings}"))?;
+    }
+    if level < Level::Unknown { Ok(()) } else { Err(Error::Negative) }
+}
+
+/// With keys alone, what was not asked for is not judged, and that is said.
+fn with_keys(
+    token: &str,
+    keys: &KeySet,
+    issuer: Option<&str>,
+    audience: Option<&str>,
+    now: UnixTime,
+) -> Vec<Finding> {
+    let audiences: Vec<&str> = audience.into_iter().collect();
+    let mut findings = verify::verify(token, keys, &Checks { issuer, audiences: &audiences }, now);
+    findings.extend(unjudged("issuer", "--issuer I", issuer.is_none()));
+    findings.extend(unjudged("audience", "--audience A", audience.is_none()));
+    findings
+}
+
+fn unjudged(code: &'static str, flag: &str, missing: bool) -> Option<Finding> {
+    missing
+        .then(|| Finding::warning(code, format!("the {code} was not compared")).mend(format!("give {flag}")))
+}
+
+/// The most bytes of a key, bundle or JWKS file.
+const MAX_FILE: u64 = 256 * 1024;
+
+/// Reads a file of keys.
+pub(super) fn file(path: &Path) -> Result<Vec<u8>, Error> {
+    read_bounded(path, MAX_FILE).map_err(|source| Error::Read { path: path.into(), source })
+}
+
+/// A file of keys cannot be used.
+pub(super) fn rejected(path: &Path, error: &KeyError) -> Error {
+    Error::KeyFile { path: path.into(), problem: error.to_string(), hint: error.hint() }
+}
+
+fn jwks(path: &Path) -> Result<KeySet, Error> {
+    let problem = |problem: String| Error::KeyFile { path: path.into(), problem, hint: None };
+    let value: Value =
+        serde_json::from_slice(&file(path)?).map_err(|error| problem(format!("not JSON: {error}")))?;
+    KeySet::from_jwks(&value).map_err(|error| rejected(path, &error))
+}
+
+/// One key, which is tried whatever the token's `kid` is.
+fn key_set(path: &Path, algorithm: Option<Algorithm>, token: &str) -> Result<KeySet, Error> {
+    let key = verdict::public_key(&Secret::new(file(path)?)).map_err(|error| rejected(path, &error))?;
+    let key = PublicKey::from_spki(key.spki_der(), algorithm).map_err(|error| rejected(path, &error))?;
+    let kid = Unverified::parse(token).ok().and_then(|token| token.header_text("kid").map(str::to_owned));
+    KeySet::new(vec![RingKey::public_only(key, kid, State::Active)]).map_err(|error| rejected(path, &error))
+}
+
+/// What a registry trusts, from its files.
+pub(super) fn trust(bundle: Option<&Path>, jwks: Option<&Path>, key: Option<&Path>) -> Result<Trust, Error> {
+    let mut trust = Trust::default();
+    if let Some(path) = bundle {
+        trust = trust.with_bundle(&file(path)?).map_err(|error| rejected(path, &error))?;
+    }
+    if let Some(path) = jwks {
+        let problem = |problem| Error::KeyFile { path: path.into(), problem, hint: None };
+        trust = trust.with_jwks(&file(path)?).map_err(problem)?;
+    }
+    if let Some(path) = key {
+        trust = trust.with_key(&Secret::new(file(path)?)).map_err(|error| rejected(path, &error))?;
+    }
+    Ok(trust)
+}

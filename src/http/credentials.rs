@@ -1,0 +1,115 @@
+//! The `Authorization` field: a user's name and password (Basic, RFC 7617), or why it is none.
+//!
+//! Owns the reading of untrusted credentials. Must not know whether they are right. Decision: whatever is
+//! wrong with them is one refusal, 401 with a challenge, since the field is a claim to be somebody; it never
+//! falls through to being nobody.
+
+use super::refusal::Refusal;
+use crate::password::Password;
+use crate::users::MAX_NAME_BYTES;
+use jwt_simple::reexports::ct_codecs::{Base64, Decoder};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// Who somebody claims to be, and his proof. Not shown in `Debug`.
+pub struct Credentials {
+    /// The name, at most [`MAX_NAME_BYTES`], without a colon or control characters.
+    pub user: String,
+    /// The proof.
+    pub password: Password,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(redacted)")
+    }
+}
+
+/// The longest Basic credentials: a name, a colon and a password, in base64; and some room, so that a
+/// password that is too long is called that.
+const MAX_BASIC_BYTES: usize = 1024;
+
+impl Credentials {
+    /// Takes a name and a password as they were sent.
+    pub fn new(user: &str, password: Zeroizing<String>) -> Result<Self, Refusal> {
+        if user.is_empty() {
+            return Err(Refusal::Credentials("the user name is missing"));
+        }
+        if user.len() > MAX_NAME_BYTES || user.contains(':') || user.chars().any(char::is_control) {
+            return Err(Refusal::Credentials(
+                "the user name is none: at most 256 bytes, no colon, no control characters",
+            ));
+        }
+        let password = Password::new(password).map_err(|error| Refusal::Credentials(error.text()))?;
+        Ok(Self { user: user.to_owned(), password })
+    }
+
+    /// Reads the value of an `Authorization` field.
+    pub fn from_authorization(value: &str) -> Result<Self, Refusal> {
+        const SCHEME: Refusal = Refusal::Credentials("expected Authorization: Basic");
+        const MALFORMED: Refusal = Refusal::Credentials("the Basic credentials are malformed");
+        let (scheme, encoded) = value.split_once(' ').ok_or(SCHEME)?;
+        if !scheme.eq_ignore_ascii_case("Basic") {
+            return Err(SCHEME);
+        }
+        let encoded = encoded.trim_matches(' ');
+        if encoded.len() > MAX_BASIC_BYTES {
+            return Err(MALFORMED);
+        }
+        let decoded = Zeroizing::new(Base64::decode_to_vec(encoded, None).map_err(|_| MALFORMED)?);
+        let text = std::str::from_utf8(&decoded).map_err(|_| MALFORMED)?;
+        let (user, password) = text.split_once(':').ok_or(MALFORMED)?;
+        Self::new(user, Zeroizing::new(password.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jwt_simple::reexports::ct_codecs::Encoder;
+
+    fn basic(text: &[u8]) -> String {
+        format!("Basic {}", Base64::encode_to_string(text).unwrap())
+    }
+
+    #[test]
+    fn a_name_ends_at_the_first_colon() {
+        for (value, user, password) in [
+            ("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==".to_owned(), "Aladdin", "open sesame"), // RFC 7617, 2
+            ("Basic dGVzdDoxMjPCow==".to_owned(), "test", "123£"),                       // RFC 7617, 2.1
+            (basic(b"a:b:c").replace("Basic", "bASIC "), "a", "b:c"),
+        ] {
+            let credentials = Credentials::from_authorization(&value).unwrap();
+            assert_eq!((&*credentials.user, credentials.password.expose()), (user, password.as_bytes()));
+            assert_eq!(format!("{credentials:?}"), "Credentials(redacted)");
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_one_refusal() {
+        for (value, part) in [
+            (String::new(), "expected Authorization: Basic"),
+            ("Basic".into(), "expected"),
+            ("Bearer eyJhbGciOiJIUzI1NiJ9.e30.x".into(), "expected"),
+            ("Digest username=\"a\"".into(), "expected"),
+            ("Basic ".into(), "malformed"),
+            ("Basic !!!!".into(), "malformed"),
+            ("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ".into(), "malformed"), // no padding
+            ("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ== x".into(), "malformed"),
+            (basic(b"no colon"), "malformed"),
+            (basic(b"a:\xff"), "malformed"),
+            (basic(b":secret"), "name is missing"),
+            (basic(b"a\n:secret"), "no control characters"),
+            (basic(b"a:"), "an empty password"),
+            (basic(b"a:b\0"), "a password holds no control characters"),
+            (basic(format!("a:{}", "x".repeat(73)).as_bytes()), "at most 72 bytes"),
+            (basic(format!("{}:x", "a".repeat(257)).as_bytes()), "at most 256 bytes"),
+            (basic(&[b'a'; 800]), "malformed"),
+        ] {
+            match Credentials::from_authorization(&value) {
+                Err(Refusal::Credentials(text)) => assert!(text.contains(part), "{value}: {text}"),
+                other => panic!("{value}: {other:?}"),
+            }
+        }
+    }
+}

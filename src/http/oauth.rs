@@ -1,0 +1,136 @@
+//! `POST /v2/token`: the same tokens, for a form (distribution: docs/spec/auth/oauth.md; RFC 6749, 4.3, 6).
+//!
+//! Owns the form. Must not know how tokens are made (`handlers` does). Decision: a proof may come in one
+//! place only (RFC 6749, 2.3): a form with a name or a password beside an `Authorization` field is refused,
+//! since it would be a guess which of the two counts.
+
+use super::credentials::Credentials;
+use super::handlers::{Answer, Call, Wanted, answer};
+use super::identity::{self, Identity, by_basic, by_proxy, has_authorization, single_header};
+use super::refusal::Refusal;
+use super::request::Body;
+use super::response::Response;
+use super::route::Parameters;
+use crate::logins::Logins;
+use crate::metrics::RefreshEvent;
+use crate::policy::{Enforcement, Who};
+use crate::refresh::Holder;
+use crate::scope;
+use zeroize::Zeroizing;
+
+/// Parameters that may stand once; `scope` may be repeated, and others are passed over.
+const ONCE: [&str; 7] =
+    ["grant_type", "username", "password", "refresh_token", "service", "client_id", "access_type"];
+
+pub(super) fn token(mut call: Call<'_>) -> Result<Response, Refusal> {
+    let state = call.state;
+    let Some(logins) = &state.logins else { return Err(Refusal::Method("GET, HEAD")) };
+    let body = form(&call)?;
+    let form = Parameters::parse(body).map_err(Refusal::Invalid)?;
+    for name in ONCE {
+        form.one(name).map_err(Refusal::Invalid)?;
+    }
+    let one = |name| form.one(name).map(Option::unwrap_or_default).map_err(Refusal::Invalid);
+    let service = one("service")?;
+    let scopes = scope::parse_all(form.all("scope")).map_err(Refusal::Scope)?;
+    let mut wanted = Wanted {
+        service: Some(service).filter(|service| !service.is_empty()),
+        scopes,
+        everything: false,
+        refresh: one("access_type")? == "offline",
+    };
+    match one("grant_type")? {
+        "password" => {
+            let identity = by_password(&mut call, logins, &form)?;
+            answer(call, &identity, &wanted, Answer::Form(None))
+        }
+        "refresh_token" => {
+            let token = one("refresh_token")?;
+            if let Some(user) = by_proxy(&mut call)? {
+                return answer(call, &Identity::Proxy(user), &wanted, Answer::Form(None));
+            }
+            let holder = by_refresh_token(&mut call, logins, token)?;
+            if wanted.service.is_some_and(|service| service != holder.service) {
+                call.service.metrics.refresh_token(RefreshEvent::Refused);
+                call.note.detail = Some("the refresh token is for another service".to_owned());
+                return Err(Refusal::RefreshToken);
+            }
+            call.service.metrics.refresh_token(RefreshEvent::Used);
+            wanted.service = Some(&holder.service);
+            wanted.refresh = false;
+            answer(call, &Identity::Password(holder.user), &wanted, Answer::Form(Some(token)))
+        }
+        "" => Err(Refusal::Invalid("the form has no `grant_type`")),
+        _ => Err(Refusal::GrantType),
+    }
+}
+
+fn form<'c>(call: &Call<'c>) -> Result<&'c str, Refusal> {
+    let body = match &call.request.body {
+        Body::Bytes(body) => body,
+        Body::Absent => return Err(Refusal::Invalid("a form is expected in the body")),
+        Body::TooLarge => return Err(Refusal::TooLarge),
+        Body::Incomplete => return Err(Refusal::Timeout),
+        Body::Malformed(problem) => return Err(Refusal::Malformed(problem)),
+    };
+    // Not 415, which breaks pulls.
+    let content_type = single_header(call.request, "Content-Type")?.unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(Refusal::Invalid("expected Content-Type: application/x-www-form-urlencoded"));
+    }
+    std::str::from_utf8(body).map_err(|_| Refusal::Invalid("the form is not UTF-8"))
+}
+
+/// In the order of precedence: the trusted header, Basic, the form.
+fn by_password(call: &mut Call<'_>, logins: &Logins, form: &Parameters<'_>) -> Result<Identity, Refusal> {
+    if let Some(user) = by_proxy(call)? {
+        return Ok(Identity::Proxy(user));
+    }
+    let one = |name| form.one(name).map_err(Refusal::Invalid);
+    let (name, password) = (one("username")?, one("password")?);
+    let has_basic = has_authorization(call.request);
+    if has_basic && (name.is_some() || password.is_some()) {
+        return Err(Refusal::Invalid("credentials stand in the form and in Authorization, too"));
+    }
+    if let Some(user) = by_basic(call, logins)? {
+        return Ok(Identity::Password(user));
+    }
+    let (Some(name), Some(password)) = (name, password) else {
+        return Err(Refusal::Invalid("the form needs `username` and `password`"));
+    };
+    let credentials = Credentials::new(name, Zeroizing::new(password.to_owned()))?;
+    identity::checked(call, logins, credentials).map(Identity::Password)
+}
+
+/// Whose the refresh token is, if it stands and its user is still known.
+fn by_refresh_token(call: &mut Call<'_>, logins: &Logins, token: &str) -> Result<Holder, Refusal> {
+    if has_authorization(call.request) {
+        return Err(Refusal::Invalid("credentials stand in the form and in Authorization, too"));
+    }
+    if token.is_empty() {
+        return Err(Refusal::Invalid("the form has no `refresh_token`"));
+    }
+    let problem = match &logins.refresh {
+        None => "refresh_ttl_seconds is 0, so no refresh token is taken".to_owned(),
+        Some(refresh) => {
+            let now = (call.service.sources.clock)();
+            match refresh.verify(&call.state.issuer, &logins.users, token, now) {
+                Ok(holder) if is_in_policy(&call.state.enforcement, &holder.user) => return Ok(holder),
+                Ok(holder) => format!("{} is not in the policy any more", holder.user),
+                Err(error) => error.to_string(),
+            }
+        }
+    };
+    call.service.metrics.refresh_token(RefreshEvent::Refused);
+    call.note.detail = Some(problem);
+    Err(Refusal::RefreshToken)
+}
+
+/// Whether a policy, if there is one, names the user: only then a refresh token is given out or taken.
+pub(super) fn is_in_policy(enforcement: &Enforcement, user: &str) -> bool {
+    match enforcement {
+        Enforcement::Policy(policy) => policy.knows(Who::User(user)),
+        Enforcement::Nothing | Enforcement::Off => true,
+    }
+}

@@ -1,0 +1,413 @@
+//! A certificate as a verifier looks at it: whose it is, who signed it, and whether a path of them holds.
+//!
+//! Owns reading a certificate for diagnosis (RFC 5280) and Go's rules for a path, which are those of every
+//! registry. Must not know tokens. Decision: nothing that Keypebble issues depends on this; it only
+//! predicts what a verifier will say, so what it can't judge it calls unknown and never guesses.
+
+use super::der::{self, BadDer, Reader};
+use super::error::KeyError;
+use super::kind::Kind;
+use super::pem;
+use super::public::{Numbers, PublicKey};
+use crate::algorithm::Algorithm;
+use jwt_simple::reexports::ct_codecs::{Base64, Decoder};
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+
+/// The most certificates that are read from one bundle.
+const MAX_BUNDLE: usize = 256;
+
+/// A certificate, and all that judging a path needs.
+#[derive(Debug, Clone)]
+pub struct X509 {
+    der: Vec<u8>,
+    signed: Vec<u8>,
+    issuer: Vec<u8>,
+    subject: Vec<u8>,
+    not_before: i64,
+    not_after: i64,
+    key: Result<PublicKey, KeyError>,
+    spki: Vec<u8>,
+    signature_algorithm: Vec<u8>,
+    signature: Vec<u8>,
+    constraints: Constraints,
+}
+
+/// What the extensions say of signing other certificates.
+#[derive(Debug, Clone, Copy, Default)]
+struct Constraints {
+    version_3: bool,
+    basic: bool,
+    authority: bool,
+    path_length: Option<usize>,
+    key_usage: Option<u8>,
+}
+
+/// Why a path of certificates does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathError {
+    /// The certificate at this place (0 is the leaf; a root of the bundle comes last) is past its end.
+    Expired(usize, i64),
+    /// It is not valid yet.
+    NotYet(usize, i64),
+    /// No certificate of the bundle, through the others, vouches for the leaf.
+    Unknown,
+    /// One would, but it may sign no certificates: no `CA:TRUE`, or no `keyCertSign`.
+    NotAuthority,
+    /// A signature is of a kind that is not checked here.
+    Unsupported,
+}
+
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
+const KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x0F];
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+/// `keyCertSign`, bit 5 (RFC 5280, 4.2.1.3).
+const CERT_SIGN: u8 = 0x04;
+
+impl X509 {
+    /// Reads one certificate's DER.
+    pub fn from_der(bytes: &[u8]) -> Result<X509, KeyError> {
+        X509::read(bytes).map_err(|_| KeyError::Malformed { what: "certificate" })
+    }
+
+    /// Reads an element of an `x5c` header: DER in standard base64 (RFC 7515, 4.1.6).
+    pub fn from_base64(text: &str) -> Result<X509, KeyError> {
+        let der = Base64::decode_to_vec(text, None);
+        X509::from_der(&der.map_err(|_| KeyError::Base64 { label: "CERTIFICATE".to_owned() })?)
+    }
+
+    /// Every `CERTIFICATE` of a PEM text, in its order; other blocks are passed over, as registries do.
+    pub fn bundle(text: &[u8]) -> Result<Vec<X509>, KeyError> {
+        let blocks = pem::blocks(text)?;
+        let certificates = blocks.iter().filter(|block| block.label() == "CERTIFICATE");
+        certificates.take(MAX_BUNDLE).map(|block| X509::from_der(&block.decode()?)).collect()
+    }
+
+    fn read(bytes: &[u8]) -> Result<X509, BadDer> {
+        let mut outer = Reader::only(bytes, der::SEQUENCE)?;
+        let signed = outer.expect(der::SEQUENCE)?;
+        let mut algorithm = outer.enter(der::SEQUENCE)?;
+        let signature_algorithm = algorithm.expect(der::OID)?.content.to_vec();
+        let signature = outer.bit_string()?.to_vec();
+        outer.end()?;
+
+        let mut fields = Reader::new(signed.content);
+        let version = fields.optional(der::context(0))?;
+        let version_3 = version.is_some_and(|version| version.content == [der::INTEGER, 1, 2]);
+        fields.expect(der::INTEGER)?; // serial number
+        fields.expect(der::SEQUENCE)?; // signature algorithm
+        let issuer = fields.expect(der::SEQUENCE)?.whole.to_vec();
+        let mut validity = fields.enter(der::SEQUENCE)?;
+        let not_before = super::chain::unix_time(validity.element()?)?;
+        let not_after = super::chain::unix_time(validity.element()?)?;
+        let subject = fields.expect(der::SEQUENCE)?.whole.to_vec();
+        let spki = fields.expect(der::SEQUENCE)?.whole.to_vec();
+        let mut constraints = Constraints { version_3, ..Constraints::default() };
+        while !fields.is_empty() {
+            let element = fields.element()?;
+            if element.tag == der::context(3) {
+                constraints.read(Reader::only(element.content, der::SEQUENCE)?)?;
+            }
+        }
+        Ok(X509 {
+            der: bytes.to_vec(),
+            signed: signed.whole.to_vec(),
+            issuer,
+            subject,
+            not_before,
+            not_after,
+            key: PublicKey::from_spki(&spki, None),
+            spki,
+            signature_algorithm,
+            signature,
+            constraints,
+        })
+    }
+
+    /// The key that it is for; an error where it is of a kind that Keypebble doesn't know.
+    pub fn key(&self) -> Result<&PublicKey, &KeyError> {
+        self.key.as_ref()
+    }
+
+    /// Start of the validity, in seconds since the Unix epoch.
+    pub fn not_before(&self) -> i64 {
+        self.not_before
+    }
+
+    /// End of the validity, in seconds since the Unix epoch; that second is still valid.
+    pub fn not_after(&self) -> i64 {
+        self.not_after
+    }
+
+    /// Whether issuer and subject are the same name, byte by byte.
+    pub fn is_self_signed(&self) -> bool {
+        self.issuer == self.subject
+    }
+
+    /// The common name of its subject; a question mark where there is none. Text of the certificate:
+    /// escape it before it is shown.
+    pub fn name(&self) -> String {
+        common_name(&self.subject).unwrap_or_else(|| "?".to_owned())
+    }
+
+    /// The common name of its issuer, as [`X509::name`].
+    pub fn issuer_name(&self) -> String {
+        common_name(&self.issuer).unwrap_or_else(|| "?".to_owned())
+    }
+
+    fn in_time(&self, place: usize, now: i64) -> Result<(), PathError> {
+        if now > self.not_after {
+            return Err(PathError::Expired(place, self.not_after));
+        }
+        if now < self.not_before { Err(PathError::NotYet(place, self.not_before)) } else { Ok(()) }
+    }
+
+    /// Whether `parent` signed this certificate; `None` where that is not known here.
+    fn signed_by(&self, parent: &X509) -> Option<bool> {
+        let digest = match Scheme::read(&self.signature_algorithm)? {
+            Scheme::Jws(algorithm) => {
+                let key = PublicKey::from_spki(&parent.spki, Some(algorithm)).ok()?;
+                return Some(key.verify(&self.signed, &self.signature));
+            }
+            Scheme::EcdsaSha256 => hmac_sha256::Hash::hash(&self.signed).to_vec(),
+            Scheme::EcdsaSha384 => hmac_sha512::sha384::Hash::hash(&self.signed).to_vec(),
+        };
+        // A certificate's hash need not be that of the curve, as a token's is.
+        let key = parent.key.as_ref().ok()?;
+        let Numbers::Bytes(point) = key.numbers() else { return None };
+        let raw = |length| ecdsa_raw(&self.signature, length).unwrap_or_default();
+        match key.kind() {
+            Kind::P256 => {
+                let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
+                let signature = p256::ecdsa::Signature::from_slice(&raw(32));
+                Some(signature.is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()))
+            }
+            Kind::P384 => {
+                let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
+                let signature = p384::ecdsa::Signature::from_slice(&raw(48));
+                Some(signature.is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl PartialEq for X509 {
+    /// The same bytes.
+    fn eq(&self, other: &X509) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for X509 {}
+
+impl Constraints {
+    fn read(&mut self, mut extensions: Reader<'_>) -> Result<(), BadDer> {
+        const BOOLEAN: u8 = 0x01;
+        while !extensions.is_empty() {
+            let mut extension = extensions.enter(der::SEQUENCE)?;
+            let name = extension.expect(der::OID)?.content;
+            extension.optional(BOOLEAN)?; // critical
+            let value = extension.expect(der::OCTET_STRING)?.content;
+            if name == BASIC_CONSTRAINTS {
+                let mut fields = Reader::only(value, der::SEQUENCE)?;
+                self.basic = true;
+                self.authority = fields.optional(BOOLEAN)?.is_some_and(|flag| flag.content == [0xFF]);
+                if !fields.is_empty() {
+                    let length = fields.unsigned()?;
+                    self.path_length = Some(length.iter().fold(0, |sum: usize, &byte| {
+                        sum.saturating_mul(256).saturating_add(usize::from(byte))
+                    }));
+                }
+            } else if name == KEY_USAGE {
+                let bits = Reader::new(value).expect(der::BIT_STRING)?.content;
+                self.key_usage = Some(bits.get(1).copied().unwrap_or(0));
+            }
+        }
+        Ok(())
+    }
+
+    /// Go's `CheckSignatureFrom`: what a certificate needs to vouch for another.
+    fn may_sign(self) -> bool {
+        (self.authority || (!self.version_3 && !self.basic))
+            && self.key_usage.is_none_or(|usage| usage & CERT_SIGN != 0)
+    }
+}
+
+/// Whether some path from `chain`'s first certificate, through its others, ends in one of `roots` now:
+/// the rules of Go's `x509.Certificate.Verify`, but for name constraints and policies.
+pub fn verify_path(chain: &[X509], roots: &[X509], now: i64) -> Result<(), PathError> {
+    let [leaf, others @ ..] = chain else { return Err(PathError::Unknown) };
+    leaf.in_time(0, now)?;
+    if roots.contains(leaf) {
+        return Ok(());
+    }
+    let mut budget = 100; // signatures: a bound, as Go has one
+    extend(&mut vec![leaf], others, roots, now, &mut budget)
+}
+
+fn extend<'c>(
+    path: &mut Vec<&'c X509>,
+    others: &'c [X509],
+    roots: &'c [X509],
+    now: i64,
+    budget: &mut u32,
+) -> Result<(), PathError> {
+    let Some(&child) = path.last() else { return Err(PathError::Unknown) };
+    // The reason that says most: what was nearest to holding.
+    let mut reason = PathError::Unknown;
+    let candidates = roots.iter().map(|root| (root, true)).chain(others.iter().map(|other| (other, false)));
+    for (parent, is_root) in candidates {
+        if parent.subject != child.issuer || path.contains(&parent) {
+            continue;
+        }
+        *budget = budget.saturating_sub(1);
+        if *budget == 0 {
+            return Err(PathError::Unknown);
+        }
+        let outcome = match child.signed_by(parent) {
+            Some(true) if !parent.constraints.may_sign() => Err(PathError::NotAuthority),
+            Some(true) if parent.constraints.path_length.is_some_and(|most| path.len() - 1 > most) => {
+                Err(PathError::NotAuthority)
+            }
+            Some(true) => parent.in_time(path.len(), now).and_then(|()| {
+                if is_root {
+                    return Ok(());
+                }
+                path.push(parent);
+                let rest = extend(path, others, roots, now, budget);
+                path.pop();
+                rest
+            }),
+            Some(false) => Err(PathError::Unknown),
+            None => Err(PathError::Unsupported),
+        };
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(PathError::Unknown) => {}
+            Err(other) => reason = other,
+        }
+    }
+    Err(reason)
+}
+
+/// How a certificate is signed (RFC 3279, 4055, 5758, 8410).
+enum Scheme {
+    /// As a token of this algorithm is.
+    Jws(Algorithm),
+    EcdsaSha256,
+    EcdsaSha384,
+}
+
+impl Scheme {
+    fn read(oid: &[u8]) -> Option<Scheme> {
+        const PKCS1: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01];
+        const ECDSA_SHA2: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03];
+        match oid.split_last()? {
+            (11, PKCS1) => Some(Scheme::Jws(Algorithm::RS256)),
+            (12, PKCS1) => Some(Scheme::Jws(Algorithm::RS384)),
+            (13, PKCS1) => Some(Scheme::Jws(Algorithm::RS512)),
+            (2, ECDSA_SHA2) => Some(Scheme::EcdsaSha256),
+            (3, ECDSA_SHA2) => Some(Scheme::EcdsaSha384),
+            (0x70, [0x2B, 0x65]) => Some(Scheme::Jws(Algorithm::EdDSA)),
+            _ => None,
+        }
+    }
+}
+
+/// `SEQUENCE { r, s }` as `r || s`, each of the field's length.
+fn ecdsa_raw(der: &[u8], length: usize) -> Option<Vec<u8>> {
+    let mut fields = Reader::only(der, der::SEQUENCE).ok()?;
+    let (r, s) = (fields.unsigned().ok()?, fields.unsigned().ok()?);
+    fields.end().ok()?;
+    let mut raw = vec![0; length.checked_sub(r.len())?];
+    raw.extend_from_slice(r);
+    raw.resize(raw.len() + length.checked_sub(s.len())?, 0);
+    raw.extend_from_slice(s);
+    Some(raw)
+}
+
+/// The last common name of a name (RFC 5280, 4.1.2.4), as far as it is text.
+fn common_name(name: &[u8]) -> Option<String> {
+    let mut sets = Reader::only(name, der::SEQUENCE).ok()?;
+    let mut found = None;
+    while let Ok(set) = sets.element() {
+        let mut attribute = Reader::new(set.content).enter(der::SEQUENCE).ok()?;
+        if attribute.expect(der::OID).ok()?.content == COMMON_NAME {
+            let value = attribute.element().ok()?.content;
+            found = Some(String::from_utf8_lossy(value).chars().take(80).collect());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bundle(text: &[u8]) -> Vec<X509> {
+        X509::bundle(text).unwrap()
+    }
+
+    /// Leaf, intermediate and root.
+    const CHAIN: &[u8] = include_bytes!("../../tests/data/x509/chain.pem");
+    /// Its root is of version 3 and does not say that it is an authority.
+    const NO_AUTHORITY: &[u8] = include_bytes!("../../tests/data/keys/p256-chain.pem");
+    const SELF_SIGNED: &[u8] = include_bytes!("../../tests/data/keys/rsa2048-cert.pem");
+    /// All of them are valid.
+    const THEN: i64 = 1_600_000_000;
+
+    #[test]
+    fn names_and_keys_are_read() {
+        let chain = bundle(CHAIN);
+        assert_eq!(chain[0].name(), "x509 test leaf");
+        assert_eq!(chain[0].issuer_name(), chain[1].name());
+        assert!(!chain[0].is_self_signed() && chain[2].is_self_signed());
+        assert!(chain.iter().all(|certificate| certificate.key().is_ok()));
+        assert!(bundle(include_bytes!("../../tests/data/keys/p256.pem")).is_empty());
+    }
+
+    #[test]
+    fn a_path_holds_only_to_a_root_that_signed_it_and_in_time() {
+        let (chain, other) = (bundle(CHAIN), bundle(SELF_SIGNED));
+        let (leaf, bare, root) = (&chain[..2], &chain[..1], &chain[2..]);
+        let (first, last) = (chain[0].not_before(), chain[0].not_after());
+        let weak = bundle(NO_AUTHORITY);
+        for (name, path, roots, now, expected) in [
+            ("through the intermediate", leaf, root, THEN, Ok(())),
+            ("root in x5c too", &chain[..], root, THEN, Ok(())),
+            ("intermediate in the bundle", bare, &chain[1..], THEN, Ok(())),
+            ("intermediate alone trusted", bare, &chain[1..2], THEN, Ok(())),
+            ("leaf itself trusted", bare, bare, THEN, Ok(())),
+            ("root alone", root, root, THEN, Ok(())),
+            ("without the intermediate", bare, root, THEN, Err(PathError::Unknown)),
+            ("other bundle", leaf, &other[..], THEN, Err(PathError::Unknown)),
+            ("empty bundle", leaf, &[][..], THEN, Err(PathError::Unknown)),
+            ("no certificate", &[][..], root, THEN, Err(PathError::Unknown)),
+            ("a leaf is no authority for the root", root, leaf, THEN, Err(PathError::Unknown)),
+            ("no authority", &weak[..1], &weak[1..], 1_580_000_000, Err(PathError::NotAuthority)),
+            ("last second", leaf, root, last, Ok(())),
+            ("expired", leaf, root, last + 1, Err(PathError::Expired(0, last))),
+            ("not yet", leaf, root, first - 1, Err(PathError::NotYet(0, first))),
+        ] {
+            assert_eq!(verify_path(path, roots, now), expected, "{name}");
+        }
+        let late = chain[1].not_after() + 1;
+        let mut forged = chain.clone();
+        forged[0].not_after = i64::MAX;
+        assert_eq!(verify_path(&forged[..2], root, late), Err(PathError::Expired(1, late - 1)));
+        forged[0].signed.push(0);
+        assert_eq!(verify_path(&forged[..2], root, THEN), Err(PathError::Unknown));
+        let mut short = root.to_vec();
+        short[0].constraints.path_length = Some(0);
+        assert_eq!(verify_path(leaf, &short, THEN), Err(PathError::NotAuthority));
+    }
+
+    #[test]
+    fn damaged_certificates_are_refused() {
+        let der = &bundle(SELF_SIGNED)[0].der;
+        for length in 0..der.len() {
+            assert!(X509::from_der(&der[..length]).is_err(), "cut to {length}");
+        }
+        assert!(X509::from_base64("!").is_err() && X509::from_base64("AAAA").is_err());
+    }
+}

@@ -1,0 +1,223 @@
+//! Writes that survive a crash.
+//!
+//! Owns every call that changes a file, one method for each point at which a crash can leave something
+//! behind, and the two ways they are put together: a new file, and a file replaced whole. Must not know
+//! keys. Decision: the calls are a trait, so that a test can stop after any of them; nothing else in the
+//! program has a reason to implement it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A file that only its owner may read: every private key.
+pub const PRIVATE: u32 = 0o600;
+/// A file that everyone may read: what is published.
+pub const PUBLIC: u32 = 0o644;
+
+/// The calls that change files.
+pub trait Disk {
+    /// `mkdir` with this mode; fails where something is there.
+    fn create_folder(&self, path: &Path, mode: u32) -> io::Result<()>;
+    /// `open` with `O_CREAT | O_EXCL` and this mode: never an existing file, nor through a link.
+    fn create(&self, path: &Path, mode: u32) -> io::Result<File>;
+    /// `write`
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()>;
+    /// `fsync`
+    fn sync(&self, file: &File) -> io::Result<()>;
+    /// `rename`, which replaces what is there at once.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// `unlink`
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// `fsync` of a folder: what was created, renamed or removed in it is so after a power failure, too.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+}
+
+/// The operating system's.
+#[derive(Debug, Clone, Copy)]
+pub struct System;
+
+impl Disk for System {
+    fn create_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
+        #[cfg(not(unix))]
+        let _ = mode;
+        builder.create(path)
+    }
+
+    fn create(&self, path: &Path, mode: u32) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+        #[cfg(not(unix))]
+        let _ = mode;
+        options.open(path)
+    }
+
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+    }
+}
+
+/// Writes a file that must not be there yet, down to the disk. What is half written is taken away again.
+pub fn write_new(disk: &dyn Disk, path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+    let mut file = disk.create(path, mode)?;
+    let written = disk.write(&mut file, bytes).and_then(|()| disk.sync(&file));
+    if written.is_err() {
+        let _ = disk.remove(path);
+    }
+    written
+}
+
+/// Replaces a file whole: at every moment its path shows the old text or the new one, never a part. The
+/// new text is written to `aside`, in the same folder, first.
+pub fn replace(disk: &dyn Disk, path: &Path, aside: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+    match disk.remove(aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    write_new(disk, aside, mode, bytes)?;
+    if let Err(error) = disk.rename(aside, path) {
+        let _ = disk.remove(aside);
+        return Err(error);
+    }
+    disk.sync_folder(parent(path))
+}
+
+/// Replaces a file of the user's that may be read by all, or writes to what is there where that is no
+/// regular file (`/dev/stdout`, a pipe). A link's target is replaced, not the link; a private key never is.
+pub fn publish(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut mode = PUBLIC;
+    match fs::metadata(&target) {
+        Ok(metadata) if !metadata.is_file() => {
+            let mut file = OpenOptions::new().write(true).open(&target)?;
+            return file.write_all(bytes).and_then(|()| file.flush());
+        }
+        Ok(metadata) => {
+            mode = mode_of(&metadata);
+            refuse_private_key(&target)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".new-{}", std::process::id()));
+    let aside = target.with_file_name(name);
+    replace(disk, &target, &aside, mode, bytes)
+}
+
+/// Whoever types the key's path for the certificate's should not lose the key.
+fn refuse_private_key(path: &Path) -> io::Result<()> {
+    let Ok(content) = crate::document::read_bounded(path, 1024 * 1024) else { return Ok(()) };
+    let content = zeroize::Zeroizing::new(content);
+    let marker = b"PRIVATE KEY-----";
+    if content.windows(marker.len()).any(|window| window == marker) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it holds a private key"));
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn mode_of(metadata: &fs::Metadata) -> u32 {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
+}
+
+#[cfg(not(unix))]
+fn mode_of(_: &fs::Metadata) -> u32 {
+    PUBLIC
+}
+
+/// The folder of a path; `.` for a bare name.
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A path in a folder, for a file of this name.
+pub(super) fn in_folder(folder: &Path, name: &str) -> PathBuf {
+    folder.join(name)
+}
+
+#[cfg(test)]
+pub(crate) mod faulty {
+    //! A disk that dies.
+
+    use super::*;
+    use std::cell::{Cell, RefCell};
+
+    /// Does what it is told until `left` is used up, then fails for good, as after a crash: half of a
+    /// write that is under way is done.
+    pub(crate) struct Faulty {
+        left: Cell<usize>,
+        pub(crate) trace: RefCell<Vec<String>>,
+    }
+
+    impl Faulty {
+        pub(crate) fn after(operations: usize) -> Self {
+            Faulty { left: Cell::new(operations), trace: RefCell::default() }
+        }
+
+        pub(crate) fn died(&self) -> bool {
+            self.left.get() == 0
+        }
+
+        fn step(&self, what: &str, path: &Path) -> io::Result<()> {
+            let Some(left) = self.left.get().checked_sub(1) else {
+                return Err(io::Error::other("the disk has died"));
+            };
+            self.left.set(left);
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            self.trace.borrow_mut().push(format!("{what} {name}").trim_end().to_owned());
+            Ok(())
+        }
+    }
+
+    impl Disk for Faulty {
+        fn create_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
+            self.step("mkdir", path).and_then(|()| System.create_folder(path, mode))
+        }
+        fn create(&self, path: &Path, mode: u32) -> io::Result<File> {
+            self.step("create", path).and_then(|()| System.create(path, mode))
+        }
+        fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+            if let Err(error) = self.step("write", Path::new("")) {
+                System.write(file, &bytes[..bytes.len() / 2])?;
+                return Err(error);
+            }
+            System.write(file, bytes)
+        }
+        fn sync(&self, file: &File) -> io::Result<()> {
+            self.step("sync", Path::new("")).and_then(|()| System.sync(file))
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.step("rename", to).and_then(|()| System.rename(from, to))
+        }
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            self.step("remove", path).and_then(|()| System.remove(path))
+        }
+        fn sync_folder(&self, path: &Path) -> io::Result<()> {
+            self.step("sync-folder", Path::new("")).and_then(|()| System.sync_folder(path))
+        }
+    }
+}

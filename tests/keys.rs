@@ -1,0 +1,484 @@
+//! The `keys` commands and `init` as a black box, and what the server publishes of them.
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
+
+mod common;
+
+use common::{Folder, Server, claims, header, line, run, stderr, stdout};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Output;
+
+const CONFIG: &str = "issuer: https://keys.example.com\naudience: a\nkey_dir: keys\ndefault_ttl_seconds: 300\n\
+                      max_ttl_seconds: 600\nservice: {host: 127.0.0.1, port: 0}\n";
+
+/// A folder with a configuration, an active and a next key.
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("config.yaml", CONFIG);
+    for _ in 0..2 {
+        done(&folder, "keys generate --config config.yaml --algorithm ES256");
+    }
+    folder
+}
+
+/// What a command that must succeed prints.
+#[track_caller]
+fn done(folder: &Folder, command: &str) -> String {
+    let output = line(folder, command);
+    assert_eq!(output.status.code(), Some(0), "{command}: {}", stderr(&output));
+    stdout(&output)
+}
+
+/// What a command that must fail so says; it prints nothing.
+#[track_caller]
+fn fails(folder: &Folder, command: &str, code: i32) -> String {
+    let output = line(folder, command);
+    assert_eq!(output.status.code(), Some(code), "{command}: {}{}", stdout(&output), stderr(&output));
+    assert_eq!(stdout(&output), "", "{command}");
+    stderr(&output)
+}
+
+fn list(folder: &Folder) -> Vec<Value> {
+    let text = done(folder, "keys list --config config.yaml --json");
+    serde_json::from_str::<Value>(&text).unwrap().as_array().unwrap().clone()
+}
+
+fn ids(folder: &Folder) -> Vec<(String, String)> {
+    let text = |key: &Value, name: &str| key[name].as_str().unwrap().to_owned();
+    list(folder).iter().map(|key| (text(key, "state"), text(key, "id"))).collect()
+}
+
+fn kid(folder: &Folder) -> String {
+    header(&done(folder, "issue --config config.yaml"))["kid"].as_str().unwrap().to_owned()
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_folders_keys_sign_rotate_and_retire() {
+    let folder = folder();
+    let before = ids(&folder);
+    assert_eq!((&*before[0].0, &*before[1].0), ("active", "next"));
+    assert_eq!(kid(&folder), before[0].1);
+
+    let refused = fails(&folder, "keys rotate --config config.yaml", 1);
+    assert!(refused.contains(&format!("{} was never exported", before[1].1)), "{refused}");
+    assert!(refused.contains("hint: give it to every verifier first: keypebble keys export"), "{refused}");
+    assert_eq!(ids(&folder), before);
+
+    done(&folder, "keys export --config config.yaml --format jwks");
+    assert!(list(&folder).iter().all(|key| key["exported"].is_string()));
+    let rotated = done(&folder, "keys rotate --config config.yaml");
+    let after = ids(&folder);
+    assert_eq!((&after[0].1, &after[2].1), (&before[1].1, &before[0].1));
+    for part in [&*after[0].1, &after[1].1, &after[2].1, "restart it", "--format cert --out", "keys retire"] {
+        assert!(rotated.contains(part), "{part}: {rotated}");
+    }
+    assert_eq!(kid(&folder), before[1].1, "the new active key signs");
+
+    let refused = fails(&folder, "keys retire --config config.yaml", 1);
+    assert!(refused.contains("can be valid until") && refused.contains("live up to 600 s"), "{refused}");
+    let refused = fails(&folder, &format!("keys retire --config config.yaml --id {}", after[0].1), 1);
+    assert!(refused.contains("is the active key"), "{refused}");
+    let retired = done(&folder, &format!("keys retire --config config.yaml --force --id {}", before[0].1));
+    assert!(retired.contains(&before[0].1) && retired.contains("drop it at every verifier"), "{retired}");
+    assert_eq!(ids(&folder).len(), 2);
+    let keys = fs::read_dir(folder.path().join("keys")).unwrap();
+    let keys = keys.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("key-"));
+    assert_eq!(keys.count(), 2, "its file is gone");
+    assert!(done(&folder, "keys retire --config config.yaml").contains("nothing to retire"));
+}
+
+#[test]
+fn a_retired_key_is_one_whose_tokens_have_all_ended() {
+    let folder = folder();
+    done(&folder, "keys rotate --dir keys --force");
+    let path = folder.path().join("keys/keyring.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let stopped = manifest["keys"][2]["stopped_at"].as_i64().unwrap();
+    for (ago, code) in [(895, 1), (905, 0)] {
+        manifest["keys"][2]["stopped_at"] = json!(stopped - ago);
+        fs::write(&path, manifest.to_string()).unwrap();
+        let output = line(&folder, "keys retire --dir keys --max-ttl 600");
+        assert_eq!(output.status.code(), Some(code), "{ago} s ago: {}", stderr(&output));
+    }
+    assert_eq!(list(&folder).len(), 2);
+}
+
+#[test]
+fn every_algorithm_is_generated_signs_and_is_published_unless_it_is_a_secret() {
+    for algorithm in [
+        "HS256",
+        "HS384",
+        "HS512",
+        "RS256",
+        "RS384",
+        "RS512",
+        "PS256",
+        "PS384",
+        "PS512",
+        "ES256",
+        "ES384",
+        "EdDSA",
+        "ML-DSA-44",
+        "ML-DSA-65",
+        "ML-DSA-87",
+    ] {
+        let folder = Folder::new();
+        folder.write("config.yaml", CONFIG);
+        done(&folder, &format!("keys generate --config config.yaml --algorithm {algorithm}"));
+        let token = done(&folder, "issue --config config.yaml");
+        assert_eq!(header(&token)["alg"], algorithm);
+        let export = line(&folder, "keys export --config config.yaml --format jwks");
+        if algorithm.starts_with("HS") {
+            assert_eq!(export.status.code(), Some(1));
+            assert!(stderr(&export).contains("has no public half"), "{}", stderr(&export));
+            continue;
+        }
+        let jwks: Value = serde_json::from_str(&stdout(&export)).unwrap();
+        let key = &jwks["keys"][0];
+        assert_eq!((&key["kid"], &key["alg"]), (&header(&token)["kid"], &json!(algorithm)));
+        for private in ["d", "p", "q", "k", "priv"] {
+            assert_eq!(key.get(private), None, "{algorithm}");
+        }
+    }
+}
+
+#[test]
+fn a_shared_secret_is_rotated_by_force_and_never_shown() {
+    let folder = Folder::new();
+    folder.write("config.yaml", CONFIG);
+    let mut said = String::new();
+    for _ in 0..2 {
+        said += &done(&folder, "keys generate --config config.yaml --algorithm HS256");
+    }
+    let old = done(&folder, "issue --config config.yaml");
+    let refused = fails(&folder, "keys rotate --config config.yaml", 1);
+    assert!(refused.contains("is a shared secret, which is never exported"), "{refused}");
+    said += &done(&folder, "keys rotate --config config.yaml --force");
+    assert_ne!(header(&old)["kid"], kid(&folder));
+    said += &(refused + &done(&folder, "keys list --config config.yaml"));
+    for entry in fs::read_dir(folder.path().join("keys")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "secret") {
+            let secret = fs::read_to_string(&path).unwrap();
+            assert!(secret.len() == 64 && !said.contains(&secret), "{said}");
+        }
+    }
+    let server = Server::start(&folder, &["--config", "config.yaml"]);
+    assert_eq!(server.get("/.well-known/jwks.json", &[]).json(), json!({ "keys": [] }));
+}
+
+#[test]
+fn the_server_publishes_the_bytes_that_are_exported() {
+    let folder = folder();
+    let exported = done(&folder, "keys export --config config.yaml --format jwks");
+    let server = Server::start(&folder, &["--config", "config.yaml"]);
+    let answer = server.get("/.well-known/jwks.json", &[]);
+    assert_eq!((answer.status, answer.body.as_str()), (200, exported.as_str()));
+    assert_eq!(answer.header("Cache-Control"), Some("public, max-age=300"));
+    let answer = server.get("/.well-known/openid-configuration", &[]);
+    assert_eq!(answer.header("Cache-Control"), Some("public, max-age=300"));
+    assert_eq!(answer.json()["jwks_uri"], "https://keys.example.com/.well-known/jwks.json");
+    assert_eq!(answer.json()["issuer"], claims(&done(&folder, "issue --config config.yaml"))["iss"]);
+    assert_eq!(server.request("DELETE", "/.well-known/jwks.json", &[], None).status, 405);
+    let metrics = server.get("/metrics", &[]).body;
+    assert!(
+        metrics.contains("route=\"jwks\"") && metrics.contains("route=\"openid_configuration\""),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn an_export_names_the_keys_by_every_id_and_writes_whole_files() {
+    let folder = folder();
+    let keys = ids(&folder);
+    let text = done(&folder, "keys export --config config.yaml --format id --state active");
+    assert!(text.contains(&format!("kid       {}", keys[0].1)) && text.contains("rfc7638   "), "{text}");
+    assert!(list(&folder).iter().all(|key| key["exported"].is_null()), "for people, not for verifiers");
+
+    let output = line(&folder, "keys export --dir keys --format pem --out public.pem --state next");
+    assert_eq!((output.status.code(), &*stdout(&output)), (Some(0), ""));
+    assert!(stderr(&output).contains("wrote public.pem: 1 key"), "{}", stderr(&output));
+    let pem = fs::read_to_string(folder.path().join("public.pem")).unwrap();
+    assert_eq!(pem.matches("BEGIN PUBLIC KEY").count(), 1);
+    let marked: Vec<bool> = list(&folder).iter().map(|key| key["exported"].is_string()).collect();
+    assert_eq!(marked, [false, true], "only what was written is marked");
+
+    let jwks = done(&folder, &format!("keys export --dir keys --format jwks --id {}", keys[0].1));
+    let jwks: Value = serde_json::from_str(&jwks).unwrap();
+    assert_eq!(jwks["keys"].as_array().unwrap().len(), 1);
+    assert_eq!(jwks["keys"][0]["kid"], *keys[0].1);
+
+    // What cannot be written marks nothing.
+    let other = self::folder();
+    let failed = fails(&other, "keys export --dir keys --format jwks --out none/jwks.json", 1);
+    assert!(failed.contains("cannot write none/jwks.json"), "{failed}");
+    assert!(list(&other).iter().all(|key| key["exported"].is_null()));
+}
+
+#[test]
+fn a_full_disk_marks_nothing_as_exported() {
+    let folder = folder();
+    let output = std::process::Command::new("sh")
+        .args(["-c", "exec \"$0\" keys export --dir keys --format jwks >/dev/full", common::BINARY])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("cannot write the answer"), "{}", stderr(&output));
+    assert!(list(&folder).iter().all(|key| key["exported"].is_null()));
+}
+
+#[test]
+fn a_single_key_is_listed_and_exported_but_not_edited() {
+    let folder = Folder::new();
+    folder.write("config.yaml", "issuer: i\naudience: a\nprivate_key_path: key.pem\nkid: mine\n");
+    folder.write("key.pem", include_str!("data/keys/p256.pem"));
+    assert!(done(&folder, "keys list --config config.yaml").contains("active    ES256"));
+    let jwks: Value =
+        serde_json::from_str(&done(&folder, "keys export --config config.yaml --format jwks")).unwrap();
+    assert_eq!(jwks["keys"][0]["kid"], "mine");
+    for command in ["generate", "rotate", "retire"] {
+        let refused = fails(&folder, &format!("keys {command} --config config.yaml"), 2);
+        assert!(
+            refused.contains("names no key folder") && refused.contains("set `key_dir: keys`"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn a_list_of_keys_in_the_configuration_is_a_ring() {
+    let folder = Folder::new();
+    for (name, pem) in [
+        ("active.pem", include_str!("data/keys/p256.pem")),
+        ("next.pem", include_str!("data/keys/p384.pem")),
+        ("previous.pem", include_str!("data/keys/ed25519-pub.pem")),
+    ] {
+        folder.write(name, pem);
+    }
+    let base = "issuer: i\naudience: a\n";
+    let ring = "keys:\n- {id: a, path: active.pem, state: active}\n- {id: n, path: next.pem, state: next}\n\
+                - {id: p, path: previous.pem, state: previous, algorithm: EdDSA}\n";
+    folder.write("config.yaml", &format!("{base}{ring}"));
+    let found: Vec<(String, String)> = ids(&folder);
+    let expected = [("active", "a"), ("next", "n"), ("previous", "p")];
+    assert_eq!(found, expected.map(|(state, id)| (state.to_owned(), id.to_owned())));
+    assert_eq!(kid(&folder), "a");
+    let jwks: Value =
+        serde_json::from_str(&done(&folder, "keys export --config config.yaml --format jwks")).unwrap();
+    assert_eq!(jwks["keys"].as_array().unwrap().len(), 3);
+
+    for (keys, part) in [
+        ("keys: []", "no key is `active`"),
+        ("keys:\n- {path: active.pem}", "keys[0]: `state` is missing"),
+        ("keys:\n- {state: active}", "keys[0]: `path` is missing"),
+        ("keys:\n- {path: active.pem, state: actve}", "expected next, active or previous, found `actve`"),
+        (
+            "keys:\n- {path: active.pem, state: active}\n- {path: next.pem, state: active}",
+            "a second key is `active`",
+        ),
+        ("keys:\n- {path: previous.pem, state: active}", "expected a private key, found PUBLIC KEY"),
+        (
+            "keys:\n- {id: a, path: active.pem, state: active}\n- {id: a, path: next.pem, state: next}",
+            "two keys have the id `a`",
+        ),
+        ("keys:\n- {path: active.pem, state: active}\nkid: x", "`kid` belongs to a single key"),
+        ("keys:\n- {path: active.pem, state: active}\nkey_dir: keys", "both name the signing keys"),
+        ("key_dir: keys\nprivate_key_path: active.pem", "`private_key_path` belongs to a single key"),
+        ("key_dir: keys", "keyring.json: cannot be read"),
+    ] {
+        folder.write("wrong.yaml", &format!("{base}{keys}\n"));
+        let said = fails(&folder, "keys list --config wrong.yaml", 3);
+        assert!(said.contains(part), "{keys}: {said}");
+    }
+}
+
+#[test]
+fn readable_keys_and_open_folders_are_warned_of() {
+    let folder = folder();
+    let keys = folder.path().join("keys");
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o777)).unwrap();
+    let key = fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().path());
+    let key = key.into_iter().find(|path| path.extension().is_some_and(|found| found == "pem")).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let said = stderr(&line(&folder, "issue --config config.yaml"));
+    assert!(said.contains("others can exchange the keys in it (mode 0777)"), "{said}");
+    assert!(said.contains("can be read by every user of this host (mode 0644)"), "{said}");
+}
+
+#[test]
+fn what_is_wrong_is_said_with_what_to_do() {
+    let folder = folder();
+    folder.write("keys/note.txt", "");
+    for (command, code, part) in [
+        ("keys", 2, "`keypebble keys` needs one of generate, list, rotate, retire, export"),
+        ("keys frob", 2, "unknown command `keys frob`"),
+        ("keys list", 2, "needs --dir DIR or --config PATH"),
+        ("keys list --dir keys --config config.yaml", 2, "both say where the keys are"),
+        ("keys generate --dir keys --algorithm ES512", 2, "`ES512` is none"),
+        ("keys generate --dir keys", 1, "a key is staged already"),
+        ("keys generate --dir none/keys", 1, "cannot create the folder none/keys"),
+        ("keys rotate --dir none", 3, "keys generate --dir none"),
+        ("keys retire --dir keys", 2, "needs --max-ttl SECONDS beside --dir"),
+        ("keys retire --dir keys --max-ttl 1h", 2, "found `1h`"),
+        ("keys retire --dir keys --max-ttl 60 --id x", 1, "no key has the id `x`"),
+        ("keys retire --dir keys --force", 2, "--force needs the --id"),
+        ("keys export --dir keys", 2, "needs --format jwks|pem|cert|id"),
+        ("keys export --dir keys --format der", 2, "found `der`"),
+        ("keys export --dir keys --format jwks --days 3", 2, "--days goes with --format cert"),
+        ("keys export --dir keys --format jwks --state previous", 1, "no key is previous"),
+        ("keys export --dir keys --format jwks --id x", 1, "no key has the id `x`"),
+        ("init", 2, "needs a folder: keypebble init DIR"),
+        ("init keys", 1, "is not empty"),
+        ("init .", 2, "names no new folder"),
+        ("init new --algorithm HS256", 2, "no Docker registry accepts HS256"),
+        ("init new --registry https://a", 2, "is no name of a registry"),
+        ("init new --url a.example.com", 2, "is no address of a server"),
+        ("init none/new", 1, "cannot create"),
+    ] {
+        let said = fails(&folder, command, code);
+        assert!(said.contains(part), "{command}: {said}");
+    }
+    assert!(!folder.path().join("new").exists());
+}
+
+/// Killed by the system at any moment, not by the program's own leave.
+#[test]
+fn a_killed_rotation_leaves_a_folder_that_loads_and_can_be_rotated_again() {
+    let folder = folder();
+    let keys = folder.path().join("keys").display().to_string();
+    let mut changed = 0;
+    for round in 0..60u64 {
+        let before = ids(&folder);
+        let mut child = std::process::Command::new(common::BINARY)
+            .args(["keys", "rotate", "--force", "--dir", &keys])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_micros(round * 150));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let after = ids(&folder);
+        assert_eq!(after.iter().filter(|(state, _)| state == "active").count(), 1, "{after:?}");
+        changed += usize::from(after != before);
+        kid(&folder);
+    }
+    assert!((1..60).contains(&changed), "killed both before and after the change: {changed}");
+    done(&folder, "keys rotate --force --dir keys");
+}
+
+#[cfg(feature = "x509")]
+#[test]
+fn certificates_of_every_state_are_one_bundle_and_the_same_each_time() {
+    let folder = folder();
+    let bundle = done(&folder, "keys export --dir keys --format cert");
+    assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 2);
+    assert_eq!(done(&folder, "keys export --dir keys --format cert"), bundle);
+    assert_ne!(done(&folder, "keys export --dir keys --format cert --days 30"), bundle);
+
+    // Keypebble itself takes one as the chain of its key.
+    let active = done(&folder, "keys export --dir keys --format cert --state active");
+    folder.write("chain.pem", &active);
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("keys/keyring.json")).unwrap()).unwrap();
+    let file = manifest["keys"][0]["file"].as_str().unwrap();
+    folder.write(
+        "x5c.yaml",
+        &format!("issuer: i\naudience: a\nprivate_key_path: keys/{file}\nx5c_chain_path: chain.pem\n"),
+    );
+    let output = line(&folder, "issue --config x5c.yaml");
+    assert_eq!(stderr(&output), "");
+    assert_eq!(header(&stdout(&output))["x5c"].as_array().unwrap().len(), 1);
+
+    folder.write("old.pem", include_str!("data/keys/ed25519-pub.pem"));
+    folder.write("ring.yaml", &format!(
+        "issuer: i\naudience: a\nkeys:\n- {{path: keys/{file}, state: active}}\n- {{path: old.pem, state: previous}}\n"
+    ));
+    assert_eq!(
+        done(&folder, "keys export --config ring.yaml --format cert").matches("BEGIN CERTIFICATE").count(),
+        2
+    );
+
+    let eddsa = Folder::new();
+    done(&eddsa, "keys generate --dir keys --algorithm EdDSA");
+    let said = stderr(&line(&eddsa, "keys export --dir keys --format cert"));
+    assert!(said.contains("distribution 2.8 does not start with it"), "{said}");
+}
+
+#[cfg(not(feature = "x509"))]
+#[test]
+fn without_the_feature_certificates_are_refused_by_name() {
+    let said = fails(&folder(), "keys export --dir keys --format cert", 2);
+    assert!(
+        said.contains("x509 is not enabled in this build") && said.contains("openssl req -x509"),
+        "{said}"
+    );
+}
+
+fn init(folder: &Folder, arguments: &[&str]) -> Output {
+    run(folder, &[&["init"], arguments].concat())
+}
+
+#[test]
+fn init_makes_a_folder_that_is_ready_to_start() {
+    let folder = Folder::new();
+    let output = init(&folder, &["auth", "--registry", "registry.example.com"]);
+    assert_eq!((output.status.code(), &*stderr(&output)), (Some(0), ""));
+    assert!(stdout(&output).contains("keypebble serve --config "), "{}", stdout(&output));
+    let at = |name: &str| folder.path().join("auth").join(name);
+    for (name, expected) in [
+        ("", 0o755),
+        ("keys", 0o700),
+        ("config.yaml", 0o644),
+        ("users.htpasswd", 0o600),
+        ("registry/jwks.json", 0o644),
+    ] {
+        assert_eq!(mode(&at(name)), expected, "{name}");
+    }
+    let checked = line(&folder, "check --config auth/config.yaml --policy auth/policy.yaml");
+    assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
+    assert!(!stdout(&checked).contains("warning"), "{}", stdout(&checked));
+    assert!(stdout(&checked).contains("https://registry.example.com"));
+    assert!(stdout(&checked).contains(" (next, ES256)"), "{}", stdout(&checked));
+
+    let jwks = fs::read_to_string(at("registry/jwks.json")).unwrap();
+    assert_eq!(jwks, done(&folder, "keys export --config auth/config.yaml --format jwks"));
+    assert_eq!(fs::exists(at("registry/bundle.pem")).unwrap(), cfg!(feature = "x509"));
+    for (name, trust) in [("registry/config-2.8.yml", "rootcertbundle"), ("registry/config-3.yml", "jwks")] {
+        let text = fs::read_to_string(at(name)).unwrap();
+        let found: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+        let token = &found["auth"]["token"];
+        let token = |name: &str| token[name].as_str().unwrap();
+        assert_eq!(token("realm"), "https://registry.example.com/v2/token");
+        assert_eq!(token("service"), "registry.example.com");
+        assert!(Path::new(token(trust)).is_absolute());
+        let issued = claims(&done(&folder, "issue --config auth/config.yaml"));
+        assert_eq!((&issued["iss"], &issued["aud"]), (&json!(token("issuer")), &json!(token("service"))));
+    }
+    done(&folder, "keys rotate --config auth/config.yaml"); // both keys were exported
+
+    let again = init(&folder, &["auth"]);
+    assert_eq!(again.status.code(), Some(1));
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["auth"], "nothing is left beside it");
+}
+
+#[test]
+fn init_takes_an_empty_folder_and_leaves_out_what_a_registry_would_not_take() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path().join("auth")).unwrap();
+    let output = init(&folder, &["auth", "--algorithm", "EdDSA"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("distribution 2.8: does not accept EdDSA"), "{}", stdout(&output));
+    let names = fs::read_dir(folder.path().join("auth/registry")).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["config-3.yml", "jwks.json"]);
+}

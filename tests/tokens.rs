@@ -1,0 +1,334 @@
+//! `inspect`, `verify` and `doctor` as black boxes: arguments, stdout, stderr, exit code.
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
+
+mod common;
+
+use common::{Folder, run, run_with_input, stderr, stdout};
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+const KEY: &str = include_str!("data/keys/p256.pem");
+const OTHER: &str = include_str!("data/keys/p384.pem");
+const CHAIN: &str = include_str!("data/x509/chain.pem");
+const CONFIG: &str = "issuer: https://i\naudience: s\nprivate_key_path: key.pem\n";
+const REGISTRY: &str = "version: 0.1\nauth:\n  token:\n    realm: https://auth.example.com/v2/token\n    service: s\n    issuer: https://i\n    rootcertbundle: bundle.pem\n";
+const POLICY: &str = "users:\n  alice: {namespace: a, repos: [app], actions: [pull]}\n";
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("config.yaml", CONFIG);
+    folder.write("key.pem", KEY);
+    folder.write("other.pem", OTHER);
+    folder.write("bundle.pem", CHAIN);
+    folder.write("registry.yml", REGISTRY);
+    folder.write("policy.yaml", POLICY);
+    folder
+}
+
+fn issued(folder: &Folder, extra: &[&str]) -> String {
+    let output = run(folder, &[&["issue", "--config", "config.yaml"], extra].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output).trim().to_owned()
+}
+
+/// Exit code and all that was printed.
+fn said(folder: &Folder, line: &str, input: &str) -> (i32, String) {
+    let output = run_with_input(folder, &line.split_whitespace().collect::<Vec<_>>(), input);
+    (output.status.code().unwrap(), stdout(&output) + &stderr(&output))
+}
+
+#[test]
+fn inspect_says_what_a_token_says_and_that_it_was_not_checked() {
+    let folder = folder();
+    let access = "{\"sub\":\"alice\",\"access\":[{\"type\":\"repository\",\"name\":\"a/app\",\"actions\":[\"pull\",\"push\"]}]}";
+    let token = issued(&folder, &["--claims", access, "--ttl", "3300"]);
+    let (code, text) = said(&folder, "inspect -", &format!("  {token}\r\n"));
+    assert_eq!(code, 0, "{text}");
+    for part in [
+        "No signature was checked",
+        "  alg     ES256",
+        "libtrust form",
+        "  iss     https://i",
+        "(expires in 5", // 54 or 55 min
+        "repository:a/app:pull,push",
+        "64 bytes, not checked",
+        "fits through nginx's default of 8 kB",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains(&token));
+    let output = run(&folder, &["inspect", "--json", &token]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["signature_checked"], &json["header"]["alg"]), (&false.into(), &"ES256".into()));
+    assert_eq!(
+        (&json["key_id"]["form"], &json["access"][0]),
+        (&"libtrust".into(), &"repository:a/app:pull,push".into())
+    );
+    assert!((3290..=3300).contains(&json["times"]["exp"]["in_seconds"].as_i64().unwrap()));
+}
+
+#[test]
+fn what_is_no_token_is_refused_with_its_reason_and_1() {
+    let folder = folder();
+    for (input, part) in [
+        ("", "cannot read the token: there is no token: the input is empty"),
+        ("a.b", "2 part(s) between dots, not three"),
+        ("a.b.c.d.e", "encrypted (a JWE"),
+        ("!.e30.AA", "the header is not base64url: `!` at character 1"),
+        ("AAAA.e30.AA", "the header is not JSON"),
+        ("{\"token\":\"x\"}", "not a token: JSON"),
+        ("a\u{1b}[2J.b.c", "another odd byte at character 2"),
+    ] {
+        let (code, text) = said(&folder, "inspect -", input);
+        assert_eq!(code, 1, "{input}: {text}");
+        assert!(text.contains(part) && text.starts_with("keypebble: error: "), "{input}: {text}");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+    let (code, text) = said(&folder, "inspect -", &"A".repeat(1 << 20));
+    assert!(code == 1 && text.contains("longer than 65536 bytes"), "{text}");
+    for (line, part) in [
+        ("inspect", "`keypebble inspect` needs a token, or - to read it from standard input"),
+        ("inspect a.b.c d", "unexpected argument `d`"),
+        ("verify -", "needs --config PATH, --jwks FILE or --key FILE"),
+        ("verify --config c --jwks j -", "one of --config, --jwks and --key"),
+        ("verify --config c", "needs a token"),
+        ("verify --for registry-9 -", "expected one of registry-2.8, registry-3, zot, found `registry-9`"),
+        ("verify --for registry-3 -", "needs --rootcertbundle FILE or --jwks FILE"),
+        ("verify --for registry-3 --config c -", "not Keypebble's --config"),
+        ("verify --jwks j --service s -", "name it: --for"),
+        ("verify --jwks j --algorithm RS256 -", "--algorithm is for --key"),
+        ("doctor", "needs --config PATH"),
+        ("doctor --config c --for x", "--for: expected one of"),
+    ] {
+        let (code, text) = said(&folder, line, "");
+        assert!(code == 2 && text.contains(part), "{line}: {code} {text}");
+    }
+}
+
+#[test]
+fn verify_gives_every_reason() {
+    let folder = folder();
+    folder.write("other.yaml", &CONFIG.replace("key.pem", "other.pem"));
+    let token = issued(&folder, &[]);
+    let public = run(&folder, &["keys", "export", "--config", "config.yaml", "--format", "jwks"]);
+    folder.write("jwks.json", &stdout(&public));
+    let old = run(&folder, &["issue", "--config", "config.yaml", "--audience", "t"]);
+    for (line, token, code, parts) in [
+        ("--config config.yaml", token.as_str(), 0, &["valid: the token holds\n"][..]),
+        (
+            "--config config.yaml --audience t --issuer x",
+            &token,
+            1,
+            &["`iss` is `https://i`, expected `x`", "`aud` is `s`, expected `t`"],
+        ),
+        (
+            "--config config.yaml",
+            stdout(&old).as_str(),
+            1,
+            &["refused: the token does not hold", "`aud` is `t`, expected `s`"],
+        ),
+        ("--config other.yaml", &token, 1, &["no key has the id", "the keys here are"]),
+        (
+            "--key key.pem",
+            &token,
+            0,
+            &["valid", "the issuer was not compared", "the audience was not compared"],
+        ),
+        ("--key bundle.pem --issuer https://i --audience s", &token, 0, &["valid: the token holds\n"]),
+        ("--key other.pem", &token, 1, &["the header says ES256, but the key is for ES384"]),
+        ("--jwks jwks.json", &token, 0, &["valid"]),
+        ("--config none.yaml", &token, 3, &["cannot load configuration"]),
+        ("--key none.pem", &token, 1, &["cannot read none.pem"]),
+        ("--key config.yaml", &token, 3, &["cannot use config.yaml"]),
+        ("--jwks config.yaml", &token, 3, &["cannot use config.yaml: not JSON"]),
+        ("--key key.pem --algorithm RS256", &token, 3, &["can't sign RS256"]),
+    ] {
+        let (found, text) = said(&folder, &format!("verify {line} -"), token);
+        assert_eq!(found, code, "{line}: {text}");
+        for part in parts {
+            assert!(text.contains(part), "{line}: {part}: {text}");
+        }
+    }
+    let mut forged = token.clone();
+    forged.replace_range(token.len() - 6..token.len() - 4, if token.ends_with("AA") { "BB" } else { "AA" });
+    let (code, text) = said(&folder, "verify --config config.yaml --json -", &forged);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (code, &json["accepted"], &json["findings"][0]["code"]),
+        (1, &false.into(), &"signature".into())
+    );
+}
+
+#[test]
+fn verify_for_a_registry_gives_its_verdict() {
+    let folder = folder();
+    let token = issued(&folder, &[]);
+    for (line, code, part) in [
+        (
+            "registry-2.8 --rootcertbundle bundle.pem --service s --issuer https://i",
+            0,
+            "accepted: distribution 2.8 would take this token\n",
+        ),
+        ("registry-2.8 --rootcertbundle bundle.pem", 0, "the service was not compared"),
+        (
+            "registry-3 --rootcertbundle bundle.pem --service s --issuer https://i",
+            1,
+            "is the libtrust id of a trusted key, but distribution 3 does not go by that",
+        ),
+        (
+            "registry-2.8 --rootcertbundle bundle.pem --service t",
+            1,
+            "`aud` is `s`, the registry's service is `t`",
+        ),
+        ("zot --key bundle.pem", 0, "accepted: zot would take this token"),
+        (
+            "registry-2.8 --rootcertbundle key.pem",
+            1,
+            "does not start: its rootcertbundle holds no certificate",
+        ),
+        ("registry-3 --jwks bundle.pem", 3, "cannot use bundle.pem: not JSON"),
+    ] {
+        let (found, text) = said(&folder, &format!("verify --for {line} -"), &token);
+        assert!(found == code && text.contains(part), "{line}: {found} {text}");
+    }
+}
+
+#[test]
+fn doctor_compares_both_sides() {
+    let folder = folder();
+    let doctor = "doctor --config config.yaml --policy policy.yaml --registry-config registry.yml";
+    let (code, text) = said(&folder, doctor, "");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("distribution 2.8 would take a token made now"), "{text}");
+    assert!(text.contains("\n0 error(s), "), "{text}");
+    folder.write("env", "REGISTRY_AUTH_TOKEN_SERVICE=other\nREGISTRY_AUTH_TOKEN_ISSUER=https://i/\n");
+    for (line, parts) in [
+        (
+            format!("{doctor} --registry-env env"),
+            &[
+                "the registry's service is `other`, Keypebble's `s`",
+                "a slash at the end",
+                "would refuse a token made now",
+            ][..],
+        ),
+        (format!("{doctor} --for registry-3"), &["distribution 3: `", "is the libtrust id of a trusted key"]),
+        (format!("{doctor} --rootcertbundle none.pem"), &["cannot read none.pem", "--rootcertbundle"]),
+        (
+            "doctor --config none.yaml --registry-config registry.yml".to_owned(),
+            &["error    config", "cannot load configuration"],
+        ),
+        (
+            "doctor --config config.yaml --policy registry.yml".to_owned(),
+            &["error    policy", "unknown key `version`"],
+        ),
+        ("doctor --config config.yaml --registry-config policy.yaml".to_owned(), &["no auth.token"]),
+    ] {
+        let (code, text) = said(&folder, &line, "");
+        assert_eq!(code, 1, "{line}: {text}");
+        for part in parts {
+            assert!(text.contains(part), "{line}: {part}: {text}");
+        }
+    }
+    let (code, text) = said(&folder, &format!("{doctor} --json"), "");
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &json["healthy"]), (0, &true.into()));
+    for finding in json["findings"].as_array().unwrap() {
+        let bad = finding["level"] != "ok";
+        assert!(!bad || finding["why"].is_string() || finding["mend"].is_string(), "{finding}");
+    }
+    folder.write("key.pem", "rubbish");
+    let (code, text) = said(&folder, doctor, "");
+    assert!(code == 1 && text.contains("config.yaml:3:"), "an unreadable key is a finding: {text}");
+}
+
+/// A server of canned answers, one for each request, on a free port.
+fn canned(answers: Vec<String>) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let served = std::thread::spawn(move || {
+        let serve = |answer: String| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = vec![0; 4096];
+            let count = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&request[..count]).into_owned()
+        };
+        answers.into_iter().map(serve).collect()
+    });
+    (address, served)
+}
+
+fn challenge(realm: &str, service: &str) -> String {
+    format!(
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"{realm}\",service=\"{service}\"\r\n\r\n{{}}"
+    )
+}
+
+#[test]
+fn doctor_asks_the_registry_and_the_realm() {
+    let folder = folder();
+    let denied =
+        "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\n\r\n{\"errors\":[]}".to_owned();
+    let (realm, realm_served) = canned(vec![denied.clone(), denied]);
+    let (url, served) = canned(vec![challenge(&format!("{realm}/v2/token"), "s")]);
+    let (code, text) = said(&folder, &format!("doctor --config config.yaml --url {url}"), "");
+    assert_eq!(code, 0, "{text}");
+    for part in
+        ["the registry asks for tokens for `s`", "no anonymous access", "POST answers 401 in JSON", "no date"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(served.join().unwrap()[0].starts_with("GET /v2/ HTTP/1.0\r\n"));
+    let asked = realm_served.join().unwrap();
+    assert!(asked[0].starts_with("GET /v2/token?service=s HTTP/1.0\r\n"), "{asked:?}");
+    assert!(
+        asked[1].starts_with("POST /v2/token HTTP/1.0\r\n") && asked[1].contains("grant_type=password"),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn doctor_says_what_is_wrong_with_the_answers() {
+    let folder = folder();
+    let ok = "HTTP/1.1 200 OK\r\n\r\n";
+    for (answer, part) in [
+        (ok.to_owned(), "answers 200 to anyone"),
+        ("HTTP/1.1 401 X\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n".to_owned(), "only `Bearer`"),
+        ("HTTP/1.1 401 X\r\n\r\n".to_owned(), "401 without WWW-Authenticate"),
+        ("HTTP/1.1 301 X\r\nLocation: https://x/\r\n\r\n".to_owned(), "sends on to `https://x/`"),
+        ("HTTP/1.1 404 X\r\n\r\n".to_owned(), "answers 404, not 401"),
+        ("SSH-2.0-x\r\n".to_owned(), "the answer is not HTTP"),
+        (
+            "HTTP/1.1 401 X\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n".to_owned(),
+            "s ahead of the registry's",
+        ),
+        (
+            challenge("https://auth.example.com/v2/token", "s"),
+            "https is not enabled in this build: `https://auth.example.com/v2/token?service=s` was not asked",
+        ),
+        (challenge("https://auth.example.com/v2/token", "t"), "Keypebble signs for `s`"),
+        (challenge("\u{1b}[2J", "s"), "is no URL"),
+    ] {
+        let (url, served) = canned(vec![answer]);
+        let (code, text) = said(&folder, &format!("doctor --config config.yaml --url {url}"), "");
+        assert!(text.contains(part), "{part}: {text}");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        let harmless = part.starts_with("https is not enabled");
+        assert_eq!(code, i32::from(!harmless), "{part}: {text}");
+        drop(served.join());
+    }
+    let html = "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\n\r\n<html>".to_owned();
+    let (realm, _realm_served) = canned(vec![html.clone(), html]);
+    let (url, _served) = canned(vec![challenge(&realm, "s")]);
+    let (code, text) = said(&folder, &format!("doctor --config config.yaml --url {url}"), "");
+    assert!(
+        code == 1
+            && text.contains("502 with text/html, not JSON")
+            && text.contains("POST answers 502 with no JSON"),
+        "{text}"
+    );
+    let (code, text) = said(&folder, "doctor --config config.yaml --url https://r.example.com", "");
+    assert!(code == 0 && text.contains("curl -si 'https://r.example.com/v2/'"), "{text}");
+}
