@@ -7,7 +7,7 @@
 
 use crate::load::{Round, latency, round};
 use crate::process::{Folder, Server, TARGET, free_address, key_file, token_request};
-use crate::{BINARY, micro};
+use crate::{BINARY, median, micro};
 use keypebble::algorithm::Algorithm;
 use keypebble::http::request::Request;
 use keypebble::http::response::Response;
@@ -48,19 +48,22 @@ fn start_constant() -> Server {
     Server::start(command, address)
 }
 
-/// The best of rounds that take turns: the highest rate, and the least processor time.
+/// Rounds that take turns: of each server the highest rate, and the median of the processor times.
 fn rounds(servers: &[&Server]) -> Vec<Round> {
     let request = token_request();
-    let mut best = vec![Round { rate: 0.0, server: f64::MAX, client: f64::MAX }; servers.len()];
+    let mut all = vec![Vec::new(); servers.len()];
     for _ in 0..ROUNDS {
-        for (server, best) in servers.iter().zip(&mut best) {
-            let round = round(server, &request, CONNECTIONS, LENGTH);
-            best.rate = best.rate.max(round.rate);
-            best.server = best.server.min(round.server);
-            best.client = best.client.min(round.client);
+        for (server, rounds) in servers.iter().zip(&mut all) {
+            rounds.push(round(server, &request, CONNECTIONS, LENGTH));
         }
     }
-    best
+    all.into_iter()
+        .map(|rounds: Vec<Round>| Round {
+            rate: rounds.iter().map(|round| round.rate).fold(0.0, f64::max),
+            server: median(rounds.iter().map(|round| round.server).collect()),
+            client: median(rounds.iter().map(|round| round.client).collect()),
+        })
+        .collect()
 }
 
 pub(crate) fn run() {
@@ -135,7 +138,7 @@ fn peer(folder: &Folder) {
     println!("| resident after the load, MiB | {:.1} | {:.1} |", mib(ours), mib(go));
     println!("| binary, MiB | {:.1} | {:.1} |", size(Path::new(BINARY)), size(&program));
     let first = |start: &dyn Fn() -> Server| {
-        crate::median((0..21).map(|_| start().first_answer.as_secs_f64() * 1e3).collect())
+        median((0..21).map(|_| start().first_answer.as_secs_f64() * 1e3).collect())
     };
     println!(
         "| start to first answer, ms | {:.1} | {:.1} |",

@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Clock ticks of `/proc/PID/stat` in a second: 100 on every Linux.
-const TICKS: f64 = 100.0;
-
 /// Processor seconds that a process has used; `self` is this one.
+///
+/// The sum of its threads' `schedstat`, which counts nanoseconds; `stat` counts ticks of a hundredth of a
+/// second, and only by sampling. A thread that has ended is not in it: none does in the middle of a round.
 pub(crate) fn cpu_seconds(process: &str) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    // The name may hold anything; the numbers follow its closing parenthesis (proc(5): utime and stime).
-    let numbers: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks = numbers[11].parse::<f64>().unwrap() + numbers[12].parse::<f64>().unwrap();
-    ticks / TICKS
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let nanoseconds = |thread: std::io::Result<std::fs::DirEntry>| -> Option<f64> {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse().ok()
+    };
+    threads.filter_map(nanoseconds).sum::<f64>() / 1e9
 }
 
 /// Resident memory, in KiB.
