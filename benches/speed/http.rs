@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const CONNECTIONS: usize = 16;
-const ROUNDS: usize = 5;
-const LENGTH: Duration = Duration::from_millis(700);
+const ROUNDS: usize = 9;
+const LENGTH: Duration = Duration::from_millis(400);
 const ALGORITHMS: [Algorithm; 4] = [Algorithm::HS256, Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 /// A connection ends after so many requests by default; here it stays.
 const LIMITS: &str = "limits: { requests_per_connection: 1000000000 }";
@@ -48,7 +48,7 @@ fn start_constant() -> Server {
     Server::start(command, address)
 }
 
-/// Rounds that take turns: of each server the highest rate, and the median of the processor times.
+/// Rounds that take turns: of each server the highest rate and the least processor time.
 fn rounds(servers: &[&Server]) -> Vec<Round> {
     let request = token_request();
     let mut all = vec![Vec::new(); servers.len()];
@@ -60,8 +60,8 @@ fn rounds(servers: &[&Server]) -> Vec<Round> {
     all.into_iter()
         .map(|rounds: Vec<Round>| Round {
             rate: rounds.iter().map(|round| round.rate).fold(0.0, f64::max),
-            server: median(rounds.iter().map(|round| round.server).collect()),
-            client: median(rounds.iter().map(|round| round.client).collect()),
+            server: rounds.iter().map(|round| round.server).fold(f64::MAX, f64::min),
+            client: rounds.iter().map(|round| round.client).fold(f64::MAX, f64::min),
         })
         .collect()
 }

@@ -7,7 +7,7 @@
 //!     cargo bench --bench speed -- compare A B...      /v2/token of other binaries, each against the first
 //!
 //! Prints tables in markdown. All load is on loopback and bounded in time. What is measured takes turns in
-//! short rounds and the best round counts, as other work on the machine can only make one slower.
+//! short rounds, and the best one counts: other work on the machine can only make one slower.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::cast_precision_loss, missing_docs)]

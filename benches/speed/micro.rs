@@ -1,6 +1,6 @@
 //! Signing and building claims, without a socket, on one core.
 
-use crate::process::{SECRET, key_file};
+use crate::process::{SECRET, cpu_seconds, key_file};
 use keypebble::algorithm::Algorithm;
 use keypebble::claims::{self, ClaimFilter, Frame};
 use keypebble::key::Key;
@@ -52,15 +52,15 @@ fn claims() -> claims::Claims {
     claims::registry(&frame, &ClaimFilter::default(), "alice", &access).unwrap()
 }
 
-/// Seconds that one call takes, at best.
-pub(crate) fn seconds(mut call: impl FnMut()) -> f64 {
-    let started = Instant::now();
+/// Processor seconds that one call takes.
+fn seconds(mut call: impl FnMut()) -> f64 {
+    let (started, used) = (Instant::now(), cpu_seconds("self"));
     let mut count = 0_u32;
     while started.elapsed() < LENGTH {
         call();
         count += 1;
     }
-    started.elapsed().as_secs_f64() / f64::from(count)
+    (cpu_seconds("self") - used) / f64::from(count)
 }
 
 /// The best of rounds that take turns.
