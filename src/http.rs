@@ -11,6 +11,7 @@ pub mod passwords;
 pub mod refusal;
 pub mod request;
 pub mod response;
+pub mod reuse;
 pub mod route;
 pub mod server;
 
@@ -21,7 +22,7 @@ mod wellknown;
 use crate::claims::ClaimsError;
 use crate::config::ServiceConfig;
 use crate::issuer::Issuer;
-use crate::log::Log;
+use crate::log::{Line, Log};
 use crate::logins::Logins;
 use crate::metrics::{CONTENT_TYPE, Metrics};
 use crate::policy::Enforcement;
@@ -31,6 +32,7 @@ use passwords::Passwords;
 use refusal::Refusal;
 use request::{Body, Method, Request};
 use response::Response;
+use reuse::Reuse;
 use route::{Parameters, Route, split_target};
 use server::{ConnectionEvent, Handler};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -49,6 +51,8 @@ pub struct State {
     pub logins: Option<Logins>,
     /// The audiences beside the issuer's own.
     pub allowed_services: Vec<String>,
+    /// The tokens that may be handed out again.
+    pub reuse: Reuse,
 }
 
 impl State {
@@ -65,6 +69,7 @@ impl State {
             trust: Trust::new(service.trusted_proxies.clone(), service.trusts_unix),
             logins,
             allowed_services: service.allowed_services.clone(),
+            reuse: Reuse::new(service.token_reuse_seconds),
         }
     }
 }
@@ -95,6 +100,8 @@ struct Note {
     user: Option<String>,
     /// What the operator should know and the client should not.
     detail: Option<String>,
+    /// The line of a token that was made; it is written with the request's.
+    token: Option<Line>,
 }
 
 impl Service {
@@ -196,7 +203,7 @@ impl Handler for Service {
             line = line.text("code", refusal.code()).text("reason", &refusal.message());
         }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        line.maybe("detail", note.detail.as_deref()).number("duration_us", micros).end();
+        line.maybe("detail", note.detail.as_deref()).number("duration_us", micros).end_after(note.token);
         response
     }
 

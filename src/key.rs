@@ -14,6 +14,8 @@ mod certificate;
 pub mod chain;
 mod der;
 mod error;
+#[cfg(feature = "fast")]
+mod fast;
 mod generate;
 mod jwk;
 mod kind;
@@ -38,6 +40,9 @@ pub struct Key {
     algorithm: Algorithm,
     id: Option<String>,
     signing: Signing,
+    /// The same key under AWS-LC, where that can have it.
+    #[cfg(feature = "fast")]
+    fast: Option<fast::Signer>,
     public: Option<PublicKey>,
     chain: Option<Chain>,
 }
@@ -69,7 +74,15 @@ impl Key {
             return Err(KeyError::PemAsSecret);
         }
         let signing = Signing::Hmac(Zeroizing::new(secret.expose().to_vec()));
-        Ok(Key { algorithm, id, signing, public: None, chain: None })
+        Ok(Key {
+            algorithm,
+            id,
+            #[cfg(feature = "fast")]
+            fast: fast::Signer::new(algorithm, &signing, None),
+            signing,
+            public: None,
+            chain: None,
+        })
     }
 
     /// The private key of a PEM text: PKCS#1, PKCS#8 or SEC1.
@@ -83,6 +96,8 @@ impl Key {
         Ok(Key {
             algorithm: public.algorithm(),
             id: Some(id),
+            #[cfg(feature = "fast")]
+            fast: fast::Signer::new(public.algorithm(), &loaded.signing, Some(public.numbers())),
             signing: loaded.signing,
             public: Some(public),
             chain: None,
@@ -130,7 +145,30 @@ impl Key {
     /// The raw JWS signature over the input: a MAC (RFC 7518, 3.2), RSA as long as the modulus, ECDSA as
     /// `r || s` (3.4), Ed25519 (RFC 8037, 3.1), ML-DSA with an empty context.
     pub fn sign(&self, input: &[u8]) -> Result<Vec<u8>, KeyError> {
+        #[cfg(feature = "fast")]
+        if let Some(fast) = &self.fast {
+            return fast.sign(input);
+        }
         self.signing.sign(self.algorithm, input)
+    }
+
+    /// The same key without AWS-LC: what a build with the feature `fast` is measured and checked against.
+    #[must_use]
+    pub fn in_rust(self) -> Key {
+        #[cfg(feature = "fast")]
+        return Key { fast: None, public: self.public.map(PublicKey::in_rust), ..self };
+        #[cfg(not(feature = "fast"))]
+        self
+    }
+
+    /// What signs: `rust` in the default build; `aws-lc` in a build with the feature `fast`, except for
+    /// ML-DSA.
+    pub fn engine(&self) -> &'static str {
+        #[cfg(feature = "fast")]
+        if self.fast.is_some() {
+            return "aws-lc";
+        }
+        "rust"
     }
 
     /// Whether the raw JWS signature over the input is this key's. A MAC is compared in constant time.

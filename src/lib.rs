@@ -37,6 +37,7 @@ pub mod policy;
 pub mod claims;
 
 pub mod algorithm;
+mod base64;
 pub mod key;
 pub mod keyring;
 pub mod keystore;

@@ -77,8 +77,14 @@ impl Line {
 
     /// Writes the line.
     pub fn end(self) {
-        let line = self.finish();
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        self.end_after(None);
+    }
+
+    /// Writes two lines, `earlier` first, with one call: for events that always come together.
+    pub fn end_after(self, earlier: Option<Line>) {
+        let mut text = earlier.map(Line::finish).unwrap_or_default();
+        text.push_str(&self.finish());
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 
     fn finish(mut self) -> String {

@@ -50,6 +50,7 @@ pub struct Metrics {
     durations: [[AtomicU64; BUCKETS.len() + 1]; ROUTES],
     duration_nanoseconds: [AtomicU64; ROUTES],
     tokens: [[AtomicU64; Algorithm::ALL.len()]; ROUTES],
+    reused: AtomicU64,
     refusals: [AtomicU64; Refusal::CODES.len()],
     passwords: [AtomicU64; Outcome::LABELS.len()],
     refresh_tokens: [AtomicU64; RefreshEvent::ALL.len()],
@@ -99,6 +100,7 @@ impl Metrics {
             durations: std::array::from_fn(|_| zeros()),
             duration_nanoseconds: zeros(),
             tokens: std::array::from_fn(|_| zeros()),
+            reused: AtomicU64::new(0),
             refusals: zeros(),
             passwords: zeros(),
             refresh_tokens: zeros(),
@@ -123,6 +125,11 @@ impl Metrics {
     /// Counts an issued token.
     pub fn token(&self, route: Route, algorithm: Algorithm) {
         add(self.tokens[route as usize].get(algorithm as usize), 1);
+    }
+
+    /// Counts a registry token that was handed out again.
+    pub fn reused(&self) {
+        add(Some(&self.reused), 1);
     }
 
     /// Counts a refusal.
@@ -195,6 +202,8 @@ impl Metrics {
                 }
             }
         }
+        text.family("keypebble_tokens_reused", "counter", "", "Registry tokens handed out again.");
+        text.sample("keypebble_tokens_reused_total", &[], read(&self.reused));
         text.family("keypebble_refusals", "counter", "", "Refused requests, by the code in their body.");
         for (code, count) in Refusal::CODES.iter().zip(&self.refusals) {
             text.sample("keypebble_refusals_total", &[("code", code)], read(count));

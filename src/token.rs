@@ -6,9 +6,10 @@
 //! there is no `alg` to confuse (RFC 8725, 3.1).
 
 use crate::algorithm::Algorithm;
+use crate::base64;
 use crate::key::{Key, KeyError, base64url};
 use crate::keyring::{KeySet, RingKey};
-use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder, Encoder};
+use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -85,21 +86,12 @@ impl Jws {
     fn seal(&self, claims_json: &[u8]) -> Result<String, SealError> {
         let mut token = Vec::with_capacity(self.header.len() + claims_json.len() / 3 * 4 + 720);
         token.extend_from_slice(self.header.as_bytes());
-        append_base64url(&mut token, claims_json)?;
+        base64::append(&mut token, claims_json);
         let signature = self.key.sign(&token).map_err(SealError::Sign)?;
         token.push(b'.');
-        append_base64url(&mut token, &signature)?;
+        base64::append(&mut token, &signature);
         String::from_utf8(token).map_err(|_| SealError::TooLong) // base64url and dots: always text
     }
-}
-
-fn append_base64url(token: &mut Vec<u8>, bytes: &[u8]) -> Result<(), SealError> {
-    let start = token.len();
-    let length = Base64UrlSafeNoPadding::encoded_len(bytes.len()).map_err(|_| SealError::TooLong)?;
-    token.resize(start + length, 0);
-    let room = token.get_mut(start..).unwrap_or_default();
-    Base64UrlSafeNoPadding::encode(room, bytes).map_err(|_| SealError::TooLong)?;
-    Ok(())
 }
 
 impl fmt::Display for SealError {
@@ -277,6 +269,7 @@ mod tests {
     use crate::key::{Chain, PublicKey};
     use crate::keyring::{Keyring, State};
     use crate::secret::Secret;
+    use jwt_simple::reexports::ct_codecs::Encoder as _;
     use serde_json::{Value, json};
 
     macro_rules! file {

@@ -44,6 +44,7 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
     line("issuer", issuer.name());
     line("audience", issuer.audience());
     line("algorithm", key.algorithm().name());
+    line("signed by", key.engine());
     line("key id", key.id().unwrap_or("none (tokens carry no kid)"));
     let others: Vec<String> = issuer
         .keyring()

@@ -41,7 +41,8 @@ Examples:
   keypebble serve --config config.yaml --policy policy.yaml
 ";
 
-/// `keypebble --version`
+/// `keypebble --version`: with what signs, where the build has more than the default.
 pub(super) fn version() -> String {
-    concat!("keypebble ", env!("CARGO_PKG_VERSION"), "\n").to_owned()
+    let crypto = if cfg!(feature = "fast") { " (fast: aws-lc)" } else { "" };
+    format!("keypebble {}{crypto}\n", env!("CARGO_PKG_VERSION"))
 }

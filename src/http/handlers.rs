@@ -8,6 +8,7 @@ use super::oauth::is_in_policy;
 use super::refusal::Refusal;
 use super::request::{Body, Request};
 use super::response::Response;
+use super::reuse::{Made, Same};
 use super::route::{Parameters, Route};
 use super::{Note, Service, State};
 use crate::claims::{self, Frame, Requested};
@@ -16,9 +17,10 @@ use crate::metrics::RefreshEvent;
 use crate::policy::{Asker, Enforcement, Grant, Mode, Who};
 use crate::refresh::Holder;
 use crate::scope::{self, Scope};
-use crate::time::{Ttl, UnixTime};
+use crate::time::UnixTime;
 use serde_json::{Map, json};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// What a handler works with.
 pub(super) struct Call<'c> {
@@ -69,9 +71,10 @@ pub(super) fn auth(mut call: Call<'_>) -> Result<Response, Refusal> {
             (claims::granted(&frame, issuer.filter(), &Map::new(), &user, &grant.access)?, dropped)
         }
     };
-    let issued = call.issue(claims)?;
-    let body = format!("{{\"token\":\"{}\",\"claims\":{}}}", issued.token.expose(), issued.claims.json());
-    log_token(&call, Route::Auth, now, &issued, |line| {
+    let made = Made { issued: Arc::new(call.issue(claims)?), at: now, reused: false };
+    let Issued { token, claims } = &*made.issued;
+    let body = format!("{{\"token\":\"{}\",\"claims\":{}}}", token.expose(), claims.json());
+    log_token(&mut call, Route::Auth, now, &made, |line| {
         line.text("user", &user)
             .maybe("dropped", Some(dropped.join(" ").as_str()).filter(|names| !names.is_empty()))
     });
@@ -158,14 +161,11 @@ pub(super) fn answer(
     let asker = Asker { who, hosts: &hosts, default_ttl: state.issuer.default_ttl() };
     let grant =
         if wanted.everything { everything(&mut call, &asker)? } else { some(state, &asker, &wanted.scopes)? };
-    let ttl = state.issuer.registry_ttl(grant.ttl);
-    let (now, id) = ((call.service.sources.clock)(), call.new_id()?);
-    let frame = Frame { audience: service, ..state.issuer.frame(now, ttl, &id) };
-    let claims = claims::registry(&frame, state.issuer.filter(), who.name(), &grant.access)?;
-    let issued = call.issue(claims)?;
+    let now = (call.service.sources.clock)();
+    let token = registry_token(&mut call, who.name(), service, &grant, now)?;
     let made = if wanted.refresh { refresh_token(&mut call, identity, service, now)? } else { None };
     let granted = scope::join(&grant.access);
-    log_token(&call, Route::Token, now, &issued, |line| {
+    log_token(&mut call, Route::Token, now, &token, |line| {
         line.text("user", who.name())
             .text("service", service)
             .text("asked", &scope::join(&wanted.scopes))
@@ -183,7 +183,31 @@ pub(super) fn answer(
     if let Some(refresh) = made.as_ref().map(crate::issuer::Token::expose).or(kept) {
         more.push(("refresh_token", json!(refresh)));
     }
-    Ok(token_response(registry_body(&issued, now, ttl, &more)))
+    Ok(token_response(registry_body(&token, now, &more)))
+}
+
+/// The token for a grant: a new one, or where the configuration allows it one that was made just before.
+fn registry_token(
+    call: &mut Call<'_>,
+    user: &str,
+    service: &str,
+    grant: &Grant,
+    now: UnixTime,
+) -> Result<Made, Refusal> {
+    let state = call.state;
+    let ttl = state.issuer.registry_ttl(grant.ttl);
+    let same = state.reuse.is_on().then(|| Same::new(user, service, &grant.access, ttl));
+    if let Some(made) = same.as_ref().and_then(|same| state.reuse.find(same, now)) {
+        return Ok(made);
+    }
+    let id = call.new_id()?;
+    let frame = Frame { audience: service, ..state.issuer.frame(now, ttl, &id) };
+    let claims = claims::registry(&frame, state.issuer.filter(), user, &grant.access)?;
+    let made = Made { issued: Arc::new(call.issue(claims)?), at: now, reused: false };
+    if let Some(same) = same {
+        state.reuse.keep(same, &made);
+    }
+    Ok(made)
 }
 
 /// A refresh token, for a user who just gave his password and whom it will be of use to. It is a
@@ -260,16 +284,19 @@ fn some(state: &State, asker: &Asker<'_>, asked: &[Scope]) -> Result<Grant, Refu
     if grant.complete || state.enforcement.mode() == Mode::Filter { Ok(grant) } else { Err(Refusal::Denied) }
 }
 
-/// The answer's fields, as clients need them: a whole number of seconds, and RFC 3339 with `Z`.
-fn registry_body(issued: &Issued, now: UnixTime, ttl: Ttl, more: &[(&str, serde_json::Value)]) -> String {
-    let token = issued.token.expose();
-    let mut body = format!(
-        "{{\"token\":\"{token}\",\"access_token\":\"{token}\",\"expires_in\":{},\"issued_at\":\"{now}\",\"claims\":{}",
-        ttl.seconds(),
-        issued.claims.json()
+/// The answer's fields, as clients need them: a whole number of seconds that are left, and RFC 3339 with `Z`.
+fn registry_body(made: &Made, now: UnixTime, more: &[(&str, serde_json::Value)]) -> String {
+    let (token, claims) = (made.issued.token.expose(), &made.issued.claims);
+    let left = claims.expires_at().0.saturating_sub(now.0);
+    let mut body = String::with_capacity(2 * token.len() + claims.json().len() + 256);
+    // Writing to a String does not fail.
+    let _ = write!(
+        body,
+        "{{\"token\":\"{token}\",\"access_token\":\"{token}\",\"expires_in\":{left},\"issued_at\":\"{}\",\"claims\":{}",
+        made.at,
+        claims.json()
     );
     for (name, value) in more {
-        // Writing to a String does not fail.
         let _ = write!(body, ",\"{name}\":{value}");
     }
     body.push('}');
@@ -282,17 +309,22 @@ fn token_response(body: String) -> Response {
 
 /// One line for each token: who got what, for how long; never the token itself.
 fn log_token(
-    call: &Call<'_>,
+    call: &mut Call<'_>,
     route: Route,
     now: UnixTime,
-    issued: &Issued,
+    made: &Made,
     fields: impl FnOnce(crate::log::Line) -> crate::log::Line,
 ) {
     let algorithm = call.state.issuer.algorithm();
-    call.service.metrics.token(route, algorithm);
-    let line =
-        call.service.log.line(now, "token").text("route", route.label()).text("jti", issued.claims.id());
-    fields(line.text("peer", &call.request.peer.to_string()).text("algorithm", algorithm.name()))
-        .text("expires", &issued.claims.expires_at().to_string())
-        .end();
+    if made.reused {
+        call.service.metrics.reused();
+    } else {
+        call.service.metrics.token(route, algorithm);
+    }
+    let claims = &made.issued.claims;
+    let line = call.service.log.line(now, "token").text("route", route.label()).text("jti", claims.id());
+    let line = fields(line.text("peer", &call.request.peer.to_string()).text("algorithm", algorithm.name()))
+        .text("expires", &claims.expires_at().to_string())
+        .maybe("reused", made.reused.then_some("yes"));
+    call.note.token = Some(line);
 }

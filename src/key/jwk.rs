@@ -8,7 +8,7 @@ use super::error::KeyError;
 use super::kind::Kind;
 use super::public::{Numbers, PublicKey};
 use crate::algorithm::Algorithm;
-use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder, Encoder};
+use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
 use serde_json::{Map, Value};
 
 /// The largest member that is decoded, in characters: an ML-DSA-87 key has 3456.
@@ -130,8 +130,7 @@ fn point(kind: Kind, x: &[u8], y: &[u8]) -> Result<Numbers, KeyError> {
 }
 
 pub(crate) fn base64url(bytes: &[u8]) -> String {
-    // Fails only where the length overflows.
-    Base64UrlSafeNoPadding::encode_to_string(bytes).unwrap_or_default()
+    crate::base64::text(bytes)
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {

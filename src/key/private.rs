@@ -17,11 +17,13 @@ use super::kind::Kind;
 use super::pem::{self, Block};
 use super::public::{Numbers, PublicKey, rsa_error, rsa_scheme};
 use crate::algorithm::Algorithm;
+use hmac::{Hmac, KeyInit, Mac};
 use jwt_simple::algorithms::{
     ECDSAP256KeyPairLike, ECDSAP256PublicKeyLike, ECDSAP384KeyPairLike, ECDSAP384PublicKeyLike, ES256KeyPair,
     ES384KeyPair, Ed25519KeyPair, EdDSAKeyPairLike, RS256KeyPair, RSAKeyPairLike,
 };
 use p256::ecdsa::signature::Signer as _;
+use sha2::{Sha256, Sha384, Sha512};
 use superboring::mldsa::MlDsaPrivateKey;
 use superboring::pkey::{PKey, Private};
 use superboring::sign::Signer;
@@ -77,22 +79,29 @@ impl Signing {
 }
 
 fn mac(algorithm: Algorithm, secret: &[u8], input: &[u8]) -> Option<Vec<u8>> {
+    fn made<M: Mac + KeyInit>(secret: &[u8], input: &[u8]) -> Option<Vec<u8>> {
+        // HMAC takes a key of any length.
+        let mac = <M as KeyInit>::new_from_slice(secret).ok()?.chain_update(input);
+        Some(mac.finalize().into_bytes().to_vec())
+    }
     match algorithm {
-        Algorithm::HS256 => Some(hmac_sha256::HMAC::mac(input, secret).to_vec()),
-        Algorithm::HS384 => Some(hmac_sha512::sha384::HMAC::mac(input, secret).to_vec()),
-        Algorithm::HS512 => Some(hmac_sha512::HMAC::mac(input, secret).to_vec()),
+        Algorithm::HS256 => made::<Hmac<Sha256>>(secret, input),
+        Algorithm::HS384 => made::<Hmac<Sha384>>(secret, input),
+        Algorithm::HS512 => made::<Hmac<Sha512>>(secret, input),
         _ => None,
     }
 }
 
 /// Whether the MAC is right, compared in constant time.
 pub(crate) fn mac_verify(algorithm: Algorithm, secret: &[u8], input: &[u8], mac: &[u8]) -> bool {
+    fn right<M: Mac + KeyInit>(secret: &[u8], input: &[u8], mac: &[u8]) -> bool {
+        <M as KeyInit>::new_from_slice(secret)
+            .is_ok_and(|made| made.chain_update(input).verify_slice(mac).is_ok())
+    }
     match algorithm {
-        Algorithm::HS256 => mac.try_into().is_ok_and(|mac| hmac_sha256::HMAC::verify(input, secret, mac)),
-        Algorithm::HS384 => {
-            mac.try_into().is_ok_and(|mac| hmac_sha512::sha384::HMAC::verify(input, secret, mac))
-        }
-        Algorithm::HS512 => mac.try_into().is_ok_and(|mac| hmac_sha512::HMAC::verify(input, secret, mac)),
+        Algorithm::HS256 => right::<Hmac<Sha256>>(secret, input, mac),
+        Algorithm::HS384 => right::<Hmac<Sha384>>(secret, input, mac),
+        Algorithm::HS512 => right::<Hmac<Sha512>>(secret, input, mac),
         _ => false,
     }
 }

@@ -29,6 +29,9 @@ pub struct PublicKey {
     kind: Kind,
     numbers: Numbers,
     verifying: Verifying,
+    /// The same key under AWS-LC, where that can have it.
+    #[cfg(feature = "fast")]
+    fast: Option<super::fast::Verifier>,
     spki: Vec<u8>,
 }
 
@@ -127,7 +130,15 @@ impl PublicKey {
             (_, Numbers::Rsa { .. }) => return Err(malformed()),
         };
         let spki = write_spki(kind, &numbers);
-        Ok(PublicKey { algorithm, kind, numbers, verifying, spki })
+        Ok(PublicKey {
+            algorithm,
+            kind,
+            #[cfg(feature = "fast")]
+            fast: super::fast::Verifier::new(algorithm, &numbers, &spki),
+            numbers,
+            verifying,
+            spki,
+        })
     }
 
     /// The one algorithm that it verifies.
@@ -152,6 +163,25 @@ impl PublicKey {
 
     /// Whether the raw JWS signature (RFC 7518, 3; RFC 8037, 3.1) is this key's over the input.
     pub fn verify(&self, input: &[u8], signature: &[u8]) -> bool {
+        #[cfg(feature = "fast")]
+        if let Some(fast) = &self.fast {
+            return fast.verify(input, signature);
+        }
+        self.verify_in_rust(input, signature)
+    }
+
+    #[cfg(feature = "fast")]
+    pub(super) fn in_rust(self) -> PublicKey {
+        PublicKey { fast: None, ..self }
+    }
+
+    #[cfg(all(feature = "fast", test))]
+    pub(super) fn is_fast(&self) -> bool {
+        self.fast.is_some()
+    }
+
+    /// As every build can verify.
+    fn verify_in_rust(&self, input: &[u8], signature: &[u8]) -> bool {
         match &self.verifying {
             Verifying::Rsa(key) => rsa_verify(self.algorithm, key, input, signature).unwrap_or(false),
             Verifying::P256(key) => p256::ecdsa::Signature::from_slice(signature)

@@ -1,0 +1,162 @@
+//! Servers as child processes, and what they use.
+
+use crate::load;
+use std::fmt::Write as _;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Processor seconds that a process has used; `self` is this one.
+///
+/// The sum of its threads' `schedstat`, which counts nanoseconds; `stat` counts ticks of a hundredth of a
+/// second, and only by sampling. A thread that has ended is not in it: none does in the middle of a round.
+pub(crate) fn cpu_seconds(process: &str) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let nanoseconds = |thread: std::io::Result<std::fs::DirEntry>| -> Option<f64> {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse().ok()
+    };
+    threads.filter_map(nanoseconds).sum::<f64>() / 1e9
+}
+
+/// Resident memory, in KiB.
+pub(crate) fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// A server on loopback, killed when dropped. Its log goes to /dev/null.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// From its start to its first answer.
+    pub(crate) first_answer: Duration,
+}
+
+impl Server {
+    pub(crate) fn start(mut command: Command, address: SocketAddr) -> Self {
+        let started = Instant::now();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        loop {
+            match TcpStream::connect(address) {
+                Ok(stream) => {
+                    load::exchange(stream, request);
+                    return Self { child, address, first_answer: started.elapsed() };
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                    assert!(started.elapsed() < Duration::from_secs(10), "{command:?} does not answer");
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        cpu_seconds(&self.pid().to_string())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address on loopback that nobody has, most likely.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A folder with configurations, removed when dropped.
+pub(crate) struct Folder(PathBuf);
+
+/// The user of every measured request, and what he asks.
+pub(crate) const TARGET: &str =
+    "/v2/token?service=registry.example.com&scope=repository:alice-space/app-api:pull,push";
+const POLICY: &str =
+    "users:\n  alice: { namespace: alice-space, repos: [app-api, app-ui], actions: [pull, push] }\n";
+pub(crate) const SECRET: &str = "for-the-measurement-only-and-long-enough";
+
+/// The request for a token, as a proxy sends it.
+pub(crate) fn token_request() -> Vec<u8> {
+    format!("GET {TARGET} HTTP/1.1\r\nHost: localhost\r\nX-Authenticated-User: alice\r\n\r\n").into_bytes()
+}
+
+/// The file of the test key for an algorithm; HMAC has none.
+pub(crate) fn key_file(algorithm: &str) -> Option<PathBuf> {
+    let file = match algorithm {
+        "RS256" | "PS256" => "rsa2048.pem",
+        "ES256" => "p256.pem",
+        "ES384" => "p384.pem",
+        "EdDSA" => "ed25519.pem",
+        "ML-DSA-44" => "mldsa44.pem",
+        "ML-DSA-65" => "mldsa65.pem",
+        _ => return None,
+    };
+    Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keys").join(file))
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("keypebble-speed-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+
+    /// A configuration for that algorithm and address; `more` goes into its `service`.
+    pub(crate) fn config(&self, algorithm: &str, address: SocketAddr, more: &str) -> PathBuf {
+        let mut text = format!(
+            "issuer: https://keypebble.example.com\naudience: registry.example.com\nalgorithm: {algorithm}\n"
+        );
+        match key_file(algorithm) {
+            // A copy, because the key of a repository may be readable to others.
+            Some(path) => {
+                let key = self.write("key.pem", &std::fs::read_to_string(path).unwrap());
+                writeln!(text, "private_key_path: {}", key.display()).unwrap();
+            }
+            None => writeln!(text, "secret: {SECRET}").unwrap(),
+        }
+        let (host, port) = (address.ip(), address.port());
+        writeln!(text, "service: {{ host: {host}, port: {port}, {more} }}").unwrap();
+        self.write("config.yaml", &text)
+    }
+
+    /// `serve` of that binary.
+    pub(crate) fn serve(&self, binary: &str, algorithm: &str, more: &str) -> Server {
+        let address = free_address();
+        let config = self.config(algorithm, address, more);
+        let policy = self.write("policy.yaml", POLICY);
+        let mut command = Command::new(binary);
+        command.arg("serve").arg("--config").arg(config).arg("--policy").arg(policy);
+        Server::start(command, address)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
