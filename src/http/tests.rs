@@ -13,7 +13,8 @@ thread_local! {
 }
 
 fn next_id() -> Option<String> {
-    Some(IDS.replace(IDS.get() + 1).to_string())
+    IDS.set(IDS.get().checked_add(1)?);
+    Some(IDS.get().to_string())
 }
 
 /// A service whose policy is off, so that who asks gets what is asked.

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 /// A key of AWS-LC's that is ready to sign.
 pub(super) enum Signer {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Rsa(Box<RsaKeyPair>, &'static dyn RsaEncoding),
     Ecdsa(Box<EcdsaKeyPair>),
     Ed25519(Box<Ed25519KeyPair>),
@@ -36,7 +36,7 @@ impl Signer {
             _ => &[],
         };
         Some(match key {
-            Signing::Hmac(secret) => Signer::Hmac(hmac::Key::new(hmac_hash(algorithm)?, secret)),
+            Signing::Hmac(secret) => Signer::Hmac(Box::new(hmac::Key::new(hmac_hash(algorithm)?, secret))),
             Signing::Rsa(key) => {
                 let PKey::Rsa(key) = &**key else { return None };
                 let der = Zeroizing::new(key.private_key_to_der().ok()?);
