@@ -42,7 +42,7 @@ def test_prometheus_client_reads_them(exposition):
     (requests,) = (family for family in by_type["counter"] if "requests" in family.name)
     answered = sorted(sample.labels["status"] for sample in requests.samples for _ in range(int(sample.value)))
     assert answered == ["200", "200", "200", "400", "401", "404"]
-    (tokens,) = (family for family in by_type["counter"] if "tokens" in family.name)
+    (tokens,) = (family for family in by_type["counter"] if family.name == "keypebble_tokens_issued")
     assert sum(sample.value for sample in tokens.samples) == 2
     assert all(sample.labels["algorithm"] == "ES256" for sample in tokens.samples if sample.value)
 

@@ -392,6 +392,11 @@ macro_rules! without_a_proxy {
                 docker.forget(&["alice-space/app:1", "public/app:1"]);
                 docker.pull("alice-space/app:1").accepted();
                 assert_eq!(docker.id("alice-space/app:1"), id, "the same image comes back");
+                let before = refreshed();
+                if let Some(built) = docker.build_on("alice-space/app:1") {
+                    built.accepted();
+                    assert!(refreshed() > before, "buildkit, too, has nothing else");
+                }
                 docker.tag("alice-space/app:1", "bob-space/app:1");
                 docker.push("bob-space/app:1").refused();
                 assert!(refreshed() >= 3, "{}", refreshed());
