@@ -14,6 +14,7 @@ mod init;
 mod inspect;
 mod issue;
 mod keys;
+mod policy;
 mod serve;
 mod setup;
 mod token_input;
@@ -33,7 +34,6 @@ use keys::list::List;
 use keys::retire::Retire;
 use keys::rotate::Rotate;
 use setup::Files;
-use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -75,6 +75,10 @@ enum Command {
     KeysExport(Export),
     /// Print a line for a users file.
     HashPassword(HashPassword),
+    /// Say which rule grants or denies.
+    PolicyExplain(policy::explain::Explain),
+    /// Try a policy's own expectations.
+    PolicyTest(policy::test::Test),
 }
 
 /// Every subcommand.
@@ -93,6 +97,8 @@ const COMMANDS: &[Spec] = &[
     inspect::SPEC,
     verify::SPEC,
     doctor::SPEC,
+    policy::explain::SPEC,
+    policy::test::SPEC,
 ];
 
 /// Runs the program on its arguments.
@@ -120,6 +126,8 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Inspect(command) => inspect::run(&command),
         Command::Verify(command) => verify::run(&command),
         Command::Doctor(command) => doctor::run(&command),
+        Command::PolicyExplain(command) => policy::explain::run(&command),
+        Command::PolicyTest(command) => policy::test::run(&command),
         Command::Init(command) => init::run(&command),
         Command::KeysGenerate(command) => keys::generate::run(&command),
         Command::KeysList(command) => keys::list::run(&command),
@@ -138,13 +146,7 @@ fn print(text: &str) -> Result<(), Error> {
 
 /// `keypebble: error: ` and the whole chain of causes, the line of the file that is wrong, a hint.
 fn report(error: &Error) {
-    let mut text = format!("keypebble: error: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text.push('\n');
+    let mut text = format!("keypebble: error: {}\n", error.sentence());
     if let Some(excerpt) = error.excerpt() {
         let _ = writeln!(text, "{excerpt}");
     }

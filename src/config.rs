@@ -9,6 +9,7 @@ mod key;
 mod logins;
 mod ring;
 mod service;
+mod watched;
 
 pub use logins::LoginConfig;
 pub use service::{Bind, LogFormat, ServiceConfig};
@@ -41,6 +42,8 @@ pub struct Config {
     pub logins: Option<LoginConfig>,
     /// `service`
     pub service: ServiceConfig,
+    /// Every file that it names: a change of one is a change of the configuration.
+    pub watched: Vec<PathBuf>,
     /// What works but should not stay as it is.
     pub warnings: Vec<Warning>,
 }
@@ -77,6 +80,11 @@ const KEYS: [&str; 8] = [
 const MAX_TTL_SECONDS: u64 = 86_400;
 
 impl Config {
+    /// The life of a registry's token: at least what its clients can use, at most what is configured.
+    pub fn registry_ttl(&self, wanted: Ttl) -> Ttl {
+        wanted.min(self.max_ttl).max(Ttl::REGISTRY_MIN)
+    }
+
     /// Reads a configuration file and the keys that it names.
     pub fn load(path: &Path) -> Result<Self, DocumentError> {
         Self::read(&Document::load(path)?)
@@ -127,6 +135,7 @@ impl Config {
             policy_off: policy_off(&root)?,
             logins: LoginConfig::read(document, &root)?,
             service: ServiceConfig::read(&root)?,
+            watched: watched::files(&root, document.path().parent().unwrap_or(Path::new("")))?,
             warnings,
         })
     }

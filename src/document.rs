@@ -7,14 +7,17 @@
 //! (`users.alice.actions`), and only when something is wrong is the text read again, to find the line.
 
 mod locate;
+mod tree;
 
-use serde::de::DeserializeSeed;
-use serde_yaml::Value;
+pub use locate::Step;
+
+use serde::de::{DeserializeSeed, Error as _};
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use tree::Tree;
 use zeroize::Zeroize;
 
 /// The longest file that is read, in bytes.
@@ -24,7 +27,7 @@ pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 pub struct Document {
     path: PathBuf,
     text: String,
-    root: Value,
+    root: Tree,
 }
 
 impl fmt::Debug for Document {
@@ -37,17 +40,8 @@ impl fmt::Debug for Document {
 impl Drop for Document {
     /// Wipes what was read: the text and every string of the tree.
     fn drop(&mut self) {
-        fn wipe(value: &mut Value) {
-            match value {
-                Value::String(text) => text.zeroize(),
-                Value::Sequence(list) => list.iter_mut().for_each(wipe),
-                Value::Mapping(mapping) => mapping.iter_mut().for_each(|(_, value)| wipe(value)),
-                Value::Tagged(tagged) => wipe(&mut tagged.value),
-                Value::Null | Value::Bool(_) | Value::Number(_) => {}
-            }
-        }
         self.text.zeroize();
-        wipe(&mut self.root);
+        self.root.wipe();
     }
 }
 
@@ -167,13 +161,13 @@ impl Document {
 
     /// Parses a text as if read from `path`. An empty text is an empty mapping.
     pub fn parse(path: &Path, text: String) -> Result<Self, DocumentError> {
-        let mut document = Self { path: path.to_owned(), text, root: Value::Null };
-        let parsed = serde_yaml::from_str::<Value>(&document.text).and_then(|mut root| {
-            root.apply_merge()?;
+        let mut document = Self { path: path.to_owned(), text, root: Tree::Null };
+        let parsed = serde_yaml::from_str::<Tree>(&document.text).and_then(|mut root| {
+            root.apply_merge().map_err(serde_yaml::Error::custom)?;
             Ok(root)
         });
         document.root = match parsed {
-            Ok(Value::Null) => Value::Mapping(serde_yaml::Mapping::new()),
+            Ok(Tree::Null) => Tree::Mapping(Vec::new()),
             Ok(root) => root,
             Err(error) => return Err(document.syntax_error(&error)),
         };
@@ -187,12 +181,12 @@ impl Document {
 
     /// The whole tree.
     pub fn root(&self) -> Node<'_> {
-        Node { document: self, value: &self.root, parent: None, step: Step::Root }
+        Node { document: self, value: &self.root, parent: None, step: None }
     }
 
     /// Whether the block of a top-level key defines an anchor (`&name`).
     pub fn defines_anchor(&self, key: &str) -> bool {
-        let Some((first, _)) = self.locate(&[locate::Step::Name(key)]) else { return false };
+        let Some((first, _)) = self.locate(&[Step::Name(key)]) else { return false };
         let block =
             self.text.lines().skip(first.saturating_sub(1)).enumerate().take_while(|(index, line)| {
                 *index == 0 || line.is_empty() || line.starts_with([' ', '\t', '#', '-', ']', '}'])
@@ -202,8 +196,8 @@ impl Document {
         })
     }
 
-    /// Line and column, from 1, of what is at the end of these steps.
-    fn locate(&self, steps: &[locate::Step<'_>]) -> Option<(usize, usize)> {
+    /// Line and column, from 1, of what is at the end of these steps, or of the nearest place above it.
+    pub fn locate(&self, steps: &[Step<'_>]) -> Option<(usize, usize)> {
         locate::locate(steps, |seek| {
             let error = seek.deserialize(serde_yaml::Deserializer::from_str(&self.text)).err()?;
             error.location().map(|place| (place.line(), place.column()))
@@ -242,25 +236,18 @@ impl Document {
 #[derive(Clone, Copy)]
 pub struct Node<'a> {
     document: &'a Document,
-    value: &'a Value,
+    value: &'a Tree,
     parent: Option<&'a Node<'a>>,
-    step: Step<'a>,
+    /// `None` for the root.
+    step: Option<Step<'a>>,
 }
 
-#[derive(Clone, Copy)]
-enum Step<'a> {
-    Root,
-    Key(&'a str),
-    Index(usize),
-}
-
-impl<'a> Node<'a> {
-    /// The place in the tree, such as `users.alice.rules[0]`; empty for the root.
-    pub fn at(&self) -> String {
-        let mut at = self.parent.map(Node::at).unwrap_or_default();
-        match self.step {
-            Step::Root => {}
-            Step::Key(key) => {
+/// A place as people write it: `users.alice.rules[0]`.
+pub fn path(steps: &[Step<'_>]) -> String {
+    let mut at = String::new();
+    for step in steps {
+        match step {
+            Step::Key(key) | Step::Name(key) => {
                 if !at.is_empty() {
                     at.push('.');
                 }
@@ -270,7 +257,14 @@ impl<'a> Node<'a> {
                 let _ = write!(at, "[{index}]"); // to a String: cannot fail
             }
         }
-        at
+    }
+    at
+}
+
+impl<'a> Node<'a> {
+    /// The place in the tree, such as `users.alice.rules[0]`; empty for the root.
+    pub fn at(&self) -> String {
+        path(&self.steps())
     }
 
     /// An error about this value.
@@ -281,11 +275,11 @@ impl<'a> Node<'a> {
     /// An error about a key of this mapping, where the key itself is wrong.
     pub fn key_error(&self, key: &str, problem: impl Into<String>) -> DocumentError {
         let mut steps = self.steps();
-        steps.push(locate::Step::Name(key));
+        steps.push(Step::Name(key));
         self.error_at(self.at(), &steps, problem.into())
     }
 
-    fn error_at(&self, at: String, steps: &[locate::Step<'_>], problem: String) -> DocumentError {
+    fn error_at(&self, at: String, steps: &[Step<'_>], problem: String) -> DocumentError {
         let location = self.document.locate(steps);
         DocumentError::from(Details {
             path: self.document.path.clone(),
@@ -298,18 +292,14 @@ impl<'a> Node<'a> {
         })
     }
 
-    fn steps(&self) -> Vec<locate::Step<'a>> {
+    fn steps(&self) -> Vec<Step<'a>> {
         let mut steps = self.parent.map(Node::steps).unwrap_or_default();
-        match self.step {
-            Step::Root => {}
-            Step::Key(key) => steps.push(locate::Step::Key(key)),
-            Step::Index(index) => steps.push(locate::Step::Index(index)),
-        }
+        steps.extend(self.step);
         steps
     }
 
     fn expected(&self, what: &str) -> DocumentError {
-        self.error(format!("expected {what}, found {}", kind(self.value)))
+        self.error(format!("expected {what}, found {}", self.value.kind()))
     }
 
     /// The value of a key of this mapping, if it is there.
@@ -317,8 +307,8 @@ impl<'a> Node<'a> {
     where
         'a: 'n,
     {
-        let value = self.value.as_mapping()?.get(key)?;
-        Some(Node { document: self.document, value, parent: Some(self), step: Step::Key(key) })
+        let value = self.value.get(key)?;
+        Some(Node { document: self.document, value, parent: Some(self), step: Some(Step::Key(key)) })
     }
 
     /// Every entry of this mapping, in the file's order.
@@ -326,15 +316,18 @@ impl<'a> Node<'a> {
     where
         'a: 'n,
     {
-        let mapping = self.value.as_mapping().ok_or_else(|| self.expected("a mapping (key: value)"))?;
-        if let Some(key) = mapping.keys().find(|key| !key.is_string()) {
+        let mapping = self.value.mapping().ok_or_else(|| self.expected("a mapping (key: value)"))?;
+        if let Some(key) = mapping.iter().map(|(key, _)| key).find(|key| key.text().is_none()) {
             return Err(self
-                .error(format!("expected keys that are strings, found {}", kind(key)))
+                .error(format!("expected keys that are strings, found {}", key.kind()))
                 .hint("put the key in quotes"));
         }
         Ok(mapping.iter().filter_map(move |(key, value)| {
-            let key = key.as_str()?;
-            Some((key, Node { document: self.document, value, parent: Some(self), step: Step::Key(key) }))
+            let key = key.text()?;
+            Some((
+                key,
+                Node { document: self.document, value, parent: Some(self), step: Some(Step::Key(key)) },
+            ))
         }))
     }
 
@@ -357,21 +350,21 @@ impl<'a> Node<'a> {
     where
         'a: 'n,
     {
-        let list = self.value.as_sequence().ok_or_else(|| self.expected("a list ([a, b])"))?;
+        let Tree::List(list) = self.value else { return Err(self.expected("a list ([a, b])")) };
         Ok(list.iter().enumerate().map(move |(index, value)| Node {
             document: self.document,
             value,
             parent: Some(self),
-            step: Step::Index(index),
+            step: Some(Step::Index(index)),
         }))
     }
 
     /// A string that is not empty.
     pub fn string(&self) -> Result<&'a str, DocumentError> {
-        match self.value.as_str() {
+        match self.value.text() {
             Some("") => Err(self.error("expected a string that is not empty")),
             Some(text) => Ok(text),
-            None if matches!(self.value, Value::Number(_) | Value::Bool(_)) => {
+            None if self.value.number().is_some() || matches!(self.value, Tree::Bool(_)) => {
                 Err(self.expected("a string").hint("put the value in quotes"))
             }
             None => Err(self.expected("a string")),
@@ -380,73 +373,66 @@ impl<'a> Node<'a> {
 
     /// A string, perhaps an empty one: for what is judged by others.
     pub fn string_or_empty(&self) -> Result<&'a str, DocumentError> {
-        if self.value.as_str() == Some("") { Ok("") } else { self.string() }
+        if self.value.text() == Some("") { Ok("") } else { self.string() }
     }
 
     /// True or false.
     pub fn boolean(&self) -> Result<bool, DocumentError> {
-        self.value.as_bool().ok_or_else(|| self.expected("true or false"))
+        if let Tree::Bool(truth) = self.value { Ok(*truth) } else { Err(self.expected("true or false")) }
     }
 
     /// A whole number from `least` to `most`.
     pub fn integer(&self, least: u64, most: u64) -> Result<u64, DocumentError> {
-        let fits = self.value.as_u64().filter(|number| (least..=most).contains(number));
-        fits.ok_or_else(|| {
-            let found = match self.value {
-                Value::Number(number) => number.to_string(),
-                other => kind(other).to_owned(),
-            };
-            self.error(format!("expected a whole number from {least} to {most}, found {found}"))
-        })
+        match self.value {
+            Tree::Unsigned(number) if (least..=most).contains(number) => Ok(*number),
+            other => {
+                let found = other.number().unwrap_or_else(|| other.kind().to_owned());
+                Err(self.error(format!("expected a whole number from {least} to {most}, found {found}")))
+            }
+        }
     }
 
     /// True where the key is there without a value (`key:`).
     pub fn is_null(&self) -> bool {
-        self.value.is_null()
+        matches!(self.value, Tree::Null)
+    }
+
+    /// True for a list, false for anything else.
+    pub fn is_list(&self) -> bool {
+        matches!(self.value, Tree::List(_))
+    }
+
+    /// True for a mapping, false for anything else.
+    pub fn is_mapping(&self) -> bool {
+        matches!(self.value, Tree::Mapping(_))
     }
 
     /// True for a string, false for anything else.
     pub fn is_string(&self) -> bool {
-        self.value.is_string()
+        matches!(self.value, Tree::Text(_))
     }
 
     /// The value as JSON; what JSON cannot hold (other keys than strings, NaN, tags) is an error.
     pub fn json(&self) -> Result<serde_json::Value, DocumentError> {
         Ok(match self.value {
-            Value::Null => serde_json::Value::Null,
-            Value::Bool(truth) => (*truth).into(),
-            Value::String(text) => text.clone().into(),
-            Value::Number(number) => {
-                let json = number
-                    .as_i64()
-                    .map(serde_json::Number::from)
-                    .or_else(|| number.as_u64().map(serde_json::Number::from))
-                    .or_else(|| number.as_f64().and_then(serde_json::Number::from_f64));
-                json.ok_or_else(|| self.error(format!("{number} is no number that JSON can hold")))?.into()
-            }
-            Value::Sequence(_) => {
+            Tree::Null => serde_json::Value::Null,
+            Tree::Bool(truth) => (*truth).into(),
+            Tree::Text(text) => text.clone().into(),
+            Tree::Unsigned(number) => (*number).into(),
+            Tree::Negative(number) => (*number).into(),
+            Tree::Float(number) => serde_json::Number::from_f64(*number)
+                .ok_or_else(|| self.error(format!("{number} is no number that JSON can hold")))?
+                .into(),
+            Tree::List(_) => {
                 serde_json::Value::Array(self.items()?.map(|item| item.json()).collect::<Result<_, _>>()?)
             }
-            Value::Mapping(_) => serde_json::Value::Object(
+            Tree::Mapping(_) => serde_json::Value::Object(
                 self.entries()?
                     .map(|(key, node)| node.json().map(|value| (key.to_owned(), value)))
                     .collect::<Result<_, _>>()?,
             ),
-            Value::Tagged(_) => return Err(self.expected("a value without a YAML tag")),
+            Tree::Tagged => return Err(self.expected("a value without a YAML tag")),
         })
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
-        Value::Number(number) if number.is_f64() => "a number with a fraction",
-        Value::Number(_) => "a whole number",
-        Value::String(_) => "a string",
-        Value::Sequence(_) => "a list",
-        Value::Mapping(_) => "a mapping",
-        Value::Tagged(_) => "a tagged value",
     }
 }
 

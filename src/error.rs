@@ -9,6 +9,7 @@ use crate::http::server::BindError;
 use crate::keystore::StoreError;
 use crate::token::SealError;
 use crate::unverified::Malformed;
+use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -31,6 +32,15 @@ pub enum Error {
         what: &'static str,
         /// Where and how.
         source: DocumentError,
+    },
+    /// A policy breaks expectations of its own.
+    Expectations {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        of: usize,
+        /// The file.
+        path: PathBuf,
     },
     /// This build is without an optional feature: what it says, and what to do about it.
     NotEnabled([&'static str; 2]),
@@ -90,6 +100,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Seal(_)
+            | Error::Expectations { .. }
             | Error::Listen(_)
             | Error::Unhealthy { .. }
             | Error::System { .. }
@@ -128,6 +139,18 @@ impl Error {
         }
     }
 
+    /// The whole chain of causes, in one line.
+    pub fn sentence(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
     /// The source line with a caret, where a file is wrong.
     pub fn excerpt(&self) -> Option<String> {
         match self {
@@ -145,6 +168,9 @@ impl fmt::Display for Error {
             }
             Error::NotEnabled([message, _]) => f.write_str(message),
             Error::Claims(_) => f.write_str("cannot take the claims"),
+            Error::Expectations { failed, of, path } => {
+                write!(f, "{failed} of {of} expectations in {} do not hold", path.display())
+            }
             Error::Document { what, .. } => write!(f, "cannot load {what}"),
             Error::Seal(_) => f.write_str("cannot issue the token"),
             Error::Keys(error) => error.fmt(f),
@@ -167,6 +193,7 @@ impl std::error::Error for Error {
             | Error::Refused { .. }
             | Error::Unhealthy { .. }
             | Error::KeyFile { .. }
+            | Error::Expectations { .. }
             | Error::Negative => None,
             Error::NoToken(error) => Some(error),
             Error::Claims(error) => Some(error),

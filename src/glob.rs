@@ -1,21 +1,28 @@
 //! Patterns for repository names: `*` within a path segment, `**` across segments, `${user}`.
 //!
-//! Owns the pattern language and its matching. Must not know policies. Decision: a pattern may hold only
-//! what a repository name may hold (and wildcards), so that one which could never match is an error when
-//! it is loaded, not a silent hole; and `${user}` is matched as text, never read as a pattern, so that a
-//! user named `*` gets no more than a user named `x`.
+//! Owns the pattern language, its matching, and how far a name is from a pattern. Must not know policies.
+//! Decision: a pattern may hold only what a repository name may hold (and wildcards), so that one which
+//! could never match is an error when it is loaded, not a silent hole; and `${user}` is matched as text,
+//! never read as a pattern, so that a user named `*` gets no more than a user named `x`. A checked pattern
+//! is its own text, read anew each time: 100,000 users' patterns cost their text and nothing else.
 
 use std::fmt;
 
-/// A compiled pattern.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Glob {
-    parts: Box<[Part]>,
+/// A checked pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Glob<'p>(&'p str);
+
+/// Several checked patterns in one allocation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Globs {
+    /// Separated by spaces, which no pattern holds.
+    texts: Box<str>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Part {
-    Text(Box<str>),
+/// A piece of a pattern.
+#[derive(Debug, Clone, Copy)]
+enum Part<'p> {
+    Text(&'p str),
     /// `*`: any run of characters without `/`, also none.
     Segment,
     /// `**`: any run of characters, also none.
@@ -62,9 +69,11 @@ impl std::error::Error for GlobError {}
 
 const MAX_BYTES: usize = 255;
 
-impl Glob {
-    /// Compiles a pattern.
-    pub fn new(text: &str) -> Result<Self, GlobError> {
+const USER: &str = "${user}";
+
+impl<'p> Glob<'p> {
+    /// Checks a pattern.
+    pub fn new(text: &'p str) -> Result<Self, GlobError> {
         if text.is_empty() {
             return Err(GlobError::Empty);
         }
@@ -74,48 +83,38 @@ impl Glob {
         if text.split('/').any(str::is_empty) {
             return Err(GlobError::EmptySegment);
         }
-        let mut parts = Vec::new();
         let mut rest = text;
-        while let Some(first) = rest.chars().next() {
-            if let Some(after) = rest.strip_prefix("**") {
-                parts.push(Part::Any);
-                rest = after.trim_start_matches('*');
-            } else if let Some(after) = rest.strip_prefix('*') {
-                parts.push(Part::Segment);
+        while let Some(at) = rest.find(|c| !is_name_character(c) && c != '*') {
+            let (_, bad) = rest.split_at(at);
+            if let Some(after) = bad.strip_prefix(USER) {
                 rest = after;
-            } else if let Some(after) = rest.strip_prefix("${") {
-                let Some((name, after)) = after.split_once('}') else {
-                    return Err(GlobError::Character('$'));
-                };
-                if name != "user" {
-                    return Err(GlobError::Variable(name.to_owned()));
-                }
-                parts.push(Part::User);
-                rest = after;
-            } else {
-                let end = rest.find(|c| !is_name_character(c)).unwrap_or(rest.len());
-                if end == 0 {
-                    return Err(GlobError::Character(first));
-                }
-                let (text, after) = rest.split_at(end);
-                parts.push(Part::Text(text.into()));
-                rest = after;
+                continue;
             }
+            let variable = bad.strip_prefix("${").and_then(|name| name.split_once('}'));
+            return Err(match (variable, bad.chars().next()) {
+                (Some((name, _)), _) => GlobError::Variable(name.to_owned()),
+                (None, found) => GlobError::Character(found.unwrap_or_default()),
+            });
         }
-        Ok(Self { parts: parts.into() })
+        Ok(Self(text))
+    }
+
+    /// The pattern as it was written.
+    pub fn text(self) -> &'p str {
+        self.0
     }
 
     /// Whether the whole of `name` fits, asked by `user`.
     ///
     /// Time is bounded by the product of the two lengths squared at worst, and both are at most 255.
-    pub fn matches(&self, name: &str, user: &str) -> bool {
-        matches(&self.parts, name.as_bytes(), user)
+    pub fn matches(self, name: &str, user: &str) -> bool {
+        matches(self.0, name.as_bytes(), user)
     }
 
     /// The one name that fits, for `user`; `None` where a wildcard leaves it open.
-    pub fn literal(&self, user: &str) -> Option<String> {
+    pub fn literal(self, user: &str) -> Option<String> {
         let mut name = String::new();
-        for part in &self.parts {
+        for part in self.parts() {
             match part {
                 Part::Text(text) => name.push_str(text),
                 Part::User if is_segment(user) => name.push_str(user),
@@ -124,50 +123,116 @@ impl Glob {
         }
         Some(name)
     }
+
+    /// How many characters of `name` to add, drop or change until it fits; `None` where no name fits `user`.
+    pub fn distance(self, name: &str, user: &str) -> Option<usize> {
+        let name = name.as_bytes();
+        // After each part: the least number of edits that lets what came so far fit name[..j].
+        let mut costs: Vec<usize> = (0..=name.len()).collect();
+        for part in self.parts() {
+            match part {
+                Part::Segment | Part::Any => {
+                    for j in 1..=name.len() {
+                        let takes = matches!(part, Part::Any) || name[j - 1] != b'/';
+                        costs[j] = costs[j].min(costs[j - 1] + usize::from(!takes));
+                    }
+                }
+                Part::User if !is_segment(user) => return None,
+                Part::User => user.bytes().for_each(|byte| step(&mut costs, name, byte)),
+                Part::Text(text) => text.bytes().for_each(|byte| step(&mut costs, name, byte)),
+            }
+        }
+        costs.last().copied()
+    }
+
+    /// Whether every name that fits `other` fits this too. False where that is not plain to see.
+    pub fn covers(self, other: Glob<'_>) -> bool {
+        let plain = |text: &str| !text.contains(['*', '$']);
+        self == other
+            || self.0 == "**"
+            || self.0.strip_suffix("**").is_some_and(|folder| {
+                plain(folder)
+                    && folder.ends_with('/')
+                    && other.0.len() > folder.len()
+                    && other.0.starts_with(folder)
+            })
+            || (plain(other.0) && self.matches(other.0, ""))
+    }
+
+    fn parts(self) -> impl Iterator<Item = Part<'p>> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let (part, after) = first(rest)?;
+            rest = after;
+            Some(part)
+        })
+    }
 }
 
-/// Matches parts against bytes, remembering for each kind of wildcard the last place to try again from.
+/// One more character of a pattern, in the table of [`Glob::distance`].
+fn step(costs: &mut [usize], name: &[u8], byte: u8) {
+    let mut diagonal = costs[0];
+    costs[0] += 1;
+    for j in 1..costs.len() {
+        let changed = diagonal + usize::from(name[j - 1] != byte);
+        diagonal = costs[j];
+        costs[j] = changed.min(costs[j] + 1).min(costs[j - 1] + 1);
+    }
+}
+
+/// The first piece of a checked pattern, and what follows it.
+fn first(text: &str) -> Option<(Part<'_>, &str)> {
+    match text.as_bytes() {
+        [] => None,
+        [b'*', b'*', ..] => Some((Part::Any, text.trim_start_matches('*'))),
+        [b'*', ..] => Some((Part::Segment, &text[1..])),
+        [b'$', ..] => Some((Part::User, text.get(USER.len()..)?)),
+        bytes => {
+            let end = bytes.iter().position(|byte| matches!(byte, b'*' | b'$')).unwrap_or(bytes.len());
+            let (run, after) = text.split_at(end);
+            Some((Part::Text(run), after))
+        }
+    }
+}
+
+/// Matches a pattern against bytes, remembering for each kind of wildcard the last place to try again from.
 ///
 /// On a mismatch the latest `*` takes one more byte unless that is a `/`; failing that, the latest `**`
 /// does, which forgets any later `*`. An earlier wildcard of the same kind never needs a second try: the
 /// later one can take up whatever it could have.
-fn matches(parts: &[Part], name: &[u8], user: &str) -> bool {
-    let (mut part, mut at) = (0, 0);
-    let mut segment: Option<(usize, usize)> = None;
-    let mut any: Option<(usize, usize)> = None;
+fn matches(pattern: &str, name: &[u8], user: &str) -> bool {
+    let (mut rest, mut at) = (pattern, 0);
+    let mut segment: Option<(&str, usize)> = None;
+    let mut any: Option<(&str, usize)> = None;
     loop {
-        let advanced = match parts.get(part) {
-            None => at == name.len(),
-            Some(Part::Segment) => {
-                segment = Some((part + 1, at));
-                true
+        let next = match first(rest) {
+            None if at == name.len() => return true,
+            None => None,
+            Some((Part::Segment, after)) => {
+                segment = Some((after, at));
+                Some(after)
             }
-            Some(Part::Any) => {
-                any = Some((part + 1, at));
+            Some((Part::Any, after)) => {
+                any = Some((after, at));
                 segment = None;
-                true
+                Some(after)
             }
-            Some(Part::Text(text)) => take(name, &mut at, text),
-            Some(Part::User) => is_segment(user) && take(name, &mut at, user),
+            Some((Part::Text(text), after)) => take(name, &mut at, text).then_some(after),
+            Some((Part::User, after)) => (is_segment(user) && take(name, &mut at, user)).then_some(after),
         };
-        if advanced {
-            if part == parts.len() {
-                return true;
-            }
-            part += 1;
-            continue;
-        }
-        if let Some((next, from)) = segment
+        if let Some(after) = next {
+            rest = after;
+        } else if let Some((after, from)) = segment
             && name.get(from).is_some_and(|byte| *byte != b'/')
         {
-            segment = Some((next, from + 1));
-            (part, at) = (next, from + 1);
-        } else if let Some((next, from)) = any
+            segment = Some((after, from + 1));
+            (rest, at) = (after, from + 1);
+        } else if let Some((after, from)) = any
             && from < name.len()
         {
-            any = Some((next, from + 1));
+            any = Some((after, from + 1));
             segment = None;
-            (part, at) = (next, from + 1);
+            (rest, at) = (after, from + 1);
         } else {
             return false;
         }
@@ -192,14 +257,29 @@ fn is_segment(user: &str) -> bool {
     !user.is_empty() && user.chars().all(|c| is_name_character(c) && c != '/')
 }
 
-impl fmt::Display for Glob {
+impl fmt::Display for Glob<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.parts.iter().try_for_each(|part| match part {
-            Part::Text(text) => f.write_str(text),
-            Part::Segment => f.write_str("*"),
-            Part::Any => f.write_str("**"),
-            Part::User => f.write_str("${user}"),
-        })
+        f.write_str(self.0)
+    }
+}
+
+impl Globs {
+    /// Every pattern, in the order they were given.
+    pub fn iter(&self) -> impl Iterator<Item = Glob<'_>> {
+        self.texts.split(' ').filter(|text| !text.is_empty()).map(Glob)
+    }
+}
+
+impl<'p> FromIterator<Glob<'p>> for Globs {
+    fn from_iter<T: IntoIterator<Item = Glob<'p>>>(globs: T) -> Self {
+        let mut texts = String::new();
+        for glob in globs {
+            if !texts.is_empty() {
+                texts.push(' ');
+            }
+            texts.push_str(glob.0);
+        }
+        Self { texts: texts.into() }
     }
 }
 
@@ -303,6 +383,53 @@ mod tests {
         assert_eq!(Glob::new("${user}/app").unwrap().literal("alice").as_deref(), Some("alice/app"));
         assert_eq!(Glob::new("${user}/app").unwrap().literal("a/b"), None);
         assert_eq!(glob.literal("alice"), None);
+    }
+
+    #[test]
+    fn the_distance_is_the_edits_until_a_name_fits() {
+        for (pattern, name, edits) in [
+            ("app", "app", 0),
+            ("app", "ap", 1),
+            ("app", "xapp", 1),
+            ("alice/app-*", "alice/app-api", 0),
+            ("alice/app-*", "alce/app-api", 1),
+            ("alice/*", "alice/a/b", 1),
+            ("alice/**", "alice/a/b", 0),
+            ("${user}/*", "bob/x", 0),
+            ("${user}/*", "rob/x", 1),
+            ("a", "", 1),
+        ] {
+            let glob = Glob::new(pattern).unwrap();
+            assert_eq!(glob.distance(name, "bob"), Some(edits), "{pattern} ~ {name}");
+            assert_eq!(glob.matches(name, "bob"), edits == 0, "{pattern} ~ {name}");
+        }
+        assert_eq!(Glob::new("${user}/*").unwrap().distance("a/b", "a/b"), None);
+    }
+
+    #[test]
+    fn what_covers_another_pattern_covers_every_name_of_it() {
+        for (deny, allow, covers) in [
+            ("**", "a/*", true),
+            ("a/**", "a/b-*", true),
+            ("a/**", "a/${user}/x", true),
+            ("a/*", "a/b", true),
+            ("a/*", "a/b/c", false),
+            ("a/*", "a/*", true),
+            ("a/b", "a/*", false),
+            ("a/**", "ab/c", false),
+            ("*/**", "a/b-*", false), // it does, but that is not plain to see
+            ("${user}/**", "${user}/**", true),
+        ] {
+            assert_eq!(Glob::new(deny).unwrap().covers(Glob::new(allow).unwrap()), covers, "{deny} {allow}");
+        }
+    }
+
+    #[test]
+    fn several_patterns_keep_their_order() {
+        let globs: Globs =
+            ["a/*", "**", "${user}/x"].into_iter().map(|text| Glob::new(text).unwrap()).collect();
+        assert_eq!(globs.iter().map(Glob::text).collect::<Vec<_>>(), ["a/*", "**", "${user}/x"]);
+        assert_eq!(Globs::default().iter().count(), 0);
     }
 
     #[test]

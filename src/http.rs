@@ -111,6 +111,26 @@ impl Service {
         Self { state: RwLock::new(Arc::new(state)), passwords: Passwords::default(), metrics, log, sources }
     }
 
+    /// Answers from another state from now on; requests in flight finish with the one that they began with.
+    /// Gives the time.
+    pub fn replace(&self, state: State) -> UnixTime {
+        let new = Arc::new(state);
+        let old = {
+            let mut current = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, new)
+        };
+        drop(old); // after the lock: a large policy takes its time
+        let now = (self.sources.clock)();
+        self.metrics.reloaded(now);
+        now
+    }
+
+    /// Counts a load that failed, so that the state stays as it is. Gives the time.
+    pub fn reload_failed(&self) -> UnixTime {
+        self.metrics.reload_failed();
+        (self.sources.clock)()
+    }
+
     fn state(&self) -> Arc<State> {
         // A poisoned lock still holds a whole state: it is only ever replaced by one assignment.
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))

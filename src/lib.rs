@@ -22,6 +22,7 @@ pub mod cli;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod reload;
 
 pub mod config;
 pub mod document;

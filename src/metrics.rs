@@ -55,6 +55,12 @@ pub struct Metrics {
     passwords: [AtomicU64; Outcome::LABELS.len()],
     refresh_tokens: [AtomicU64; RefreshEvent::ALL.len()],
     events: [AtomicU64; EventKind::ALL.len()],
+    /// Loads that replaced the state, and those that failed.
+    reloads: [AtomicU64; 2],
+    /// 1 while what the files say is not in force.
+    reload_failing: AtomicU64,
+    /// When what is in force was loaded, in seconds since 1970.
+    loaded: AtomicU64,
 }
 
 /// What happens to refresh tokens.
@@ -99,6 +105,9 @@ impl Metrics {
             passwords: zeros(),
             refresh_tokens: zeros(),
             events: zeros(),
+            reloads: zeros(),
+            reload_failing: AtomicU64::new(0),
+            loaded: AtomicU64::new(seconds(started)),
         }
     }
 
@@ -143,6 +152,19 @@ impl Metrics {
     /// Counts what happened to a connection outside of a request.
     pub fn event(&self, kind: EventKind) {
         add(self.events.get(kind as usize), 1);
+    }
+
+    /// Counts a load that replaced the state.
+    pub fn reloaded(&self, now: UnixTime) {
+        add(self.reloads.first(), 1);
+        self.reload_failing.store(0, Ordering::Relaxed);
+        self.loaded.store(seconds(now), Ordering::Relaxed);
+    }
+
+    /// Counts a load that failed.
+    pub fn reload_failed(&self) {
+        add(self.reloads.last(), 1);
+        self.reload_failing.store(1, Ordering::Relaxed);
     }
 
     /// The text, whole.
@@ -208,6 +230,29 @@ impl Metrics {
         for (kind, count) in EventKind::ALL.iter().zip(&self.events) {
             text.sample("keypebble_connection_events_total", &[("event", kind.label())], read(count));
         }
+        text.family(
+            "keypebble_reloads",
+            "counter",
+            "",
+            "Times that configuration, policy and keys were read again, by what became of it.",
+        );
+        for (result, count) in ["ok", "failed"].iter().zip(&self.reloads) {
+            text.sample("keypebble_reloads_total", &[("result", result)], read(count));
+        }
+        text.family(
+            "keypebble_reload_failed",
+            "gauge",
+            "",
+            "1 while the files are broken and what was loaded before is in force.",
+        );
+        text.sample("keypebble_reload_failed", &[], read(&self.reload_failing));
+        text.family(
+            "keypebble_loaded_time_seconds",
+            "gauge",
+            "seconds",
+            "When what is in force was loaded, in seconds since 1970.",
+        );
+        text.sample("keypebble_loaded_time_seconds", &[], read(&self.loaded));
         text.family("keypebble_build", "info", "", "The program.");
         text.sample("keypebble_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
         text.family(
@@ -216,7 +261,7 @@ impl Metrics {
             "seconds",
             "When it started, in seconds since 1970.",
         );
-        text.sample("keypebble_start_time_seconds", &[], u64::try_from(self.started.0).unwrap_or(0));
+        text.sample("keypebble_start_time_seconds", &[], seconds(self.started));
         text.0.push_str("# EOF\n");
         text.0
     }
@@ -242,6 +287,10 @@ fn add(counter: Option<&AtomicU64>, amount: u64) {
     if let Some(counter) = counter {
         counter.fetch_add(amount, Ordering::Relaxed);
     }
+}
+
+fn seconds(time: UnixTime) -> u64 {
+    u64::try_from(time.0).unwrap_or(0)
 }
 
 fn read(counter: &AtomicU64) -> u64 {

@@ -1,18 +1,28 @@
 //! Who may do what: the compiled policy and its one decision.
 //!
 //! Owns the rules and how they combine: a deny wins, then the union of what matches. Must not know
-//! requests or tokens. Decision: `Policy::decide` alone says yes or no, for one action on one
-//! resource, and names the rule; granting, generating and explaining are all made of it, so they cannot
+//! requests or tokens. Decision: `Policy::decide` alone says yes or no, for one action on one resource,
+//! and names the rule; granting, generating, explaining and testing are all made of it, so they cannot
 //! disagree. The cost of a decision is the number of the user's own rules, whatever the number of users.
 
+mod enforcement;
+mod expect;
+mod explain;
+mod lint;
 mod load;
+mod rule;
 
-use crate::glob::Glob;
+pub use enforcement::Enforcement;
+pub use expect::{Expectation, Outcome};
+pub use explain::{Because, Decision, Explained, Explanation, Near};
+pub use lint::Finding;
+
 use crate::scope::{self, Access, Action, Resource, Scope};
 use crate::time::Ttl;
+use explain::SubjectName;
+use rule::{Effect, Rule, Span};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
 
 /// A compiled policy file.
 #[derive(Debug, Default)]
@@ -21,6 +31,11 @@ pub struct Policy {
     users: HashMap<Box<str>, Subject>,
     groups: Vec<(Box<str>, Subject)>,
     anonymous: Option<Subject>,
+    /// Every rule; those of one subject stand in a row.
+    rules: Vec<Rule>,
+    /// Indices into `groups`; those of one user stand in a row.
+    memberships: Vec<u32>,
+    expectations: Vec<Expectation>,
 }
 
 /// What happens where something asked is not granted.
@@ -33,47 +48,21 @@ pub enum Mode {
     Deny,
 }
 
+impl Mode {
+    /// The mode as a policy file writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Filter => "filter",
+            Mode::Deny => "deny",
+        }
+    }
+}
+
 /// A user, a group or the anonymous: rules, and for a user the groups he is in.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Subject {
-    rules: Box<[Rule]>,
-    /// Indices into `Policy::groups`.
-    groups: Box<[u32]>,
-}
-
-/// One line of a policy: these actions on these resources, allowed or denied.
-#[derive(Debug)]
-struct Rule {
-    effect: Effect,
-    target: Target,
-    actions: Box<[Action]>,
-    ttl: Option<Ttl>,
-    place: Place,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effect {
-    Allow,
-    Deny,
-}
-
-#[derive(Debug)]
-enum Target {
-    Repositories(Box<[Glob]>),
-    Catalog,
-}
-
-/// Where below its subject a rule stands in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// `repos` and `actions` of the subject itself.
-    Simple,
-    /// `catalog` of the subject itself.
-    Catalog,
-    /// `rules[n]`
-    Rule(u32),
-    /// `deny[n]`
-    Deny(u32),
+    rules: Span,
+    groups: Span,
 }
 
 /// Who asks.
@@ -106,86 +95,6 @@ pub struct Asker<'a> {
     pub default_ttl: Ttl,
 }
 
-/// A rule that matched, and where it stands: `users.alice.rules[0]`, `groups.devs`, `anonymous`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Because {
-    /// The path of the rule in the policy file.
-    pub rule: String,
-    /// The pattern of that rule that fits, for a repository.
-    pub pattern: Option<String>,
-}
-
-impl fmt::Display for Because {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.rule)?;
-        self.pattern.as_ref().map_or(Ok(()), |pattern| write!(f, " ({pattern})"))
-    }
-}
-
-/// A decision that can be printed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// Granted, by the first rule that allows it, for the longest life among those that do.
-    Granted(Because, Ttl),
-    /// Denied by a rule.
-    Denied(Because),
-    /// No rule matches.
-    Unmatched,
-}
-
-/// A rule of some subject, before its place is written out.
-#[derive(Clone, Copy)]
-struct Found<'p> {
-    subject: SubjectName<'p>,
-    rule: &'p Rule,
-    matched: Match<'p>,
-}
-
-/// What of a rule fits a resource.
-#[derive(Clone, Copy)]
-enum Match<'p> {
-    Pattern(&'p Glob),
-    Catalog,
-}
-
-#[derive(Clone, Copy)]
-enum SubjectName<'p> {
-    User(&'p str),
-    Group(&'p str),
-    Anonymous,
-}
-
-impl Found<'_> {
-    fn because(&self) -> Because {
-        let subject = match self.subject {
-            SubjectName::User(name) => format!("users.{name}"),
-            SubjectName::Group(name) => format!("groups.{name}"),
-            SubjectName::Anonymous => "anonymous".to_owned(),
-        };
-        let rule = match self.rule.place {
-            Place::Simple => subject,
-            Place::Catalog => format!("{subject}.catalog"),
-            Place::Rule(index) => format!("{subject}.rules[{index}]"),
-            Place::Deny(index) => format!("{subject}.deny[{index}]"),
-        };
-        let pattern = match self.matched {
-            Match::Pattern(glob) => Some(glob.to_string()),
-            Match::Catalog => None,
-        };
-        Because { rule, pattern }
-    }
-}
-
-/// The answer for one action on one resource.
-enum Decision<'p> {
-    /// Some rule allows it and none denies it; the longest of the allowing rules' lives.
-    Granted { by: Found<'p>, ttl: Ttl },
-    /// A rule denies it.
-    Denied { by: Found<'p> },
-    /// No rule matches.
-    Unmatched,
-}
-
 /// What a request is given.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -206,6 +115,28 @@ pub struct Generated {
     pub ttl: Ttl,
     /// Patterns with wildcards: a registry compares names, so they cannot be in a token.
     pub skipped: Vec<String>,
+}
+
+/// One asked scope, action by action: what granting and explaining are both made of.
+struct Settled<'p, 's> {
+    /// What was decided about: the resource asked, perhaps without the registry's host.
+    resource: Cow<'s, Resource>,
+    decisions: Vec<(Action, Decision<'p>)>,
+}
+
+impl Settled<'_, '_> {
+    fn given(&self) -> Vec<Action> {
+        let granted = |decision: &Decision<'_>| matches!(decision, Decision::Granted { .. });
+        self.decisions.iter().filter(|(_, decision)| granted(decision)).map(|(action, _)| *action).collect()
+    }
+
+    fn longest(&self) -> Option<Ttl> {
+        let life = |decision: &Decision<'_>| match decision {
+            Decision::Granted { ttl, .. } => Some(*ttl),
+            Decision::Denied { .. } | Decision::Unmatched => None,
+        };
+        self.decisions.iter().filter_map(|(_, decision)| life(decision)).max()
+    }
 }
 
 impl Policy {
@@ -236,17 +167,13 @@ impl Policy {
         let mut longest = None;
         let mut complete = true;
         for scope in asked {
-            let mut resource = Cow::Borrowed(&scope.resource);
-            let mut given = self.permitted(asker, &resource, &scope.actions, &mut longest);
-            if given.is_empty()
-                && let Some(bare) = without_host(&resource, asker.hosts)
-            {
-                given = self.permitted(asker, &bare, &scope.actions, &mut longest);
-                resource = Cow::Owned(bare);
-            }
-            complete &= scope.unknown_actions.is_empty() && is_complete(&resource, &scope.actions, &given);
+            let settled = self.settle(asker, scope);
+            let given = settled.given();
+            longest = longest.max(settled.longest());
+            complete &=
+                scope.unknown_actions.is_empty() && is_complete(&settled.resource, &scope.actions, &given);
             if !given.is_empty() {
-                let resource = resource.into_owned();
+                let resource = settled.resource.into_owned();
                 scope::merge(&mut granted, Scope { resource, actions: given, unknown_actions: Vec::new() });
             }
         }
@@ -255,74 +182,72 @@ impl Policy {
         Grant { access, ttl: longest.unwrap_or(asker.default_ttl), complete }
     }
 
+    /// Decides one scope, as it stands and then without the registry's host.
+    fn settle<'p, 's>(&'p self, asker: &Asker<'p>, scope: &'s Scope) -> Settled<'p, 's> {
+        let as_asked = self.decisions(asker, Cow::Borrowed(&scope.resource), &scope.actions);
+        if as_asked.given().is_empty()
+            && let Some(bare) = without_host(&scope.resource, asker.hosts)
+        {
+            return self.decisions(asker, Cow::Owned(bare), &scope.actions);
+        }
+        as_asked
+    }
+
+    fn decisions<'p, 's>(
+        &'p self,
+        asker: &Asker<'p>,
+        resource: Cow<'s, Resource>,
+        asked: &[Action],
+    ) -> Settled<'p, 's> {
+        let decide = |action| (action, self.decide(asker, &resource, action));
+        let decisions = expanded(&resource, asked).into_iter().map(decide).collect();
+        Settled { resource, decisions }
+    }
+
     /// All that this user may do, as far as it can be named; `None` for an unknown user.
     pub fn grants_of(&self, asker: &Asker<'_>) -> Option<Generated> {
         self.subject(asker.who)?;
         let mut named: Vec<Resource> = Vec::new();
         let mut skipped = Vec::new();
         for (_, rule) in self.rules(asker.who).filter(|(_, rule)| rule.effect == Effect::Allow) {
-            match &rule.target {
-                Target::Catalog => add_once(&mut named, Resource::Catalog),
-                Target::Repositories(globs) => {
-                    for glob in globs {
-                        match glob.literal(asker.who.name()) {
-                            Some(name) => add_once(&mut named, Resource::repository(&name)),
-                            None => add_once(&mut skipped, glob.to_string()),
-                        }
-                    }
+            let Some(patterns) = &rule.patterns else {
+                add_once(&mut named, Resource::Catalog);
+                continue;
+            };
+            for glob in patterns.iter() {
+                match glob.literal(asker.who.name()) {
+                    Some(name) => add_once(&mut named, Resource::repository(&name)),
+                    None => add_once(&mut skipped, glob.to_string()),
                 }
             }
         }
         let mut longest = None;
         let everything = |resource: Resource| {
-            let actions = self.permitted(asker, &resource, &[Action::All], &mut longest);
-            Access::granted(resource, actions)
+            let settled = self.decisions(asker, Cow::Owned(resource), &[Action::All]);
+            longest = longest.max(settled.longest());
+            let given = settled.given();
+            Access::granted(settled.resource.into_owned(), given)
         };
         let access = named.into_iter().filter_map(everything).collect();
         Some(Generated { access, ttl: longest.unwrap_or(asker.default_ttl), skipped })
     }
 
-    /// The actions among those asked that are granted; `*` on a repository asks for all that the user has.
-    fn permitted(
-        &self,
-        asker: &Asker<'_>,
-        resource: &Resource,
-        asked: &[Action],
-        longest: &mut Option<Ttl>,
-    ) -> Vec<Action> {
-        let mut given = Vec::new();
-        for action in expanded(resource, asked) {
-            if let Decision::Granted { ttl, .. } = self.decide(asker, resource, action) {
-                *longest = (*longest).max(Some(ttl));
-                given.push(action);
-            }
-        }
-        given
-    }
-
-    /// Why one action on one resource is granted or not, as [`Policy::grant`] decides it.
-    pub fn explain(&self, asker: &Asker<'_>, resource: &Resource, action: Action) -> Verdict {
-        match self.decide(asker, resource, action) {
-            Decision::Granted { by, ttl } => Verdict::Granted(by.because(), ttl),
-            Decision::Denied { by } => Verdict::Denied(by.because()),
-            Decision::Unmatched => Verdict::Unmatched,
-        }
-    }
-
     /// The one decision: a deny wins, then the union of what matches.
     fn decide<'p>(&'p self, asker: &Asker<'p>, resource: &Resource, action: Action) -> Decision<'p> {
-        let mut granted: Option<(Found<'p>, Ttl)> = None;
+        let mut granted: Option<(Because<'p>, Ttl)> = None;
         for (subject, rule) in self.rules(asker.who) {
-            let Some(matched) = rule.fits(resource, action, asker.who.name()) else { continue };
-            let found = Found { subject, rule, matched };
+            if !rule.speaks_of(action) {
+                continue;
+            }
+            let Some(matched) = rule.fits(resource, asker.who.name()) else { continue };
+            let found = Because { subject, rule, pattern: matched.pattern() };
             if rule.effect == Effect::Deny {
                 return Decision::Denied { by: found };
             }
             let ttl = rule.ttl.unwrap_or(asker.default_ttl);
-            granted = match granted {
-                Some((by, longest)) => Some((by, longest.max(ttl))),
-                None => Some((found, ttl)),
-            };
+            if granted.is_none_or(|(_, longest)| longest < ttl) {
+                granted = Some((found, ttl));
+            }
         }
         match granted {
             Some((by, ttl)) => Decision::Granted { by, ttl },
@@ -330,39 +255,26 @@ impl Policy {
         }
     }
 
-    fn subject(&self, who: Who<'_>) -> Option<&Subject> {
+    fn subject(&self, who: Who<'_>) -> Option<Subject> {
         match who {
-            Who::User(name) => self.users.get(name),
-            Who::Anonymous => self.anonymous.as_ref(),
+            Who::User(name) => self.users.get(name).copied(),
+            Who::Anonymous => self.anonymous,
         }
     }
 
     /// Every rule that speaks about this user: his own, then his groups'.
     fn rules<'p>(&'p self, who: Who<'p>) -> impl Iterator<Item = (SubjectName<'p>, &'p Rule)> {
-        let own = match who {
+        let name = match who {
             Who::User(name) => SubjectName::User(name),
             Who::Anonymous => SubjectName::Anonymous,
         };
-        let subject = self.subject(who);
-        let groups = subject.into_iter().flat_map(|subject| &*subject.groups);
+        let subject = self.subject(who).unwrap_or_default();
+        let groups = subject.groups.of(&self.memberships).iter();
         let groups = groups.filter_map(|index| self.groups.get(usize::try_from(*index).ok()?));
-        let inherited =
-            groups.flat_map(|(name, group)| group.rules.iter().map(|rule| (SubjectName::Group(name), rule)));
-        subject.into_iter().flat_map(|subject| &*subject.rules).map(move |rule| (own, rule)).chain(inherited)
-    }
-}
-
-impl Rule {
-    /// What of this rule speaks about the action on the resource.
-    fn fits(&self, resource: &Resource, action: Action, user: &str) -> Option<Match<'_>> {
-        let speaks = self.actions.contains(&action) || self.actions.contains(&Action::All);
-        match (&self.target, resource) {
-            (Target::Catalog, Resource::Catalog) => (action == Action::All).then_some(Match::Catalog),
-            (Target::Repositories(globs), Resource::Repository(name)) if speaks => {
-                globs.iter().find(|glob| glob.matches(name, user)).map(Match::Pattern)
-            }
-            _ => None,
-        }
+        let inherited = groups.map(|(name, group)| (SubjectName::Group(name), *group));
+        std::iter::once((name, subject))
+            .chain(inherited)
+            .flat_map(|(name, subject)| subject.rules.of(&self.rules).iter().map(move |rule| (name, rule)))
     }
 }
 
@@ -399,47 +311,6 @@ fn without_host(resource: &Resource, hosts: &[&str]) -> Option<Resource> {
 fn add_once<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if !list.contains(&item) {
         list.push(item);
-    }
-}
-
-/// What stands between a request and a token.
-#[derive(Debug)]
-pub enum Enforcement {
-    /// A policy file decides.
-    Policy(Policy),
-    /// No policy was given: nothing is granted.
-    Nothing,
-    /// `policy: none`: every authenticated user gets what is asked.
-    Off,
-}
-
-impl Enforcement {
-    /// As [`Policy::grant`].
-    pub fn grant(&self, asker: &Asker<'_>, asked: &[Scope]) -> Grant {
-        match self {
-            Enforcement::Policy(policy) => policy.grant(asker, asked),
-            Enforcement::Nothing => {
-                Grant { access: Vec::new(), ttl: asker.default_ttl, complete: asked.is_empty() }
-            }
-            Enforcement::Off => {
-                let all = |scope: &Scope| {
-                    Access::granted(scope.resource.clone(), expanded(&scope.resource, &scope.actions))
-                };
-                Grant {
-                    access: asked.iter().filter_map(all).collect(),
-                    ttl: asker.default_ttl,
-                    complete: true,
-                }
-            }
-        }
-    }
-
-    /// What happens where something asked is not granted.
-    pub fn mode(&self) -> Mode {
-        match self {
-            Enforcement::Policy(policy) => policy.mode,
-            Enforcement::Nothing | Enforcement::Off => Mode::Filter,
-        }
     }
 }
 

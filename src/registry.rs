@@ -26,6 +26,8 @@ pub struct RegistryConfig {
     pub algorithms: Vec<String>,
     /// `autoredirect`: the realm is the registry's own host, and `realm` counts for nothing.
     pub autoredirect: bool,
+    /// A variable that is meant for skopeo and stops a registry, which reads it as configuration.
+    pub has_auth_file: bool,
 }
 
 const VARIABLE: &str = "REGISTRY_AUTH_TOKEN_";
@@ -43,6 +45,7 @@ impl RegistryConfig {
         for (name, value) in variables {
             let kind = name.eq_ignore_ascii_case("REGISTRY_AUTH") && value == "token";
             config.has_token_auth |= kind;
+            config.has_auth_file |= name == "REGISTRY_AUTH_FILE";
             let Some(member) = name.strip_prefix(VARIABLE) else { continue };
             config.has_token_auth = true;
             config.set(&member.to_ascii_lowercase(), value.trim());
@@ -138,6 +141,7 @@ mod tests {
         assert!(!read("auth: {htpasswd: {realm: x}}", "").unwrap().has_token_auth);
         assert!(!read("version: 0.1", "REGISTRY_HTTP_ADDR=:1").unwrap().has_token_auth);
         assert!(read("version: 0.1", "REGISTRY_AUTH=token").unwrap().has_token_auth);
+        assert!(read("version: 0.1", "REGISTRY_AUTH_FILE=/x").unwrap().has_auth_file);
         let error = read("auth:\n  token:\n    service: [a]\n", "").unwrap_err().to_string();
         assert!(error.contains("config.yml:3:14: auth.token.service: expected a string"), "{error}");
     }

@@ -1,6 +1,6 @@
 //! What a registry would say to a token, and why: its verdict, predicted.
 //!
-//! Owns the order of the checks; what differs between programs stands in one table, [`rules`]. Must not
+//! Owns the order of the checks; what differs between programs stands in one table, `rules`. Must not
 //! know files or the network. Decision: every reason is given, not the first only, because the program
 //! itself gives none; and what cannot be told here is said to be unknown, so that a prediction is never a
 //! guess. A test holds the predictions against the real programs.

@@ -133,7 +133,8 @@ fn systemd_unit(name: &str) {
     let unit = fs::read_to_string(example(name)).unwrap();
     let setting = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)).unwrap();
     let commands: Vec<&str> = unit.lines().filter(|line| line.starts_with("Exec")).collect();
-    assert_eq!(commands.len(), 1, "only ExecStart: {commands:?}");
+    assert_eq!(commands.len(), 2, "ExecStart and ExecReload: {commands:?}");
+    assert_eq!(setting("ExecReload="), "/bin/kill -HUP $MAINPID");
 
     // The files where the unit wants them, and the key where systemd would put it.
     let credential = setting("LoadCredential=");

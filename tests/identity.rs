@@ -1,5 +1,13 @@
 //! Who is believed: passwords, forms, refresh tokens and nobody, through the real binary.
 #![allow(missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::type_complexity,
+    clippy::format_collect,
+    reason = "a test, whose figures are for a reader"
+)]
 #![cfg(feature = "htpasswd")]
 
 mod common;
@@ -135,6 +143,21 @@ fn the_table_of_precedence_holds_for_get() {
         let (_, log) = server.stop("TERM");
         assert_eq!(log.contains("is not in service.trusted_proxies"), place > 0, "{log}");
         assert!(!log.contains("secret") && !log.contains(&alice), "{log}");
+    }
+}
+
+#[test]
+fn what_only_a_trusted_peer_may_ask_is_passed_over_in_what_others_send() {
+    let own = basic("alice", "alice's secret");
+    for (config, generated) in [(CONFIG.to_owned(), false), (trusting(CONFIG), true)] {
+        let folder = folder(&config, POLICY);
+        let server = serve(&folder);
+        let ask = |header: &str, value: &str| {
+            given(&server.get("/v2/token", &[("Authorization", &own), (header, value)]))
+        };
+        let everything = ask("X-Policy-Generate", "true");
+        assert_eq!(everything != "alice", generated, "{everything}");
+        assert_eq!(ask("X-Scopes", "repository:alice-space/app:pull") != "alice", generated);
     }
 }
 

@@ -110,6 +110,22 @@ fn a_retired_key_is_one_whose_tokens_have_all_ended() {
     assert_eq!(list(&folder).len(), 2);
 }
 
+/// A refresh token lives for thirty days, and is signed by the same keys.
+#[cfg(feature = "htpasswd")]
+#[test]
+fn refresh_tokens_keep_a_key_from_being_retired() {
+    let folder = folder();
+    folder.write("users", "");
+    done(&folder, "keys rotate --dir keys --force");
+    for (more, life) in
+        [("", "2592000 s"), ("refresh_ttl_seconds: 7200\n", "7200 s"), ("refresh_ttl_seconds: 0\n", "600 s")]
+    {
+        folder.write("config.yaml", &format!("{CONFIG}users_file: users\n{more}"));
+        let refused = fails(&folder, "keys retire --config config.yaml", 1);
+        assert!(refused.contains(&format!("live up to {life}")), "{more}: {refused}");
+    }
+}
+
 #[test]
 fn every_algorithm_is_generated_signs_and_is_published_unless_it_is_a_secret() {
     for algorithm in [
@@ -192,6 +208,24 @@ fn the_server_publishes_the_bytes_that_are_exported() {
         metrics.contains("route=\"jwks\"") && metrics.contains("route=\"openid_configuration\""),
         "{metrics}"
     );
+}
+
+/// No restart, no signal: what the commands change in the folder is taken up.
+#[test]
+fn a_running_server_takes_a_rotation_up() {
+    let folder = folder();
+    let server = Server::start(&folder, &["--config", "config.yaml"]);
+    done(&folder, "keys rotate --dir keys --force");
+    let exported = done(&folder, "keys export --dir keys --format jwks");
+    let taken_up = || server.get("/.well-known/jwks.json", &[]).body == exported;
+    let started = std::time::Instant::now();
+    while !taken_up() {
+        assert!(started.elapsed() < std::time::Duration::from_secs(20), "{}", server.log());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let headers = [("Content-Type", "application/json")];
+    let token = server.post("/auth", &headers, "{\"sub\": \"alice\"}").json();
+    assert_eq!(header(token["token"].as_str().unwrap())["kid"], *ids(&folder)[0].1);
 }
 
 #[test]
@@ -444,7 +478,9 @@ fn init_makes_a_folder_that_is_ready_to_start() {
     }
     let checked = line(&folder, "check --config auth/config.yaml --policy auth/policy.yaml");
     assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
-    assert!(!stdout(&checked).contains("warning"), "{}", stdout(&checked));
+    // The users file has no user yet.
+    let warnings = stdout(&checked).matches("warning").count();
+    assert_eq!(warnings, usize::from(cfg!(feature = "htpasswd")), "{}", stdout(&checked));
     assert!(stdout(&checked).contains("https://registry.example.com"));
     assert!(stdout(&checked).contains(" (next, ES256)"), "{}", stdout(&checked));
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CORE: [&str; 13] = [
+const CORE: [&str; 18] = [
     "scope",
     "glob",
     "policy",
@@ -18,6 +18,11 @@ const CORE: [&str; 13] = [
     "users",
     "refresh",
     "logins",
+    "finding",
+    "unverified",
+    "inspect",
+    "verdict",
+    "verify",
 ];
 const FORBIDDEN: [&str; 7] =
     ["crate::http", "crate::cli", "std::env", "std::net", "tiny_http", "crate::log", "crate::metrics"];

@@ -129,6 +129,47 @@ fn every_command_does_what_it_says() {
     assert!(ran >= 7 && asked >= 4, "{ran} commands and {asked} requests were found");
 }
 
+/// Every `keypebble` command line in any code block, also those whose files are not here: what is wrong
+/// with a command line itself exits with 2.
+#[test]
+fn every_command_line_is_one_that_keypebble_takes() {
+    let mut found = 0;
+    let mut fenced = false;
+    let folder = Folder::new();
+    let mut lines = README.lines();
+    while let Some(line) = lines.next() {
+        fenced ^= line.starts_with("```");
+        let mut line = line.to_owned();
+        while line.ends_with('\\') {
+            line.pop();
+            line.push_str(lines.next().unwrap().trim_start());
+        }
+        let code = line.trim_start().trim_start_matches("$ ");
+        let indented = line.starts_with("    ") || fenced;
+        if !indented || !code.starts_with("keypebble ") || code.starts_with("keypebble: ") {
+            continue;
+        }
+        for part in code.split(" | ").filter_map(|part| part.trim().strip_prefix("keypebble ")) {
+            let part = part.split(" >").next().unwrap().split(" < ").next().unwrap().trim_end_matches(" -");
+            // Options that README shows as a choice.
+            let mut arguments: Vec<String> =
+                words(part).iter().map(|word| word.split('|').next().unwrap().to_owned()).collect();
+            if arguments[0] == "serve" {
+                arguments[0] = "check".to_owned();
+            }
+            arguments.retain(|word| !word.is_empty());
+            if ["inspect", "verify"].contains(&arguments[0].as_str()) {
+                arguments.push("-".to_owned());
+            }
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let output = common::run(&folder, &arguments);
+            assert_ne!(output.status.code(), Some(2), "{line}\n{}", common::stderr(&output));
+            found += 1;
+        }
+    }
+    assert!(found >= 15, "{found}");
+}
+
 #[test]
 fn the_first_command_is_the_quick_start_and_the_second_the_tests() {
     let block = |index: usize| commands(blocks("bash")[index]);

@@ -238,6 +238,10 @@ fn doctor_compares_both_sides() {
         let bad = finding["level"] != "ok";
         assert!(!bad || finding["why"].is_string() || finding["mend"].is_string(), "{finding}");
     }
+    folder.write("users.yaml", &format!("{CONFIG}users_file: none\n"));
+    let (code, text) = said(&folder, "doctor --config users.yaml", "");
+    // A build without htpasswd refuses the key itself.
+    assert!(code == 1 && (text.contains("error    users") || text.contains("users_file")), "{text}");
     folder.write("key.pem", "rubbish");
     let (code, text) = said(&folder, doctor, "");
     assert!(code == 1 && text.contains("config.yaml:3:"), "an unreadable key is a finding: {text}");

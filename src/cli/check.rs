@@ -6,7 +6,7 @@ use super::{Command, print, setup};
 use crate::algorithm::Algorithm;
 use crate::config::{Bind, Warning};
 use crate::error::Error;
-use crate::policy::{Enforcement, Mode};
+use crate::policy::Enforcement;
 use std::fmt::Write;
 
 /// The subcommand.
@@ -15,6 +15,7 @@ pub(super) const SPEC: Spec =
 
 const HELP: &str = "\
 Load the configuration, the key, the users file and the policy as serve would; print what was found and every warning.
+The policy's own expectations (`tests:`) must hold.
 
 Usage: keypebble check --config PATH [--policy PATH]
 
@@ -94,14 +95,22 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
             path.display(),
             policy.user_count(),
             if policy.has_anonymous() { " and anonymous" } else { "" },
-            if policy.mode() == Mode::Deny { "deny" } else { "filter" }
+            policy.mode().name()
         ),
         (Enforcement::Off, _) => "none: all that is asked is granted".to_owned(),
         _ => "not found: nothing is granted".to_owned(),
     };
     line("policy", &policy);
     let registry = registry_note(key.algorithm());
-    for warning in setup.warnings.iter().chain(&registry) {
+    let findings = match &setup.enforcement {
+        Enforcement::Policy(policy) => {
+            line("expectations", &format!("{} hold", policy.expectations().len()));
+            policy.findings(|ttl| issuer.registry_ttl(ttl.unwrap_or(issuer.default_ttl())))
+        }
+        Enforcement::Nothing | Enforcement::Off => Vec::new(),
+    };
+    let findings = findings.into_iter().map(|finding| Warning::new(finding.message, finding.hint));
+    for warning in setup.warnings.iter().cloned().chain(registry).chain(findings) {
         let _ = writeln!(text, "warning: {}", warning.message);
         if let Some(hint) = &warning.hint {
             let _ = writeln!(text, "  hint: {hint}");

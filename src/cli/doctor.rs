@@ -15,8 +15,9 @@ use crate::document::Document;
 use crate::error::Error;
 use crate::finding::{Finding, Level, ascii_json, worst};
 use crate::issuer::Issuer;
+use crate::policy::Enforcement;
 use crate::registry::{RegistryConfig, env_file};
-use crate::time::UnixTime;
+use crate::time::{Ttl, UnixTime};
 use crate::verdict::{Program, Trust};
 use serde_json::{Value, json};
 use std::error::Error as _;
@@ -100,7 +101,8 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     });
     if let Some(config) = &config {
         findings.extend(doctor::issuer(config, now));
-        findings.push(policy(command, config));
+        findings.extend(users(config));
+        findings.extend(policy(command, config));
         if let Some(registry) = &registry {
             findings.extend(doctor::registry(config, registry));
         } else {
@@ -160,14 +162,41 @@ fn services(config: &Config) -> Vec<String> {
     std::iter::once(&config.audience).chain(&config.service.allowed_services).cloned().collect()
 }
 
-fn policy(command: &Doctor, config: &Config) -> Finding {
+/// Who checks passwords, and whether the users file loads.
+fn users(config: &Config) -> Vec<Finding> {
+    let Some(logins) = &config.logins else {
+        return vec![Finding::ok("users", "no users_file: a proxy checks passwords and names the user")];
+    };
+    let mut warnings = Vec::new();
+    let mut findings = vec![match setup::logins(logins, &mut warnings) {
+        Ok(logins) => {
+            Finding::ok("users", format!("passwords are checked here: {} user(s)", logins.users.count()))
+        }
+        Err(error) => complaint("users", &error),
+    }];
+    warnings.extend(setup::in_the_clear(&config.service.bind));
+    findings.extend(warnings.iter().map(|warning| {
+        Finding::warning("users", &warning.message).mend(warning.hint.as_deref().unwrap_or_default())
+    }));
+    findings
+}
+
+fn policy(command: &Doctor, config: &Config) -> Vec<Finding> {
     let mut warnings = Vec::new(); // said as a finding of its own
     match setup::enforcement(&command.files, config.policy_off, &mut warnings) {
         Ok((enforcement, path)) => {
             let place = path.map(|path| path.display().to_string()).unwrap_or_default();
-            doctor::policy(&enforcement, &place)
+            let mut findings = vec![doctor::policy(&enforcement, &place)];
+            if let Enforcement::Policy(policy) = &enforcement {
+                let life = |ttl: Option<Ttl>| ttl.unwrap_or(config.default_ttl).min(config.max_ttl);
+                let looks_wrong = policy.findings(life).into_iter();
+                findings.extend(
+                    looks_wrong.map(|found| Finding::warning("policy", found.message).mend(found.hint)),
+                );
+            }
+            findings
         }
-        Err(error) => complaint("policy", &error),
+        Err(error) => vec![complaint("policy", &error)],
     }
 }
 
@@ -179,7 +208,8 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
         Some(path) => env_file(&String::from_utf8_lossy(&file(path)?)),
         None => std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| name.starts_with("REGISTRY_AUTH"))
+            // Not REGISTRY_AUTH_FILE, which is skopeo's.
+            .filter(|(name, _)| name == "REGISTRY_AUTH" || name.starts_with("REGISTRY_AUTH_TOKEN_"))
             .collect(),
     };
     if document.is_none() && variables.is_empty() {

@@ -1,15 +1,18 @@
 //! `keypebble serve`: listens until it is told to stop.
 
 use super::args::{Arguments, Spec};
-use super::setup::Files;
+use super::setup::{Files, Setup};
 use super::{Command, new_id, setup, warn};
 use crate::config::Bind;
 use crate::error::Error;
 use crate::http::server::{self, Server, Stop};
 use crate::http::{Service, Sources, State};
 use crate::log::Log;
+use crate::reload::{Hangup, Loaded, Reloader};
 use crate::time::UnixTime;
+use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
@@ -29,6 +32,11 @@ Flags:
 It prints one line with the address it listens on, then one line for each request and each token, on
 stderr. SIGTERM and SIGINT finish what is in flight and end it with 0.
 
+Configuration, policy and every file that the configuration names are read again when they change, once
+a look finds them at rest (within about three seconds), and at once on SIGHUP. A broken file leaves what
+was loaded before in force, is logged, and keeps the metric keypebble_reload_failed at 1 until mended.
+service.host, port, log and limits take effect at the start only.
+
 Exit codes: 0 stopped by a signal, 1 failed, 2 usage, 3 configuration, policy or key rejected.
 
 Example:
@@ -40,6 +48,8 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 }
 
 pub(super) fn run(files: &Files) -> Result<(), Error> {
+    let began = SystemTime::now();
+    let hangup = Hangup::on_signal().map_err(signals)?;
     let setup = setup::load(files)?;
     warn(&setup.warnings);
     let log = Log::new(setup.service.log);
@@ -47,13 +57,30 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
         Bind::Tcp(host, port) => server::Bind::Tcp(host.clone(), *port),
         Bind::Unix(path) => server::Bind::Unix(path.clone()),
     };
-    let stop = Stop::on_signals()
-        .map_err(|source| Error::System { what: "cannot handle signals".to_owned(), source })?;
+    let stop = Stop::on_signals().map_err(signals)?;
     let server = Server::bind(&bind, setup.service.limits.clone()).map_err(Error::Listen)?;
     let state = State::new(setup.issuer, setup.enforcement, setup.logins, &setup.service);
-    let service = Service::new(state, log, Sources { clock: UnixTime::now, id: new_id });
+    let service = Arc::new(Service::new(state, log, Sources { clock: UnixTime::now, id: new_id }));
+    let first = (setup.files, setup.warnings, setup.service);
+    let again = files.clone();
+    let reloader =
+        Reloader::new(Arc::clone(&service), log, first, began, move || setup::load(&again).map(loaded));
+    // It ends with the process: there is nothing that it would have to finish.
+    std::thread::Builder::new()
+        .name("reload".to_owned())
+        .spawn(move || reloader.run(&hangup))
+        .map_err(|source| Error::System { what: "cannot start a thread".to_owned(), source })?;
     log.line(UnixTime::now(), "listening").text("address", &server.address().to_string()).end();
-    server.run(Arc::new(service), &stop);
+    server.run(service, &stop);
     log.line(UnixTime::now(), "stopped").end();
     Ok(())
+}
+
+fn signals(source: io::Error) -> Error {
+    Error::System { what: "cannot handle signals".to_owned(), source }
+}
+
+fn loaded(setup: Setup) -> Loaded {
+    let state = State::new(setup.issuer, setup.enforcement, setup.logins, &setup.service);
+    Loaded { state, files: setup.files, warnings: setup.warnings, service: setup.service }
 }

@@ -1,6 +1,7 @@
 //! What `serve` and `check` load: configuration and policy, in the same way.
 
 use crate::config::{Bind, Config, LoginConfig, ServiceConfig, Warning};
+use crate::document::DocumentError;
 use crate::error::Error;
 use crate::issuer::Issuer;
 use crate::logins::Logins;
@@ -15,7 +16,7 @@ use super::args::Arguments;
 pub(super) const DEFAULT_POLICY: &str = "/etc/keypebble/policy.yaml";
 
 /// The files that most commands take.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Files {
     pub(super) config: PathBuf,
     pub(super) policy: Option<PathBuf>,
@@ -36,6 +37,8 @@ pub(super) struct Setup {
     pub(super) logins: Option<Logins>,
     pub(super) users_path: Option<PathBuf>,
     pub(super) service: ServiceConfig,
+    /// Every file that this came from, and a default one that is not there yet.
+    pub(super) files: Vec<PathBuf>,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -46,7 +49,12 @@ pub(super) fn config(path: &Path) -> Result<Config, Error> {
 
 /// Loads a policy.
 pub(super) fn policy(path: &Path) -> Result<Policy, Error> {
-    Policy::load(path).map_err(|source| Error::Document { what: "policy", source })
+    Policy::load(path).map_err(policy_error)
+}
+
+/// A policy file is wrong.
+pub(super) fn policy_error(source: DocumentError) -> Error {
+    Error::Document { what: "policy", source }
 }
 
 /// Loads the users file and what belongs to it.
@@ -58,7 +66,7 @@ pub(super) fn logins(config: &LoginConfig, warnings: &mut Vec<Warning>) -> Resul
 }
 
 /// Passwords come over plain http: fine on this host, not on a network.
-fn in_the_clear(bind: &Bind) -> Option<Warning> {
+pub(super) fn in_the_clear(bind: &Bind) -> Option<Warning> {
     let host = match bind {
         Bind::Unix(_) => return None,
         Bind::Tcp(host, _) => host,
@@ -78,6 +86,11 @@ pub(super) fn load(files: &Files) -> Result<Setup, Error> {
     let mut warnings = std::mem::take(&mut config.warnings);
     let (enforcement, policy_path) = enforcement(files, config.policy_off, &mut warnings)?;
     let service = config.service.clone();
+    let mut watched = vec![files.config.clone()];
+    if !config.policy_off {
+        watched.push(files.policy.clone().unwrap_or_else(|| DEFAULT_POLICY.into()));
+    }
+    watched.append(&mut config.watched);
     let login_config = config.logins.take();
     let logins = login_config.as_ref().map(|login_config| logins(login_config, &mut warnings)).transpose()?;
     warnings.extend(logins.as_ref().and(in_the_clear(&service.bind)));
@@ -93,7 +106,7 @@ pub(super) fn load(files: &Files) -> Result<Setup, Error> {
             "set default_ttl_seconds to 60 or more",
         ));
     }
-    Ok(Setup { issuer, enforcement, policy_path, logins, users_path, service, warnings })
+    Ok(Setup { issuer, enforcement, policy_path, logins, users_path, service, files: watched, warnings })
 }
 
 pub(super) fn enforcement(

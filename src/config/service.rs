@@ -94,6 +94,18 @@ impl ServiceConfig {
     }
 }
 
+impl ServiceConfig {
+    /// The keys that differ from another configuration's and only take effect at the start.
+    pub fn fixed_changes(&self, other: &Self) -> Vec<&'static str> {
+        let differ = [
+            ("service.host and service.port", self.bind != other.bind),
+            ("service.log", self.log != other.log),
+            ("service.limits", self.limits != other.limits),
+        ];
+        differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
 const DEFAULT_HOST: &str = "0.0.0.0";
 const DEFAULT_PORT: u16 = 8080;
 

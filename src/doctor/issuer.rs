@@ -120,15 +120,15 @@ fn lifetimes(config: &Config) -> Vec<Finding> {
                 .mend("set default_ttl_seconds to 60 or more"),
         );
     }
-    if most.seconds() < PUSH || default.seconds() < PUSH {
-        let life = default.min(most);
+    // What a policy gives for a push, its own findings say.
+    if most.seconds() < PUSH {
         findings.push(
             Finding::warning(
                 "ttl",
-                format!("a registry's token lives {life} unless a policy says otherwise"),
+                format!("a registry's token lives {most} at most, whatever a policy says"),
             )
             .why("a push of large layers takes longer, and fails in its middle with `unauthorized`")
-            .mend(format!("set default_ttl_seconds to {PUSH} or more")),
+            .mend(format!("set max_ttl_seconds to {PUSH} or more")),
         );
     }
     if findings.is_empty() {
@@ -162,7 +162,14 @@ fn who_may_ask(config: &Config) -> Vec<Finding> {
             .mend("name the proxy's own address, such as 10.0.0.5, or its network"),
         );
     } else if proxies.is_empty() && !matches!(config.service.bind, Bind::Unix(_)) {
-        findings.push(Finding::ok("proxies", "no proxy is trusted: nobody can name a user in a header"));
+        let what = "no proxy is trusted: nobody can name a user in a header";
+        findings.push(if config.logins.is_some() {
+            Finding::ok("proxies", what)
+        } else {
+            Finding::warning("proxies", what)
+                .why("there is no users_file either, so that nobody can be told from another")
+                .mend("set users_file, or name the proxy that checks passwords in service.trusted_proxies")
+        });
     } else {
         findings.push(Finding::ok(
             "proxies",

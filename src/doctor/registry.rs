@@ -33,6 +33,13 @@ pub fn registry(config: &Config, registry: &RegistryConfig) -> Vec<Finding> {
     ));
     findings.push(same("issuer", registry.issuer.as_deref(), &[&config.issuer], "`issuer`"));
     findings.push(realm(registry));
+    if registry.has_auth_file {
+        findings.push(
+            Finding::error("environment", "the registry's environment has REGISTRY_AUTH_FILE, which is skopeo's")
+                .why("a registry reads every REGISTRY_ variable as configuration, and does not start with this one")
+                .mend("take it out of the registry's environment"),
+        );
+    }
     if registry.bundle.is_none() && registry.jwks.is_none() {
         findings.push(
             Finding::error("trust", "the registry has neither rootcertbundle nor jwks: it does not start")

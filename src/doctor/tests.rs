@@ -61,7 +61,13 @@ fn the_issuer_s_own_side_is_looked_at() {
             "ttl",
             "default_ttl_seconds is 30 s",
         ),
-        ("private_key_path: p256.pem\ndefault_ttl_seconds: 300", Warning, "ttl", "lives 300 s unless"),
+        (
+            "private_key_path: p256.pem\ndefault_ttl_seconds: 300\nmax_ttl_seconds: 600",
+            Warning,
+            "ttl",
+            "lives 600 s at most",
+        ),
+        ("private_key_path: p256.pem\ndefault_ttl_seconds: 300", Ok, "ttl", "tokens live 300 s"),
         (EC, Ok, "ttl", "tokens live 3600 s"),
         (EC, Ok, "proxies", "trusted to name the user: 127.0.0.0/8"),
         (EC, Ok, "auth", "this host alone"),
@@ -72,7 +78,12 @@ fn the_issuer_s_own_side_is_looked_at() {
             "0.0.0.0/0",
         ),
         ("private_key_path: p256.pem\nservice: {trusted_proxies: ['::/0']}", Error, "proxies", "::/0"),
-        ("private_key_path: p256.pem\nservice: {trusted_proxies: []}", Ok, "proxies", "no proxy is trusted"),
+        (
+            "private_key_path: p256.pem\nservice: {trusted_proxies: []}",
+            Warning,
+            "proxies",
+            "no proxy is trusted",
+        ),
         (
             "private_key_path: p256.pem\nservice: {trusted_proxies: [10.0.0.5]}",
             Warning,
@@ -145,6 +156,7 @@ fn both_sides_must_say_the_same() {
     check(&|r| r.realm = Some("https://r/token".into()), Warning, "realm", "`https://r/token`");
     check(&|r| r.autoredirect = true, Warning, "realm", "autoredirect is on");
     check(&|r| r.bundle = None, Error, "trust", "neither rootcertbundle nor jwks");
+    check(&|r| r.has_auth_file = true, Error, "environment", "REGISTRY_AUTH_FILE");
     check(&|r| r.has_token_auth = false, Error, "registry", "no auth.token");
     let slash = registry(&own, &registry_config(|r| r.issuer = Some("HTTPS://i/".into())));
     assert!(slash.iter().any(|finding| finding.why.contains("a slash at the end or in capitals")));

@@ -9,8 +9,8 @@ use std::cell::Cell;
 use std::fmt;
 
 /// One step down the tree.
-#[derive(Clone, Copy)]
-pub(super) enum Step<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step<'a> {
     /// To the value of a mapping's key.
     Key(&'a str),
     /// To a mapping's key itself.

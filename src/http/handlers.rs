@@ -120,8 +120,8 @@ pub(super) fn token(mut call: Call<'_>, parameters: &Parameters<'_>) -> Result<R
     let one = |name| parameters.one(name).map_err(Refusal::Invalid);
     let wanted = Wanted {
         service: one("service")?.filter(|service| !service.is_empty()),
-        scopes: asked_scopes(call.request, parameters)?,
-        everything: wants_everything(call.request)?,
+        scopes: asked_scopes(&call, parameters)?,
+        everything: wants_everything(&call)?,
         refresh: one("offline_token")?.is_some_and(|value| value.eq_ignore_ascii_case("true")),
     };
     answer(call, &identity, &wanted, Answer::Query)
@@ -243,14 +243,19 @@ fn audience<'s>(state: &'s State, asked: Option<&str>) -> Result<&'s str, Refusa
         .ok_or(Refusal::Service)
 }
 
-/// What `scope` parameters and `X-Scopes` ask together.
-fn asked_scopes(request: &Request<'_>, parameters: &Parameters<'_>) -> Result<Vec<Scope>, Refusal> {
-    let header = single_header(request, "X-Scopes")?;
+/// What `scope` parameters and a trusted peer's `X-Scopes` ask together.
+fn asked_scopes(call: &Call<'_>, parameters: &Parameters<'_>) -> Result<Vec<Scope>, Refusal> {
+    let header = trusted_header(call, "X-Scopes")?;
     scope::parse_all(parameters.all("scope").chain(header)).map_err(Refusal::Scope)
 }
 
-fn wants_everything(request: &Request<'_>) -> Result<bool, Refusal> {
-    match single_header(request, "X-Policy-Generate")? {
+/// A header field that only a trusted peer may send: passed over in what others send.
+fn trusted_header<'c>(call: &Call<'c>, name: &'static str) -> Result<Option<&'c str>, Refusal> {
+    if call.state.trust.covers(call.request.peer) { single_header(call.request, name) } else { Ok(None) }
+}
+
+fn wants_everything(call: &Call<'_>) -> Result<bool, Refusal> {
+    match trusted_header(call, "X-Policy-Generate")? {
         None | Some("") => Ok(false),
         Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
         Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),

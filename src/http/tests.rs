@@ -12,6 +12,7 @@ thread_local! {
     static IDS: Cell<u32> = const { Cell::new(0) };
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "as Sources has it")]
 fn next_id() -> Option<String> {
     IDS.set(IDS.get().checked_add(1)?);
     Some(IDS.get().to_string())

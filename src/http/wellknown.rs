@@ -1,9 +1,10 @@
 //! `/.well-known/`: what verifiers need to know of this issuer.
 //!
 //! Owns the two documents and how long they may be kept. Must not know who asks: both are public. Decision:
-//! the discovery document claims nothing that we don't do. There is no authorization endpoint and no grant,
-//! so their lists are empty rather than left to their defaults, which would promise some (RFC 8414, 2);
-//! what libraries such as go-oidc read of it (`issuer`, `jwks_uri`, the algorithms) is all true.
+//! the discovery document claims nothing that we don't do. There is no authorization endpoint, and no grant
+//! but the registry's own on `/v2/token`, which is a protocol of its own and so not announced as OAuth's
+//! `token_endpoint`: both lists are empty rather than left to their defaults, which would promise some
+//! (RFC 8414, 2). What libraries such as go-oidc read of it (`issuer`, `jwks_uri`, the algorithms) is all true.
 
 use super::response::Response;
 use crate::issuer::Issuer;

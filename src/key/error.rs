@@ -142,10 +142,7 @@ impl KeyError {
             KeyError::NotPem { found } if found.contains("binary") => {
                 "convert a DER file with: openssl pkey -inform DER -in key.der -out key.pem"
             }
-            KeyError::NotPem { .. } => {
-                "a PEM text starts with -----BEGIN; if this is the name of a file, use the key that \
-                 ends in `_path`"
-            }
+            KeyError::NotPem { .. } => "a PEM text starts with -----BEGIN: is this the right file?",
             KeyError::Unterminated { .. } => "the file is cut short: copy it again, with its END line",
             KeyError::Base64 { .. } => {
                 "copy the file again; in YAML, a PEM text needs `|`, its lines indented alike, and no `\\n` \

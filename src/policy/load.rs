@@ -5,23 +5,29 @@
 //! more rule. Must not know requests. Decision: what could never match is an error here, because a policy
 //! that says less than it seems to is found out only when a push fails.
 
-use super::{Effect, Mode, Place, Policy, Rule, Subject, Target};
+use super::rule::{Actions, Effect, Place, Rule, Span};
+use super::{Mode, Policy, Subject, expect};
 use crate::document::{Document, DocumentError, Node, nearest};
-use crate::glob::Glob;
+use crate::glob::{Glob, Globs};
 use crate::scope::Action;
 use crate::time::Ttl;
+use std::borrow::Cow;
 use std::path::Path;
 
 const TOP: [&str; 5] = ["users", "groups", "anonymous", "mode", "tests"];
 const SUBJECT: [&str; 7] = ["namespace", "repos", "actions", "ttl_seconds", "catalog", "rules", "deny"];
 
 impl Policy {
-    /// Reads and compiles a policy file.
+    /// Reads and compiles a policy file, and holds it to its own expectations: a file that contradicts
+    /// itself is wrong, whichever half of it is.
     pub fn load(path: &Path) -> Result<Self, DocumentError> {
-        Self::compile(&Document::load(path)?)
+        let document = Document::load(path)?;
+        let policy = Self::compile(&document)?;
+        expect::verify(&policy, &document)?;
+        Ok(policy)
     }
 
-    /// Compiles a parsed policy file.
+    /// Compiles a parsed policy file; its expectations are read but not tried.
     pub fn compile(document: &Document) -> Result<Self, DocumentError> {
         let root = document.root();
         check_top_level(document, root)?;
@@ -35,12 +41,12 @@ impl Policy {
         }
         if let Some(groups) = root.get("groups") {
             for (name, node) in groups.entries()? {
-                let rules = subject(&node, &SUBJECT)?;
-                policy.groups.push((name.into(), Subject { rules, groups: Box::default() }));
+                let group = policy.subject_of(&node, &SUBJECT)?;
+                policy.groups.push((name.into(), group));
             }
         }
         if let Some(node) = root.get("anonymous") {
-            policy.anonymous = Some(Subject { rules: subject(&node, &SUBJECT)?, groups: Box::default() });
+            policy.anonymous = Some(policy.subject_of(&node, &SUBJECT)?);
         }
         if let Some(users) = root.get("users") {
             let mut keys = SUBJECT.to_vec();
@@ -51,12 +57,28 @@ impl Policy {
                         .error("a user's name is empty")
                         .hint("`anonymous:` is its own top-level key"));
                 }
-                let rules = subject(&node, &keys)?;
-                let groups = memberships(&node, &policy)?;
-                policy.users.insert(name.into(), Subject { rules, groups });
+                let mut user = policy.subject_of(&node, &keys)?;
+                let before = policy.memberships.len();
+                let groups = memberships(&node, &policy.groups)?;
+                policy.memberships.extend(groups);
+                user.groups = Span::since(before, &policy.memberships);
+                policy.users.insert(name.into(), user);
             }
         }
+        if let Some(tests) = root.get("tests") {
+            policy.expectations = expect::read(&tests)?;
+        }
+        policy.rules.shrink_to_fit();
+        policy.memberships.shrink_to_fit();
+        policy.users.shrink_to_fit();
         Ok(policy)
+    }
+
+    /// A user, a group or the anonymous, without groups yet.
+    fn subject_of(&mut self, node: &Node<'_>, keys: &[&str]) -> Result<Subject, DocumentError> {
+        let before = self.rules.len();
+        read_rules(node, keys, &mut self.rules)?;
+        Ok(Subject { rules: Span::since(before, &self.rules), groups: Span::default() })
     }
 }
 
@@ -78,14 +100,15 @@ fn check_top_level(document: &Document, root: Node<'_>) -> Result<(), DocumentEr
     Ok(())
 }
 
-fn memberships(node: &Node<'_>, policy: &Policy) -> Result<Box<[u32]>, DocumentError> {
-    let Some(list) = node.get("groups") else { return Ok(Box::default()) };
+/// The places in `groups` of those that a user is in.
+fn memberships(node: &Node<'_>, groups: &[(Box<str>, Subject)]) -> Result<Vec<u32>, DocumentError> {
+    let Some(list) = node.get("groups") else { return Ok(Vec::new()) };
     let mut indices = Vec::new();
     for item in list.items()? {
         let name = item.string()?;
-        let Some(index) = policy.groups.iter().position(|(known, _)| **known == *name) else {
+        let Some(index) = groups.iter().position(|(known, _)| **known == *name) else {
             let error = item.error(format!("there is no group `{name}`"));
-            return Err(match nearest(name, policy.groups.iter().map(|(known, _)| &**known)) {
+            return Err(match nearest(name, groups.iter().map(|(known, _)| &**known)) {
                 Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
                 None => error.hint("groups are defined under the top-level key `groups`"),
             });
@@ -96,11 +119,11 @@ fn memberships(node: &Node<'_>, policy: &Policy) -> Result<Box<[u32]>, DocumentE
             indices.push(index);
         }
     }
-    Ok(indices.into())
+    Ok(indices)
 }
 
 /// The rules of a user, a group or the anonymous.
-fn subject(node: &Node<'_>, keys: &[&str]) -> Result<Box<[Rule]>, DocumentError> {
+fn read_rules(node: &Node<'_>, keys: &[&str], rules: &mut Vec<Rule>) -> Result<(), DocumentError> {
     if node.is_null() {
         return Err(node
             .error("expected a mapping, found nothing")
@@ -112,8 +135,9 @@ fn subject(node: &Node<'_>, keys: &[&str]) -> Result<Box<[Rule]>, DocumentError>
         .map(|namespace| namespace.string().map(|name| (namespace, name)))
         .transpose()?;
     let namespace_name = namespace.map(|(_, name)| name);
-    let mut rules = Vec::new();
-    if ["repos", "actions", "ttl_seconds"].iter().any(|key| node.get(key).is_some()) {
+    let catalog_life = if catalog(node)? { Some(life(node)?) } else { None };
+    let simple = ["repos", "actions"].iter().any(|key| node.get(key).is_some());
+    if simple || (node.get("ttl_seconds").is_some() && catalog_life.is_none()) {
         rules.push(rule(node, namespace_name, Effect::Allow, Place::Simple)?);
     } else if let Some((namespace, _)) = namespace
         && node.get("rules").is_none()
@@ -123,8 +147,8 @@ fn subject(node: &Node<'_>, keys: &[&str]) -> Result<Box<[Rule]>, DocumentError>
             .error("a namespace without `repos` grants nothing")
             .hint("add `repos: [\"**\"]` for all in it"));
     }
-    if catalog(node)? {
-        rules.push(catalog_rule(Place::Catalog));
+    if let Some(ttl) = catalog_life {
+        rules.push(catalog_rule(Place::Catalog, ttl));
     }
     for (key, effect) in [("rules", Effect::Allow), ("deny", Effect::Deny)] {
         let Some(list) = node.get(key) else { continue };
@@ -140,7 +164,7 @@ fn subject(node: &Node<'_>, keys: &[&str]) -> Result<Box<[Rule]>, DocumentError>
                 None => namespace_name,
             };
             if catalog(&item)? {
-                rules.push(Rule { effect, ..catalog_rule(place) });
+                rules.push(Rule { effect, ..catalog_rule(place, life(&item)?) });
                 if item.get("repos").is_none() && item.get("actions").is_none() {
                     continue;
                 }
@@ -148,15 +172,22 @@ fn subject(node: &Node<'_>, keys: &[&str]) -> Result<Box<[Rule]>, DocumentError>
             rules.push(rule(&item, namespace, effect, place)?);
         }
     }
-    Ok(rules.into())
+    Ok(())
 }
 
 fn catalog(node: &Node<'_>) -> Result<bool, DocumentError> {
     node.get("catalog").map_or(Ok(false), |catalog| catalog.boolean())
 }
 
-fn catalog_rule(place: Place) -> Rule {
-    Rule { effect: Effect::Allow, target: Target::Catalog, actions: [Action::All].into(), ttl: None, place }
+fn catalog_rule(place: Place, ttl: Option<Ttl>) -> Rule {
+    Rule { effect: Effect::Allow, patterns: None, actions: Actions::ALL, ttl, place }
+}
+
+/// `ttl_seconds` of a mapping: the life that everything which it allows has.
+fn life(node: &Node<'_>) -> Result<Option<Ttl>, DocumentError> {
+    let Some(ttl) = node.get("ttl_seconds") else { return Ok(None) };
+    let least = u64::from(Ttl::REGISTRY_MIN.seconds());
+    Ok(Ttl::new(ttl.integer(least, u64::from(Ttl::MAX.seconds()))?))
 }
 
 /// `repos`, `actions` and `ttl_seconds` of one mapping; a deny without `actions` denies all of them.
@@ -171,37 +202,34 @@ fn rule(
             .error("`repos` is missing")
             .hint("add `repos: [\"name\", ...]`; `*` matches within a segment, `**` across"));
     };
-    let globs: Vec<Glob> = repos.items()?.map(|item| pattern(&item, namespace)).collect::<Result<_, _>>()?;
+    let patterns = patterns(&repos, namespace)?;
     let actions = match (node.get("actions"), effect) {
         (Some(list), _) => actions(&list)?,
-        (None, Effect::Deny) => [Action::All].into(),
+        (None, Effect::Deny) => Actions::ALL,
         (None, Effect::Allow) => {
             return Err(node
                 .error("`actions` is missing")
                 .hint("add `actions: [pull]`; there are pull, push, delete and \"*\""));
         }
     };
-    let ttl = match node.get("ttl_seconds") {
-        None => None,
-        Some(ttl) => {
-            let least = u64::from(Ttl::REGISTRY_MIN.seconds());
-            Ttl::new(ttl.integer(least, u64::from(Ttl::MAX.seconds()))?)
+    Ok(Rule { effect, patterns: Some(patterns), actions, ttl: life(node)?, place })
+}
+
+fn patterns(repos: &Node<'_>, namespace: Option<&str>) -> Result<Globs, DocumentError> {
+    let mut full = Vec::new();
+    for item in repos.items()? {
+        let text = item.string()?;
+        let text = namespace.map_or(Cow::Borrowed(text), |namespace| format!("{namespace}/{text}").into());
+        if let Err(error) = Glob::new(&text) {
+            return Err(item.error(format!("`{text}` is no repository pattern: {error}")));
         }
-    };
-    Ok(Rule { effect, target: Target::Repositories(globs.into()), actions, ttl, place })
+        full.push(text);
+    }
+    Ok(full.iter().filter_map(|text| Glob::new(text).ok()).collect())
 }
 
-fn pattern(item: &Node<'_>, namespace: Option<&str>) -> Result<Glob, DocumentError> {
-    let text = item.string()?;
-    let full = match namespace {
-        None => text.to_owned(),
-        Some(namespace) => format!("{namespace}/{text}"),
-    };
-    Glob::new(&full).map_err(|error| item.error(format!("`{full}` is no repository pattern: {error}")))
-}
-
-fn actions(list: &Node<'_>) -> Result<Box<[Action]>, DocumentError> {
-    let mut actions = Vec::new();
+fn actions(list: &Node<'_>) -> Result<Actions, DocumentError> {
+    let mut actions = Actions::default();
     for item in list.items()? {
         let name = item.string()?;
         let Some(action) = Action::from_name(name) else {
@@ -212,7 +240,7 @@ fn actions(list: &Node<'_>) -> Result<Box<[Action]>, DocumentError> {
                 None => error.hint(format!("the actions are {}", known.join(", "))),
             });
         };
-        super::add_once(&mut actions, action);
+        actions.add(action);
     }
-    Ok(actions.into())
+    Ok(actions)
 }

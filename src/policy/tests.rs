@@ -142,6 +142,16 @@ fn the_life_is_the_longest_among_the_rules_that_granted() {
 }
 
 #[test]
+fn a_life_beside_the_catalog_is_the_catalog_s_too() {
+    for text in ["catalog: true, ttl_seconds: 600", "rules: [{catalog: true, ttl_seconds: 600}]"] {
+        let policy = policy(&format!("users: {{alice: {{{text}}}}}"));
+        assert_eq!(grant(&policy, "alice", "registry:catalog:*").ttl.seconds(), 600, "{text}");
+    }
+    let error = refused("users: {alice: {ttl_seconds: 600}}");
+    assert!(error.contains("`repos` is missing"), "{error}");
+}
+
+#[test]
 fn generating_names_what_can_be_named_and_says_what_cannot() {
     let policy = policy(RICH);
     let all = |user| policy.grants_of(&asker(user, &[]));
@@ -224,4 +234,167 @@ fn without_a_policy_nothing_is_granted_and_with_none_all_that_is_asked() {
     assert_eq!((nothing.access.len(), nothing.complete), (0, false));
     let all = Enforcement::Off.grant(&asker("alice", &[]), &asked);
     assert_eq!(scope::join(&all.access), "repository:a:pull,push,delete registry:catalog:*");
+}
+
+#[test]
+fn an_explanation_names_the_rule_and_its_place_or_the_nearest() {
+    let text = RICH.replace(
+        "deny: [{repos: [\"shared/secret\"], actions: [pull]}]",
+        "deny: [{repos: [\"shared/*\"], actions: [pull]}]",
+    );
+    let document = Document::parse(Path::new("policy.yaml"), text).unwrap();
+    let policy = Policy::compile(&document).unwrap();
+    for (user, asked, expected) in [
+        ("alice", "repository:shared/a:pull", "granted 6:9 groups.everyone.rules[0] (pattern shared/**)"),
+        ("bob", "repository:shared/a:pull", "denied 21:12 users.bob.deny[0] (pattern shared/*)"),
+        ("bob", "repository:vault/app:push", "denied 12:12 groups.ops.deny[0] (pattern vault/**)"),
+        ("bob", "registry:catalog:*", "granted 9:5 groups.ops.catalog"),
+        ("bob", "repository:a:pull", "granted 8:3 groups.ops (pattern **)"),
+        ("bob", "repository:a:push", "fits 8:3 groups.ops (pattern **)"),
+        ("alice", "repository:share/a:pull", "1 edit 6:9 groups.everyone.rules[0] (pattern shared/**)"),
+        ("alice", "repository:alyce/a:pull", "1 edit 7:9 groups.everyone.rules[1] (pattern ${user}/**)"),
+        ("", "repository:public/a:pull", "granted 13:1 anonymous (pattern public/*)"),
+        ("mallory", "repository:public/a:pull", "nothing"),
+        ("alice", "cluster:a:pull", "nothing"),
+    ] {
+        let asker = asker(user, &[]);
+        let explanation = policy.explain(&asker, &scope::parse_all([asked]).unwrap());
+        let (_, decision, near) = &explanation.scopes[0].actions[0];
+        let (what, because) = match (decision, near) {
+            (Decision::Granted { by, .. }, _) => ("granted", by),
+            (Decision::Denied { by }, _) => ("denied", by),
+            (Decision::Unmatched, Some(Near::Action(because))) => ("fits", because),
+            (Decision::Unmatched, Some(Near::Pattern(because, 1))) => ("1 edit", because),
+            _ => {
+                assert_eq!(expected, "nothing", "{user} {asked}");
+                continue;
+            }
+        };
+        let (line, column) = document.locate(&because.steps()).unwrap();
+        assert_eq!(format!("{what} {line}:{column} {because}"), expected, "{user} {asked}");
+    }
+    assert_eq!(policy.explain(&asker("alise", &[]), &[]).similar, Some("alice"));
+}
+
+#[test]
+fn the_rule_named_is_the_one_whose_life_counts() {
+    let policy = policy(
+        "users: {a: {rules: [{repos: [x], actions: [pull], ttl_seconds: 60}, {repos: [\"*\"], actions: [pull], ttl_seconds: 90}]}}",
+    );
+    let asker = asker("a", &[]);
+    let explanation = policy.explain(&asker, &scope::parse_all(["repository:x:pull"]).unwrap());
+    let Decision::Granted { by, ttl } = explanation.scopes[0].actions[0].1 else { panic!("granted") };
+    assert_eq!((by.key().as_str(), ttl.seconds()), ("users.a.rules[1]", 90));
+}
+
+#[test]
+fn expectations_hold_or_say_what_is_missing_and_what_is_too_much() {
+    let file = |mode: &str, tests: &str| format!("mode: {mode}\n{SPEC}\ntests:\n  - {tests}\n");
+    for (mode, test, missing, extra) in [
+        (
+            "filter",
+            "{user: bob, scope: \"repository:bob-space/app-api:push,pull\", grants: \"repository:bob-space/app-api:pull,push\"}",
+            "",
+            "",
+        ),
+        (
+            "filter",
+            "{user: bob, scope: \"repository:bob-space/app-api:*\", grants: \"repository:bob-space/app-api:pull\"}",
+            "",
+            "repository:bob-space/app-api:push",
+        ),
+        (
+            "filter",
+            "{user: alice, scope: \"repository:alice-space/app-api:pull,push\", grants: \"repository:alice-space/app-api:push repository:x:pull\"}",
+            "repository:alice-space/app-api:push repository:x:pull",
+            "repository:alice-space/app-api:pull",
+        ),
+        (
+            "filter",
+            "{user: alice, service: r.example, scope: \"repository:r.example/alice-space/app-api:pull\", grants: \"repository:alice-space/app-api:pull\"}",
+            "",
+            "",
+        ),
+        (
+            "filter",
+            "{user: alice, scope: \"repository:r.example/alice-space/app-api:pull\", grants: \"\"}",
+            "",
+            "",
+        ),
+        ("filter", "{anonymous: true, scope: \"repository:alice-space/app-api:pull\", grants: \"\"}", "", ""),
+        (
+            "deny",
+            "{user: alice, scope: \"repository:alice-space/app-api:pull,push\", grants: \"repository:alice-space/app-api:pull\"}",
+            "repository:alice-space/app-api:pull",
+            "",
+        ),
+    ] {
+        let text = file(mode, test);
+        let document = Document::parse(Path::new("policy.yaml"), text).unwrap();
+        let policy = Policy::compile(&document).unwrap();
+        let outcome = policy.outcome(&policy.expectations()[0]);
+        assert_eq!(
+            (scope::join(&outcome.missing), scope::join(&outcome.extra)),
+            (missing.into(), extra.into()),
+            "{test}"
+        );
+        assert_eq!(outcome.holds(), missing.is_empty() && extra.is_empty());
+        assert_eq!(expect::verify(&policy, &document).is_ok(), outcome.holds(), "{test}");
+    }
+}
+
+#[test]
+fn an_expectation_that_is_none_is_said_with_its_place() {
+    for (test, part) in [
+        ("{user: a}", "tests: expected a list ([a, b]), found a mapping"),
+        ("[{usr: a}]", "tests[0]: unknown key `usr` | did you mean `user`?"),
+        ("[{scope: \"\", grants: \"\"}]", "tests[0]: `user` is missing"),
+        (
+            "[{user: a, anonymous: true, scope: \"\", grants: \"\"}]",
+            "tests[0].user: `user` and `anonymous` are two askers",
+        ),
+        ("[{user: a, grants: \"\"}]", "tests[0]: `scope` is missing"),
+        ("[{user: a, scope: \"repository:a:pull\"}]", "tests[0]: `grants` is missing"),
+        (
+            "[{user: a, scope: \"repository:a\", grants: \"\"}]",
+            "tests[0].scope: not a scope: a scope is type:name",
+        ),
+        (
+            "[{user: a, scope: \"\", grants: \"repository:a:*\"}]",
+            "tests[0].grants: `repository:a:*` is never granted",
+        ),
+        (
+            "[{user: a, scope: \"\", grants: \"repository:a:pul\"}]",
+            "tests[0].grants: unknown action `pul` is never granted",
+        ),
+        ("[{user: a, scope: \"\", grants: \"cluster:a:pull\"}]", "`cluster:a:pull` is never granted"),
+        ("[{user: a, scope: \"\", grants: \"repository:A/..:pull\"}]", "is never granted"),
+    ] {
+        let error = refused(&format!("tests: {test}"));
+        assert!(error.contains(part), "{test}: {error}");
+    }
+}
+
+#[test]
+fn findings_name_what_is_hardly_meant() {
+    let yaml = "
+groups: {g: {repos: [a], actions: [push], ttl_seconds: 899}}
+users:
+  a: {namespace: a, repos: [\"a/b\", c], actions: [pull]}
+  b: {rules: [{repos: [x, \"y/*\"], actions: [pull]}], deny: [{repos: [\"*\", \"y/**\"]}]}
+  c: {rules: [{repos: [x, z/z], actions: [pull]}], deny: [{repos: [x]}, {repos: [z/z], actions: [push]}]}
+  d: {repos: [x], actions: [\"*\"], ttl_seconds: 900}
+  e: {repos: [x], actions: [\"*\"]}
+  f: {catalog: true, deny: [{catalog: true}]}
+";
+    let found = |default| {
+        let life = |ttl: Option<Ttl>| ttl.or(Ttl::new(default)).unwrap();
+        let findings = policy(yaml).findings(life).into_iter().map(|finding| finding.message);
+        findings.collect::<Vec<_>>()
+    };
+    let doubled = "a pattern repeats its namespace: users.a (pattern a/a/b)";
+    let shadowed = "a rule can never grant, as a deny of the same subject covers all of it: users.b.rules[0], users.f.catalog";
+    let push = "push is granted for less than 900 s, and a push of large layers outlives five minutes: groups.g (899 s)";
+    assert_eq!(found(900), [push, doubled, shadowed]);
+    assert_eq!(found(300)[0], format!("{push}, users.e (300 s)"));
 }

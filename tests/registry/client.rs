@@ -23,11 +23,16 @@ pub(crate) fn have(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
     if !found {
-        println!("SKIPPED: {program} is not on PATH");
-        let required = std::env::var_os("KEYPEBBLE_REQUIRE_ALL").is_some();
-        assert!(!required, "{program} is not on PATH, and KEYPEBBLE_REQUIRE_ALL is set");
+        skipped(&format!("{program} is not on PATH"));
     }
     found
+}
+
+/// Says that something cannot be tested here, which fails where all must be.
+pub(crate) fn skipped(why: &str) {
+    println!("SKIPPED: {why}");
+    let required = std::env::var_os("KEYPEBBLE_REQUIRE_ALL").is_some();
+    assert!(!required, "{why}, and KEYPEBBLE_REQUIRE_ALL is set");
 }
 
 /// How a client's command ended.
@@ -35,7 +40,7 @@ pub(crate) fn have(program: &str) -> bool {
 pub(crate) struct Answer {
     command: String,
     success: bool,
-    text: String,
+    pub(crate) text: String,
 }
 
 impl Answer {
@@ -177,6 +182,18 @@ impl<'a> Crane<'a> {
 
     fn remote(&self, image: &str) -> String {
         format!("{}/{image}", self.stage.host())
+    }
+
+    /// Beside the credentials that it has from the start, which is what its login would write.
+    #[cfg(feature = "htpasswd")]
+    pub(crate) fn login(&self) -> Answer {
+        let (user, password) = self.login;
+        self.run(&["auth", "login", &self.stage.host(), "--username", user, "--password", password])
+    }
+
+    #[cfg(feature = "htpasswd")]
+    pub(crate) fn catalog(&self) -> Answer {
+        self.run(&["catalog", &self.stage.host()])
     }
 
     pub(crate) fn push(&self, image: &str) -> Answer {

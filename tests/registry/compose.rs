@@ -72,7 +72,7 @@ pub(crate) fn up(generation: Generation) -> Option<Stage> {
         })
         .collect();
     let registry = start_registry(&folder, generation.program(), &variables);
-    Some(Stage::of(folder, keypebble, nginx, registry, port))
+    Some(Stage::of(folder, keypebble, Some(nginx), registry, port))
 }
 
 /// `./from:/to:ro` for the files; a named volume is not one.

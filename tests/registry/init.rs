@@ -99,8 +99,7 @@ impl Scene {
         let made = scene.run(&["init", "auth", "--registry", "registry.example.com", "--url", &url]);
         assert!(made.status.success(), "{}", stderr(&made));
         scene.make_missing_bundle();
-        let config = fs::read_to_string(scene.path("auth/config.yaml")).unwrap();
-        assert!(config.contains("port: 8080"), "{config}");
+        let config = scene.config_behind_a_proxy(port);
         for (name, port) in NAMES.into_iter().zip(ports) {
             // Beside the first one, as paths are relative to the file.
             scene
@@ -112,6 +111,16 @@ impl Scene {
             scene.keypebbles.push(process);
         }
         scene
+    }
+
+    /// nginx checks the passwords here: where this build could, the configuration is changed as it says.
+    fn config_behind_a_proxy(&self, port: u16) -> String {
+        let config = fs::read_to_string(self.path("auth/config.yaml")).unwrap();
+        let config = config.replace("\nusers_file: users.htpasswd\n", "\n");
+        let config = config.replace("trusted_proxies: []", "trusted_proxies: [\"127.0.0.0/8\"]");
+        let config = config.replace(&format!("port: {port}\n"), "port: 8080\n");
+        assert!(config.contains("port: 8080\n") && config.contains("127.0.0.0/8"), "{config}");
+        config
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -211,6 +220,63 @@ impl Scene {
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The quick start as it stands, in a build that checks passwords: no proxy, and not one edit.
+#[test]
+#[ignore = "needs docker-registry and skopeo: see .ci/run"]
+fn the_quick_start_needs_neither_proxy_nor_edit() {
+    let folder = Folder::new();
+    let (own, registry) = (free_port(), free_port());
+    let run = |arguments: &[&str]| keypebble().args(arguments).current_dir(folder.path()).output().unwrap();
+    let (name, url) = (format!("localhost:{registry}"), format!("http://localhost:{own}"));
+    let made = run(&["init", "auth", "--registry", &name, "--url", &url]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let Some(step) =
+        stdout(&made).lines().find_map(|line| Some(line.split_once("set a password:  ")?.1.to_owned()))
+    else {
+        println!("SKIPPED: this build checks no passwords (feature htpasswd)");
+        return;
+    };
+    let program = PathBuf::from(keypebble().get_program());
+    let place = program.parent().unwrap().display().to_string();
+    let _ = output("bash", &["-euc", &format!("PATH={place}:$PATH PASSWORD={}; {step}", ALICE.1)], b"");
+
+    let mut command = keypebble();
+    command.current_dir(folder.path());
+    command.args(["serve", "--config", "auth/config.yaml", "--policy", "auth/policy.yaml"]);
+    let mut server = Process::start(&folder, "keypebble", &mut command, &[]).unwrap();
+    server.wait_for(listening_address).unwrap_or_else(|error| panic!("{error}"));
+
+    let auth = fs::read_to_string(folder.path().join("auth/registry/config-2.8.yml")).unwrap();
+    let images = folder.path().join("images");
+    let config = folder.write(
+        "registry.yaml",
+        &format!(
+            "version: 0.1\nhttp: {{addr: '127.0.0.1:{registry}'}}\n\
+             storage: {{filesystem: {{rootdirectory: {}}}}}\n{auth}",
+            images.display()
+        ),
+    );
+    if !folder.path().join("auth/registry/bundle.pem").exists() {
+        let commands: Vec<&str> = auth.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+        let _ = output("bash", &["-euc", &commands.join("\n")], b"");
+    }
+    let mut command = Command::new("docker-registry");
+    let mut docker = Process::start(&folder, "registry", command.arg("serve").arg(config), &[]).unwrap();
+    docker
+        .wait_for(|_| TcpStream::connect(("127.0.0.1", registry)).ok())
+        .unwrap_or_else(|error| panic!("{error}"));
+
+    folder.write("skopeo-policy.json", "{\"default\":[{\"type\":\"insecureAcceptAnything\"}]}");
+    write_file(&folder, "home/.keep", "");
+    let _ = image::write(&folder);
+    let client = Client { folder: folder.path().to_owned(), port: registry };
+    client.push(ALICE, "alice/app:1").accepted();
+    client.pull(ALICE, "alice/app:1").accepted();
+    client.push(ALICE, "bob/app:1").refused();
+    client.pull(("alice", "wrong"), "alice/app:1").refused();
+    client.pull(NOBODY, "alice/app:1").refused();
 }
 
 #[test]

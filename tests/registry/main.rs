@@ -1,15 +1,16 @@
 //! Owns the proof that real programs take Keypebble's tokens: docker-registry 2.8 and distribution 3,
-//! nginx with a password file, skopeo and crane, with the real binary between them.
+//! nginx with a password file, skopeo and crane, with the real binary between them; and, in `passwords`, that
+//! without nginx podman, containerd and docker are served too.
 //!
 //! Ignored in a plain `cargo test`, which needs nothing but Rust; `.ci/run` installs the programs and runs
 //! them. Every check brings up its own registry on loopback, so that none depends on another: what one
 //! costs (about a second) is less than what an order between them would cost the reader.
 //!
-//!     apt-get install -y --no-install-recommends docker-registry nginx skopeo openssl
-//!     cargo test --test registry -- --ignored
+//!     apt-get install -y --no-install-recommends docker-registry nginx skopeo openssl podman docker.io
+//!     cargo test --features full --test registry -- --ignored
 //!
-//! distribution 3 (`registry`) and `crane` are taken from PATH. Where they are missing the checks that
-//! need them say SKIPPED, unless `KEYPEBBLE_REQUIRE_ALL=1` is set, as it is in CI.
+//! distribution 3 (`registry`), `crane` and the engines are taken from PATH. Where they are missing the checks
+//! that need them say SKIPPED, unless `KEYPEBBLE_REQUIRE_ALL=1` is set, as it is in CI.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a test has to say")]
@@ -18,9 +19,13 @@ mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod compose;
+#[cfg(feature = "htpasswd")]
+mod engines;
 mod image;
 mod init;
 mod keys;
+#[cfg(feature = "htpasswd")]
+mod passwords;
 mod process;
 mod stage;
 mod tools;

@@ -81,7 +81,7 @@ impl Drop for Process {
 pub(crate) fn eventually(mut check: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !check() {
-        if start.elapsed() > Duration::from_secs(5) {
+        if start.elapsed() > DEADLINE {
             return false;
         }
         thread::sleep(Duration::from_millis(10));

@@ -77,9 +77,13 @@ users:
 /// The programs that run, and the folder that holds all they need.
 pub(crate) struct Stage {
     // Dropped in this order: the servers before the folder that they write to.
-    registry: Process,
-    _nginx: Process,
-    _keypebble: Process,
+    pub(crate) registry: Process,
+    _nginx: Option<Process>,
+    #[cfg_attr(
+        not(feature = "htpasswd"),
+        expect(dead_code, reason = "its log is read where it checks passwords")
+    )]
+    pub(crate) keypebble: Process,
     port: u16,
     image: PathBuf,
     folder: Folder,
@@ -124,20 +128,21 @@ impl Stage {
         ]
         .map(|(name, value)| (format!("REGISTRY_AUTH_TOKEN_{name}"), value));
         let registry = start_registry(&folder, plan.generation.program(), &variables);
-        Some(Self::of(folder, process, nginx, registry, port))
+        Some(Self::of(folder, process, Some(nginx), registry, port))
     }
 
+    /// On the port that clients call: nginx's, or without it the registry's own.
     pub(crate) fn of(
         folder: Folder,
         keypebble: Process,
-        nginx: Process,
+        nginx: Option<Process>,
         registry: Process,
         port: u16,
     ) -> Self {
         folder.write("skopeo-policy.json", "{\"default\":[{\"type\":\"insecureAcceptAnything\"}]}");
         fs::create_dir(folder.path().join("home")).unwrap();
         let image = image::write(&folder);
-        Stage { registry, _nginx: nginx, _keypebble: keypebble, port, image, folder }
+        Stage { registry, _nginx: nginx, keypebble, port, image, folder }
     }
 
     /// What clients call the registry.
@@ -148,6 +153,11 @@ impl Stage {
     /// The image that is pushed.
     pub(crate) fn image(&self) -> &Path {
         &self.image
+    }
+
+    #[cfg(feature = "htpasswd")]
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 
 use crate::client::have;
 use crate::common::{self, Folder};
-use crate::keys::{Algorithm, SigningKey, thumbprint};
+use crate::keys::{Algorithm, KeyId, SigningKey, thumbprint};
 use crate::process::Process;
-use crate::stage::{Generation, keypebble};
+use crate::stage::{Generation, Plan, Stage, Trust, keypebble};
 use crate::tools::{base64url, output};
 
 const SERVICE: &str = "registry.example.com";
@@ -518,4 +518,32 @@ fn doctor_finds_what_the_registry_refuses() {
             println!("{:16} {:8} {name}", generation.program(), if taken { "accepted" } else { "refused" });
         }
     }
+}
+
+/// Everything up, as README tells it, and asked over the network: the registry, nginx, the realm.
+#[test]
+#[ignore = "needs docker-registry, nginx and openssl: see .ci/run"]
+fn doctor_finds_a_whole_arrangement_well() {
+    let plan = Plan::new(Generation::V2, Algorithm::Es256, KeyId::Kid, Trust::Bundle);
+    let stage = Stage::up(&plan).unwrap();
+    let doctor = |config: &std::path::Path| {
+        let url = format!("http://{}", stage.host());
+        let output = keypebble().args(["doctor", "--url", &url, "--config"]).arg(config).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, said) = doctor(&stage.path("config.yaml"));
+    assert_eq!(code, Some(0), "{said}");
+    for part in [
+        "clock            this host's clock and the registry's agree",
+        "ok       realm-get",
+        "ok       realm-post",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // The other side's service is none of ours.
+    let config = std::fs::read_to_string(stage.path("config.yaml")).unwrap();
+    let other = stage.write("other.yaml", &config.replace("audience: registry.example.com", "audience: x"));
+    let (code, said) = doctor(&other);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("error    service"), "{said}");
 }

@@ -46,7 +46,7 @@ pub(super) fn config(plan: &Plan) -> String {
         (
             "# Who may log in, and with which password; remove it if a proxy says who the user is.\n\
              users_file: users.htpasswd\n",
-            "  # A proxy that says who the user is (X-Authenticated-User). None: passwords are checked here.\n  \
+            "  # A proxy that says who the user is, in X-Authenticated-User: none, as passwords are checked here.\n  \
              trusted_proxies: []\n",
         )
     } else {
@@ -101,11 +101,13 @@ fn port(url: &str) -> u16 {
 pub(super) const POLICY: &str = r#"# Who may do what in the registry. What a user asks and may not have is left out of the token.
 
 users:
-  # Everything in repositories that begin with alice/.
+  # Everything in repositories that begin with alice/. A push of large layers outlives five minutes.
   alice:
     namespace: alice
     repos: ["**"]
     actions: [pull, push, delete]
+    # A push of large layers takes longer than the default of five minutes.
+    ttl_seconds: 1800
 
   # Reads one repository, and nothing else.
   bob:
@@ -128,7 +130,7 @@ tests:
 
 /// `users.htpasswd`
 pub(super) const USERS: &str = "\
-# One user a line, as bcrypt: htpasswd -nB -C 10 alice >> users.htpasswd
+# One user a line: printf %s \"$PASSWORD\" | keypebble hash-password --user alice >> users.htpasswd
 # What each may do stands in policy.yaml.
 ";
 
@@ -174,7 +176,8 @@ pub(super) fn next_steps(plan: &Plan) -> String {
     let path = |name: &str| quoted(&plan.folder.join(name));
     let files = format!("--config {} --policy {}", path("config.yaml"), path("policy.yaml"));
     let who = if USERS_FILE {
-        format!("set a password for alice:  htpasswd -nB -C 10 alice >> {}", path("users.htpasswd"))
+        let users = path("users.htpasswd");
+        format!("set a password:  printf %s \"$PASSWORD\" | keypebble hash-password --user alice >> {users}")
     } else {
         "put a proxy in front that checks passwords and sets X-Authenticated-User (README, nginx)".to_owned()
     };

@@ -28,7 +28,8 @@ Flags:
   --dir DIR          The key folder; needs --max-ttl, or --force
   --config PATH      A configuration with `key_dir`, instead of --dir
   --max-ttl SECONDS  The longest life of any token signed here; without it the configuration's
-                     default_ttl_seconds or max_ttl_seconds, whichever is more
+                     default_ttl_seconds, max_ttl_seconds or (with `users_file`, unless
+                     refresh_secret_path is set) refresh_ttl_seconds, whichever is most
   --id ID            This key only, previous or staged
   --force            Whatever its tokens: they are refused from now on. For a key that was stolen
   -h, --help         Print this help
@@ -81,7 +82,10 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
         (Some(longest), _) => longest,
         (None, Place::Config(path)) if !command.force => {
             let config = setup::config(path)?;
-            config.max_ttl.max(config.default_ttl).max(Ttl::REGISTRY_MIN)
+            // Refresh tokens are signed by these keys, too, unless they have a secret of their own.
+            let refresh = config.logins.as_ref().filter(|logins| logins.refresh_secret.is_none());
+            let refresh = refresh.and_then(|logins| logins.refresh_ttl).unwrap_or(Ttl::REGISTRY_MIN);
+            config.max_ttl.max(config.default_ttl).max(refresh)
         }
         _ => Ttl::DEFAULT, // forced: it plays no part
     };

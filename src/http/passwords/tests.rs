@@ -106,7 +106,9 @@ fn strangers_cannot_lock_a_user_out_of_where_he_logs_in() {
     assert_eq!(check("secret", 301), Outcome::Remembered);
     assert_eq!((302..400).filter(|from| check("wrong", *from) == Outcome::Wrong).count(), 2);
     time.fetch_add(60_000 - 2_000, Ordering::Relaxed);
-    (500..700).for_each(|from| drop(check("wrong", from)));
+    for from in 500..700 {
+        check("wrong", from);
+    }
     assert_eq!(check("secret", 301), Outcome::Right, "what was remembered counts as a visit, too");
 }
 

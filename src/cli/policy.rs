@@ -1,0 +1,178 @@
+//! `keypebble policy ...`: a policy file that answers for itself.
+//!
+//! Owns how decisions, rules and their places are written, for people and as JSON. Must not decide
+//! anything. Decision: both forms are made from one explanation, so that they cannot differ.
+
+pub(super) mod explain;
+pub(super) mod test;
+
+use super::setup;
+use crate::document::Document;
+use crate::error::Error;
+use crate::policy::{Because, Decision, Explained, Explanation, Near, Policy, Who};
+use crate::scope;
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::{Display, Write};
+use std::path::Path;
+
+/// Line and column in the file, where they can be found.
+type Place = Option<(usize, usize)>;
+
+/// A compiled policy and the file that it was read from.
+struct File {
+    document: Document,
+    policy: Policy,
+    /// To find a place the whole file is read again, so each is looked for once.
+    places: RefCell<HashMap<String, Place>>,
+}
+
+impl File {
+    /// Reads it, without holding it to its own expectations: what becomes of those is asked here.
+    fn load(path: &Path) -> Result<Self, Error> {
+        let document = Document::load(path).map_err(setup::policy_error)?;
+        let policy = Policy::compile(&document).map_err(setup::policy_error)?;
+        Ok(Self { document, policy, places: RefCell::default() })
+    }
+
+    fn path(&self) -> impl Display {
+        self.document.path().display()
+    }
+
+    fn place(&self, because: &Because<'_>) -> Place {
+        let find = || self.document.locate(&because.steps());
+        *self.places.borrow_mut().entry(because.key()).or_insert_with(find)
+    }
+
+    /// `policy.yaml:12:5 users.alice.rules[0] (pattern alice-space/app-*)`
+    fn rule(&self, because: &Because<'_>) -> String {
+        match self.place(because) {
+            Some((line, column)) => format!("{}:{line}:{column} {because}", self.path()),
+            None => format!("{} {because}", self.path()),
+        }
+    }
+
+    fn rule_json(&self, because: &Because<'_>) -> Value {
+        let (line, column) = self.place(because).unzip();
+        json!({
+            "file": self.path().to_string(),
+            "line": line,
+            "column": column,
+            "key": because.key(),
+            "pattern": because.pattern(),
+            "actions": because.actions(),
+        })
+    }
+
+    /// What decided, or almost did.
+    fn reason(&self, decision: &Decision<'_>, near: Option<&Near<'_>>) -> String {
+        match (decision, near) {
+            (Decision::Granted { by, ttl }, _) => format!("{}, for {ttl}", self.rule(by)),
+            (Decision::Denied { by }, _) => self.rule(by),
+            (Decision::Unmatched, Some(Near::Action(because))) => format!(
+                "the nearest, {}, fits the name, but its actions are {}",
+                self.rule(because),
+                or_nothing(&because.actions().join(", "))
+            ),
+            (Decision::Unmatched, Some(Near::Pattern(because, edits))) => format!(
+                "the nearest, {}, is {edits} edit{} away from the name",
+                self.rule(because),
+                if *edits == 1 { "" } else { "s" }
+            ),
+            (Decision::Unmatched, None) => String::new(),
+        }
+    }
+
+    /// An asked scope with its notes and, for each action, its reason: as indented lines.
+    fn lines(&self, explained: &Explained<'_>, hosts: &[&str]) -> String {
+        let mut text = format!("{}\n", explained.asked);
+        for note in explained.notes(hosts) {
+            let _ = writeln!(text, "  note    {note}"); // to a String: cannot fail
+        }
+        for (action, decision, near) in &explained.actions {
+            let reason = self.reason(decision, near.as_ref());
+            let line = format!("  {:<7} {:<8} {reason}", action.name(), verdict(decision));
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        text
+    }
+
+    fn scope_json(&self, explained: &Explained<'_>, hosts: &[&str]) -> Value {
+        let actions = explained.actions.iter().map(|(action, decision, near)| {
+            let (rule, ttl) = match decision {
+                Decision::Granted { by, ttl } => (Some(self.rule_json(by)), Some(ttl.seconds())),
+                Decision::Denied { by } => (Some(self.rule_json(by)), None),
+                Decision::Unmatched => (None, None),
+            };
+            let nearest = near.map(|near| match near {
+                Near::Action(because) => json!({"lacks": "action", "rule": self.rule_json(&because)}),
+                Near::Pattern(because, edits) => {
+                    json!({"lacks": "name", "edits": edits, "rule": self.rule_json(&because)})
+                }
+            });
+            json!({
+                "action": action.name(),
+                "verdict": verdict(decision),
+                "rule": rule,
+                "ttl_seconds": ttl,
+                "nearest": nearest,
+            })
+        });
+        json!({
+            "asked": explained.asked.to_string(),
+            "type": explained.resource.kind(),
+            "name": explained.resource.name(),
+            "actions": actions.collect::<Vec<_>>(),
+            "notes": explained.notes(hosts),
+        })
+    }
+
+    /// What there is to say of an asker whom the policy does not name.
+    fn unknown(&self, who: Who<'_>, explanation: &Explanation<'_>) -> Option<String> {
+        if explanation.known {
+            return None;
+        }
+        Some(match (who, explanation.similar) {
+            (Who::Anonymous, _) => {
+                format!(
+                    "{} has no `anonymous:`, so a request without a user is answered with 401",
+                    self.path()
+                )
+            }
+            (Who::User(_), Some(similar)) => {
+                format!("no such user in {}; did you mean `{similar}`?", self.path())
+            }
+            (Who::User(_), None) => format!("no such user in {}", self.path()),
+        })
+    }
+}
+
+fn verdict(decision: &Decision<'_>) -> &'static str {
+    match decision {
+        Decision::Granted { .. } => "granted",
+        Decision::Denied { .. } => "denied",
+        Decision::Unmatched => "no rule",
+    }
+}
+
+fn name(who: Who<'_>) -> &str {
+    match who {
+        Who::User(name) => name,
+        Who::Anonymous => "anonymous",
+    }
+}
+
+/// The entries as one text.
+fn joined<T: Display>(entries: &[T]) -> String {
+    or_nothing(&scope::join(entries)).to_owned()
+}
+
+fn or_nothing(text: &str) -> &str {
+    if text.is_empty() { "nothing" } else { text }
+}
+
+/// Indented JSON and a newline.
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}

@@ -1,0 +1,152 @@
+//! `keypebble policy explain`: which rule grants or denies, before a push fails.
+
+use super::super::args::{Arguments, Spec, usage};
+use super::super::{Command, print, setup};
+use super::{File, joined, name, pretty};
+use crate::error::Error;
+use crate::policy::{Asker, Explanation, Who};
+use crate::scope;
+use crate::time::Ttl;
+use serde_json::json;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// The subcommand.
+pub(in crate::cli) const SPEC: Spec = Spec {
+    name: "policy explain",
+    values: &["policy", "user", "scope", "service", "audience", "config"],
+    switches: &["anonymous", "json"],
+    operands: 0,
+    help: HELP,
+    read,
+};
+
+const HELP: &str = "\
+Say for each asked action which rule of the policy grants or denies it, or that none speaks of it and
+which came nearest; then what the token would hold.
+
+Usage: keypebble policy explain --policy PATH (--user NAME | --anonymous) --scope SCOPE
+                                [--service NAME] [--audience NAME] [--config PATH] [--json]
+
+Flags:
+  --policy PATH    The policy file
+  --user NAME      Who asks
+  --anonymous      Nobody in particular asks
+  --scope SCOPE    What is asked: type:name:action[,action...]; several separated by spaces
+  --service NAME   The `service` of the request: it may stand before a repository's name
+  --audience NAME  The configuration's `audience`, which may stand there too
+  --config PATH    Take `audience`, `default_ttl_seconds` and `max_ttl_seconds` from a configuration;
+                   without it a rule without `ttl_seconds` gives 3600 s, the default
+  --json           Print JSON
+  -h, --help       Print this help
+
+Exit codes: 0 explained, granted or not; 2 usage, 3 the policy or the configuration is rejected.
+
+Example:
+  keypebble policy explain --policy policy.yaml --user alice \\
+    --scope repository:alice-space/app-api:pull,push
+";
+
+/// What is to be explained.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Explain {
+    policy: PathBuf,
+    /// `None` for the anonymous.
+    user: Option<String>,
+    scope: String,
+    service: Option<String>,
+    audience: Option<String>,
+    config: Option<PathBuf>,
+    json: bool,
+}
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    let user = arguments.name("user")?;
+    if user.is_some() == arguments.switch("anonymous") {
+        return Err(match user {
+            Some(_) => usage("--user and --anonymous are two askers").with_hint("leave one of them out"),
+            None => arguments.missing("--user NAME or --anonymous"),
+        });
+    }
+    Ok(Command::PolicyExplain(Explain {
+        policy: arguments.required_path("policy")?,
+        user,
+        scope: match arguments.text("scope")? {
+            Some(scope) => scope,
+            None => return Err(arguments.missing("--scope SCOPE")),
+        },
+        service: arguments.name("service")?,
+        audience: arguments.name("audience")?,
+        config: arguments.path("config")?,
+        json: arguments.switch("json"),
+    }))
+}
+
+pub(in crate::cli) fn run(command: &Explain) -> Result<(), Error> {
+    let asked = scope::parse_all([command.scope.as_str()]).map_err(|error| {
+        usage(format!("--scope: {error}, found `{}`", command.scope))
+            .with_hint("such as repository:alice-space/app-api:pull,push")
+    })?;
+    let config = command.config.as_deref().map(setup::config).transpose()?;
+    let file = File::load(&command.policy)?;
+    let audience = command.audience.as_deref().or(config.as_ref().map(|config| config.audience.as_str()));
+    let hosts: Vec<&str> = command.service.as_deref().into_iter().chain(audience).collect();
+    let who = command.user.as_deref().map_or(Who::Anonymous, Who::User);
+    let default_ttl = config.as_ref().map_or(Ttl::DEFAULT, |config| config.default_ttl);
+    let explanation = file.policy.explain(&Asker { who, hosts: &hosts, default_ttl }, &asked);
+    let wanted = explanation.grant.ttl;
+    let life = config.as_ref().map_or(wanted, |config| config.registry_ttl(wanted));
+    let answer = Answer { file: &file, who, hosts: &hosts, explanation: &explanation, life };
+    print(&if command.json { answer.json() } else { answer.text() })
+}
+
+/// Everything that is printed.
+struct Answer<'a> {
+    file: &'a File,
+    who: Who<'a>,
+    hosts: &'a [&'a str],
+    explanation: &'a Explanation<'a>,
+    life: Ttl,
+}
+
+impl Answer<'_> {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "policy    {}, mode {}", self.file.path(), self.file.policy.mode().name());
+        let _ = writeln!(text, "user      {}", name(self.who));
+        if let Some(unknown) = self.file.unknown(self.who, self.explanation) {
+            let _ = writeln!(text, "  note    {unknown}");
+        }
+        for explained in &self.explanation.scopes {
+            text.push_str(&self.file.lines(explained, self.hosts));
+        }
+        if self.explanation.refused {
+            let _ = writeln!(text, "token     none: `mode: deny` refuses what is not granted whole");
+        } else {
+            let access = joined(&self.explanation.grant.access);
+            let _ = writeln!(text, "token     grants {access}, for {}", self.life);
+        }
+        text
+    }
+
+    fn json(&self) -> String {
+        let scopes = self.explanation.scopes.iter();
+        let token = (!self.explanation.refused)
+            .then(|| json!({"access": self.explanation.grant.access, "ttl_seconds": self.life.seconds()}));
+        pretty(&json!({
+            "policy": self.file.path().to_string(),
+            "mode": self.file.policy.mode().name(),
+            "user": match self.who {
+                Who::User(name) => Some(name),
+                Who::Anonymous => None,
+            },
+            "known": self.explanation.known,
+            "similar": self.explanation.similar,
+            "scopes": scopes.map(|scope| self.file.scope_json(scope, self.hosts)).collect::<Vec<_>>(),
+            "complete": self.explanation.grant.complete,
+            "refused": self.explanation.refused,
+            "token": token,
+        }))
+    }
+}

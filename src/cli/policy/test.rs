@@ -1,0 +1,168 @@
+//! `keypebble policy test`: whether a policy file does what it says that it does.
+
+use super::super::args::{Arguments, Spec};
+use super::super::{Command, print};
+use super::{File, joined, name, pretty};
+use crate::document::Step;
+use crate::error::Error;
+use crate::policy::{Asker, Expectation, Explanation, Outcome, Who};
+use crate::time::Ttl;
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// The subcommand.
+pub(in crate::cli) const SPEC: Spec =
+    Spec { name: "policy test", values: &["policy"], switches: &["json"], operands: 0, help: HELP, read };
+
+const HELP: &str = "\
+Try every expectation that the policy file carries under `tests:`, and say why where one does not hold.
+
+Usage: keypebble policy test --policy PATH [--json]
+
+Flags:
+  --policy PATH  The policy file
+  --json         Print JSON
+  -h, --help     Print this help
+
+An expectation says who asks what, and all that is to be granted:
+  tests:
+    - {user: alice, scope: \"repository:alice-space/app:pull,push\", grants: \"repository:alice-space/app:pull\"}
+    - {anonymous: true, scope: \"repository:alice-space/app:pull\", grants: \"\"}
+`service: NAME` is the registry's name, which may stand before a repository's. serve, check and issue
+refuse a policy that breaks its own expectation.
+
+Exit codes: 0 all hold, also where there is none; 1 one does not; 2 usage, 3 the policy is rejected.
+
+Example:
+  keypebble policy test --policy policy.yaml
+";
+
+/// What is to be tried.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Test {
+    policy: PathBuf,
+    json: bool,
+}
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    Ok(Command::PolicyTest(Test {
+        policy: arguments.required_path("policy")?,
+        json: arguments.switch("json"),
+    }))
+}
+
+pub(in crate::cli) fn run(command: &Test) -> Result<(), Error> {
+    let file = File::load(&command.policy)?;
+    let expectations = file.policy.expectations();
+    let tried: Vec<(&Expectation, Outcome)> =
+        expectations.iter().map(|expectation| (expectation, file.policy.outcome(expectation))).collect();
+    let failed = tried.iter().filter(|(_, outcome)| !outcome.holds()).count();
+    print(&if command.json { as_json(&file, &tried, failed) } else { as_text(&file, &tried, failed) })?;
+    if failed == 0 {
+        return Ok(());
+    }
+    Err(Error::Expectations { failed, of: tried.len(), path: command.policy.clone() })
+}
+
+fn as_text(file: &File, tried: &[(&Expectation, Outcome)], failed: usize) -> String {
+    if tried.is_empty() {
+        return format!(
+            "{} carries no expectations: add `tests:`, see keypebble policy test --help\n",
+            file.path()
+        );
+    }
+    let mut text = String::new();
+    for (index, (expectation, outcome)) in tried.iter().enumerate() {
+        if !outcome.holds() {
+            text.push_str(&difference(file, index, expectation, outcome));
+        }
+    }
+    let held = tried.len() - failed;
+    let _ = writeln!(text, "{}: {held} of {} expectations hold", file.path(), tried.len());
+    text
+}
+
+/// What was expected, what came, and why.
+fn difference(file: &File, index: usize, expectation: &Expectation, outcome: &Outcome) -> String {
+    let mut text = String::new();
+    let place = file.document.locate(&[Step::Key("tests"), Step::Index(index)]);
+    let place = place.map_or(String::new(), |(line, column)| format!(":{line}:{column}"));
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "FAILED {}{place} tests[{index}]", file.path());
+    let _ = writeln!(text, "  user      {}", name(expectation.who()));
+    let _ = writeln!(text, "  asked     {}", joined(expectation.asked()));
+    let _ = writeln!(text, "  expected  {}", joined(expectation.grants()));
+    let _ = writeln!(text, "  got       {}", joined(&outcome.got));
+    for (what, scopes) in [("missing", &outcome.missing), ("too much", &outcome.extra)] {
+        if !scopes.is_empty() {
+            let _ = writeln!(text, "  {what:<9} {}", joined(scopes));
+        }
+    }
+    with_explanation(file, expectation, |explanation, hosts| {
+        if let Some(unknown) = file.unknown(expectation.who(), explanation) {
+            let _ = writeln!(text, "  why       {unknown}");
+        }
+        if outcome.refused {
+            let _ = writeln!(text, "  why       `mode: deny` refuses what is not granted whole");
+        }
+        for line in explanation.scopes.iter().flat_map(|scope| {
+            let lines = file.lines(scope, hosts);
+            lines.lines().map(str::to_owned).collect::<Vec<_>>()
+        }) {
+            let _ = writeln!(text, "  why       {line}");
+        }
+    });
+    text
+}
+
+fn with_explanation<T>(
+    file: &File,
+    expectation: &Expectation,
+    then: impl FnOnce(&Explanation<'_>, &[&str]) -> T,
+) -> T {
+    let service = expectation.service();
+    let hosts = service.as_slice();
+    let asker = Asker { who: expectation.who(), hosts, default_ttl: Ttl::DEFAULT };
+    then(&file.policy.explain(&asker, expectation.asked()), hosts)
+}
+
+fn as_json(file: &File, tried: &[(&Expectation, Outcome)], failed: usize) -> String {
+    let results: Vec<Value> = tried
+        .iter()
+        .enumerate()
+        .map(|(index, (expectation, outcome))| result(file, index, expectation, outcome))
+        .collect();
+    pretty(&json!({
+        "policy": file.path().to_string(),
+        "expectations": tried.len(),
+        "failed": failed,
+        "results": results,
+    }))
+}
+
+fn result(file: &File, index: usize, expectation: &Expectation, outcome: &Outcome) -> Value {
+    let texts = |scopes: &[crate::scope::Scope]| scopes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut result = json!({
+        "holds": outcome.holds(),
+        "user": match expectation.who() {
+            Who::User(name) => Some(name),
+            Who::Anonymous => None,
+        },
+        "service": expectation.service(),
+        "asked": texts(expectation.asked()),
+        "expected": texts(expectation.grants()),
+        "got": outcome.got.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "missing": texts(&outcome.missing),
+        "extra": texts(&outcome.extra),
+        "refused": outcome.refused,
+    });
+    if !outcome.holds() {
+        let place = file.document.locate(&[Step::Key("tests"), Step::Index(index)]);
+        result["line"] = json!(place.map(|(line, _)| line));
+        result["why"] = with_explanation(file, expectation, |explanation, hosts| {
+            explanation.scopes.iter().map(|scope| file.scope_json(scope, hosts)).collect::<Vec<_>>().into()
+        });
+    }
+    result
+}

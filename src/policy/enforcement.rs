@@ -1,0 +1,45 @@
+//! What stands between a request and a token: a policy, nothing, or no limit.
+
+use super::{Asker, Grant, Mode, Policy, expanded};
+use crate::scope::{Access, Scope};
+
+/// What stands between a request and a token.
+#[derive(Debug)]
+pub enum Enforcement {
+    /// A policy file decides.
+    Policy(Policy),
+    /// No policy was given: nothing is granted.
+    Nothing,
+    /// `policy: none`: every authenticated user gets what is asked.
+    Off,
+}
+
+impl Enforcement {
+    /// As [`Policy::grant`].
+    pub fn grant(&self, asker: &Asker<'_>, asked: &[Scope]) -> Grant {
+        match self {
+            Enforcement::Policy(policy) => policy.grant(asker, asked),
+            Enforcement::Nothing => {
+                Grant { access: Vec::new(), ttl: asker.default_ttl, complete: asked.is_empty() }
+            }
+            Enforcement::Off => {
+                let all = |scope: &Scope| {
+                    Access::granted(scope.resource.clone(), expanded(&scope.resource, &scope.actions))
+                };
+                Grant {
+                    access: asked.iter().filter_map(all).collect(),
+                    ttl: asker.default_ttl,
+                    complete: true,
+                }
+            }
+        }
+    }
+
+    /// What happens where something asked is not granted.
+    pub fn mode(&self) -> Mode {
+        match self {
+            Enforcement::Policy(policy) => policy.mode(),
+            Enforcement::Nothing | Enforcement::Off => Mode::Filter,
+        }
+    }
+}

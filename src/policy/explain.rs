@@ -1,0 +1,228 @@
+//! Why: the rule behind a decision, its place in the file, and what almost fitted.
+//!
+//! Owns what is said about decisions. Must not make any: they are `Policy::settle`'s, the same ones that
+//! a grant is made of. Decision: a rule's place is kept as steps into the file, and the file is searched for
+//! the line only when somebody asks, so that a running server does not carry line numbers.
+
+use super::rule::{Effect, Place, Rule};
+use super::{Asker, Grant, Mode, Policy, Who};
+use crate::document::{self, Step};
+use crate::glob::{Glob, Globs};
+use crate::scope::{self, Action, Resource, Scope};
+use crate::time::Ttl;
+use std::fmt;
+
+/// The answer for one action on one resource.
+#[derive(Debug, Clone, Copy)]
+pub enum Decision<'p> {
+    /// Some rule allows it and none denies it.
+    Granted {
+        /// The rule that allows it for the longest; the first among equals.
+        by: Because<'p>,
+        /// That life.
+        ttl: Ttl,
+    },
+    /// A rule denies it.
+    Denied {
+        /// The first rule that does.
+        by: Because<'p>,
+    },
+    /// No rule speaks of it.
+    Unmatched,
+}
+
+/// A rule that speaks of what was asked; printed as `users.alice.rules[0] (pattern alice-space/app-*)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Because<'p> {
+    pub(super) subject: SubjectName<'p>,
+    pub(super) rule: &'p Rule,
+    /// The pattern of that rule that fits, for a repository.
+    pub(super) pattern: Option<Glob<'p>>,
+}
+
+/// Whose rule it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum SubjectName<'p> {
+    User(&'p str),
+    Group(&'p str),
+    Anonymous,
+}
+
+impl<'p> Because<'p> {
+    /// The rule's place in the file.
+    pub fn steps(&self) -> Vec<Step<'p>> {
+        let mut steps = match self.subject {
+            SubjectName::User(name) => vec![Step::Key("users"), Step::Name(name)],
+            SubjectName::Group(name) => vec![Step::Key("groups"), Step::Name(name)],
+            SubjectName::Anonymous => vec![Step::Name("anonymous")],
+        };
+        let below: [Option<Step<'p>>; 2] = match self.rule.place {
+            Place::Simple => [None, None],
+            Place::Catalog => [Some(Step::Name("catalog")), None],
+            Place::Rule(index) => [Some(Step::Key("rules")), usize::try_from(index).ok().map(Step::Index)],
+            Place::Deny(index) => [Some(Step::Key("deny")), usize::try_from(index).ok().map(Step::Index)],
+        };
+        if below[0].is_some()
+            && let Some(last) = steps.last_mut()
+            && let Step::Name(name) = *last
+        {
+            *last = Step::Key(name); // on the way, no longer the end
+        }
+        steps.extend(below.into_iter().flatten());
+        steps
+    }
+
+    /// The rule's place as text: `users.alice.rules[0]`.
+    pub fn key(&self) -> String {
+        document::path(&self.steps())
+    }
+
+    /// The pattern that fits.
+    pub fn pattern(&self) -> Option<&'p str> {
+        self.pattern.map(Glob::text)
+    }
+
+    /// The actions that the rule names.
+    pub fn actions(&self) -> Vec<&'static str> {
+        self.rule.actions.names()
+    }
+}
+
+impl fmt::Display for Because<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key())?;
+        self.pattern.map_or(Ok(()), |pattern| write!(f, " (pattern {pattern})"))
+    }
+}
+
+/// The rule that came nearest to granting.
+#[derive(Debug, Clone, Copy)]
+pub enum Near<'p> {
+    /// It matches the name, but not the action.
+    Action(Because<'p>),
+    /// Its pattern is the fewest edits away from the name.
+    Pattern(Because<'p>, usize),
+}
+
+/// One asked scope, explained.
+#[derive(Debug)]
+pub struct Explained<'p> {
+    /// What was asked.
+    pub asked: Scope,
+    /// What was decided about: the same resource, or the one without the registry's host.
+    pub resource: Resource,
+    /// Each single action, `*` spelled out, with the rule nearest to granting it where none speaks of it.
+    pub actions: Vec<(Action, Decision<'p>, Option<Near<'p>>)>,
+}
+
+/// A whole request, explained.
+#[derive(Debug)]
+pub struct Explanation<'p> {
+    /// Whether the policy names the asker.
+    pub known: bool,
+    /// A user that an unknown one was probably meant to be.
+    pub similar: Option<&'p str>,
+    /// Each scope.
+    pub scopes: Vec<Explained<'p>>,
+    /// What [`Policy::grant`] gives.
+    pub grant: Grant,
+    /// `mode: deny` refuses the whole request, as it is not granted whole.
+    pub refused: bool,
+}
+
+impl Policy {
+    /// What this request is given, and why.
+    pub fn explain<'p>(&'p self, asker: &Asker<'p>, asked: &[Scope]) -> Explanation<'p> {
+        let known = self.knows(asker.who);
+        let similar = match asker.who {
+            Who::User(name) if !known => document::nearest(name, self.users.keys().map(|known| &**known)),
+            _ => None,
+        };
+        let grant = self.grant(asker, asked);
+        let refused = self.mode == Mode::Deny && !grant.complete;
+        let scopes = asked.iter().map(|scope| self.explained(asker, scope)).collect();
+        Explanation { known, similar, scopes, grant, refused }
+    }
+
+    fn explained<'p>(&'p self, asker: &Asker<'p>, scope: &Scope) -> Explained<'p> {
+        let settled = self.settle(asker, scope);
+        let resource = settled.resource.into_owned();
+        let with_near = |(action, decision)| {
+            let near = match decision {
+                Decision::Unmatched => self.near(asker, &resource),
+                Decision::Granted { .. } | Decision::Denied { .. } => None,
+            };
+            (action, decision, near)
+        };
+        let actions = settled.decisions.into_iter().map(with_near).collect();
+        Explained { asked: scope.clone(), resource, actions }
+    }
+
+    /// The allowing rule that came nearest, for an action that none speaks of.
+    fn near<'p>(&'p self, asker: &Asker<'p>, resource: &Resource) -> Option<Near<'p>> {
+        let user = asker.who.name();
+        let allowing = || self.rules(asker.who).filter(|(_, rule)| rule.effect == Effect::Allow);
+        let fitting = allowing().find_map(|(subject, rule)| {
+            let pattern = rule.fits(resource, user)?.pattern();
+            Some(Because { subject, rule, pattern })
+        });
+        if let Some(because) = fitting {
+            return Some(Near::Action(because));
+        }
+        let Resource::Repository(name) = resource else { return None };
+        let patterns = allowing().flat_map(|(subject, rule)| {
+            let patterns = rule.patterns.iter().flat_map(Globs::iter);
+            patterns.map(move |pattern| Because { subject, rule, pattern: Some(pattern) })
+        });
+        let measured = patterns.filter_map(|because| Some((because.pattern?.distance(name, user)?, because)));
+        let (edits, because) = measured.min_by_key(|(edits, _)| *edits)?;
+        Some(Near::Pattern(because, edits))
+    }
+}
+
+impl Explained<'_> {
+    /// What there is to say of the scope as a whole.
+    pub fn notes(&self, hosts: &[&str]) -> Vec<String> {
+        let mut notes = Vec::new();
+        let name = self.asked.resource.name();
+        match &self.asked.resource {
+            Resource::Other { kind, .. } if **kind == *"repository" => notes.push(format!(
+                "`{name}` is no repository name, so nothing is granted: names are segments of a-z and 0-9, joined by '.', '_' or '-', with '/' between them"
+            )),
+            Resource::Other { kind, .. } => {
+                notes.push(format!(
+                    "nothing is granted on `{kind}:{name}`: there is `repository`, and `registry:catalog`"
+                ));
+            }
+            Resource::Repository(_) if self.resource != self.asked.resource => {
+                notes.push(format!("decided without the registry's host, as `{}`", self.resource.name()));
+            }
+            Resource::Repository(_) => {
+                if let Some((host, _)) = scope::split_host(name)
+                    && (host.contains(['.', ':']) || host == "localhost")
+                    && !hosts.contains(&host)
+                {
+                    notes.push(format!(
+                        "if `{host}` is the registry itself, name it with --audience or --service"
+                    ));
+                }
+            }
+            Resource::Catalog => {
+                if self.asked.actions.iter().any(|action| *action != Action::All) {
+                    notes.push("the catalog's only action is `*`".to_owned());
+                }
+            }
+        }
+        if self.asked.actions.is_empty() && self.asked.unknown_actions.is_empty() {
+            notes.push("no action is asked".to_owned());
+        }
+        if matches!(self.asked.resource, Resource::Repository(_)) && self.asked.actions.contains(&Action::All)
+        {
+            notes.push("`*` asks for all that the user has".to_owned());
+        }
+        for action in &self.asked.unknown_actions {
+            notes.push(format!("`{action}` is no action: there are pull, push, delete and *"));
+        }
+        notes
+    }
+}
