@@ -46,10 +46,11 @@ const MAX_VALUE_BYTES: usize = 4096;
 impl Line {
     /// Adds a text.
     pub fn text(mut self, key: &'static str, value: &str) -> Self {
-        let value = match value.char_indices().find(|(at, _)| *at >= MAX_VALUE_BYTES) {
-            Some((cut, _)) => &value[..cut],
-            None => value,
-        };
+        let mut value = value;
+        if value.len() > MAX_VALUE_BYTES {
+            let cut = value.char_indices().find(|(at, _)| *at >= MAX_VALUE_BYTES);
+            value = cut.map_or(value, |(cut, _)| &value[..cut]);
+        }
         self.key(key);
         if self.format == LogFormat::Text && is_plain(value) {
             self.text.push_str(value);
