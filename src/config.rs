@@ -105,7 +105,8 @@ impl Config {
     /// Reads a parsed configuration; relative paths in it are relative to its own folder.
     pub fn read(document: &Document) -> Result<Self, DocumentError> {
         let root = document.root();
-        let known: Vec<&str> = KEYS.into_iter().chain(logins::KEYS).chain(key::KEYS).collect();
+        let known: Vec<&str> =
+            KEYS.into_iter().chain(logins::KEYS).chain(ring::KEYS).chain(key::KEYS).collect();
         root.allow_keys(&known)?;
         let mut warnings = Vec::new();
         let default_ttl = ttl(&root, "default_ttl_seconds")?;

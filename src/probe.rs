@@ -4,7 +4,7 @@
 //! configuration. Decision: it follows no redirect and speaks no TLS; it says what it met and leaves the
 //! rest to curl, because a second TLS stack is no part of a small issuer.
 
-use crate::key::chain::days_from_civil;
+use crate::time::days_from_civil;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};

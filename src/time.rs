@@ -67,6 +67,18 @@ pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// Days since 1970-01-01 in the Gregorian calendar (Hinnant, "chrono-compatible date algorithms"), for
+/// years from 0 on.
+pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    // Years start in March, so that the leap day is the last.
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
 /// How long a token lives: whole seconds, 1 to ten years.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ttl(u32);
@@ -115,6 +127,14 @@ mod tests {
             (-1, "1969-12-31T23:59:59Z"),
         ] {
             assert_eq!(UnixTime(seconds).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_day_number_is_read_back_as_its_date() {
+        for days in (-1_000..40_000).step_by(7) {
+            let (year, month, day) = civil(days);
+            assert_eq!(days_from_civil(year, month, day), days, "{year}-{month}-{day}");
         }
     }
 

@@ -13,10 +13,8 @@ use crate::secret::Secret;
 use crate::time::UnixTime;
 use std::path::Path;
 
-/// The keys of the file that this reads.
-pub(super) const KEYS: [&str; 14] = [
-    "keys",
-    "key_dir",
+/// The keys of the file that this reads: those of the single-key form.
+pub(super) const KEYS: [&str; 12] = [
     "algorithm",
     "hs256_secret",
     "hs256_secret_path",

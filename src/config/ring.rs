@@ -6,27 +6,14 @@
 //! key it means.
 
 use super::files::Files;
-use super::key::{checked_id, key_error, named_algorithm, warn_if_weak};
+use super::key::{self, checked_id, key_error, named_algorithm, warn_if_weak};
 use crate::document::{DocumentError, Node};
 use crate::key::{Key, PublicKey};
 use crate::keyring::{Keyring, RingKey, State};
 use crate::keystore::{Keystore, StoreError};
 
-/// What belongs to the single-key form.
-const SINGLE: [&str; 12] = [
-    "algorithm",
-    "hs256_secret",
-    "hs256_secret_path",
-    "secret",
-    "secret_path",
-    "rs256_private_key",
-    "rs256_private_key_path",
-    "private_key_path",
-    "rs256_public_key",
-    "kid",
-    "key_id",
-    "x5c_chain_path",
-];
+/// The keys of the file that this reads.
+pub(super) const KEYS: [&str; 2] = ["keys", "key_dir"];
 
 /// Reads `keys` or `key_dir`; `None` where neither stands.
 pub(super) fn load(root: &Node<'_>, files: &mut Files<'_>) -> Result<Option<Keyring>, DocumentError> {
@@ -48,7 +35,7 @@ pub(super) fn source<'n>(root: &'n Node<'n>) -> Result<Option<(&'static str, Nod
         (Some(node), None) => ("keys", node),
         (None, Some(node)) => ("key_dir", node),
     };
-    if let Some((single, at)) = SINGLE.into_iter().find_map(|single| Some((single, root.get(single)?))) {
+    if let Some((single, at)) = key::KEYS.into_iter().find_map(|single| Some((single, root.get(single)?))) {
         return Err(at
             .error(format!("`{single}` belongs to a single key, but `{name}` names several"))
             .hint(format!("leave `{single}` out, or `{name}`")));

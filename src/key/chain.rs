@@ -8,6 +8,7 @@ use super::der::{self, BadDer, Element, Reader};
 use super::error::KeyError;
 use super::pem;
 use super::public::PublicKey;
+use crate::time::days_from_civil;
 use jwt_simple::reexports::ct_codecs::{Base64, Encoder};
 
 /// The most certificates that a chain may hold: two make a token too long for nginx already.
@@ -163,18 +164,6 @@ pub(super) fn unix_time(element: Element<'_>) -> Result<i64, BadDer> {
         return Err(BadDer);
     }
     Ok(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar (Hinnant, "chrono-compatible date algorithms"), for
-/// years from 0 on.
-pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    // Years start in March, so that the leap day is the last.
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
 }
 
 #[cfg(test)]
