@@ -7,7 +7,7 @@
 
 use crate::config::LogFormat;
 use crate::time::UnixTime;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::Write as _;
 
 /// Writes lines in one form.
@@ -24,11 +24,11 @@ impl Log {
 
     /// Begins a line.
     pub fn line(self, time: UnixTime, event: &'static str) -> Line {
-        let mut line = Line { format: self.format, text: String::with_capacity(256) };
+        let mut line = Line { format: self.format, text: String::with_capacity(512) };
         if self.format == LogFormat::Json {
             line.text.push('{');
         }
-        line.text("time", &time.to_string()).text("event", event)
+        line.plain("time", time).text("event", event)
     }
 }
 
@@ -68,6 +68,15 @@ impl Line {
         }
     }
 
+    /// Adds what needs no quoting in `key=value` and no escapes in JSON, such as a time or an address.
+    pub fn plain(mut self, key: &'static str, value: impl Display) -> Self {
+        self.key(key);
+        let quote = if self.format == LogFormat::Json { "\"" } else { "" };
+        // Writing to a String does not fail.
+        let _ = write!(self.text, "{quote}{value}{quote}");
+        self
+    }
+
     /// Adds a number.
     pub fn number(mut self, key: &'static str, value: impl Into<i128>) -> Self {
         self.key(key);
@@ -83,8 +92,11 @@ impl Line {
 
     /// Writes two lines, `earlier` first, with one call: for events that always come together.
     pub fn end_after(self, earlier: Option<Line>) {
-        let mut text = earlier.map(Line::finish).unwrap_or_default();
-        text.push_str(&self.finish());
+        let last = self.finish();
+        let text = match earlier {
+            Some(earlier) => earlier.finish() + &last,
+            None => last,
+        };
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 

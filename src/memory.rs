@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;
 
-/// Every kept block is so aligned, which is what allocators give anyway.
+/// Blocks are so aligned, which is what allocators give anyway.
 const ALIGN: usize = 16;
 
 /// The sizes of blocks: 24 bytes, 40 and so on to [`FINE`], as allocators that put a word before each block
@@ -26,8 +26,14 @@ const FINE_STEP: usize = 16;
 const FINE_LISTS: usize = 64;
 const FINE: usize = SMALLEST + (FINE_LISTS - 1) * FINE_STEP;
 const COARSE_STEP: usize = 512;
-const LISTS: usize = FINE_LISTS + 14;
-const LARGEST: usize = FINE + (LISTS - FINE_LISTS) * COARSE_STEP;
+const COARSE_LISTS: usize = 14;
+const LARGEST: usize = FINE + COARSE_LISTS * COARSE_STEP;
+
+/// What wants more alignment, as channels do, has lists of its own: 128 bytes, 256 and so on.
+const PADDED_ALIGN: usize = 128;
+const PADDED_LISTS: usize = 8;
+
+const LISTS: usize = FINE_LISTS + COARSE_LISTS + PADDED_LISTS;
 
 /// A thread that would keep more than this gives everything back first.
 const MOST_BYTES: usize = 32 * 1024;
@@ -87,7 +93,7 @@ impl Shelf {
     fn take(&self, list: usize) -> *mut u8 {
         let head = self.lists[list].get();
         if !head.is_null() {
-            // SAFETY: a block on a list is free, at least 16 bytes long, aligned for a pointer, and its
+            // SAFETY: a block on a list is free, longer than a pointer and aligned for one, and its
             // first bytes were written by `put`.
             self.lists[list].set(unsafe { head.cast::<*mut u8>().read() });
             self.bytes.set(self.bytes.get() - size_of_list(list));
@@ -97,9 +103,9 @@ impl Shelf {
 
     /// # Safety
     ///
-    /// The block is free, of that list's size, and aligned to 16.
+    /// The block is free, and of that list's size and alignment.
     unsafe fn put(&self, list: usize, block: *mut u8) {
-        // SAFETY: as the caller says; a pointer fits in 16 bytes.
+        // SAFETY: as the caller says; a pointer fits in the smallest block.
         unsafe { block.cast::<*mut u8>().write(self.lists[list].get()) };
         self.lists[list].set(block);
         self.bytes.set(self.bytes.get() + size_of_list(list));
@@ -121,30 +127,43 @@ impl Shelf {
 /// The list for blocks of this layout; `None` where they are not kept.
 fn list_of(layout: Layout) -> Option<usize> {
     let size = layout.size();
-    if layout.align() > ALIGN || size > LARGEST {
-        None
-    } else if size <= FINE {
+    if layout.align() <= ALIGN && size <= FINE {
         Some(size.saturating_sub(SMALLEST).div_ceil(FINE_STEP))
-    } else {
+    } else if layout.align() <= ALIGN && size <= LARGEST {
         Some(FINE_LISTS + (size - FINE - 1) / COARSE_STEP)
+    } else if layout.align() > ALIGN
+        && layout.align() <= PADDED_ALIGN
+        && size <= PADDED_LISTS * PADDED_ALIGN
+    {
+        Some(FINE_LISTS + COARSE_LISTS + size.saturating_sub(1) / PADDED_ALIGN)
+    } else {
+        None
     }
 }
 
-/// The bytes that each block of a list has.
-fn size_of_list(list: usize) -> usize {
-    match list.checked_sub(FINE_LISTS) {
-        None => SMALLEST + list * FINE_STEP,
-        Some(list) => FINE + (list + 1) * COARSE_STEP,
+/// The bytes that each block of a list has, and their alignment.
+const fn shape_of_list(list: usize) -> (usize, usize) {
+    if list < FINE_LISTS {
+        (SMALLEST + list * FINE_STEP, ALIGN)
+    } else if list < FINE_LISTS + COARSE_LISTS {
+        (FINE + (list - FINE_LISTS + 1) * COARSE_STEP, ALIGN)
+    } else {
+        ((list - FINE_LISTS - COARSE_LISTS + 1) * PADDED_ALIGN, PADDED_ALIGN)
     }
+}
+
+fn size_of_list(list: usize) -> usize {
+    shape_of_list(list).0
 }
 
 fn layout_of_list(list: usize) -> Layout {
-    // SAFETY: 16 is a power of two, and the largest size is far from overflowing.
-    unsafe { Layout::from_size_align_unchecked(size_of_list(list), ALIGN) }
+    let (size, align) = shape_of_list(list);
+    // SAFETY: both alignments are powers of two, and the largest size is far from overflowing.
+    unsafe { Layout::from_size_align_unchecked(size, align) }
 }
 
 // SAFETY: a block is either the inner allocator's own, asked and given back with the same layout, or one
-// that was given back here and not there, of at least the size asked and aligned to 16, taken from its list
+// that was given back here and not there, of at least the size and alignment asked, taken from its list
 // before it is handed out. Lists are reached by their own thread only. Nothing here unwinds or allocates.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
     #[inline]
@@ -261,14 +280,18 @@ mod tests {
 
     #[test]
     fn every_size_has_the_smallest_list_that_holds_it() {
-        for size in 1..=LARGEST {
-            let list = list_of(Layout::from_size_align(size, 8).unwrap()).unwrap();
-            assert!(list < LISTS && size_of_list(list) >= size, "{size}");
-            assert!(list == 0 || size_of_list(list - 1) < size, "{size}");
+        for (largest, align, first) in
+            [(LARGEST, 8, 0), (PADDED_LISTS * PADDED_ALIGN, 64, FINE_LISTS + COARSE_LISTS)]
+        {
+            for size in 1..=largest {
+                let list = list_of(Layout::from_size_align(size, align).unwrap()).unwrap();
+                let layout = layout_of_list(list);
+                assert!(list < LISTS && layout.size() >= size && layout.align() >= align, "{size}");
+                assert!(list == first || size_of_list(list - 1) < size, "{size}");
+            }
+            assert_eq!(list_of(Layout::from_size_align(largest + 1, align).unwrap()), None);
         }
-        for (size, align) in [(LARGEST + 1, 1), (64, 32)] {
-            assert_eq!(list_of(Layout::from_size_align(size, align).unwrap()), None);
-        }
+        assert_eq!(list_of(Layout::from_size_align(64, 256).unwrap()), None);
     }
 
     #[test]
@@ -331,7 +354,7 @@ mod tests {
             keeping(&allocator, || {
                 for _ in 0..4_000 {
                     let size = if next() % 8 == 0 { next() % 12_000 } else { next() % 300 } + 1;
-                    let layout = Layout::from_size_align(size, 1 << (next() % 6)).unwrap();
+                    let layout = Layout::from_size_align(size, 1 << (next() % 9)).unwrap();
                     let byte = u8::try_from(next() % 256).unwrap();
                     let block = unsafe { allocator.alloc(layout) };
                     assert_eq!(block as usize % layout.align(), 0);
