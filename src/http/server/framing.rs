@@ -9,24 +9,31 @@ use super::limits::Limits;
 
 /// A request head whose lines are well formed.
 #[derive(Debug)]
-pub(super) struct Head<'a> {
-    pub(super) method: &'a str,
-    pub(super) target: &'a str,
-    pub(super) headers: Vec<(&'a str, &'a str)>,
+pub struct Head<'a> {
+    /// A token, as sent.
+    pub method: &'a str,
+    /// As sent.
+    pub target: &'a str,
+    /// Names as sent, and values without the blanks around them.
+    pub headers: Vec<(&'a str, &'a str)>,
     /// HTTP/1.0 rather than 1.1.
-    pub(super) old: bool,
-    pub(super) body: Framing,
+    pub old: bool,
+    /// What follows.
+    pub body: Framing,
     /// The client asked for 100 Continue.
-    pub(super) expects_continue: bool,
+    pub expects_continue: bool,
     /// No further request follows on this connection.
-    pub(super) last: bool,
+    pub last: bool,
 }
 
 /// How long the body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
+pub enum Framing {
+    /// There is none.
     None,
+    /// So many bytes.
     Length(u64),
+    /// `chunks` finds its end.
     Chunked,
     /// It cannot be known; the text says why.
     Malformed(&'static str),
@@ -34,7 +41,7 @@ pub(super) enum Framing {
 
 /// Why a head is not a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HeadError {
+pub enum HeadError {
     /// 400
     Syntax(&'static str),
     /// 431
@@ -47,7 +54,7 @@ pub(super) enum HeadError {
 
 /// Finds the end of a head, looking only at what follows `*looked`, and refuses early any byte that no
 /// head may hold. Gives the length of the head with its empty line.
-pub(super) fn head_end(bytes: &[u8], looked: &mut usize) -> Result<Option<usize>, HeadError> {
+pub fn head_end(bytes: &[u8], looked: &mut usize) -> Result<Option<usize>, HeadError> {
     let mut at = *looked;
     while let Some(&byte) = bytes.get(at) {
         match byte {
@@ -72,7 +79,7 @@ pub(super) fn head_end(bytes: &[u8], looked: &mut usize) -> Result<Option<usize>
 
 impl<'a> Head<'a> {
     /// Reads a whole head, as `head_end` measured it.
-    pub(super) fn parse(bytes: &'a [u8], limits: &Limits) -> Result<Self, HeadError> {
+    pub fn parse(bytes: &'a [u8], limits: &Limits) -> Result<Self, HeadError> {
         let text = str::from_utf8(bytes).map_err(|_| HeadError::Syntax("byte outside printable ASCII"))?;
         let mut lines = text.strip_suffix("\r\n\r\n").unwrap_or(text).split("\r\n");
         let (method, target, old) = request_line(lines.next().unwrap_or_default())?;
@@ -92,7 +99,7 @@ impl<'a> Head<'a> {
     }
 
     /// Every value of a field.
-    pub(super) fn values(&self, name: &'static str) -> impl Iterator<Item = &'a str> + '_ {
+    pub fn values(&self, name: &'static str) -> impl Iterator<Item = &'a str> + '_ {
         self.headers.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, v)| *v)
     }
 
@@ -208,7 +215,7 @@ fn content_length(value: &str) -> Framing {
 
 /// What is known of a chunked body from its first bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Chunks {
+pub enum Chunks {
     /// More is to come.
     Partial,
     /// It ends after this many bytes.
@@ -223,7 +230,7 @@ pub(super) enum Chunks {
 const CHUNK_LINE: usize = 128;
 
 /// Measures a chunked body (RFC 9112, 7.1) that may hold `limit` bytes, and a quarter more in framing.
-pub(super) fn chunks(bytes: &[u8], limit: usize) -> Chunks {
+pub fn chunks(bytes: &[u8], limit: usize) -> Chunks {
     let mut at = 0;
     let mut total = 0_usize;
     loop {
