@@ -35,9 +35,13 @@ pub fn placed(text: &str, error: &DocumentError) {
         assert!(error.at.is_empty() && error.line.is_none() && is_empty(text), "no place: {shown}");
         return;
     };
-    assert!(line >= 1 && column >= 1 && line <= text.lines().count() + 1, "{shown}");
+    // YAML 1.1, 5.4.
+    let breaks = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+    let text = text.replace("\r\n", "\n");
+    let mut lines = text.split(breaks);
+    assert!(line >= 1 && column >= 1 && line <= lines.clone().count() + 1, "{shown}");
     if let Some(excerpt) = &error.line {
-        assert_eq!(text.lines().nth(line - 1), Some(excerpt.as_str()), "{shown}");
+        assert_eq!(lines.nth(line - 1), Some(excerpt.as_str()), "{shown}");
         assert!(!excerpt.to_ascii_lowercase().contains("secret") && !excerpt.contains("PRIVATE KEY"));
         assert!(error.excerpt().unwrap().lines().count() >= 2);
     }
