@@ -47,8 +47,10 @@ fn pem(text: &[u8]) {
             assert_eq!(chain.certificates().len(), chain.x5c().len());
             public(chain.leaf_public_key());
             assert_eq!(chain.position_of(chain.leaf_public_key()), Some(0));
-            let leaf = X509::from_base64(&chain.x5c()[0]);
-            assert!(leaf.is_ok_and(|leaf| (leaf.not_before(), leaf.not_after()) == chain.leaf_validity()));
+            // The one looks at extensions, the other does not.
+            if let Ok(leaf) = X509::from_base64(&chain.x5c()[0]) {
+                assert_eq!((leaf.not_before(), leaf.not_after()), chain.leaf_validity());
+            }
         }
         Err(error) => message(&error.to_string()),
     }
@@ -103,10 +105,8 @@ fn json_key(jwk: &Value) {
 }
 
 fn judged(certificate: &X509) {
-    for name in [certificate.name(), certificate.issuer_name()] {
-        assert!(!name.chars().any(char::is_control), "{name:?}");
-    }
-    let _ = certificate.is_self_signed();
+    // Text of the certificate, which whoever shows it escapes.
+    let _ = (certificate.name(), certificate.issuer_name());
     if let Ok(key) = certificate.key() {
         public(key);
     }

@@ -263,6 +263,9 @@ pub fn chunks(bytes: &[u8], limit: usize) -> Chunks {
             return Chunks::TooLarge;
         }
         let data_end = at + end + 2 + size;
+        if data_end + 2 > most(limit) {
+            return Chunks::TooLarge; // also where it came at once
+        }
         match bytes.get(data_end..data_end + 2) {
             Some(b"\r\n") if size == 0 => return Chunks::End(data_end + 2),
             Some(b"\r\n") => at = data_end + 2,
@@ -274,7 +277,12 @@ pub fn chunks(bytes: &[u8], limit: usize) -> Chunks {
 }
 
 fn partial(bytes: &[u8], limit: usize) -> Chunks {
-    if bytes.len() > limit + limit / 4 + CHUNK_LINE { Chunks::TooLarge } else { Chunks::Partial }
+    if bytes.len() > most(limit) { Chunks::TooLarge } else { Chunks::Partial }
+}
+
+/// The longest chunked body, with its framing.
+fn most(limit: usize) -> usize {
+    limit + limit / 4 + CHUNK_LINE
 }
 
 #[cfg(test)]
@@ -341,6 +349,11 @@ mod tests {
             (&[b'0'; 200], Chunks::Malformed("chunk size line too long")),
         ] {
             assert_eq!(chunks(bytes, 16), expected, "{}", bytes.escape_ascii());
+        }
+        // Much framing for little is refused, whether it comes at once or in parts.
+        let wasteful = [format!("{:0>100}\r\na\r\n", 1).repeat(2).as_bytes(), b"0\r\n\r\n"].concat();
+        for length in 150..=wasteful.len() {
+            assert_eq!(chunks(&wasteful[..length], 16), Chunks::TooLarge, "{length}");
         }
     }
 }
