@@ -97,7 +97,7 @@ fn consistent(head: &Head<'_>, limits: &Limits) {
     let version = if head.old { "HTTP/1.0" } else { "HTTP/1.1" };
     let mut again = format!("{} {} {version}\r\n", head.method, head.target);
     for (name, value) in &head.headers {
-        again.push_str(&format!("{name}: {value}\r\n"));
+        again += &[name, ": ", value, "\r\n"].concat();
     }
     again.push_str("\r\n");
     assert_eq!(head_end(again.as_bytes(), &mut 0), Ok(Some(again.len())));

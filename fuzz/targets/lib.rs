@@ -20,8 +20,11 @@ mod users;
 
 use std::path::{Path, PathBuf};
 
+/// Panics where something does not hold.
+pub type Check = fn(&[u8]);
+
 /// Every target, by the name of its folder in `corpus`.
-pub const TARGETS: [(&str, fn(&[u8])); 12] = [
+pub const TARGETS: [(&str, Check); 12] = [
     ("basic", basic::check),
     ("claims", claims::check),
     ("config", config::check),
