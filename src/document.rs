@@ -11,13 +11,13 @@ mod tree;
 
 pub use locate::Step;
 
-use serde::de::{DeserializeSeed, Error as _};
+use serde::de::DeserializeSeed;
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use tree::Tree;
+use tree::{MERGE, Tree};
 use zeroize::Zeroize;
 
 /// The longest file that is read, in bytes.
@@ -162,16 +162,15 @@ impl Document {
     /// Parses a text as if read from `path`. An empty text is an empty mapping.
     pub fn parse(path: &Path, text: String) -> Result<Self, DocumentError> {
         let mut document = Self { path: path.to_owned(), text, root: Tree::Null };
-        let parsed = serde_yaml::from_str::<Tree>(&document.text).and_then(|mut root| {
-            root.apply_merge().map_err(serde_yaml::Error::custom)?;
-            Ok(root)
-        });
-        document.root = match parsed {
+        document.root = match serde_yaml::from_str(&document.text) {
             Ok(Tree::Null) => Tree::Mapping(Vec::new()),
             Ok(root) => root,
             Err(error) => return Err(document.syntax_error(&error)),
         };
-        Ok(document)
+        match document.root.apply_merge() {
+            Ok(()) => Ok(document),
+            Err(problem) => Err(document.merge_error(problem)),
+        }
     }
 
     /// The file's path.
@@ -188,7 +187,7 @@ impl Document {
     pub fn defines_anchor(&self, key: &str) -> bool {
         let Some((first, _)) = self.locate(&[Step::Name(key)]) else { return false };
         let block =
-            self.text.lines().skip(first.saturating_sub(1)).enumerate().take_while(|(index, line)| {
+            lines(&self.text).skip(first.saturating_sub(1)).enumerate().take_while(|(index, line)| {
                 *index == 0 || line.is_empty() || line.starts_with([' ', '\t', '#', '-', ']', '}'])
             });
         block.map(|(_, line)| line.split(" #").next().unwrap_or(line)).any(|line| {
@@ -204,8 +203,16 @@ impl Document {
         })
     }
 
+    fn merge_error(&self, problem: &str) -> DocumentError {
+        let mut steps = self.root.bad_merge().unwrap_or_default();
+        let at = path(&steps);
+        steps.push(Step::Name(MERGE));
+        self.root().error_at(at, &steps, problem.to_owned())
+    }
+
     fn syntax_error(&self, error: &serde_yaml::Error) -> DocumentError {
-        let location = error.location().map(|place| (place.line(), place.column()));
+        // The parser names no place where it speaks of the whole: several documents, too many aliases.
+        let location = Some(error.location().map_or((1, 1), |place| (place.line(), place.column())));
         let mut problem = error.to_string();
         if let Some(cut) = problem.rfind(" at line ") {
             problem.truncate(cut); // the place stands in front already
@@ -223,13 +230,31 @@ impl Document {
 
     /// A line to show; none where it may hold a secret: a key that says so, or long unbroken base64.
     fn line(&self, number: usize) -> Option<String> {
-        let line = self.text.lines().nth(number.checked_sub(1)?)?;
+        let line = lines(&self.text).nth(number.checked_sub(1)?)?;
         let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=-_".contains(c);
         let secret = line.to_ascii_lowercase().contains("secret")
             || line.contains("PRIVATE KEY")
             || line.split(|c| !base64(c)).any(|word| word.len() >= 40);
         (!secret && line.len() <= 200).then(|| line.to_owned())
     }
+}
+
+/// The lines as the parser counts them: YAML 1.1 (5.4) ends one at more than a line feed.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let at = rest.find(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).unwrap_or(rest.len());
+        let (line, after) = rest.split_at(at);
+        let mut next = after.chars();
+        if next.next() == Some('\r') && next.as_str().starts_with('\n') {
+            next.next();
+        }
+        rest = next.as_str();
+        Some(line)
+    })
 }
 
 /// One value of the tree, and the way to it.
@@ -524,6 +549,39 @@ mod tests {
             let error = Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn what_the_parser_has_no_place_for_has_one() {
+        for (text, problem) in [
+            (
+                "a: 1\n---\nb: 2\n",
+                "c.yaml:1:1: not valid YAML: deserializing from YAML containing more than one",
+            ),
+            ("a:\n  - <<: 1\n", "c.yaml:2:5: a[0]: `<<` takes a mapping"),
+            ("a: {<<: {b: 1}}\nc:\n  <<: [1]\n", "c.yaml:3:3: c: `<<` takes a mapping"),
+        ] {
+            let error = Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap_err().to_string();
+            assert!(error.starts_with(problem), "{error}");
+        }
+        for (text, place) in [("!x {a: 1}\n", (1, 1)), ("a:\n  b: !x 1\n", (2, 6))] {
+            let document = document(text);
+            let a = document.root();
+            let error = a.get("a").and_then(|a| a.get("b").map(|b| b.string().unwrap_err()));
+            let error = error.unwrap_or_else(|| a.allow_keys(&[]).unwrap_err());
+            assert_eq!(error.location, Some(place), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_line_that_is_shown_is_the_one_that_the_parser_means() {
+        for end in ["\n", "\r\n", "\r", "\u{85}", "\u{2028}"] {
+            let document = document(&["a: 1", "", "b: &b", "  - 2", "c: 3", ""].join(end));
+            let error = document.root().get("c").unwrap().string().unwrap_err();
+            assert_eq!((error.location, error.line.as_deref()), (Some((5, 4)), Some("c: 3")), "{end:?}");
+            assert!(document.defines_anchor("b") && !document.defines_anchor("c"), "{end:?}");
+        }
+        assert_eq!(lines("").count(), 0);
     }
 
     #[test]
