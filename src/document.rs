@@ -6,16 +6,21 @@
 //! only be applied to a tree, and a tree has no line numbers: the walk keeps the path of each node
 //! (`users.alice.actions`), and only when something is wrong is the text read again, to find the line.
 
+mod error;
 mod locate;
+mod nearest;
+mod node;
 mod tree;
 
+pub use error::{Details, DocumentError};
 pub use locate::Step;
+pub use nearest::nearest;
+pub use node::{Node, path};
 
 use serde::de::DeserializeSeed;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use tree::{MERGE, Tree};
 use zeroize::Zeroize;
@@ -42,87 +47,6 @@ impl Drop for Document {
     fn drop(&mut self) {
         self.text.zeroize();
         self.root.wipe();
-    }
-}
-
-/// What is wrong with a file, and where. Boxed: it is large, and the results that carry it are many.
-#[derive(Debug)]
-pub struct DocumentError(Box<Details>);
-
-/// The parts of a [`DocumentError`].
-#[derive(Debug)]
-pub struct Details {
-    /// The file.
-    pub path: PathBuf,
-    /// Line and column, counted from 1, where they are known.
-    pub location: Option<(usize, usize)>,
-    /// The place in the tree, such as `users.alice.actions`; empty for the whole file.
-    pub at: String,
-    /// What was found and what was expected.
-    pub problem: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-    /// The line itself, unless it may hold a secret.
-    pub line: Option<String>,
-    /// What the operating system said, where the file could not be read.
-    pub source: Option<io::Error>,
-}
-
-impl Deref for DocumentError {
-    type Target = Details;
-
-    fn deref(&self) -> &Details {
-        &self.0
-    }
-}
-
-impl DerefMut for DocumentError {
-    fn deref_mut(&mut self) -> &mut Details {
-        &mut self.0
-    }
-}
-
-impl From<Details> for DocumentError {
-    fn from(details: Details) -> Self {
-        Self(Box::new(details))
-    }
-}
-
-impl fmt::Display for DocumentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
-        if let Some((line, column)) = self.location {
-            write!(f, ":{line}:{column}")?;
-        }
-        if !self.at.is_empty() {
-            write!(f, ": {}", self.at)?;
-        }
-        write!(f, ": {}", self.problem)
-    }
-}
-
-impl std::error::Error for DocumentError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|error| error as _)
-    }
-}
-
-impl DocumentError {
-    /// With something to do about it.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// The source line with a caret under the column, where both are known.
-    pub fn excerpt(&self) -> Option<String> {
-        let (number, column) = self.location?;
-        let line = self.line.as_deref()?;
-        let before: String =
-            line.chars().take(column.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let margin = " ".repeat(number.to_string().len());
-        Some(format!("{number} | {line}\n{margin} | {before}^"))
     }
 }
 
@@ -180,7 +104,7 @@ impl Document {
 
     /// The whole tree.
     pub fn root(&self) -> Node<'_> {
-        Node { document: self, value: &self.root, parent: None, step: None }
+        Node::root(self, &self.root)
     }
 
     /// Whether the block of a top-level key defines an anchor (`&name`).
@@ -255,240 +179,6 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
         rest = next.as_str();
         Some(line)
     })
-}
-
-/// One value of the tree, and the way to it.
-#[derive(Clone, Copy)]
-pub struct Node<'a> {
-    document: &'a Document,
-    value: &'a Tree,
-    parent: Option<&'a Node<'a>>,
-    /// `None` for the root.
-    step: Option<Step<'a>>,
-}
-
-/// A place as people write it: `users.alice.rules[0]`.
-pub fn path(steps: &[Step<'_>]) -> String {
-    let mut at = String::new();
-    for step in steps {
-        match step {
-            Step::Key(key) | Step::Name(key) => {
-                if !at.is_empty() {
-                    at.push('.');
-                }
-                at.push_str(key);
-            }
-            Step::Index(index) => {
-                let _ = write!(at, "[{index}]"); // to a String: cannot fail
-            }
-        }
-    }
-    at
-}
-
-impl<'a> Node<'a> {
-    /// The place in the tree, such as `users.alice.rules[0]`; empty for the root.
-    pub fn at(&self) -> String {
-        path(&self.steps())
-    }
-
-    /// An error about this value.
-    pub fn error(&self, problem: impl Into<String>) -> DocumentError {
-        self.error_at(self.at(), &self.steps(), problem.into())
-    }
-
-    /// An error about a key of this mapping, where the key itself is wrong.
-    pub fn key_error(&self, key: &str, problem: impl Into<String>) -> DocumentError {
-        let mut steps = self.steps();
-        steps.push(Step::Name(key));
-        self.error_at(self.at(), &steps, problem.into())
-    }
-
-    fn error_at(&self, at: String, steps: &[Step<'_>], problem: String) -> DocumentError {
-        let location = self.document.locate(steps);
-        DocumentError::from(Details {
-            path: self.document.path.clone(),
-            location,
-            at,
-            problem,
-            hint: None,
-            line: location.and_then(|(line, _)| self.document.line(line)),
-            source: None,
-        })
-    }
-
-    fn steps(&self) -> Vec<Step<'a>> {
-        let mut steps = self.parent.map(Node::steps).unwrap_or_default();
-        steps.extend(self.step);
-        steps
-    }
-
-    fn expected(&self, what: &str) -> DocumentError {
-        self.error(format!("expected {what}, found {}", self.value.kind()))
-    }
-
-    /// The value of a key of this mapping, if it is there.
-    pub fn get<'n>(&'n self, key: &'n str) -> Option<Node<'n>>
-    where
-        'a: 'n,
-    {
-        let value = self.value.get(key)?;
-        Some(Node { document: self.document, value, parent: Some(self), step: Some(Step::Key(key)) })
-    }
-
-    /// Every entry of this mapping, in the file's order.
-    pub fn entries<'n>(&'n self) -> Result<impl Iterator<Item = (&'n str, Node<'n>)> + 'n, DocumentError>
-    where
-        'a: 'n,
-    {
-        let mapping = self.value.mapping().ok_or_else(|| self.expected("a mapping (key: value)"))?;
-        if let Some(key) = mapping.iter().map(|(key, _)| key).find(|key| key.text().is_none()) {
-            return Err(self
-                .error(format!("expected keys that are strings, found {}", key.kind()))
-                .hint("put the key in quotes"));
-        }
-        Ok(mapping.iter().filter_map(move |(key, value)| {
-            let key = key.text()?;
-            Some((
-                key,
-                Node { document: self.document, value, parent: Some(self), step: Some(Step::Key(key)) },
-            ))
-        }))
-    }
-
-    /// That this is a mapping, and that it has no key but these.
-    pub fn allow_keys(&self, known: &[&str]) -> Result<(), DocumentError> {
-        for (key, _) in self.entries()? {
-            if !known.contains(&key) {
-                let error = self.key_error(key, format!("unknown key `{key}`"));
-                return Err(match nearest(key, known.iter().copied()) {
-                    Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
-                    None => error.hint(format!("the keys here are {}", known.join(", "))),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Every element of this list.
-    pub fn items<'n>(&'n self) -> Result<impl Iterator<Item = Node<'n>> + 'n, DocumentError>
-    where
-        'a: 'n,
-    {
-        let Tree::List(list) = self.value else { return Err(self.expected("a list ([a, b])")) };
-        Ok(list.iter().enumerate().map(move |(index, value)| Node {
-            document: self.document,
-            value,
-            parent: Some(self),
-            step: Some(Step::Index(index)),
-        }))
-    }
-
-    /// A string that is not empty.
-    pub fn string(&self) -> Result<&'a str, DocumentError> {
-        match self.value.text() {
-            Some("") => Err(self.error("expected a string that is not empty")),
-            Some(text) => Ok(text),
-            None if self.value.number().is_some() || matches!(self.value, Tree::Bool(_)) => {
-                Err(self.expected("a string").hint("put the value in quotes"))
-            }
-            None => Err(self.expected("a string")),
-        }
-    }
-
-    /// A string, perhaps an empty one: for what is judged by others.
-    pub fn string_or_empty(&self) -> Result<&'a str, DocumentError> {
-        if self.value.text() == Some("") { Ok("") } else { self.string() }
-    }
-
-    /// True or false.
-    pub fn boolean(&self) -> Result<bool, DocumentError> {
-        if let Tree::Bool(truth) = self.value { Ok(*truth) } else { Err(self.expected("true or false")) }
-    }
-
-    /// A whole number from `least` to `most`.
-    pub fn integer(&self, least: u64, most: u64) -> Result<u64, DocumentError> {
-        match self.value {
-            Tree::Unsigned(number) if (least..=most).contains(number) => Ok(*number),
-            other => {
-                let found = other.number().unwrap_or_else(|| other.kind().to_owned());
-                Err(self.error(format!("expected a whole number from {least} to {most}, found {found}")))
-            }
-        }
-    }
-
-    /// True where the key is there without a value (`key:`).
-    pub fn is_null(&self) -> bool {
-        matches!(self.value, Tree::Null)
-    }
-
-    /// True for a list, false for anything else.
-    pub fn is_list(&self) -> bool {
-        matches!(self.value, Tree::List(_))
-    }
-
-    /// True for a mapping, false for anything else.
-    pub fn is_mapping(&self) -> bool {
-        matches!(self.value, Tree::Mapping(_))
-    }
-
-    /// True for a string, false for anything else.
-    pub fn is_string(&self) -> bool {
-        matches!(self.value, Tree::Text(_))
-    }
-
-    /// The value as JSON; what JSON cannot hold (other keys than strings, NaN, tags) is an error.
-    pub fn json(&self) -> Result<serde_json::Value, DocumentError> {
-        Ok(match self.value {
-            Tree::Null => serde_json::Value::Null,
-            Tree::Bool(truth) => (*truth).into(),
-            Tree::Text(text) => text.clone().into(),
-            Tree::Unsigned(number) => (*number).into(),
-            Tree::Negative(number) => (*number).into(),
-            Tree::Float(number) => serde_json::Number::from_f64(*number)
-                .ok_or_else(|| self.error(format!("{number} is no number that JSON can hold")))?
-                .into(),
-            Tree::List(_) => {
-                serde_json::Value::Array(self.items()?.map(|item| item.json()).collect::<Result<_, _>>()?)
-            }
-            Tree::Mapping(_) => serde_json::Value::Object(
-                self.entries()?
-                    .map(|(key, node)| node.json().map(|value| (key.to_owned(), value)))
-                    .collect::<Result<_, _>>()?,
-            ),
-            Tree::Tagged => return Err(self.expected("a value without a YAML tag")),
-        })
-    }
-}
-
-/// The known word that this one was probably meant to be: at most two edits away, and at most a third.
-pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    known
-        .map(|candidate| (edits(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 2 && distance * 3 <= candidate.len().max(3))
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// How many characters to add, drop, change or swap with the next one, over the first 64 of each word.
-fn edits(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().take(64).collect();
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for i in 0..a.len() {
-        let mut next = vec![i + 1];
-        for j in 0..b.len() {
-            let changed = row[j] + usize::from(a[i] != b[j]);
-            let mut least = changed.min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
-                least = least.min(before[j - 1] + 1);
-            }
-            next.push(least);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
