@@ -1,34 +1,43 @@
 //! One line for each event, on stderr.
 //!
 //! Owns the two forms of a line (`key=value` for people, JSON for machines) and their quoting. Must not
-//! know what the events mean. Decision: a line is built whole and written with one call, so that lines of
-//! several threads do not mix; and a line that cannot be written (a full disk, a closed pipe) is dropped,
-//! because the alternative is to stop issuing tokens.
+//! know what the events mean. Decision: a line is built whole and written at once, so that lines of several
+//! threads do not mix; and a line that cannot be written (a full disk, a closed pipe, a reader that sleeps)
+//! is dropped and counted, because the alternative is to stop issuing tokens.
+
+mod sink;
 
 use crate::config::LogFormat;
 use crate::time::UnixTime;
+use sink::Sink;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::sync::Arc;
 
 /// Writes lines in one form.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Log {
     format: LogFormat,
+    sink: Arc<Sink>,
 }
 
 impl Log {
     /// A log in that form.
     pub fn new(format: LogFormat) -> Self {
-        Self { format }
+        Self { format, sink: Arc::new(Sink::stderr()) }
     }
 
     /// Begins a line.
-    pub fn line(self, time: UnixTime, event: &'static str) -> Line {
-        let mut line = Line { format: self.format, text: String::with_capacity(256) };
+    pub fn line(&self, time: UnixTime, event: &'static str) -> Line {
+        let mut line = Line { log: self.clone(), time, text: String::with_capacity(256) };
         if self.format == LogFormat::Json {
             line.text.push('{');
         }
         line.text("time", &time.to_string()).text("event", event)
+    }
+
+    /// How many lines could not be written.
+    pub fn lost_lines(&self) -> u64 {
+        self.sink.lost()
     }
 }
 
@@ -36,7 +45,8 @@ impl Log {
 #[derive(Debug)]
 #[must_use = "a line is written by `end`"]
 pub struct Line {
-    format: LogFormat,
+    log: Log,
+    time: UnixTime,
     text: String,
 }
 
@@ -52,7 +62,7 @@ impl Line {
             value = cut.map_or(value, |(cut, _)| &value[..cut]);
         }
         self.key(key);
-        if self.format == LogFormat::Text && is_plain(value) {
+        if self.log.format == LogFormat::Text && is_plain(value) {
             self.text.push_str(value);
         } else {
             quote(&mut self.text, value);
@@ -81,15 +91,17 @@ impl Line {
         self.end_after(None);
     }
 
-    /// Writes two lines, `earlier` first, with one call: for events that always come together.
+    /// Writes two lines, `earlier` first, at once: for events that always come together.
     pub fn end_after(self, earlier: Option<Line>) {
+        let lines = if earlier.is_some() { 2 } else { 1 };
+        let (log, time) = (self.log.clone(), self.time);
         let mut text = earlier.map(Line::finish).unwrap_or_default();
         text.push_str(&self.finish());
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        log.sink.write(&text, lines, |lost| log.line(time, "log_lost").number("lines", lost).finish());
     }
 
     fn finish(mut self) -> String {
-        if self.format == LogFormat::Json {
+        if self.log.format == LogFormat::Json {
             self.text.push('}');
         }
         self.text.push('\n');
@@ -97,7 +109,7 @@ impl Line {
     }
 
     fn key(&mut self, key: &'static str) {
-        match self.format {
+        match self.log.format {
             LogFormat::Text => {
                 if !self.text.is_empty() {
                     self.text.push(' ');
