@@ -1,27 +1,15 @@
-//! Issue 5's attacks on a server, and what a good client sees meanwhile.
+//! The attacking side: hostile connections, in processes of their own.
 //!
-//! `cargo bench --bench fire` attacks the bare server loop, in a process of its own;
-//! `cargo bench --bench fire -- http://127.0.0.1:8080 PID [SECONDS [ATTACK]]` attacks what listens there.
-//! Bounded in count and time (`SECONDS` per attack, default 5), and to loopback. Prints a table in
-//! markdown; exits 1 if a request of the good client failed, its p99 reached 250 ms, memory reached 64 MiB,
-//! or threads or descriptors stayed.
+//! Decision: bounded in count and time, whatever the server does, so that a mistake here burns out.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
-
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keypebble::http::request::Request;
-use keypebble::http::response::Response;
-use keypebble::http::server::{Bind, ConnectionEvent, Handler, Limits, Server, Stop};
-
 /// Name, connections. A process holds at most `PER_PROCESS` of them.
-const ATTACKS: [(&str, usize); 10] = [
+pub(crate) const ATTACKS: [(&str, usize); 10] = [
     ("none", 0),
     ("silent", 2000),
     ("drip", 500),
@@ -39,224 +27,19 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// No attacking process makes more connections than this in all.
 const MOST_CONNECTIONS: usize = 20_000;
 
-fn main() -> ExitCode {
-    // `cargo bench` adds an argument of its own.
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--serve"] => serve(),
-        ["--attack", kind, count, address, seconds] => {
-            attack(kind, count.parse().unwrap(), address.parse().unwrap(), seconds.parse().unwrap());
-        }
-        [] | [_] => {
-            let mut server = myself().arg("--serve").stdout(Stdio::piped()).spawn().unwrap();
-            let mut line = String::new();
-            BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-            let good = table(parse(line.trim()), server.id(), 5, arguments.first().map(String::as_str));
-            server.kill().unwrap();
-            server.wait().unwrap();
-            return good;
-        }
-        [address, pid, ref rest @ ..] if rest.len() <= 2 => {
-            let seconds = rest.first().map_or(5, |seconds| seconds.parse::<u64>().unwrap().min(120));
-            return table(parse(address), pid.parse().unwrap(), seconds, rest.get(1).copied());
-        }
-        _ => {
-            println!("usage: fire [ATTACK] | http://127.0.0.1:PORT PID [SECONDS [ATTACK]]");
-            return ExitCode::from(2);
-        }
-    }
-    ExitCode::SUCCESS
-}
-
-fn parse(address: &str) -> SocketAddr {
-    let address: SocketAddr = address.strip_prefix("http://").unwrap_or(address).parse().unwrap();
-    assert!(address.ip().is_loopback(), "only loopback is attacked");
-    address
-}
-
-fn myself() -> Command {
-    Command::new(std::env::current_exe().unwrap())
-}
-
-struct Constant;
-
-impl Handler for Constant {
-    fn handle(&self, _: &Request<'_>) -> Response {
-        Response::json(200, &br#"{"status":"ok"}"#[..])
-    }
-
-    fn event(&self, _: ConnectionEvent) {}
-}
-
-fn serve() {
-    let server = Server::bind(&Bind::Tcp("127.0.0.1".into(), 0), Limits::default()).unwrap();
-    println!("{}", server.address());
-    server.run(Arc::new(Constant), &Stop::on_signals().unwrap());
-}
-
-/// What the good client saw, and what the server used.
-struct Seen {
-    times: Vec<Duration>,
-    failures: Vec<String>,
-}
-
-fn table(address: SocketAddr, pid: u32, seconds: u64, only: Option<&str>) -> ExitCode {
-    println!(
-        "| attack | connections | good requests | failed | p50 ms | p99 ms | peak MiB | peak threads \
-         | threads after | descriptors before, after |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
-    let mut good = true;
-    for (name, count) in ATTACKS {
-        if only.is_some_and(|only| only != name) {
-            continue;
-        }
-        good &= row(address, pid, seconds, name, &[(name, count)]);
-    }
-    let all: Vec<_> = ATTACKS.iter().copied().filter(|(_, count)| *count > 0).collect();
-    if only.is_none_or(|only| only == "all") {
-        good &= row(address, pid, 3 * seconds, "all at once", &all);
-    }
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn row(address: SocketAddr, pid: u32, seconds: u64, name: &str, attacks: &[(&str, usize)]) -> bool {
-    let before = usage(pid);
+/// Starts the processes of one attack.
+pub(crate) fn start(kind: &str, count: usize, address: SocketAddr, seconds: u64) -> Vec<Child> {
     let mut processes = Vec::new();
-    for (kind, count) in attacks {
-        let mut left = *count;
-        while left > 0 {
-            let part = left.min(PER_PROCESS);
-            left -= part;
-            let arguments = ["--attack", kind, &part.to_string(), &address.to_string(), &seconds.to_string()]
-                .map(String::from);
-            processes.push(myself().args(arguments).stdout(Stdio::null()).spawn().unwrap());
-        }
+    let mut left = count;
+    while left > 0 {
+        let part = left.min(PER_PROCESS);
+        left -= part;
+        let arguments = ["--attack", kind, &part.to_string(), &address.to_string(), &seconds.to_string()]
+            .map(String::from);
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        processes.push(command.args(arguments).stdout(Stdio::null()).spawn().unwrap());
     }
-    let stop = AtomicBool::new(false);
-    let peak = [const { AtomicU64::new(0) }; 2];
-    let mut seen = thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                let now = usage(pid);
-                peak[0].fetch_max(now.kibibytes, Ordering::Relaxed);
-                peak[1].fetch_max(now.threads, Ordering::Relaxed);
-                thread::sleep(Duration::from_millis(20));
-            }
-        });
-        let seen = good_client(address, Duration::from_secs(seconds));
-        stop.store(true, Ordering::Relaxed);
-        seen
-    });
-    for process in &mut processes {
-        process.wait().unwrap();
-    }
-    let waited = Instant::now();
-    let mut after = usage(pid);
-    // Idle threads leave after five seconds.
-    while waited.elapsed() < Duration::from_secs(15)
-        && (after.threads > before.threads + 2 || after.descriptors > before.descriptors)
-    {
-        thread::sleep(Duration::from_millis(100));
-        after = usage(pid);
-    }
-    seen.times.sort();
-    let percentile = |part: usize| {
-        seen.times.get(seen.times.len() * part / 100).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
-    };
-    let mebibytes = peak[0].load(Ordering::Relaxed) / 1024;
-    let connections: usize = attacks.iter().map(|(_, count)| count).sum();
-    println!(
-        "| {name} | {connections} | {} | {} | {:.2} | {:.2} | {mebibytes} | {} | {} | {}, {} |",
-        seen.times.len(),
-        seen.failures.len(),
-        percentile(50),
-        percentile(99),
-        peak[1].load(Ordering::Relaxed),
-        after.threads,
-        before.descriptors,
-        after.descriptors,
-    );
-    seen.failures.iter().take(3).for_each(|failure| println!("<!-- {failure} -->"));
-    seen.failures.is_empty()
-        && percentile(99) < 250.0
-        && mebibytes < 64
-        && after.threads <= before.threads + 2
-        && after.descriptors <= before.descriptors
-}
-
-/// Asks every few milliseconds, by turns on a connection that stays and on a new one.
-fn good_client(address: SocketAddr, time: Duration) -> Seen {
-    let mut seen = Seen { times: Vec::new(), failures: Vec::new() };
-    let mut kept: Option<TcpStream> = None;
-    let end = Instant::now() + time;
-    for number in 0_u64.. {
-        if Instant::now() >= end {
-            break;
-        }
-        let started = Instant::now();
-        let keeps = number % 2 == 0;
-        let asked = if keeps { kept.take().map_or_else(|| connect(address), Ok) } else { connect(address) }
-            .and_then(|mut stream| ask(&mut stream, keeps).map(|()| stream));
-        match asked {
-            Ok(stream) => {
-                seen.times.push(started.elapsed());
-                if keeps {
-                    kept = Some(stream);
-                }
-            }
-            Err(error) => seen.failures.push(format!("request {number}, kept {keeps}: {error}")),
-        }
-        thread::sleep(Duration::from_millis(3));
-    }
-    seen
-}
-
-fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-fn ask(stream: &mut TcpStream, keeps: bool) -> std::io::Result<()> {
-    let connection = if keeps { "keep-alive" } else { "close" };
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: fire\r\nConnection: {connection}\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    let mut piece = [0; 1024];
-    loop {
-        let count = stream.read(&mut piece)?;
-        answer.extend_from_slice(&piece[..count]);
-        if count == 0 || answer.ends_with(b"}") || answer.ends_with(b"}\n") {
-            break;
-        }
-    }
-    if answer.starts_with(b"HTTP/1.1 200 ") && answer.contains(&b'}') {
-        return Ok(());
-    }
-    Err(std::io::Error::other(format!("answered {:?}", String::from_utf8_lossy(&answer))))
-}
-
-/// What a process uses, as /proc tells.
-#[derive(Default)]
-struct Usage {
-    kibibytes: u64,
-    threads: u64,
-    descriptors: usize,
-}
-
-fn usage(pid: u32) -> Usage {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|rest| rest.trim_matches(|c: char| !c.is_ascii_digit()).parse().ok()).unwrap_or(0)
-    };
-    Usage {
-        kibibytes: field("VmRSS:"),
-        threads: field("Threads:"),
-        descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count),
-    }
+    processes
 }
 
 /// One hostile connection and what it has sent.
@@ -267,7 +50,7 @@ struct Hostile {
 }
 
 /// Keeps `count` hostile connections up for a time; one that the server closes is made again.
-fn attack(kind: &str, count: usize, address: SocketAddr, seconds: u64) {
+pub(crate) fn attack(kind: &str, count: usize, address: SocketAddr, seconds: u64) {
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut made = 0;
     let mut hostile: Vec<Hostile> =
