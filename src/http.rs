@@ -194,7 +194,7 @@ impl Handler for Service {
         let mut line = self
             .log
             .line((self.sources.clock)(), "request")
-            .text("peer", &request.peer.to_string())
+            .plain("peer", request.peer)
             .text("method", request.method.name());
         // A query may hold what is nobody's business; an unknown path may be long.
         line = line.text("path", path.get(..200).unwrap_or(path));

@@ -21,6 +21,7 @@
 pub mod cli;
 pub mod http;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod reload;
 

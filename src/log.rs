@@ -10,7 +10,7 @@ mod sink;
 use crate::config::LogFormat;
 use crate::time::UnixTime;
 use sink::Sink;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
 /// Writes lines in one form.
@@ -28,11 +28,11 @@ impl Log {
 
     /// Begins a line.
     pub fn line(&self, time: UnixTime, event: &'static str) -> Line {
-        let mut line = Line { log: self.clone(), time, text: String::with_capacity(256) };
+        let mut line = Line { log: self.clone(), time, text: String::with_capacity(512) };
         if self.format == LogFormat::Json {
             line.text.push('{');
         }
-        line.text("time", &time.to_string()).text("event", event)
+        line.plain("time", time).text("event", event)
     }
 
     /// How many lines could not be written.
@@ -78,6 +78,15 @@ impl Line {
         }
     }
 
+    /// Adds what needs no quoting in `key=value` and no escapes in JSON, such as a time or an address.
+    pub fn plain(mut self, key: &'static str, value: impl Display) -> Self {
+        self.key(key);
+        let quote = if self.log.format == LogFormat::Json { "\"" } else { "" };
+        // Writing to a String does not fail.
+        let _ = write!(self.text, "{quote}{value}{quote}");
+        self
+    }
+
     /// Adds a number.
     pub fn number(mut self, key: &'static str, value: impl Into<i128>) -> Self {
         self.key(key);
@@ -95,8 +104,11 @@ impl Line {
     pub fn end_after(self, earlier: Option<Line>) {
         let lines = if earlier.is_some() { 2 } else { 1 };
         let (log, time) = (self.log.clone(), self.time);
-        let mut text = earlier.map(Line::finish).unwrap_or_default();
-        text.push_str(&self.finish());
+        let last = self.finish();
+        let text = match earlier {
+            Some(earlier) => earlier.finish() + &last,
+            None => last,
+        };
         log.sink.write(&text, lines, |lost| log.line(time, "log_lost").number("lines", lost).finish());
     }
 

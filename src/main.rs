@@ -2,11 +2,14 @@
 
 use std::process::ExitCode;
 
-/// In place of musl's, which halves the rate of HS256 tokens (`cargo bench --bench speed -- compare`).
+/// Over musl's allocator, whose one lock would else be what a busy server waits for
+/// (`cargo bench --bench speed -- compare`).
 #[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: keypebble::memory::Keeping<std::alloc::System> =
+    keypebble::memory::Keeping(std::alloc::System);
 
 fn main() -> ExitCode {
+    let _kept = keypebble::memory::keep();
     keypebble::cli::main()
 }

@@ -1,6 +1,6 @@
 //! Signing and building claims, without a socket, on one core.
 
-use crate::process::{SECRET, cpu_seconds, key_file};
+use crate::process::{SECRET, cpu_seconds, key_file, thread_cpu_seconds};
 use keypebble::algorithm::Algorithm;
 use keypebble::claims::{self, ClaimFilter, Frame};
 use keypebble::key::Key;
@@ -74,8 +74,33 @@ fn best(calls: &mut [Box<dyn FnMut() + '_>]) -> Vec<f64> {
     best
 }
 
+/// Processor seconds for one token with each of these keys while every core makes them, as a busy server
+/// does: a core alone is quicker, since it has the caches and the clock for itself.
+pub(crate) fn sealing_everywhere(keys: Vec<Key>) -> Vec<f64> {
+    let claims = claims();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let each = |sealer: Sealer| {
+        let work = || {
+            let (started, used, mut count) = (Instant::now(), thread_cpu_seconds(), 0_u32);
+            while started.elapsed() < LENGTH {
+                drop(black_box(sealer.seal(black_box(claims.json().as_bytes())).unwrap()));
+                count += 1;
+            }
+            (thread_cpu_seconds() - used) / f64::from(count)
+        };
+        let round = || {
+            std::thread::scope(|scope| {
+                let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+                workers.into_iter().map(|worker| worker.join().unwrap()).sum::<f64>() / cores as f64
+            })
+        };
+        (0..ROUNDS).map(|_| round()).fold(f64::MAX, f64::min)
+    };
+    keys.into_iter().map(|key| each(Sealer::jws(Arc::new(key)))).collect()
+}
+
 /// Seconds for one token with each of these keys: claims in, token out.
-pub(crate) fn sealing(keys: Vec<Key>) -> Vec<f64> {
+fn sealing(keys: Vec<Key>) -> Vec<f64> {
     let claims = claims();
     let sealers: Vec<Sealer> = keys.into_iter().map(|key| Sealer::jws(Arc::new(key))).collect();
     let mut calls: Vec<Box<dyn FnMut() + '_>> = sealers

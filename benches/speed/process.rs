@@ -1,6 +1,7 @@
 //! Servers as child processes, and what they use.
 
 use crate::load;
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,11 +16,17 @@ use std::time::{Duration, Instant};
 /// second, and only by sampling. A thread that has ended is not in it: none does in the middle of a round.
 pub(crate) fn cpu_seconds(process: &str) -> f64 {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-    let nanoseconds = |thread: std::io::Result<std::fs::DirEntry>| -> Option<f64> {
-        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse().ok()
-    };
-    threads.filter_map(nanoseconds).sum::<f64>() / 1e9
+    threads.filter_map(|thread| on_processor(&thread.ok()?.path())).sum()
+}
+
+/// Processor seconds that this thread has used.
+pub(crate) fn thread_cpu_seconds() -> f64 {
+    on_processor(Path::new("/proc/thread-self")).unwrap()
+}
+
+fn on_processor(thread: &Path) -> Option<f64> {
+    let text = std::fs::read_to_string(thread.join("schedstat")).ok()?;
+    text.split(' ').next()?.parse::<f64>().ok().map(|nanoseconds| nanoseconds / 1e9)
 }
 
 /// Resident memory, in KiB.
@@ -83,8 +90,12 @@ pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// A folder with configurations, removed when dropped.
-pub(crate) struct Folder(PathBuf);
+/// A folder with configurations, removed when dropped. No file in it is written twice: a running server
+/// would load it again.
+pub(crate) struct Folder {
+    path: PathBuf,
+    files: Cell<u32>,
+}
 
 /// The user of every measured request, and what he asks.
 pub(crate) const TARGET: &str =
@@ -116,11 +127,12 @@ impl Folder {
     pub(crate) fn new() -> Self {
         let path = std::env::temp_dir().join(format!("keypebble-speed-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self { path, files: Cell::new(0) }
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
+        self.files.set(self.files.get() + 1);
+        let path = self.path.join(format!("{}-{name}", self.files.get()));
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path
@@ -157,6 +169,6 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }

@@ -323,8 +323,8 @@ fn log_token(
     }
     let claims = &made.issued.claims;
     let line = call.service.log.line(now, "token").text("route", route.label()).text("jti", claims.id());
-    let line = fields(line.text("peer", &call.request.peer.to_string()).text("algorithm", algorithm.name()))
-        .text("expires", &claims.expires_at().to_string())
+    let line = fields(line.plain("peer", call.request.peer).text("algorithm", algorithm.name()))
+        .plain("expires", claims.expires_at())
         .maybe("reused", made.reused.then_some("yes"));
     call.note.token = Some(line);
 }

@@ -3,6 +3,7 @@
 //! Owns threads. Must not know what a connection is. Decision: the thread that became idle last gets the
 //! next job, so that after a crowd the others stay idle long enough to leave.
 
+use crate::memory::{self, Kept};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,8 +49,9 @@ impl Pool {
         self.made += 1;
         let (sender, receiver) = sync_channel(1);
         thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES).spawn(move || {
+            let kept = memory::keep();
             job();
-            live(&idle, id, &sender, &receiver);
+            live(&idle, id, &sender, &receiver, &kept);
         })?;
         Ok(())
     }
@@ -63,8 +65,9 @@ impl Drop for Pool {
 }
 
 /// Takes jobs until none has come for a while.
-fn live(idle: &Idle, id: u64, sender: &SyncSender<Job>, receiver: &Receiver<Job>) {
+fn live(idle: &Idle, id: u64, sender: &SyncSender<Job>, receiver: &Receiver<Job>, kept: &Kept) {
     loop {
+        kept.give_back();
         lock(idle).push((id, sender.clone()));
         let job = match receiver.recv_timeout(PATIENCE) {
             Ok(job) => job,
