@@ -131,9 +131,7 @@ fn list_of(layout: Layout) -> Option<usize> {
         Some(size.saturating_sub(SMALLEST).div_ceil(FINE_STEP))
     } else if layout.align() <= ALIGN && size <= LARGEST {
         Some(FINE_LISTS + (size - FINE - 1) / COARSE_STEP)
-    } else if layout.align() > ALIGN
-        && layout.align() <= PADDED_ALIGN
-        && size <= PADDED_LISTS * PADDED_ALIGN
+    } else if layout.align() > ALIGN && layout.align() <= PADDED_ALIGN && size <= PADDED_LISTS * PADDED_ALIGN
     {
         Some(FINE_LISTS + COARSE_LISTS + size.saturating_sub(1) / PADDED_ALIGN)
     } else {
@@ -325,7 +323,8 @@ mod tests {
         let allocator = Keeping(Counting::default());
         keeping(&allocator, || unsafe {
             let layout = |size| Layout::from_size_align(size, 8).unwrap();
-            let blocks: Vec<_> = (1..2000).map(|size| (allocator.alloc(layout(size)), layout(size))).collect();
+            let blocks: Vec<_> =
+                (1..2000).map(|size| (allocator.alloc(layout(size)), layout(size))).collect();
             for (block, layout) in blocks {
                 allocator.dealloc(block, layout);
             }

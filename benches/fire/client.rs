@@ -5,7 +5,7 @@ use keypebble::time::UnixTime;
 use keypebble::unverified::Unverified;
 use keypebble::verify::{Checks, verify};
 use serde_json::{Value, json};
-use std::io::{Error, Read, Result, Write};
+use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,7 +73,11 @@ pub(crate) fn answer(stream: &mut impl Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(2048);
     let mut piece = [0; 4096];
     loop {
-        let count = stream.read(&mut piece)?;
+        let count = match stream.read(&mut piece) {
+            // This process was paused.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read?,
+        };
         bytes.extend_from_slice(&piece[..count]);
         if let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
             let text = String::from_utf8_lossy(&bytes[..head]);

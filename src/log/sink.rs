@@ -16,8 +16,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a reader that has fallen behind is waited for, once: after that, lines are dropped at once
-/// until it goes on.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// until it goes on. Longer than a journal takes to sync its file, so that a flood of requests hides nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a pipe takes without waiting when it has any room at all (`PIPE_BUF` on Linux; the least that a
 /// system may have is 512).

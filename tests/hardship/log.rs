@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStderr, Stdio};
+use std::sync::{Arc, Mutex};
 
 const LOST: &str = "keypebble_log_lines_lost_total";
 
@@ -90,28 +91,28 @@ fn a_log_whose_reader_sleeps_holds_nobody_up_and_says_later_what_it_missed() {
     let lost = server.lost();
     assert!(lost > 20, "{lost}");
 
-    // It wakes up, and another request finds room.
-    let mut lines = Vec::new();
-    let said = loop {
+    // It wakes up, and some request's lines find room.
+    let text = Arc::new(Mutex::new(String::new()));
+    let sink = Arc::clone(&text);
+    std::thread::spawn(move || {
         let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        if line.contains("event=log_lost") {
-            break line;
+        while reader.read_line(&mut line).is_ok_and(|length| length > 0) {
+            sink.lock().unwrap().push_str(&std::mem::take(&mut line));
         }
-        lines.push(line);
-        if lines.len() == 20 {
-            right(&server.get(TARGET));
-        }
-    };
-    let number = said.trim_end().rsplit("lines=").next().unwrap().parse::<u64>().unwrap();
-    assert!(number >= lost, "{said}: the line of the metrics' own request is lost, too");
-    // Wherever one was cut off, the next begins a line of its own.
-    let whole = |line: &&String| line.starts_with("time=") && line.contains("event=");
-    let torn = lines.iter().filter(|line| line.matches("time=").count() != 1 || !line.ends_with('\n'));
-    assert_eq!(torn.count(), 0, "{lines:?}");
-    let warnings = lines.iter().filter(|line| line.starts_with("keypebble: "));
-    assert_eq!(lines.iter().filter(whole).count() + warnings.count(), lines.len(), "{lines:?}");
-    assert_eq!(server.lost(), number, "and nothing more is lost");
+    });
+    until("it says what is missing", || {
+        right(&server.get(TARGET));
+        text.lock().unwrap().contains("event=log_lost")
+    });
+    let text = text.lock().unwrap().clone();
+    let said = text.lines().find_map(|line| line.split("event=log_lost lines=").nth(1)).unwrap();
+    let said = said.parse::<u64>().unwrap();
+    assert!(said >= lost, "{said}: the line of the metrics' own request is lost, too");
+    assert_eq!(server.lost(), said, "and nothing more is lost");
+    // Wherever a line was cut off, the next begins one of its own.
+    let ours = text.lines().filter(|line| !line.starts_with("keypebble: "));
+    let torn = ours.filter(|line| !line.starts_with("time=") || line.matches("time=").count() != 1);
+    assert_eq!(torn.count(), 0, "{text}");
 }
 
 /// A disk of this test's own, unmounted when dropped.
