@@ -72,7 +72,7 @@ pub(crate) fn run() {
     let ours: Vec<Server> = ALGORITHMS.iter().map(|a| folder.serve(BINARY, a.name(), LIMITS)).collect();
     let keys: Vec<_> = ALGORITHMS.iter().map(|algorithm| micro::key(*algorithm)).collect();
     let engine = keys[0].engine();
-    let sealed = micro::sealing_everywhere(keys);
+    let sealed = micro::sealing_everywhere(keys, ROUNDS, LENGTH);
     let servers: Vec<&Server> = std::iter::once(&constant).chain(&ours).collect();
     let measured = rounds(&servers);
     let plain = measured[0];
