@@ -142,8 +142,8 @@ pub(super) fn keep_little_memory() {
     // SAFETY: mallopt takes two numbers and locks what it touches. What it refuses stays as it was.
     unsafe {
         libc::mallopt(libc::M_MXFAST, 0);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 128 * 1024);
-        libc::mallopt(libc::M_TOP_PAD, 64 * 1024);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 64 * 1024);
+        libc::mallopt(libc::M_TOP_PAD, 16 * 1024);
     }
 }
 
