@@ -6,18 +6,23 @@
 //! only be applied to a tree, and a tree has no line numbers: the walk keeps the path of each node
 //! (`users.alice.actions`), and only when something is wrong is the text read again, to find the line.
 
+mod error;
 mod locate;
+mod nearest;
+mod node;
 mod tree;
 
+pub use error::{Details, DocumentError};
 pub use locate::Step;
+pub use nearest::nearest;
+pub use node::{Node, path};
 
-use serde::de::{DeserializeSeed, Error as _};
-use std::fmt::{self, Write as _};
+use serde::de::DeserializeSeed;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use tree::Tree;
+use tree::{MERGE, Tree};
 use zeroize::Zeroize;
 
 /// The longest file that is read, in bytes.
@@ -42,87 +47,6 @@ impl Drop for Document {
     fn drop(&mut self) {
         self.text.zeroize();
         self.root.wipe();
-    }
-}
-
-/// What is wrong with a file, and where. Boxed: it is large, and the results that carry it are many.
-#[derive(Debug)]
-pub struct DocumentError(Box<Details>);
-
-/// The parts of a [`DocumentError`].
-#[derive(Debug)]
-pub struct Details {
-    /// The file.
-    pub path: PathBuf,
-    /// Line and column, counted from 1, where they are known.
-    pub location: Option<(usize, usize)>,
-    /// The place in the tree, such as `users.alice.actions`; empty for the whole file.
-    pub at: String,
-    /// What was found and what was expected.
-    pub problem: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-    /// The line itself, unless it may hold a secret.
-    pub line: Option<String>,
-    /// What the operating system said, where the file could not be read.
-    pub source: Option<io::Error>,
-}
-
-impl Deref for DocumentError {
-    type Target = Details;
-
-    fn deref(&self) -> &Details {
-        &self.0
-    }
-}
-
-impl DerefMut for DocumentError {
-    fn deref_mut(&mut self) -> &mut Details {
-        &mut self.0
-    }
-}
-
-impl From<Details> for DocumentError {
-    fn from(details: Details) -> Self {
-        Self(Box::new(details))
-    }
-}
-
-impl fmt::Display for DocumentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
-        if let Some((line, column)) = self.location {
-            write!(f, ":{line}:{column}")?;
-        }
-        if !self.at.is_empty() {
-            write!(f, ": {}", self.at)?;
-        }
-        write!(f, ": {}", self.problem)
-    }
-}
-
-impl std::error::Error for DocumentError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|error| error as _)
-    }
-}
-
-impl DocumentError {
-    /// With something to do about it.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// The source line with a caret under the column, where both are known.
-    pub fn excerpt(&self) -> Option<String> {
-        let (number, column) = self.location?;
-        let line = self.line.as_deref()?;
-        let before: String =
-            line.chars().take(column.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let margin = " ".repeat(number.to_string().len());
-        Some(format!("{number} | {line}\n{margin} | {before}^"))
     }
 }
 
@@ -162,16 +86,15 @@ impl Document {
     /// Parses a text as if read from `path`. An empty text is an empty mapping.
     pub fn parse(path: &Path, text: String) -> Result<Self, DocumentError> {
         let mut document = Self { path: path.to_owned(), text, root: Tree::Null };
-        let parsed = serde_yaml::from_str::<Tree>(&document.text).and_then(|mut root| {
-            root.apply_merge().map_err(serde_yaml::Error::custom)?;
-            Ok(root)
-        });
-        document.root = match parsed {
+        document.root = match serde_yaml::from_str(&document.text) {
             Ok(Tree::Null) => Tree::Mapping(Vec::new()),
             Ok(root) => root,
             Err(error) => return Err(document.syntax_error(&error)),
         };
-        Ok(document)
+        match document.root.apply_merge() {
+            Ok(()) => Ok(document),
+            Err(problem) => Err(document.merge_error(problem)),
+        }
     }
 
     /// The file's path.
@@ -181,14 +104,14 @@ impl Document {
 
     /// The whole tree.
     pub fn root(&self) -> Node<'_> {
-        Node { document: self, value: &self.root, parent: None, step: None }
+        Node::root(self, &self.root)
     }
 
     /// Whether the block of a top-level key defines an anchor (`&name`).
     pub fn defines_anchor(&self, key: &str) -> bool {
         let Some((first, _)) = self.locate(&[Step::Name(key)]) else { return false };
         let block =
-            self.text.lines().skip(first.saturating_sub(1)).enumerate().take_while(|(index, line)| {
+            lines(&self.text).skip(first.saturating_sub(1)).enumerate().take_while(|(index, line)| {
                 *index == 0 || line.is_empty() || line.starts_with([' ', '\t', '#', '-', ']', '}'])
             });
         block.map(|(_, line)| line.split(" #").next().unwrap_or(line)).any(|line| {
@@ -204,8 +127,16 @@ impl Document {
         })
     }
 
+    fn merge_error(&self, problem: &str) -> DocumentError {
+        let mut steps = self.root.bad_merge().unwrap_or_default();
+        let at = path(&steps);
+        steps.push(Step::Name(MERGE));
+        self.root().error_at(at, &steps, problem.to_owned())
+    }
+
     fn syntax_error(&self, error: &serde_yaml::Error) -> DocumentError {
-        let location = error.location().map(|place| (place.line(), place.column()));
+        // The parser names no place where it speaks of the whole: several documents, too many aliases.
+        let location = Some(error.location().map_or((1, 1), |place| (place.line(), place.column())));
         let mut problem = error.to_string();
         if let Some(cut) = problem.rfind(" at line ") {
             problem.truncate(cut); // the place stands in front already
@@ -223,7 +154,7 @@ impl Document {
 
     /// A line to show; none where it may hold a secret: a key that says so, or long unbroken base64.
     fn line(&self, number: usize) -> Option<String> {
-        let line = self.text.lines().nth(number.checked_sub(1)?)?;
+        let line = lines(&self.text).nth(number.checked_sub(1)?)?;
         let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=-_".contains(c);
         let secret = line.to_ascii_lowercase().contains("secret")
             || line.contains("PRIVATE KEY")
@@ -232,238 +163,22 @@ impl Document {
     }
 }
 
-/// One value of the tree, and the way to it.
-#[derive(Clone, Copy)]
-pub struct Node<'a> {
-    document: &'a Document,
-    value: &'a Tree,
-    parent: Option<&'a Node<'a>>,
-    /// `None` for the root.
-    step: Option<Step<'a>>,
-}
-
-/// A place as people write it: `users.alice.rules[0]`.
-pub fn path(steps: &[Step<'_>]) -> String {
-    let mut at = String::new();
-    for step in steps {
-        match step {
-            Step::Key(key) | Step::Name(key) => {
-                if !at.is_empty() {
-                    at.push('.');
-                }
-                at.push_str(key);
-            }
-            Step::Index(index) => {
-                let _ = write!(at, "[{index}]"); // to a String: cannot fail
-            }
+/// The lines as the parser counts them: YAML 1.1 (5.4) ends one at more than a line feed.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
         }
-    }
-    at
-}
-
-impl<'a> Node<'a> {
-    /// The place in the tree, such as `users.alice.rules[0]`; empty for the root.
-    pub fn at(&self) -> String {
-        path(&self.steps())
-    }
-
-    /// An error about this value.
-    pub fn error(&self, problem: impl Into<String>) -> DocumentError {
-        self.error_at(self.at(), &self.steps(), problem.into())
-    }
-
-    /// An error about a key of this mapping, where the key itself is wrong.
-    pub fn key_error(&self, key: &str, problem: impl Into<String>) -> DocumentError {
-        let mut steps = self.steps();
-        steps.push(Step::Name(key));
-        self.error_at(self.at(), &steps, problem.into())
-    }
-
-    fn error_at(&self, at: String, steps: &[Step<'_>], problem: String) -> DocumentError {
-        let location = self.document.locate(steps);
-        DocumentError::from(Details {
-            path: self.document.path.clone(),
-            location,
-            at,
-            problem,
-            hint: None,
-            line: location.and_then(|(line, _)| self.document.line(line)),
-            source: None,
-        })
-    }
-
-    fn steps(&self) -> Vec<Step<'a>> {
-        let mut steps = self.parent.map(Node::steps).unwrap_or_default();
-        steps.extend(self.step);
-        steps
-    }
-
-    fn expected(&self, what: &str) -> DocumentError {
-        self.error(format!("expected {what}, found {}", self.value.kind()))
-    }
-
-    /// The value of a key of this mapping, if it is there.
-    pub fn get<'n>(&'n self, key: &'n str) -> Option<Node<'n>>
-    where
-        'a: 'n,
-    {
-        let value = self.value.get(key)?;
-        Some(Node { document: self.document, value, parent: Some(self), step: Some(Step::Key(key)) })
-    }
-
-    /// Every entry of this mapping, in the file's order.
-    pub fn entries<'n>(&'n self) -> Result<impl Iterator<Item = (&'n str, Node<'n>)> + 'n, DocumentError>
-    where
-        'a: 'n,
-    {
-        let mapping = self.value.mapping().ok_or_else(|| self.expected("a mapping (key: value)"))?;
-        if let Some(key) = mapping.iter().map(|(key, _)| key).find(|key| key.text().is_none()) {
-            return Err(self
-                .error(format!("expected keys that are strings, found {}", key.kind()))
-                .hint("put the key in quotes"));
+        let at = rest.find(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).unwrap_or(rest.len());
+        let (line, after) = rest.split_at(at);
+        let mut next = after.chars();
+        if next.next() == Some('\r') && next.as_str().starts_with('\n') {
+            next.next();
         }
-        Ok(mapping.iter().filter_map(move |(key, value)| {
-            let key = key.text()?;
-            Some((
-                key,
-                Node { document: self.document, value, parent: Some(self), step: Some(Step::Key(key)) },
-            ))
-        }))
-    }
-
-    /// That this is a mapping, and that it has no key but these.
-    pub fn allow_keys(&self, known: &[&str]) -> Result<(), DocumentError> {
-        for (key, _) in self.entries()? {
-            if !known.contains(&key) {
-                let error = self.key_error(key, format!("unknown key `{key}`"));
-                return Err(match nearest(key, known.iter().copied()) {
-                    Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
-                    None => error.hint(format!("the keys here are {}", known.join(", "))),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Every element of this list.
-    pub fn items<'n>(&'n self) -> Result<impl Iterator<Item = Node<'n>> + 'n, DocumentError>
-    where
-        'a: 'n,
-    {
-        let Tree::List(list) = self.value else { return Err(self.expected("a list ([a, b])")) };
-        Ok(list.iter().enumerate().map(move |(index, value)| Node {
-            document: self.document,
-            value,
-            parent: Some(self),
-            step: Some(Step::Index(index)),
-        }))
-    }
-
-    /// A string that is not empty.
-    pub fn string(&self) -> Result<&'a str, DocumentError> {
-        match self.value.text() {
-            Some("") => Err(self.error("expected a string that is not empty")),
-            Some(text) => Ok(text),
-            None if self.value.number().is_some() || matches!(self.value, Tree::Bool(_)) => {
-                Err(self.expected("a string").hint("put the value in quotes"))
-            }
-            None => Err(self.expected("a string")),
-        }
-    }
-
-    /// A string, perhaps an empty one: for what is judged by others.
-    pub fn string_or_empty(&self) -> Result<&'a str, DocumentError> {
-        if self.value.text() == Some("") { Ok("") } else { self.string() }
-    }
-
-    /// True or false.
-    pub fn boolean(&self) -> Result<bool, DocumentError> {
-        if let Tree::Bool(truth) = self.value { Ok(*truth) } else { Err(self.expected("true or false")) }
-    }
-
-    /// A whole number from `least` to `most`.
-    pub fn integer(&self, least: u64, most: u64) -> Result<u64, DocumentError> {
-        match self.value {
-            Tree::Unsigned(number) if (least..=most).contains(number) => Ok(*number),
-            other => {
-                let found = other.number().unwrap_or_else(|| other.kind().to_owned());
-                Err(self.error(format!("expected a whole number from {least} to {most}, found {found}")))
-            }
-        }
-    }
-
-    /// True where the key is there without a value (`key:`).
-    pub fn is_null(&self) -> bool {
-        matches!(self.value, Tree::Null)
-    }
-
-    /// True for a list, false for anything else.
-    pub fn is_list(&self) -> bool {
-        matches!(self.value, Tree::List(_))
-    }
-
-    /// True for a mapping, false for anything else.
-    pub fn is_mapping(&self) -> bool {
-        matches!(self.value, Tree::Mapping(_))
-    }
-
-    /// True for a string, false for anything else.
-    pub fn is_string(&self) -> bool {
-        matches!(self.value, Tree::Text(_))
-    }
-
-    /// The value as JSON; what JSON cannot hold (other keys than strings, NaN, tags) is an error.
-    pub fn json(&self) -> Result<serde_json::Value, DocumentError> {
-        Ok(match self.value {
-            Tree::Null => serde_json::Value::Null,
-            Tree::Bool(truth) => (*truth).into(),
-            Tree::Text(text) => text.clone().into(),
-            Tree::Unsigned(number) => (*number).into(),
-            Tree::Negative(number) => (*number).into(),
-            Tree::Float(number) => serde_json::Number::from_f64(*number)
-                .ok_or_else(|| self.error(format!("{number} is no number that JSON can hold")))?
-                .into(),
-            Tree::List(_) => {
-                serde_json::Value::Array(self.items()?.map(|item| item.json()).collect::<Result<_, _>>()?)
-            }
-            Tree::Mapping(_) => serde_json::Value::Object(
-                self.entries()?
-                    .map(|(key, node)| node.json().map(|value| (key.to_owned(), value)))
-                    .collect::<Result<_, _>>()?,
-            ),
-            Tree::Tagged => return Err(self.expected("a value without a YAML tag")),
-        })
-    }
-}
-
-/// The known word that this one was probably meant to be: at most two edits away, and at most a third.
-pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    known
-        .map(|candidate| (edits(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 2 && distance * 3 <= candidate.len().max(3))
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// How many characters to add, drop, change or swap with the next one, over the first 64 of each word.
-fn edits(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().take(64).collect();
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for i in 0..a.len() {
-        let mut next = vec![i + 1];
-        for j in 0..b.len() {
-            let changed = row[j] + usize::from(a[i] != b[j]);
-            let mut least = changed.min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
-                least = least.min(before[j - 1] + 1);
-            }
-            next.push(least);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row[b.len()]
+        rest = next.as_str();
+        Some(line)
+    })
 }
 
 #[cfg(test)]
@@ -524,6 +239,39 @@ mod tests {
             let error = Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn what_the_parser_has_no_place_for_has_one() {
+        for (text, problem) in [
+            (
+                "a: 1\n---\nb: 2\n",
+                "c.yaml:1:1: not valid YAML: deserializing from YAML containing more than one",
+            ),
+            ("a:\n  - <<: 1\n", "c.yaml:2:5: a[0]: `<<` takes a mapping"),
+            ("a: {<<: {b: 1}}\nc:\n  <<: [1]\n", "c.yaml:3:3: c: `<<` takes a mapping"),
+        ] {
+            let error = Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap_err().to_string();
+            assert!(error.starts_with(problem), "{error}");
+        }
+        for (text, place) in [("!x {a: 1}\n", (1, 1)), ("a:\n  b: !x 1\n", (2, 6))] {
+            let document = document(text);
+            let a = document.root();
+            let error = a.get("a").and_then(|a| a.get("b").map(|b| b.string().unwrap_err()));
+            let error = error.unwrap_or_else(|| a.allow_keys(&[]).unwrap_err());
+            assert_eq!(error.location, Some(place), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_line_that_is_shown_is_the_one_that_the_parser_means() {
+        for end in ["\n", "\r\n", "\r", "\u{85}", "\u{2028}"] {
+            let document = document(&["a: 1", "", "b: &b", "  - 2", "c: 3", ""].join(end));
+            let error = document.root().get("c").unwrap().string().unwrap_err();
+            assert_eq!((error.location, error.line.as_deref()), (Some((5, 4)), Some("c: 3")), "{end:?}");
+            assert!(document.defines_anchor("b") && !document.defines_anchor("c"), "{end:?}");
+        }
+        assert_eq!(lines("").count(), 0);
     }
 
     #[test]

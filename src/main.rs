@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Over musl's allocator, whose one lock would else be what a busy server waits for
-/// (`cargo bench --bench speed -- compare`).
-#[cfg(target_env = "musl")]
+/// Over the system's allocator. musl's has one lock, which would else be what a busy server waits for, and
+/// glibc's has slow ways for what is longer than a kilobyte (`cargo bench --bench speed -- compare`).
 #[global_allocator]
 static ALLOCATOR: keypebble::memory::Keeping<std::alloc::System> =
     keypebble::memory::Keeping(std::alloc::System);

@@ -257,6 +257,21 @@ fn an_export_names_the_keys_by_every_id_and_writes_whole_files() {
 }
 
 #[test]
+fn a_key_set_that_keeps_a_registry_from_starting_is_warned_of() {
+    let folder = Folder::new();
+    done(&folder, "keys generate --dir keys --algorithm ES256");
+    let output = line(&folder, "keys export --dir keys --format jwks");
+    assert_eq!(stderr(&output), "");
+    done(&folder, "keys generate --dir keys --algorithm ML-DSA-44");
+    let output = line(&folder, "keys export --dir keys --format jwks");
+    assert_eq!(output.status.code(), Some(0));
+    let warning = stderr(&output);
+    assert!(warning.contains("ML-DSA-44: distribution 3 does not start with it in its jwks"), "{warning}");
+    assert!(warning.contains("leave it out with --id or --state"), "{warning}");
+    assert_eq!(warning.matches("distribution").count(), 1, "{warning}");
+}
+
+#[test]
 fn a_full_disk_marks_nothing_as_exported() {
     let folder = folder();
     let output = std::process::Command::new("sh")

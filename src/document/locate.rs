@@ -4,7 +4,9 @@
 //! what it reads only while it reads, so this descends along the path and stops there with an error of
 //! its own, which the parser then stamps with the place.
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 use std::cell::Cell;
 use std::fmt;
 
@@ -111,6 +113,12 @@ impl<'de> Visitor<'de> for Seek<'_> {
         }
     }
 
+    /// A tagged value, below which nothing is read.
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<(), A::Error> {
+        self.scalar()?;
+        let (_, content): (IgnoredAny, _) = data.variant()?;
+        content.newtype_variant::<IgnoredAny>().map(|_| ())
+    }
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
         self.scalar()
     }

@@ -4,6 +4,7 @@
 //! is our own and not the parser's, because that one takes a hash table for each mapping, half as long again
 //! for a policy of 100,000 users, and leaves a `<<` inside of what is merged as a key.
 
+use super::Step;
 use serde::de::{Deserialize, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 use std::collections::HashSet;
 use std::fmt;
@@ -25,7 +26,7 @@ pub(super) enum Tree {
 }
 
 /// The key that merges.
-const MERGE: &str = "<<";
+pub(super) const MERGE: &str = "<<";
 
 impl Tree {
     /// The string, if it is one.
@@ -93,6 +94,10 @@ impl Tree {
                 let Some(at) = entries.iter().position(|(key, _)| key.text() == Some(MERGE)) else {
                     return Ok(());
                 };
+                // A wrong one stays where it is, for `bad_merge` to find.
+                if !entries.get(at).is_some_and(|(_, named)| named.can_be_merged()) {
+                    return Err("`<<` takes a mapping or a list of mappings, such as *name or [*a, *b]");
+                }
                 let (_, named) = entries.remove(at);
                 let named = match named {
                     Tree::List(list) => list,
@@ -101,9 +106,7 @@ impl Tree {
                 let mut known: HashSet<String> =
                     entries.iter().filter_map(|(key, _)| key.text().map(str::to_owned)).collect();
                 for merged in named {
-                    let Tree::Mapping(merged) = merged else {
-                        return Err("`<<` takes a mapping or a list of mappings, such as *name or [*a, *b]");
-                    };
+                    let Tree::Mapping(merged) = merged else { continue };
                     let news =
                         |(key, _): &(Tree, Tree)| key.text().is_none_or(|text| known.insert(text.to_owned()));
                     entries.extend(merged.into_iter().filter(news));
@@ -111,6 +114,35 @@ impl Tree {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    fn can_be_merged(&self) -> bool {
+        match self {
+            Tree::Mapping(_) => true,
+            Tree::List(list) => list.iter().all(|item| matches!(item, Tree::Mapping(_))),
+            _ => false,
+        }
+    }
+
+    /// The way to a mapping whose `<<` names what cannot be merged.
+    pub(super) fn bad_merge(&self) -> Option<Vec<Step<'_>>> {
+        fn below<'t>(step: Step<'t>, value: &'t Tree) -> Option<Vec<Step<'t>>> {
+            let mut steps = value.bad_merge()?;
+            steps.insert(0, step);
+            Some(steps)
+        }
+        match self {
+            Tree::List(list) => {
+                list.iter().enumerate().find_map(|(index, item)| below(Step::Index(index), item))
+            }
+            Tree::Mapping(_) if self.get(MERGE).is_some_and(|named| !named.can_be_merged()) => {
+                Some(Vec::new())
+            }
+            Tree::Mapping(entries) => entries
+                .iter()
+                .find_map(|(key, value)| below(Step::Key(key.text().unwrap_or_default()), value)),
+            _ => None,
         }
     }
 }

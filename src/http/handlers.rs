@@ -1,24 +1,28 @@
-//! `/auth` and `/v2/token`: from a routed request to a token.
+//! `/auth` (in `auth`) and `/v2/token`: from a routed request to a token.
 //!
 //! Owns what these endpoints ask and answer. Must not know sockets. Decision: who asks is settled before
 //! anything else that a request says is looked at.
 
+mod auth;
+
+pub(super) use auth::auth;
+
 use super::identity::{self, Identity, single_header};
 use super::oauth::is_in_policy;
 use super::refusal::Refusal;
-use super::request::{Body, Request};
+use super::request::Request;
 use super::response::Response;
 use super::reuse::{Made, Same};
 use super::route::{Parameters, Route};
 use super::{Note, Service, State};
-use crate::claims::{self, Frame, Requested};
+use crate::claims::{self, Frame};
 use crate::issuer::Issued;
 use crate::metrics::RefreshEvent;
-use crate::policy::{Asker, Enforcement, Grant, Mode, Who};
+use crate::policy::{Asker, Enforcement, Grant, Mode};
 use crate::refresh::Holder;
 use crate::scope::{self, Scope};
 use crate::time::UnixTime;
-use serde_json::{Map, json};
+use serde_json::json;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -44,74 +48,6 @@ impl Call<'_> {
             Refusal::Internal
         })
     }
-}
-
-/// `POST /auth`: a token for the claims in the body, from a trusted peer; or for a user with a password,
-/// about himself.
-pub(super) fn auth(mut call: Call<'_>) -> Result<Response, Refusal> {
-    let own = identity::of_auth(&mut call)?;
-    call.note.user.clone_from(&own);
-    let requested = Requested::new(claims::read_object(json_body(&call)?)?)?;
-    let user = match &own {
-        None => requested.user()?.to_owned(),
-        Some(user) => user.clone(),
-    };
-    call.note.user = Some(user.clone());
-    let issuer = &call.state.issuer;
-    let (now, id) = ((call.service.sources.clock)(), call.new_id()?);
-    let (claims, dropped) = match own {
-        None => {
-            let (asked, dropped) = issuer.filter().apply(requested);
-            let frame = issuer.frame(now, issuer.default_ttl(), &id);
-            (claims::custom(&frame, issuer.filter(), &asked)?, dropped)
-        }
-        Some(user) => {
-            let (grant, dropped) = granted_to_himself(call.state, &user, &requested)?;
-            let frame = issuer.frame(now, issuer.registry_ttl(grant.ttl), &id);
-            (claims::granted(&frame, issuer.filter(), &Map::new(), &user, &grant.access)?, dropped)
-        }
-    };
-    let made = Made { issued: Arc::new(call.issue(claims)?), at: now, reused: false };
-    let Issued { token, claims } = &*made.issued;
-    let body = format!("{{\"token\":\"{}\",\"claims\":{}}}", token.expose(), claims.json());
-    log_token(&mut call, Route::Auth, now, &made, |line| {
-        line.text("user", &user)
-            .maybe("dropped", Some(dropped.join(" ").as_str()).filter(|names| !names.is_empty()))
-    });
-    Ok(token_response(body))
-}
-
-/// What a user may have in a token that he asks of `/auth` himself: his name, and of `scope` and `access`
-/// what the policy gives. Such a token has the registry's audience, so it must not say more than one of
-/// `/v2/token`; and what a user says of himself is not for the issuer to vouch for, so that the other
-/// claims are left out, whatever `allowed_custom_claims` lets a trusted peer say.
-fn granted_to_himself(
-    state: &State,
-    user: &str,
-    requested: &Requested,
-) -> Result<(Grant, Vec<String>), Refusal> {
-    if !requested.is_about(user) {
-        return Err(Refusal::OtherUser);
-    }
-    let asked = requested.scopes()?.unwrap_or_default();
-    let hosts = [state.issuer.audience()];
-    let asker = Asker { who: Who::User(user), hosts: &hosts, default_ttl: state.issuer.default_ttl() };
-    let ours = |name: &&str| !matches!(*name, "sub" | "user" | "scope" | "access");
-    let dropped = requested.names().filter(ours).map(str::to_owned).collect();
-    Ok((some(state, &asker, &asked)?, dropped))
-}
-
-fn json_body<'c>(call: &Call<'c>) -> Result<&'c [u8], Refusal> {
-    let body = match &call.request.body {
-        Body::Bytes(body) => body,
-        Body::Absent => return Err(Refusal::LengthRequired),
-        Body::TooLarge => return Err(Refusal::TooLarge),
-        Body::Incomplete => return Err(Refusal::Timeout),
-        Body::Malformed(problem) => return Err(Refusal::Malformed(problem)),
-    };
-    let content_type = single_header(call.request, "Content-Type")?.unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") { Ok(body) } else { Err(Refusal::MediaType) }
 }
 
 /// `GET /v2/token`: the Docker registry token protocol (distribution: docs/spec/auth/token.md).

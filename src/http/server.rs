@@ -9,7 +9,9 @@ mod answer;
 mod budget;
 mod connection;
 mod event;
-mod framing;
+// Public for the fuzz targets alone.
+#[doc(hidden)]
+pub mod framing;
 mod guard;
 mod inbox;
 mod limits;

@@ -128,7 +128,10 @@ pub(in crate::cli) fn run(command: &Export) -> Result<(), Error> {
         return Err(Error::Keys(nothing(command, &keyring, keys.is_empty())));
     }
     let text = match command.format {
-        Format::Jwks => Keyring::jwks_text_of(public.iter().copied()),
+        Format::Jwks => {
+            warn(&unfit_for_registries(Format::Jwks, &public));
+            Keyring::jwks_text_of(public.iter().copied())
+        }
         Format::Pem => pems(&public)?,
         Format::Cert => certificates(&keyring, &public, &manifest, command.days, now)?,
         Format::Id => ids(&public),
@@ -226,7 +229,7 @@ pub(in crate::cli) fn certificates(
         let made = signer.certificate(public, from, until);
         text += &made.map_err(|error| Error::Keys(StoreError::Make(error)))?;
     }
-    warn(&unfit_for_registries(keys));
+    warn(&unfit_for_registries(Format::Cert, keys));
     Ok(text)
 }
 
@@ -239,27 +242,30 @@ pub(in crate::cli) fn certificates(
     _: u32,
     _: UnixTime,
 ) -> Result<String, Error> {
-    warn(&unfit_for_registries(keys));
+    warn(&unfit_for_registries(Format::Cert, keys));
     Err(usage("x509 is not enabled in this build"))
 }
 
-/// distribution 2.8 does not start over some keys, and a bundle is read whole.
-fn unfit_for_registries(keys: &[&RingKey]) -> Vec<Warning> {
-    let unfit = |key: &&&RingKey| {
-        matches!(
-            key.algorithm(),
-            Algorithm::EdDSA | Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87
-        )
+/// Some registries do not start over some keys: distribution 2.8 over its certificates, 3 over its key set.
+/// Both read the file whole.
+fn unfit_for_registries(format: Format, keys: &[&RingKey]) -> Vec<Warning> {
+    let (unfit, registry): (fn(Algorithm) -> bool, _) = match format {
+        Format::Cert => (
+            |algorithm| algorithm == Algorithm::EdDSA || is_ml_dsa(algorithm),
+            "distribution 2.8 does not start with it in its rootcertbundle",
+        ),
+        Format::Jwks => (is_ml_dsa, "distribution 3 does not start with it in its jwks"),
+        Format::Pem | Format::Id => return Vec::new(),
     };
     let warning = |key: &&RingKey| {
         Warning::new(
-            format!(
-                "{} is for {}: distribution 2.8 does not start with it in its rootcertbundle",
-                key.id().unwrap_or_default(),
-                key.algorithm()
-            ),
+            format!("{} is for {}: {registry}", key.id().unwrap_or_default(), key.algorithm()),
             "leave it out with --id or --state, or give the registry an ES256 or RS256 key",
         )
     };
-    keys.iter().filter(unfit).map(warning).collect()
+    keys.iter().filter(|key| unfit(key.algorithm())).map(warning).collect()
+}
+
+fn is_ml_dsa(algorithm: Algorithm) -> bool {
+    matches!(algorithm, Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87)
 }

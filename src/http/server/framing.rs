@@ -9,24 +9,31 @@ use super::limits::Limits;
 
 /// A request head whose lines are well formed.
 #[derive(Debug)]
-pub(super) struct Head<'a> {
-    pub(super) method: &'a str,
-    pub(super) target: &'a str,
-    pub(super) headers: Vec<(&'a str, &'a str)>,
+pub struct Head<'a> {
+    /// A token, as sent.
+    pub method: &'a str,
+    /// As sent.
+    pub target: &'a str,
+    /// Names as sent, and values without the blanks around them.
+    pub headers: Vec<(&'a str, &'a str)>,
     /// HTTP/1.0 rather than 1.1.
-    pub(super) old: bool,
-    pub(super) body: Framing,
+    pub old: bool,
+    /// What follows.
+    pub body: Framing,
     /// The client asked for 100 Continue.
-    pub(super) expects_continue: bool,
+    pub expects_continue: bool,
     /// No further request follows on this connection.
-    pub(super) last: bool,
+    pub last: bool,
 }
 
 /// How long the body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
+pub enum Framing {
+    /// There is none.
     None,
+    /// So many bytes.
     Length(u64),
+    /// `chunks` finds its end.
     Chunked,
     /// It cannot be known; the text says why.
     Malformed(&'static str),
@@ -34,7 +41,7 @@ pub(super) enum Framing {
 
 /// Why a head is not a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HeadError {
+pub enum HeadError {
     /// 400
     Syntax(&'static str),
     /// 431
@@ -47,7 +54,7 @@ pub(super) enum HeadError {
 
 /// Finds the end of a head, looking only at what follows `*looked`, and refuses early any byte that no
 /// head may hold. Gives the length of the head with its empty line.
-pub(super) fn head_end(bytes: &[u8], looked: &mut usize) -> Result<Option<usize>, HeadError> {
+pub fn head_end(bytes: &[u8], looked: &mut usize) -> Result<Option<usize>, HeadError> {
     let mut at = *looked;
     while let Some(&byte) = bytes.get(at) {
         match byte {
@@ -72,7 +79,7 @@ pub(super) fn head_end(bytes: &[u8], looked: &mut usize) -> Result<Option<usize>
 
 impl<'a> Head<'a> {
     /// Reads a whole head, as `head_end` measured it.
-    pub(super) fn parse(bytes: &'a [u8], limits: &Limits) -> Result<Self, HeadError> {
+    pub fn parse(bytes: &'a [u8], limits: &Limits) -> Result<Self, HeadError> {
         let text = str::from_utf8(bytes).map_err(|_| HeadError::Syntax("byte outside printable ASCII"))?;
         let mut lines = text.strip_suffix("\r\n\r\n").unwrap_or(text).split("\r\n");
         let (method, target, old) = request_line(lines.next().unwrap_or_default())?;
@@ -92,7 +99,7 @@ impl<'a> Head<'a> {
     }
 
     /// Every value of a field.
-    pub(super) fn values(&self, name: &'static str) -> impl Iterator<Item = &'a str> + '_ {
+    pub fn values(&self, name: &'static str) -> impl Iterator<Item = &'a str> + '_ {
         self.headers.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, v)| *v)
     }
 
@@ -208,7 +215,7 @@ fn content_length(value: &str) -> Framing {
 
 /// What is known of a chunked body from its first bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Chunks {
+pub enum Chunks {
     /// More is to come.
     Partial,
     /// It ends after this many bytes.
@@ -223,7 +230,7 @@ pub(super) enum Chunks {
 const CHUNK_LINE: usize = 128;
 
 /// Measures a chunked body (RFC 9112, 7.1) that may hold `limit` bytes, and a quarter more in framing.
-pub(super) fn chunks(bytes: &[u8], limit: usize) -> Chunks {
+pub fn chunks(bytes: &[u8], limit: usize) -> Chunks {
     let mut at = 0;
     let mut total = 0_usize;
     loop {
@@ -256,6 +263,9 @@ pub(super) fn chunks(bytes: &[u8], limit: usize) -> Chunks {
             return Chunks::TooLarge;
         }
         let data_end = at + end + 2 + size;
+        if data_end + 2 > most(limit) {
+            return Chunks::TooLarge; // also where it came at once
+        }
         match bytes.get(data_end..data_end + 2) {
             Some(b"\r\n") if size == 0 => return Chunks::End(data_end + 2),
             Some(b"\r\n") => at = data_end + 2,
@@ -267,7 +277,12 @@ pub(super) fn chunks(bytes: &[u8], limit: usize) -> Chunks {
 }
 
 fn partial(bytes: &[u8], limit: usize) -> Chunks {
-    if bytes.len() > limit + limit / 4 + CHUNK_LINE { Chunks::TooLarge } else { Chunks::Partial }
+    if bytes.len() > most(limit) { Chunks::TooLarge } else { Chunks::Partial }
+}
+
+/// The longest chunked body, with its framing.
+fn most(limit: usize) -> usize {
+    limit + limit / 4 + CHUNK_LINE
 }
 
 #[cfg(test)]
@@ -334,6 +349,11 @@ mod tests {
             (&[b'0'; 200], Chunks::Malformed("chunk size line too long")),
         ] {
             assert_eq!(chunks(bytes, 16), expected, "{}", bytes.escape_ascii());
+        }
+        // Much framing for little is refused, whether it comes at once or in parts.
+        let wasteful = [format!("{:0>100}\r\na\r\n", 1).repeat(2).as_bytes(), b"0\r\n\r\n"].concat();
+        for length in 150..=wasteful.len() {
+            assert_eq!(chunks(&wasteful[..length], 16), Chunks::TooLarge, "{length}");
         }
     }
 }

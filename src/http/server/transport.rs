@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use socket2::{SockRef, Socket};
+use socket2::Socket;
 use tiny_http::{HTTPVersion, Listener, SslContextWrap};
 
 use super::framing::Head;
@@ -105,12 +105,21 @@ impl Acceptor {
     fn find(&self, guess: i32, knows: impl Fn(u64) -> bool) -> Option<Socket> {
         let ours = |number| {
             let socket = Socket::from(sys::duplicate(number).ok()?);
-            let fits = SocketKey::of(&socket)? == self.local && !SockRef::from(&socket).is_listener().ok()?;
+            let fits = SocketKey::of(&socket)? == self.local && !listens(&socket)?;
             fits.then_some(socket)
         };
         let unknown = |socket: &Socket| cfg!(target_os = "linux") && !knows(cookie(socket));
         ours(guess).or_else(|| (0..guess + 64).filter_map(ours).find(unknown))
     }
+}
+
+/// Whether a socket listens rather than being connected. Apple's systems don't tell, but a listener has no
+/// peer.
+fn listens(socket: &Socket) -> Option<bool> {
+    #[cfg(target_vendor = "apple")]
+    return Some(socket.peer_addr().is_err());
+    #[cfg(not(target_vendor = "apple"))]
+    return socket.is_listener().ok();
 }
 
 /// The number by which Linux tells sockets apart, never used twice.

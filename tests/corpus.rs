@@ -1,0 +1,88 @@
+//! Every input of the fuzz targets' corpus and every finding of theirs, once more, on stable Rust and without
+//! a fuzzer: `fuzz/README.md`.
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
+
+#[path = "../fuzz/targets/lib.rs"]
+mod targets;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use targets::{TARGETS, run};
+
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
+}
+
+/// The names in a folder, without what stands behind a dot.
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries.map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+/// Runs each input of a target; says which ones fail.
+fn replay(target: &str) {
+    let corpus = names(&fuzz().join("corpus").join(target)).len();
+    assert!(corpus >= 10, "only {corpus} inputs in the corpus of {target}");
+    let mut failed = Vec::new();
+    for folder in ["corpus", "regressions"] {
+        let folder = fuzz().join(folder).join(target);
+        // A target without findings has no regressions.
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let bytes = fs::read(&path).unwrap();
+            if catch_unwind(AssertUnwindSafe(|| run(target, &bytes))).is_err() {
+                failed.push(path);
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+macro_rules! replayed {
+    ($($target:ident),*) => {
+        $(#[test]
+        fn $target() {
+            replay(stringify!($target));
+        })*
+
+        const REPLAYED: &[&str] = &[$(stringify!($target)),*];
+    };
+}
+
+replayed!(basic, claims, config, framing, glob, keys, policy, query, scope, token, users);
+
+/// The service logs each request on stderr: where nobody reads that, apart from the other tests.
+#[test]
+fn request() {
+    let this = std::env::current_exe().unwrap();
+    let status = Command::new(this)
+        .args(["--exact", "requests_in_a_process_of_their_own", "--ignored"])
+        .stderr(Stdio::null())
+        .status();
+    assert!(status.unwrap().success(), "see `cargo test --test corpus -- --ignored --nocapture`");
+}
+
+#[test]
+#[ignore = "run by the test `request`"]
+fn requests_in_a_process_of_their_own() {
+    replay("request");
+}
+
+#[test]
+fn no_target_is_left_out() {
+    let known: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let tested = REPLAYED.iter().chain(&["request"]).map(|name| (*name).to_owned());
+    assert_eq!(known, tested.collect());
+    assert_eq!(known, names(&fuzz().join("fuzz_targets")));
+    assert_eq!(known, names(&fuzz().join("corpus")));
+    assert!(names(&fuzz().join("dictionaries")).is_subset(&known));
+    assert!(names(&fuzz().join("regressions")).is_subset(&known));
+    let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
+    for name in &known {
+        assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{name}");
+    }
+}
