@@ -110,7 +110,10 @@ fn once(place: &Place, number: u64, tally: &mut Tally) -> Result<(), String> {
         end(&mut server);
         return finish(rotation, tally);
     }
-    let first = place.first_answer(unix, &mut server, began)?;
+    let first = place.first_answer(unix, &mut server, began).inspect_err(|_| {
+        // No drop does it for a child.
+        let _ = server.kill();
+    })?;
     tally.starts.push(began.elapsed().as_secs_f64() * 1e3);
     if number % 8 == 6 {
         rotation = Some(place.rotate(tally));
