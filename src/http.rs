@@ -168,7 +168,7 @@ impl Service {
     }
 
     fn metrics_text(&self) -> Response {
-        let mut response = Response::json(200, self.metrics.render().into_bytes());
+        let mut response = Response::json(200, self.metrics.render(self.log.lost_lines()).into_bytes());
         response.headers = vec![("Content-Type", CONTENT_TYPE.into())];
         response
     }

@@ -1,34 +1,43 @@
 //! One line for each event, on stderr.
 //!
 //! Owns the two forms of a line (`key=value` for people, JSON for machines) and their quoting. Must not
-//! know what the events mean. Decision: a line is built whole and written with one call, so that lines of
-//! several threads do not mix; and a line that cannot be written (a full disk, a closed pipe) is dropped,
-//! because the alternative is to stop issuing tokens.
+//! know what the events mean. Decision: a line is built whole and written at once, so that lines of several
+//! threads do not mix; and a line that cannot be written (a full disk, a closed pipe, a reader that sleeps)
+//! is dropped and counted, because the alternative is to stop issuing tokens.
+
+mod sink;
 
 use crate::config::LogFormat;
 use crate::time::UnixTime;
+use sink::Sink;
 use std::fmt::{Display, Write as _};
-use std::io::Write as _;
+use std::sync::Arc;
 
 /// Writes lines in one form.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Log {
     format: LogFormat,
+    sink: Arc<Sink>,
 }
 
 impl Log {
     /// A log in that form.
     pub fn new(format: LogFormat) -> Self {
-        Self { format }
+        Self { format, sink: Arc::new(Sink::stderr()) }
     }
 
     /// Begins a line.
-    pub fn line(self, time: UnixTime, event: &'static str) -> Line {
-        let mut line = Line { format: self.format, text: String::with_capacity(512) };
+    pub fn line(&self, time: UnixTime, event: &'static str) -> Line {
+        let mut line = Line { log: self.clone(), time, text: String::with_capacity(512) };
         if self.format == LogFormat::Json {
             line.text.push('{');
         }
         line.plain("time", time).text("event", event)
+    }
+
+    /// How many lines could not be written.
+    pub fn lost_lines(&self) -> u64 {
+        self.sink.lost()
     }
 }
 
@@ -36,7 +45,8 @@ impl Log {
 #[derive(Debug)]
 #[must_use = "a line is written by `end`"]
 pub struct Line {
-    format: LogFormat,
+    log: Log,
+    time: UnixTime,
     text: String,
 }
 
@@ -52,7 +62,7 @@ impl Line {
             value = cut.map_or(value, |(cut, _)| &value[..cut]);
         }
         self.key(key);
-        if self.format == LogFormat::Text && is_plain(value) {
+        if self.log.format == LogFormat::Text && is_plain(value) {
             self.text.push_str(value);
         } else {
             quote(&mut self.text, value);
@@ -71,7 +81,7 @@ impl Line {
     /// Adds what needs no quoting in `key=value` and no escapes in JSON, such as a time or an address.
     pub fn plain(mut self, key: &'static str, value: impl Display) -> Self {
         self.key(key);
-        let quote = if self.format == LogFormat::Json { "\"" } else { "" };
+        let quote = if self.log.format == LogFormat::Json { "\"" } else { "" };
         // Writing to a String does not fail.
         let _ = write!(self.text, "{quote}{value}{quote}");
         self
@@ -90,18 +100,20 @@ impl Line {
         self.end_after(None);
     }
 
-    /// Writes two lines, `earlier` first, with one call: for events that always come together.
+    /// Writes two lines, `earlier` first, at once: for events that always come together.
     pub fn end_after(self, earlier: Option<Line>) {
+        let lines = if earlier.is_some() { 2 } else { 1 };
+        let (log, time) = (self.log.clone(), self.time);
         let last = self.finish();
         let text = match earlier {
             Some(earlier) => earlier.finish() + &last,
             None => last,
         };
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        log.sink.write(&text, lines, |lost| log.line(time, "log_lost").number("lines", lost).finish());
     }
 
     fn finish(mut self) -> String {
-        if self.format == LogFormat::Json {
+        if self.log.format == LogFormat::Json {
             self.text.push('}');
         }
         self.text.push('\n');
@@ -109,7 +121,7 @@ impl Line {
     }
 
     fn key(&mut self, key: &'static str) {
-        match self.format {
+        match self.log.format {
             LogFormat::Text => {
                 if !self.text.is_empty() {
                     self.text.push(' ');

@@ -167,8 +167,8 @@ impl Metrics {
         self.reload_failing.store(1, Ordering::Relaxed);
     }
 
-    /// The text, whole.
-    pub fn render(&self) -> String {
+    /// The text, whole. The log counts for itself what it could not write.
+    pub fn render(&self, lost_lines: u64) -> String {
         let mut text = Text(String::with_capacity(8 * 1024));
         text.family("keypebble_requests", "counter", "", "Answered requests.");
         for route in Route::ALL {
@@ -230,6 +230,8 @@ impl Metrics {
         for (kind, count) in EventKind::ALL.iter().zip(&self.events) {
             text.sample("keypebble_connection_events_total", &[("event", kind.label())], read(count));
         }
+        text.family("keypebble_log_lines_lost", "counter", "", "Lines that the log did not take.");
+        text.sample("keypebble_log_lines_lost_total", &[], lost_lines);
         text.family(
             "keypebble_reloads",
             "counter",
@@ -336,7 +338,7 @@ mod tests {
         metrics.refusal(&Refusal::NotFound);
         metrics.password(Outcome::Throttled(3));
         metrics.refresh_token(RefreshEvent::Used);
-        let text = metrics.render();
+        let text = metrics.render(7);
         for line in [
             "# TYPE keypebble_requests counter",
             "keypebble_requests_total{route=\"v2_token\",status=\"200\"} 2",
@@ -351,6 +353,7 @@ mod tests {
             "keypebble_password_checks_total{result=\"throttled\"} 1",
             "keypebble_password_checks_total{result=\"wrong\"} 0",
             "keypebble_refresh_tokens_total{event=\"used\"} 1",
+            "keypebble_log_lines_lost_total 7",
             "keypebble_start_time_seconds 1000",
         ] {
             assert!(text.lines().any(|known| known == line), "{line}\n{text}");

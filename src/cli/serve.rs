@@ -60,11 +60,12 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
     let stop = Stop::on_signals().map_err(signals)?;
     let server = Server::bind(&bind, setup.service.limits.clone()).map_err(Error::Listen)?;
     let state = State::new(setup.issuer, setup.enforcement, setup.logins, &setup.service);
-    let service = Arc::new(Service::new(state, log, Sources { clock: UnixTime::now, id: new_id }));
+    let service = Arc::new(Service::new(state, log.clone(), Sources { clock: UnixTime::now, id: new_id }));
     let first = (setup.files, setup.warnings, setup.service);
     let again = files.clone();
-    let reloader =
-        Reloader::new(Arc::clone(&service), log, first, began, move || setup::load(&again).map(loaded));
+    let reloader = Reloader::new(Arc::clone(&service), log.clone(), first, began, move || {
+        setup::load(&again).map(loaded)
+    });
     // It ends with the process: there is nothing that it would have to finish.
     std::thread::Builder::new()
         .name("reload".to_owned())

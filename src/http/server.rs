@@ -57,6 +57,9 @@ const CROWD: usize = 64;
 /// How often memory is given back.
 const GIVE_BACK: Duration = Duration::from_secs(1);
 
+/// So few threads are no matter.
+const FEW: usize = 8;
+
 /// Failures to accept are told at most this often.
 const COMPLAINT: Duration = Duration::from_secs(1);
 
@@ -123,6 +126,7 @@ impl Server {
     /// Serves until stopped; gives the number of connections that were cut off because they did not finish
     /// within the drain deadline (or because it was asked to stop twice).
     pub fn run(self, handler: Arc<dyn Handler>, stop: &Stop) -> usize {
+        sys::keep_little_memory();
         let mut limits = self.limits;
         limits.connections = affordable(limits.connections);
         let budget = Budget::new(limits.large_requests);
@@ -135,7 +139,7 @@ impl Server {
             clock: Clock::start(),
             complained: None,
             room: 0,
-            crowded: false,
+            most: 0,
             gave: Instant::now(),
         };
         running.serve(&self.acceptor, stop);
@@ -164,8 +168,8 @@ struct Running {
     complained: Option<Instant>,
     /// Connections evicted whose place is not taken yet.
     room: usize,
-    /// Whether there was a crowd when memory was last given back, and when that was.
-    crowded: bool,
+    /// The most threads since memory was last given back, and when that was.
+    most: usize,
     gave: Instant,
 }
 
@@ -179,7 +183,7 @@ impl Running {
             let accepting = resting.is_none() && !self.is_crowded();
             let patience = match (accepting, self.guard.is_empty()) {
                 (false, _) => Some(Duration::from_millis(1)),
-                (true, true) if !self.crowded => None,
+                (true, true) if self.most < FEW => None,
                 (true, _) => Some(TICK.saturating_sub(swept.elapsed())),
             };
             let listener = accepting.then(|| acceptor.descriptor());
@@ -198,13 +202,16 @@ impl Running {
         }
     }
 
-    /// Gives memory back to the system, from time to time while there is a crowd, and once after it.
+    /// Gives memory back to the system: from time to time while there is a crowd, and whenever half of the
+    /// threads have left, because only then is free what they had.
     fn give_back(&mut self) {
-        let live = self.shared.live.load(Ordering::Acquire);
-        if (live >= CROWD || self.crowded) && self.gave.elapsed() >= GIVE_BACK {
+        let threads = self.shared.live.load(Ordering::Acquire) + self.pool.idle();
+        self.most = self.most.max(threads);
+        let halved = self.most >= FEW && threads <= self.most / 2;
+        if (halved || threads >= CROWD) && self.gave.elapsed() >= GIVE_BACK {
             sys::release_memory();
             self.gave = Instant::now();
-            self.crowded = live >= CROWD;
+            self.most = threads;
         }
     }
 

@@ -76,7 +76,7 @@ fn a_token_is_handed_out_again_to_the_same_user_for_the_same_grant() {
     ] {
         assert_ne!(ask(now, user, query)["token"], first["token"], "{now} {user} {query}");
     }
-    let metrics = service.metrics.render();
+    let metrics = service.metrics.render(0);
     assert!(metrics.contains("keypebble_tokens_reused_total 2\n"), "{metrics}");
     assert!(metrics.contains("keypebble_tokens_issued_total{route=\"v2_token\",algorithm=\"HS256\"} 8\n"));
 }

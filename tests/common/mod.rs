@@ -2,6 +2,8 @@
 #![allow(dead_code, missing_docs, unreachable_pub)] // each test program uses its part of this
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 
+pub mod ambiguous;
+
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -13,6 +15,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_keypebble");
+
+/// The binary under test: the one that cargo built, or `KEYPEBBLE_BIN`, say the one that ships.
+pub fn keypebble() -> Command {
+    Command::new(std::env::var_os("KEYPEBBLE_BIN").unwrap_or_else(|| BINARY.into()))
+}
 
 /// A folder of this test's own, removed when dropped.
 pub struct Folder(PathBuf);
@@ -123,14 +130,12 @@ pub struct Server {
 impl Server {
     /// Starts `serve` with those arguments after it and waits for its "listening" line.
     pub fn start(folder: &Folder, arguments: &[&str]) -> Self {
-        let mut child = Command::new(BINARY)
-            .arg("serve")
-            .args(arguments)
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::run(Command::new(BINARY).arg("serve").args(arguments).current_dir(folder.path()))
+    }
+
+    /// Starts a command that ends in `serve` and waits for its "listening" line.
+    pub fn run(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut before = String::new();
         let address = loop {

@@ -7,8 +7,8 @@ use std::process::Command;
 use serde_yaml::Value;
 
 use crate::client::have;
-use crate::common::Folder;
-use crate::stage::{Generation, Stage, example, keypebble, start_keypebble, start_nginx, start_registry};
+use crate::common::{Folder, keypebble};
+use crate::stage::{Generation, Stage, example, start_keypebble, start_nginx, start_registry};
 use crate::tools::{copy_folder, output};
 
 /// The example with the registry that it names, version 2; or, after what its README says to change, 3.

@@ -16,10 +16,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{ALICE, Answer, BOB, Login, NOBODY, have};
-use crate::common::{Folder, exchange, header, stderr, stdout};
+use crate::common::{Folder, exchange, header, keypebble, stderr, stdout};
 use crate::image;
 use crate::process::{Process, listening_address};
-use crate::stage::{example, keypebble, start_nginx_before, start_registry_as};
+use crate::stage::{example, start_nginx_before, start_registry_as};
 use crate::tools::{base64, copy_folder, output, write_file};
 
 /// Who pushes and pulls.

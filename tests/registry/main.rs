@@ -27,6 +27,7 @@ mod keys;
 #[cfg(feature = "htpasswd")]
 mod passwords;
 mod process;
+mod smuggling;
 mod stage;
 mod tools;
 mod verdicts;

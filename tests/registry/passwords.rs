@@ -17,11 +17,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::client::{ALICE, BOB, CAROL, Crane, Login, NOBODY, Skopeo, have};
-use crate::common::{Answer, Folder, claims, exchange};
+use crate::common::{Answer, Folder, claims, exchange, keypebble};
 use crate::engines::{Containerd, Docker, Podman};
 use crate::image;
 use crate::process::{Process, eventually};
-use crate::stage::{Generation, Stage, keypebble, start_keypebble};
+use crate::stage::{Generation, Stage, start_keypebble};
 use crate::tools::{base64, output};
 
 const SERVICE: &str = "registry.example.com";

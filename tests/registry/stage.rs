@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::client::{ALICE, BOB, CAROL, Login, have};
-use crate::common::{Answer, Folder, exchange};
+use crate::common::{Answer, Folder, exchange, keypebble};
 use crate::image;
 use crate::keys::{Algorithm, KeyId, SigningKey, strangers_certificate};
 use crate::process::{Process, eventually, listening_address};
@@ -235,12 +235,6 @@ impl Stage {
 /// A file under `examples/`.
 pub(crate) fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
-}
-
-/// The binary under test: the one that cargo built, or `KEYPEBBLE_BIN`, say the static one.
-pub(crate) fn keypebble() -> Command {
-    let built = || env!("CARGO_BIN_EXE_keypebble").into();
-    Command::new(std::env::var_os("KEYPEBBLE_BIN").unwrap_or_else(built))
 }
 
 fn keypebble_config(plan: &Plan, key: &SigningKey) -> String {

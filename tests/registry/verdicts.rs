@@ -16,10 +16,10 @@ use keypebble::secret::Secret;
 use serde_json::{Value, json};
 
 use crate::client::have;
-use crate::common::{self, Folder};
+use crate::common::{self, Folder, keypebble};
 use crate::keys::{Algorithm, KeyId, SigningKey, thumbprint};
 use crate::process::Process;
-use crate::stage::{Generation, Plan, Stage, Trust, keypebble};
+use crate::stage::{Generation, Plan, Stage, Trust};
 use crate::tools::{base64url, output};
 
 const SERVICE: &str = "registry.example.com";

@@ -27,6 +27,11 @@ pub(super) struct Pool {
 }
 
 impl Pool {
+    /// Threads that wait for a job.
+    pub(super) fn idle(&self) -> usize {
+        lock(&self.idle).len()
+    }
+
     /// Runs `job` on an idle thread or a new one. It must not panic.
     pub(super) fn run(&mut self, job: Job) -> io::Result<()> {
         let mut job = job;

@@ -1,0 +1,53 @@
+//! As few descriptors as a process may be given.
+
+use super::*;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+#[test]
+fn with_64_descriptors_a_crowd_changes_nothing_and_leaves_nothing() {
+    let folder = folder(TCP);
+    let server = Server::run(&mut serve_after(&["sh", "-c", "ulimit -n 64; exec \"$0\" \"$@\""], &folder));
+    let ask = || right(&server.get(TARGET, &[ALICE]));
+    ask();
+    until("the first connection is gone", || server.log().contains("path=/v2/token"));
+    let before = descriptors(&server);
+
+    // Half of them say nothing, half stop in the middle of a word.
+    let crowd: Vec<TcpStream> = (0..150).map(|_| server.connect()).collect();
+    for mut stream in crowd.iter().step_by(2) {
+        let _ = stream.write_all(b"GET / HT");
+    }
+    for _ in 0..30 {
+        ask();
+    }
+    assert!(descriptors(&server) <= 64);
+
+    // Files can still be read: the policy changes in the middle of it.
+    folder.write("policy.yaml", &POLICY.replace("[pull]", "[pull, push]"));
+    assert!(Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().unwrap().success());
+    until("a reload", || server.log().contains("event=reload result=ok"));
+    let answer = server.get(TARGET, &[ALICE]);
+    assert!(answer.body.contains("\"actions\":[\"pull\",\"push\"]"), "{answer:?}");
+
+    drop(crowd);
+    until("the descriptors are back", || descriptors(&server) <= before);
+    // And it has room again for some at once, each of which keeps its connection.
+    let mut kept: Vec<TcpStream> = (0..8).map(|_| server.connect()).collect();
+    for _ in 0..3 {
+        for stream in &mut kept {
+            stream.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        }
+        for stream in &mut kept {
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 200");
+            let mut rest = Vec::new();
+            while !rest.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                rest.extend(byte);
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Requests that can be read in two ways, by Keypebble alone. `tests/registry` sends the same through nginx.
+
+use super::*;
+use common::ambiguous::{AMBIGUOUS, OTHER_USERS, SECOND, VICTIM, answers, users};
+use std::io::{Read, Write};
+use std::net::Shutdown;
+
+fn exchange(server: &Server, bytes: &str) -> String {
+    let mut stream = server.connect();
+    // It may be refused before all of it is sent.
+    let _ = stream.write_all(bytes.as_bytes());
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    // A reset after the answer counts as the end.
+    while let Ok(count @ 1..) = stream.read(&mut piece) {
+        answer.extend_from_slice(&piece[..count]);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn an_ambiguous_request_is_refused_once_and_ends_the_connection() {
+    assert!(AMBIGUOUS.len() >= 60);
+    let server = Server::run(&mut serve(&folder(TCP)));
+    for (name, text) in AMBIGUOUS {
+        let answer = exchange(&server, &format!("{text}{SECOND}"));
+        assert_eq!(answers(&answer), 1, "{name}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{name}: {answer}");
+        assert!(answer.contains("Connection: close\r\n"), "{name}: {answer}");
+        assert_eq!(users(&answer), [""; 0], "{name}: {answer}");
+    }
+    for (name, fields) in OTHER_USERS {
+        let request = format!("GET /v2/token HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+        let answer = exchange(&server, &request);
+        assert_eq!(answers(&answer), 1, "{name}: {answer}");
+        assert!(users(&answer).iter().all(|user| user == "alice"), "{name}: {answer}");
+    }
+    let (_, log) = server.stop("TERM");
+    assert!(!log.contains(&format!("user={VICTIM}")), "{log}");
+}
+
+/// The control: were there a way to smuggle it in, this is what would show.
+#[test]
+fn two_plain_requests_are_two() {
+    let server = Server::run(&mut serve(&folder(TCP)));
+    let first = SECOND.replace(VICTIM, "alice");
+    let answer = exchange(&server, &format!("{first}{SECOND}"));
+    assert_eq!(users(&answer), ["alice", VICTIM]);
+    let (_, log) = server.stop("TERM");
+    assert!(log.contains(&format!("user={VICTIM}")), "{log}");
+}
