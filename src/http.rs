@@ -22,7 +22,7 @@ mod wellknown;
 use crate::claims::ClaimsError;
 use crate::config::ServiceConfig;
 use crate::issuer::Issuer;
-use crate::log::{Line, Log};
+use crate::log::{Finished, Log};
 use crate::logins::Logins;
 use crate::metrics::{CONTENT_TYPE, Metrics};
 use crate::policy::Enforcement;
@@ -101,7 +101,7 @@ struct Note {
     /// What the operator should know and the client should not.
     detail: Option<String>,
     /// The line of a token that was made; it is written with the request's.
-    token: Option<Line>,
+    token: Option<Finished>,
 }
 
 impl Service {

@@ -27,8 +27,8 @@ impl Log {
     }
 
     /// Begins a line.
-    pub fn line(&self, time: UnixTime, event: &'static str) -> Line {
-        let mut line = Line { log: self.clone(), time, text: String::with_capacity(512) };
+    pub fn line(&self, time: UnixTime, event: &'static str) -> Line<'_> {
+        let mut line = Line { log: self, time, text: String::with_capacity(512) };
         if self.format == LogFormat::Json {
             line.text.push('{');
         }
@@ -44,16 +44,21 @@ impl Log {
 /// A line in the making. The keys are the program's own; the values may be anybody's.
 #[derive(Debug)]
 #[must_use = "a line is written by `end`"]
-pub struct Line {
-    log: Log,
+pub struct Line<'l> {
+    log: &'l Log,
     time: UnixTime,
     text: String,
 }
 
+/// A whole line that is written with a later one.
+#[derive(Debug)]
+#[must_use = "a line is written by another's `end_after`"]
+pub struct Finished(String);
+
 /// The longest value that is written, in bytes.
 const MAX_VALUE_BYTES: usize = 4096;
 
-impl Line {
+impl Line<'_> {
     /// Adds a text.
     pub fn text(mut self, key: &'static str, value: &str) -> Self {
         let mut value = value;
@@ -101,23 +106,23 @@ impl Line {
     }
 
     /// Writes two lines, `earlier` first, at once: for events that always come together.
-    pub fn end_after(self, earlier: Option<Line>) {
+    pub fn end_after(self, earlier: Option<Finished>) {
         let lines = if earlier.is_some() { 2 } else { 1 };
-        let (log, time) = (self.log.clone(), self.time);
-        let last = self.finish();
+        let (log, time, last) = (self.log, self.time, self.finish().0);
         let text = match earlier {
-            Some(earlier) => earlier.finish() + &last,
+            Some(Finished(earlier)) => earlier + &last,
             None => last,
         };
-        log.sink.write(&text, lines, |lost| log.line(time, "log_lost").number("lines", lost).finish());
+        log.sink.write(&text, lines, |lost| log.line(time, "log_lost").number("lines", lost).finish().0);
     }
 
-    fn finish(mut self) -> String {
+    /// The line whole, to be written with a later one.
+    pub fn finish(mut self) -> Finished {
         if self.log.format == LogFormat::Json {
             self.text.push('}');
         }
         self.text.push('\n');
-        self.text
+        Finished(self.text)
     }
 
     fn key(&mut self, key: &'static str) {
@@ -178,7 +183,7 @@ mod tests {
     use super::*;
 
     fn line(format: LogFormat, value: &str) -> String {
-        Log::new(format).line(UnixTime(0), "x").text("user", value).number("n", 7).maybe("a", None).finish()
+        Log::new(format).line(UnixTime(0), "x").text("user", value).number("n", 7).maybe("a", None).finish().0
     }
 
     #[test]

@@ -92,6 +92,7 @@ impl Drop for Kept {
     }
 }
 
+#[allow(clippy::cast_ptr_alignment, reason = "every block is aligned to 16 bytes or more")]
 impl Shelf {
     fn take(&self, list: usize) -> *mut u8 {
         let head = self.lists[list].get();

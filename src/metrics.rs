@@ -4,15 +4,17 @@
 //! each counter has its place in an array, counting is one atomic addition, and no client can make the
 //! text grow.
 
+mod text;
+
 use crate::algorithm::Algorithm;
 use crate::http::passwords::Outcome;
 use crate::http::refusal::Refusal;
 use crate::http::route::Route;
 use crate::http::server::EventKind;
 use crate::time::UnixTime;
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use text::Text;
 
 /// The content type of the text (OpenMetrics 1.0, Text Format).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -297,31 +299,6 @@ fn seconds(time: UnixTime) -> u64 {
 
 fn read(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
-}
-
-/// Writing to a String does not fail, so the results of `write!` are passed over.
-struct Text(String);
-
-impl Text {
-    fn family(&mut self, name: &str, kind: &str, unit: &str, help: &str) {
-        let _ = writeln!(self.0, "# TYPE {name} {kind}");
-        if !unit.is_empty() {
-            let _ = writeln!(self.0, "# UNIT {name} {unit}");
-        }
-        let _ = writeln!(self.0, "# HELP {name} {help}");
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
-        self.line(name, labels, &value.to_string());
-    }
-
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: &str) {
-        self.0.push_str(name);
-        for (index, (label, text)) in labels.iter().enumerate() {
-            let _ = write!(self.0, "{}{label}=\"{text}\"", if index == 0 { '{' } else { ',' });
-        }
-        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
-    }
 }
 
 #[cfg(test)]

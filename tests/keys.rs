@@ -425,7 +425,10 @@ fn a_killed_rotation_leaves_a_folder_that_loads_and_can_be_rotated_again() {
         changed += usize::from(after != before);
         kid(&folder);
     }
-    assert!((1..rounds as usize).contains(&changed), "killed both before and after the change: {changed} of {rounds}");
+    assert!(
+        (1..rounds as usize).contains(&changed),
+        "killed both before and after the change: {changed} of {rounds}"
+    );
     done(&folder, "keys rotate --force --dir keys");
 }
 

@@ -17,6 +17,7 @@ use super::route::{Parameters, Route};
 use super::{Note, Service, State};
 use crate::claims::{self, Frame};
 use crate::issuer::Issued;
+use crate::log::Line;
 use crate::metrics::RefreshEvent;
 use crate::policy::{Asker, Enforcement, Grant, Mode};
 use crate::refresh::Holder;
@@ -249,7 +250,7 @@ fn log_token(
     route: Route,
     now: UnixTime,
     made: &Made,
-    fields: impl FnOnce(crate::log::Line) -> crate::log::Line,
+    fields: impl for<'l> FnOnce(Line<'l>) -> Line<'l>,
 ) {
     let algorithm = call.state.issuer.algorithm();
     if made.reused {
@@ -262,5 +263,5 @@ fn log_token(
     let line = fields(line.plain("peer", call.request.peer).text("algorithm", algorithm.name()))
         .plain("expires", claims.expires_at())
         .maybe("reused", made.reused.then_some("yes"));
-    call.note.token = Some(line);
+    call.note.token = Some(line.finish());
 }
