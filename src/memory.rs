@@ -168,7 +168,7 @@ fn layout_of_list(list: usize) -> Layout {
 // that was given back here and not there, of at least the size and alignment asked, taken from its list
 // before it is handed out. Lists are reached by their own thread only. Nothing here unwinds or allocates.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
-    #[inline]
+    #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(list) = list_of(layout) else {
             // SAFETY: the caller's layout, as it came.
@@ -182,7 +182,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
         kept
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let Some(list) = list_of(layout) else {
             // SAFETY: a block of this layout came from the inner allocator with it.
@@ -202,7 +202,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
         });
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if list_of(layout).is_none() {
             // SAFETY: the caller's layout, as it came.
@@ -218,7 +218,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: the caller vouches that `size` does not overflow with this alignment.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
