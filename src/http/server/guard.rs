@@ -150,7 +150,7 @@ impl Watched {
         let answered = self.answered.load(Ordering::Relaxed);
         let waited = now.saturating_sub(answered.max(self.accepted));
         match (answered > 0, phase) {
-            (true, Phase::Idle) if waited < RECENT => waited,
+            (true, _) if waited < RECENT => waited,
             (true, Phase::Idle) => RECENT + waited,
             _ => RECENT + waited * 64,
         }
@@ -225,7 +225,8 @@ impl Guard {
     }
 
     /// Ends the connections, at most `count`, that have gone longest without an answer; gives how many.
-    /// Those that were answered within the last second and now rest come last; for one that rests longer
+    /// Those that were answered within the last second come last, whatever they do now: one that is ended
+    /// while its next answer is written loses the request after that. For one that rests longer
     /// time counts once, for any other 64-fold: clients in good standing survive a flood of newcomers, but
     /// one answer is no right to stay for ever. One that waits for us is spared while there are others.
     pub(super) fn evict(&self, count: usize) -> usize {
@@ -285,5 +286,35 @@ impl Guard {
                 connection.end(seen, Ended::Stopping);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn watched() -> Watched {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut watched = Watched::new(socket, Peer::Unix, Clock::start(), Duration::from_secs(1));
+        // As if the server had run for a while.
+        watched.clock = Clock(Instant::now().checked_sub(Duration::from_secs(5)).unwrap());
+        watched.accepted = watched.clock.now();
+        watched
+    }
+
+    #[test]
+    fn one_that_was_answered_a_moment_ago_is_evicted_after_every_newcomer() {
+        let (mut good, newcomer) = (watched(), watched());
+        good.accepted -= 3000;
+        good.has_answered();
+        for phase in [Phase::Idle, Phase::Head, Phase::Body, Phase::Writing] {
+            assert!(good.waited(phase) < newcomer.waited(Phase::Fresh), "{phase:?}");
+        }
+        // Two seconds later it must be resting to come after them.
+        good.answered.store(good.clock.now() - 2000, Ordering::Relaxed);
+        assert!(good.waited(Phase::Writing) > good.waited(Phase::Idle));
+        assert!(good.waited(Phase::Writing) > newcomer.waited(Phase::Fresh));
     }
 }
