@@ -86,6 +86,11 @@ impl Algorithm {
         matches!(self, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
     }
 
+    /// Whether it is one of ML-DSA's (FIPS 204), which registries do not know.
+    pub fn is_ml_dsa(self) -> bool {
+        matches!(self, Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87)
+    }
+
     /// True for the algorithms whose key is an RSA key.
     pub fn is_rsa(self) -> bool {
         matches!(

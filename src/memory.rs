@@ -41,7 +41,8 @@ const LISTS: usize = FINE_LISTS + COARSE_LISTS + PADDED_LISTS;
 /// A thread that would keep more than this gives everything back first.
 const MOST_BYTES: usize = 32 * 1024;
 
-/// An allocator in front of another.
+/// An allocator in front of another. The global one, and the only one of its kind in a process: the lists
+/// are the threads', not its own.
 #[derive(Debug, Default)]
 pub struct Keeping<A>(pub A);
 

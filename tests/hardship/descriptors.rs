@@ -1,7 +1,7 @@
 //! As few descriptors as a process may be given.
 
 use super::*;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 
 #[test]
@@ -39,15 +39,7 @@ fn with_64_descriptors_a_crowd_changes_nothing_and_leaves_nothing() {
             stream.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
         }
         for stream in &mut kept {
-            let mut answer = [0; 12];
-            stream.read_exact(&mut answer).unwrap();
-            assert_eq!(&answer, b"HTTP/1.1 200");
-            let mut rest = Vec::new();
-            while !rest.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                stream.read_exact(&mut byte).unwrap();
-                rest.extend(byte);
-            }
+            read_answered(stream);
         }
     }
 }

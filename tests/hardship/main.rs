@@ -16,6 +16,7 @@ mod log;
 mod smuggling;
 
 use common::{Answer, Folder, Server, claims, keypebble};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
@@ -73,6 +74,18 @@ const ALICE: (&str, &str) = ("X-Authenticated-User", "alice");
 fn metric(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in:\n{text}")).parse().unwrap()
+}
+
+/// Reads one answer without a body, which must be a 200.
+#[track_caller]
+fn read_answered(stream: &mut impl Read) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&head));
 }
 
 /// Far beyond what a loaded machine needs: only a hang reaches it.

@@ -251,10 +251,10 @@ pub(in crate::cli) fn certificates(
 fn unfit_for_registries(format: Format, keys: &[&RingKey]) -> Vec<Warning> {
     let (unfit, registry): (fn(Algorithm) -> bool, _) = match format {
         Format::Cert => (
-            |algorithm| algorithm == Algorithm::EdDSA || is_ml_dsa(algorithm),
+            |algorithm| algorithm == Algorithm::EdDSA || algorithm.is_ml_dsa(),
             "distribution 2.8 does not start with it in its rootcertbundle",
         ),
-        Format::Jwks => (is_ml_dsa, "distribution 3 does not start with it in its jwks"),
+        Format::Jwks => (Algorithm::is_ml_dsa, "distribution 3 does not start with it in its jwks"),
         Format::Pem | Format::Id => return Vec::new(),
     };
     let warning = |key: &&RingKey| {
@@ -264,8 +264,4 @@ fn unfit_for_registries(format: Format, keys: &[&RingKey]) -> Vec<Warning> {
         )
     };
     keys.iter().filter(|key| unfit(key.algorithm())).map(warning).collect()
-}
-
-fn is_ml_dsa(algorithm: Algorithm) -> bool {
-    matches!(algorithm, Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87)
 }
