@@ -5,10 +5,10 @@
 #![allow(clippy::unchecked_time_subtraction, unsafe_code)] // a counting allocator has no safe form
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss)]
 
-use keypebble::document::Document;
+use keypebble::ground::document::Document;
+use keypebble::ground::time::Ttl;
+use keypebble::policy::scope;
 use keypebble::policy::{Asker, Policy, Who};
-use keypebble::scope;
-use keypebble::time::Ttl;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Write;
 use std::hint::black_box;

@@ -9,8 +9,8 @@ mod requested;
 
 pub use requested::{ClaimsError, Requested, read_object};
 
-use crate::scope::Access;
-use crate::time::{Ttl, UnixTime};
+use crate::ground::time::{Ttl, UnixTime};
+use crate::policy::scope::Access;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -117,7 +117,7 @@ pub fn granted(
     build(frame, frame.now, |payload| {
         payload.serialize_entry("sub", user)?;
         payload.serialize_entry("access", access)?;
-        payload.serialize_entry("scope", &crate::scope::join(access))?;
+        payload.serialize_entry("scope", &crate::policy::scope::join(access))?;
         entries(
             payload,
             filter.statics.iter().filter(|(name, _)| !ours(name) && !claims.contains_key(*name)),
@@ -182,7 +182,7 @@ fn build(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scope::{Action, Resource};
+    use crate::policy::scope::{Action, Resource};
 
     fn requested(json: &str) -> Requested {
         Requested::new(read_object(json.as_bytes()).unwrap()).unwrap()

@@ -15,9 +15,9 @@ pub use logins::LoginConfig;
 pub use service::{Bind, LogFormat, ServiceConfig};
 
 use crate::claims::{ClaimFilter, ISSUER_CLAIMS};
-use crate::document::{Document, DocumentError, Node};
-use crate::keyring::Keyring;
-use crate::time::Ttl;
+use crate::ground::document::{Document, DocumentError, Node};
+use crate::ground::time::Ttl;
+use crate::key::keyring::Keyring;
 use serde_json::Map;
 use std::path::{Path, PathBuf};
 

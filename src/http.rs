@@ -7,13 +7,11 @@
 
 pub mod credentials;
 pub mod identity;
-pub mod passwords;
 pub mod refusal;
 pub mod request;
 pub mod response;
 pub mod reuse;
 pub mod route;
-pub mod server;
 
 mod handlers;
 mod oauth;
@@ -21,20 +19,20 @@ mod wellknown;
 
 use crate::claims::ClaimsError;
 use crate::config::ServiceConfig;
+use crate::ground::time::UnixTime;
 use crate::issuer::Issuer;
-use crate::log::{Finished, Log};
-use crate::logins::Logins;
-use crate::metrics::{CONTENT_TYPE, Metrics};
+use crate::login::Logins;
+use crate::login::attempts::Passwords;
 use crate::policy::Enforcement;
-use crate::time::UnixTime;
+use crate::server::{ConnectionEvent, Handler};
+use crate::telemetry::log::{Finished, Log};
+use crate::telemetry::metrics::{CONTENT_TYPE, Metrics};
 use identity::Trust;
-use passwords::Passwords;
 use refusal::Refusal;
 use request::{Body, Method, Request};
 use response::Response;
 use reuse::Reuse;
 use route::{Parameters, Route, split_target};
-use server::{ConnectionEvent, Handler};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 

@@ -4,11 +4,11 @@
 //! its sealer. Must not know who asks or how. Decision: it takes [`Claims`], which only the builders in
 //! `claims` make, so that nothing that a caller wrote is signed unseen.
 
-use crate::algorithm::Algorithm;
 use crate::claims::{ClaimFilter, Claims, Frame};
 use crate::config::Config;
-use crate::keyring::Keyring;
-use crate::time::{Ttl, UnixTime};
+use crate::ground::time::{Ttl, UnixTime};
+use crate::key::algorithm::Algorithm;
+use crate::key::keyring::Keyring;
 use crate::token::{SealError, Sealer};
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@
 //!                                    |-> key::public -> verify, ids, key::jwk
 //! ```
 
+pub mod algorithm;
 #[cfg(feature = "x509")]
 mod certificate;
 pub mod chain;
@@ -18,6 +19,7 @@ mod error;
 mod fast;
 mod generate;
 mod jwk;
+pub mod keyring;
 mod kind;
 mod pem;
 mod private;
@@ -29,8 +31,8 @@ pub use error::KeyError;
 pub(crate) use jwk::base64url;
 pub use public::PublicKey;
 
-use crate::algorithm::Algorithm;
-use crate::secret::Secret;
+use crate::ground::secret::Secret;
+use crate::key::algorithm::Algorithm;
 use private::Signing;
 use std::fmt;
 use zeroize::Zeroizing;

@@ -27,10 +27,10 @@ pub use edit::{Editor, LEEWAY_SECONDS, Retired, Rotated};
 pub use error::StoreError;
 pub use manifest::{Entry, Manifest};
 
-use crate::document::{Document, read_bounded};
+use crate::ground::document::{Document, read_bounded};
+use crate::ground::secret::Secret;
+use crate::key::keyring::{Keyring, RingKey, State};
 use crate::key::{Key, KeyError};
-use crate::keyring::{Keyring, RingKey, State};
-use crate::secret::Secret;
 use disk::in_folder;
 use manifest::is_key_file;
 use std::io;

@@ -19,45 +19,29 @@
 //! `token`, `issuer`, `password`, `users`, `refresh`, `logins`) imports neither `http`, `cli`, `std::env`, `std::net` nor `tiny_http`.
 
 pub mod cli;
+pub mod load;
+pub mod server;
+
 pub mod http;
-pub mod log;
-pub mod memory;
-pub mod metrics;
-pub mod reload;
+
+pub mod diagnosis;
+pub mod telemetry;
 
 pub mod config;
-pub mod document;
-pub mod error;
-pub mod net;
 
-pub mod scope;
-
-pub mod glob;
-pub mod policy;
-
-pub mod claims;
-
-pub mod algorithm;
-mod base64;
-pub mod key;
-pub mod keyring;
-pub mod keystore;
-pub mod token;
+pub mod login;
 
 pub mod issuer;
 
-pub mod doctor;
-pub mod finding;
-pub mod inspect;
-pub mod logins;
-pub mod password;
-pub mod probe;
-pub mod refresh;
-pub mod registry;
-pub mod unverified;
-pub mod users;
-pub mod verdict;
-pub mod verify;
+pub mod claims;
+pub mod token;
 
-pub mod secret;
-pub mod time;
+pub mod keystore;
+
+pub mod policy;
+
+pub mod key;
+
+pub mod ground;
+
+pub mod memory;

@@ -8,19 +8,21 @@
 mod enforcement;
 mod expect;
 mod explain;
+pub mod glob;
 mod lint;
 mod load;
 mod rule;
+pub mod scope;
 
 pub use enforcement::Enforcement;
 pub use expect::{Expectation, Outcome};
 pub use explain::{Because, Decision, Explained, Explanation, Near};
 pub use lint::Finding;
 
-use crate::scope::{self, Access, Action, Resource, Scope};
-use crate::time::Ttl;
+use crate::ground::time::Ttl;
 use explain::SubjectName;
 use rule::{Effect, Rule, Span};
+use scope::{Access, Action, Resource, Scope};
 use std::borrow::Cow;
 use std::collections::HashMap;
 

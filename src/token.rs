@@ -5,10 +5,10 @@
 //! and the algorithm is a property of the key: the header only ever agrees with it or is refused, so that
 //! there is no `alg` to confuse (RFC 8725, 3.1).
 
-use crate::algorithm::Algorithm;
-use crate::base64;
+use crate::ground::base64;
+use crate::key::algorithm::Algorithm;
+use crate::key::keyring::{KeySet, RingKey};
 use crate::key::{Key, KeyError, base64url};
-use crate::keyring::{KeySet, RingKey};
 use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -266,9 +266,9 @@ impl std::error::Error for VerifyError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::secret::Secret;
+    use crate::key::keyring::{Keyring, State};
     use crate::key::{Chain, PublicKey};
-    use crate::keyring::{Keyring, State};
-    use crate::secret::Secret;
     use jwt_simple::reexports::ct_codecs::Encoder as _;
     use serde_json::{Value, json};
 

@@ -3,10 +3,10 @@
 //! that shares no code with the program's.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use keypebble::document::Document;
+use keypebble::ground::document::Document;
+use keypebble::ground::time::Ttl;
+use keypebble::policy::scope::{self, Action, Resource, Scope};
 use keypebble::policy::{Asker, Decision, Near, Policy, Who};
-use keypebble::scope::{self, Action, Resource, Scope};
-use keypebble::time::Ttl;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;

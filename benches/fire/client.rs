@@ -1,9 +1,9 @@
 //! The good client: what it asks, and whether the answer is right.
 
-use keypebble::keyring::KeySet;
-use keypebble::time::UnixTime;
-use keypebble::unverified::Unverified;
-use keypebble::verify::{Checks, verify};
+use keypebble::diagnosis::unverified::Unverified;
+use keypebble::diagnosis::verify::{Checks, verify};
+use keypebble::ground::time::UnixTime;
+use keypebble::key::keyring::KeySet;
 use serde_json::{Value, json};
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -6,7 +6,7 @@
 
 use crate::client::{self, USERS, is_right, token_target};
 use crate::server::{Folder, POLICY, binary, free_address, serve};
-use keypebble::keyring::State;
+use keypebble::key::keyring::State;
 use keypebble::keystore::Keystore;
 use std::collections::HashSet;
 use std::io::{Read, Write};

@@ -8,10 +8,10 @@
 use crate::load::{Round, latency, round};
 use crate::process::{Folder, Server, TARGET, free_address, key_file, token_request};
 use crate::{BINARY, median, micro};
-use keypebble::algorithm::Algorithm;
 use keypebble::http::request::Request;
 use keypebble::http::response::Response;
-use keypebble::http::server::{Bind, ConnectionEvent, Handler, Limits, Server as Loop, Stop};
+use keypebble::key::algorithm::Algorithm;
+use keypebble::server::{Bind, ConnectionEvent, Handler, Limits, Server as Loop, Stop};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;

@@ -1,13 +1,13 @@
 //! Signing and building claims, without a socket, on one core.
 
 use crate::process::{SECRET, cpu_seconds, key_file, thread_cpu_seconds};
-use keypebble::algorithm::Algorithm;
 use keypebble::claims::{self, ClaimFilter, Frame};
+use keypebble::ground::secret::Secret;
+use keypebble::ground::time::{Ttl, UnixTime};
 use keypebble::key::Key;
+use keypebble::key::algorithm::Algorithm;
+use keypebble::policy::scope::{self, Scope};
 use keypebble::policy::{Asker, Enforcement, Who};
-use keypebble::scope::{self, Scope};
-use keypebble::secret::Secret;
-use keypebble::time::{Ttl, UnixTime};
 use keypebble::token::Sealer;
 use std::hint::black_box;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The JSON body of `POST /auth`, and the claims that are made of it.
 
 use keypebble::claims::{self, ClaimFilter, Frame, ISSUER_CLAIMS, Requested, read_object};
-use keypebble::time::{Ttl, UnixTime};
+use keypebble::ground::time::{Ttl, UnixTime};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 

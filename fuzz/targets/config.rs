@@ -1,12 +1,12 @@
 //! A configuration file, as if it lay beside the keys of the tests, and the issuer that it makes.
 
 use super::keys_folder;
-use keypebble::algorithm::Algorithm;
 use keypebble::claims;
 use keypebble::config::Config;
-use keypebble::document::{Document, DocumentError};
+use keypebble::ground::document::{Document, DocumentError};
+use keypebble::ground::time::{Ttl, UnixTime};
 use keypebble::issuer::Issuer;
-use keypebble::time::{Ttl, UnixTime};
+use keypebble::key::algorithm::Algorithm;
 use keypebble::token;
 use serde_json::{Map, Value};
 

@@ -1,8 +1,8 @@
 //! Where a request ends, against a reading that sees it whole. The first byte says where the input is cut in
 //! two, the second how long a chunked body may be; the rest is what a client sends.
 
-use keypebble::http::server::Limits;
-use keypebble::http::server::framing::{Chunks, Framing, Head, HeadError, chunks, head_end};
+use keypebble::server::Limits;
+use keypebble::server::framing::{Chunks, Framing, Head, HeadError, chunks, head_end};
 
 pub fn check(bytes: &[u8]) {
     let [cut, limit, sent @ ..] = bytes else { return };

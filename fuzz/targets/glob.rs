@@ -1,7 +1,7 @@
 //! Patterns against a table that is filled cell by cell. The input is lines: a pattern, a name, a user, and
 //! another pattern.
 
-use keypebble::glob::{Glob, Globs};
+use keypebble::policy::glob::{Glob, Globs};
 
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };

@@ -1,10 +1,10 @@
 //! Key files: PEM texts, DER (which gets a PEM text around it, its label chosen by the first byte), and JWK.
 
 use super::base64::{self, STANDARD};
+use keypebble::ground::secret::Secret;
+use keypebble::key::keyring::KeySet;
 use keypebble::key::x509::X509;
 use keypebble::key::{Chain, Key, PublicKey};
-use keypebble::keyring::KeySet;
-use keypebble::secret::Secret;
 use serde_json::{Value, json};
 
 const LABELS: [&str; 7] = [

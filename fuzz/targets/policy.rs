@@ -2,10 +2,10 @@
 //! registry's name, and the scopes asked.
 
 use super::config::placed;
-use keypebble::document::Document;
+use keypebble::ground::document::Document;
+use keypebble::ground::time::Ttl;
+use keypebble::policy::scope::{self, Access, Action, Resource, Scope};
 use keypebble::policy::{Asker, Decision, Mode, Near, Policy, Who};
-use keypebble::scope::{self, Access, Action, Resource, Scope};
-use keypebble::time::Ttl;
 use std::path::Path;
 
 const ASKED: &str = "repository:alice/app:pull,push repository:registry.example.com/public/x/y:* \

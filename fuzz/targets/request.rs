@@ -5,20 +5,20 @@
 
 use super::keys_folder;
 use keypebble::config::{Config, LogFormat};
-use keypebble::document::Document;
+use keypebble::ground::document::Document;
+use keypebble::ground::time::{Ttl, UnixTime};
 use keypebble::http::request::{Body, MAX_BODY_BYTES, Method, Peer, Request};
 use keypebble::http::response::Response;
-use keypebble::http::server::framing::{Framing, Head, head_end};
-use keypebble::http::server::{Handler, Limits};
 use keypebble::http::{Service, Sources, State};
 use keypebble::issuer::Issuer;
-use keypebble::log::Log;
-use keypebble::logins::Logins;
+use keypebble::login::Logins;
+use keypebble::login::refresh::{Refresh, RefreshKey};
+use keypebble::login::users::Users;
 use keypebble::policy::{Enforcement, Policy};
-use keypebble::refresh::{Refresh, RefreshKey};
-use keypebble::time::{Ttl, UnixTime};
+use keypebble::server::framing::{Framing, Head, head_end};
+use keypebble::server::{Handler, Limits};
+use keypebble::telemetry::log::Log;
 use keypebble::token;
-use keypebble::users::Users;
 use serde_json::Value;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! A scope, several of them, and repository names, against a second reading of the grammar.
 
-use keypebble::scope::{self, MAX_SCOPE_BYTES, MAX_SCOPES, Resource, Scope};
+use keypebble::policy::scope::{self, MAX_SCOPE_BYTES, MAX_SCOPES, Resource, Scope};
 
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };

@@ -1,7 +1,7 @@
 //! A users file (htpasswd), line by line against a second reading.
 
-use keypebble::password::{FINGERPRINT, Hash, MAX_COST, MIN_COST};
-use keypebble::users::Users;
+use keypebble::login::password::{FINGERPRINT, Hash, MAX_COST, MIN_COST};
+use keypebble::login::users::Users;
 use std::path::Path;
 
 pub fn check(bytes: &[u8]) {

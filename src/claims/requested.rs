@@ -4,7 +4,7 @@
 //! readers differ on which of the two counts.
 
 use super::ISSUER_CLAIMS;
-use crate::scope::{self, Scope, ScopeError};
+use crate::policy::scope::{self, Scope, ScopeError};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;

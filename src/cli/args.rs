@@ -5,8 +5,9 @@
 //! command lines make that mistake and would not notice which one counts.
 
 use super::{COMMANDS, Command, help};
-use crate::document::nearest;
-use crate::error::Error;
+use crate::cli::error::Error;
+use crate::ground::document::nearest;
+use crate::load::setup::Files;
 use lexopt::{Arg, Parser, ValueExt};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -69,6 +70,11 @@ impl Arguments {
     /// A path that must be given.
     pub(super) fn required_path(&mut self, flag: &str) -> Result<PathBuf, Error> {
         self.path(flag)?.ok_or_else(|| self.missing(&format!("--{flag} PATH")))
+    }
+
+    /// `--config` and `--policy`.
+    pub(super) fn files(&mut self) -> Result<Files, Error> {
+        Ok(Files { config: self.required_path("config")?, policy: self.path("policy")? })
     }
 
     /// The next argument without a flag.
@@ -205,9 +211,8 @@ pub(super) fn usage(message: impl Into<String>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::super::issue::Issue;
-    use super::super::setup::Files;
     use super::*;
-    use crate::time::Ttl;
+    use crate::ground::time::Ttl;
 
     fn parsed(line: &str) -> Result<Command, Error> {
         parse(Parser::from_args(line.split_whitespace()))

@@ -1,11 +1,12 @@
 //! `keypebble check`: what `serve` would start with.
 
 use super::args::{Arguments, Spec};
-use super::setup::Files;
-use super::{Command, print, setup};
-use crate::algorithm::Algorithm;
+use super::{Command, print};
+use crate::cli::error::Error;
 use crate::config::{Bind, Warning};
-use crate::error::Error;
+use crate::key::algorithm::Algorithm;
+use crate::load::setup;
+use crate::load::setup::Files;
 use crate::policy::Enforcement;
 use std::fmt::Write;
 
@@ -28,7 +29,7 @@ Exit codes: 0 serve would start, 2 usage, 3 serve would refuse.
 ";
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    Ok(Command::Check(Files::read(&mut arguments)?))
+    Ok(Command::Check(arguments.files()?))
 }
 
 pub(super) fn run(files: &Files) -> Result<(), Error> {
@@ -64,7 +65,7 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
         &format!(
             "{}, registry tokens at most {}",
             issuer.default_ttl(),
-            issuer.registry_ttl(crate::time::Ttl::MAX)
+            issuer.registry_ttl(crate::ground::time::Ttl::MAX)
         ),
     );
     line(

@@ -1,24 +1,24 @@
 //! `keypebble doctor`: what is wrong between this issuer and a registry.
 //!
-//! Loads, asks and prints; what is looked for stands in `crate::doctor`. Decision: a file that does not
+//! Loads, asks and prints; what is looked for stands in `crate::diagnosis::doctor`. Decision: a file that does not
 //! load is a finding like any other, so that one mistake does not hide the next.
 
 mod ask;
 
 use super::args::{Arguments, Spec, usage};
-use super::setup::{self, Files};
 use super::verify::{file, trust};
 use super::{Command, print};
+use crate::cli::error::Error;
 use crate::config::Config;
-use crate::doctor;
-use crate::document::Document;
-use crate::error::Error;
-use crate::finding::{Finding, Level, ascii_json, worst};
+use crate::diagnosis::doctor;
+use crate::diagnosis::registry::{RegistryConfig, env_file};
+use crate::diagnosis::verdict::{Program, Trust};
+use crate::ground::document::Document;
+use crate::ground::finding::{Finding, Level, ascii_json, worst};
+use crate::ground::time::{Ttl, UnixTime};
 use crate::issuer::Issuer;
+use crate::load::setup::{self, Files};
 use crate::policy::Enforcement;
-use crate::registry::{RegistryConfig, env_file};
-use crate::time::{Ttl, UnixTime};
-use crate::verdict::{Program, Trust};
 use serde_json::{Value, json};
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
@@ -78,7 +78,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
             .ok_or_else(|| usage(format!("--for: expected one of {}, found `{name}`", names())))
     });
     Ok(Command::Doctor(Doctor {
-        files: Files::read(&mut arguments)?,
+        files: arguments.files()?,
         registry_config: arguments.path("registry-config")?,
         registry_env: arguments.path("registry-env")?,
         bundle: arguments.path("rootcertbundle")?,

@@ -2,9 +2,9 @@
 
 use super::args::{Arguments, Spec, usage};
 use super::{Command, print, say};
-use crate::error::Error;
-use crate::password::{DEFAULT_COST, ENABLED, Hash, MAX_COST, MIN_COST, Password, SALT};
-use crate::users::{NOT_ENABLED, name_problem};
+use crate::cli::error::Error;
+use crate::login::password::{DEFAULT_COST, ENABLED, Hash, MAX_COST, MIN_COST, Password, SALT};
+use crate::login::users::{NOT_ENABLED, name_problem};
 use std::io::{self, BufRead, IsTerminal, Read};
 use zeroize::Zeroizing;
 

@@ -4,9 +4,9 @@
 
 use super::Command;
 use super::args::{Arguments, Spec};
+use crate::cli::error::Error;
 use crate::config::{Bind, ServiceConfig};
-use crate::document::Document;
-use crate::error::Error;
+use crate::ground::document::Document;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;

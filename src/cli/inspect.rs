@@ -2,11 +2,11 @@
 
 use super::args::{Arguments, Spec};
 use super::{Command, print, token_input};
-use crate::error::Error;
-use crate::finding::ascii_json;
-use crate::inspect;
-use crate::time::UnixTime;
-use crate::unverified::Unverified;
+use crate::cli::error::Error;
+use crate::diagnosis::inspect;
+use crate::diagnosis::unverified::Unverified;
+use crate::ground::finding::ascii_json;
+use crate::ground::time::UnixTime;
 
 /// The subcommand.
 pub(super) const SPEC: Spec =

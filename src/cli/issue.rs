@@ -1,14 +1,15 @@
 //! `keypebble issue`: one token on stdout.
 
 use super::args::{Arguments, Spec, usage};
-use super::{Command, new_id, print, setup, warn};
+use super::{Command, new_id, print, warn};
 use crate::claims::{self, Claims, Frame, Requested};
+use crate::cli::error::Error;
 use crate::config::Warning;
-use crate::error::Error;
+use crate::ground::time::{Ttl, UnixTime};
 use crate::issuer::Issuer;
+use crate::load::setup;
+use crate::policy::scope::{self, Access};
 use crate::policy::{Asker, Generated, Mode, Policy, Who};
-use crate::scope::{self, Access};
-use crate::time::{Ttl, UnixTime};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

@@ -10,12 +10,12 @@ pub(super) mod retire;
 pub(super) mod rotate;
 
 use super::args::{Arguments, usage};
-use super::setup;
-use crate::algorithm::Algorithm;
+use crate::cli::error::Error;
 use crate::config::Config;
-use crate::error::Error;
-use crate::keyring::Keyring;
+use crate::key::algorithm::Algorithm;
+use crate::key::keyring::Keyring;
 use crate::keystore::{Entry, Keystore, Manifest};
+use crate::load::setup;
 use std::path::{Path, PathBuf};
 
 /// Where the keys are.

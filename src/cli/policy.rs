@@ -6,11 +6,11 @@
 pub(super) mod explain;
 pub(super) mod test;
 
-use super::setup;
-use crate::document::Document;
-use crate::error::Error;
+use crate::cli::error::Error;
+use crate::ground::document::Document;
+use crate::load::setup;
+use crate::policy::scope;
 use crate::policy::{Because, Decision, Explained, Explanation, Near, Policy, Who};
-use crate::scope;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,15 +1,16 @@
 //! `keypebble serve`: listens until it is told to stop.
 
 use super::args::{Arguments, Spec};
-use super::setup::{Files, Setup};
-use super::{Command, new_id, setup, warn};
+use super::{Command, new_id, warn};
+use crate::cli::error::Error;
 use crate::config::Bind;
-use crate::error::Error;
-use crate::http::server::{self, Server, Stop};
+use crate::ground::time::UnixTime;
 use crate::http::{Service, Sources, State};
-use crate::log::Log;
-use crate::reload::{Hangup, Loaded, Reloader};
-use crate::time::UnixTime;
+use crate::load::reload::{Hangup, Loaded, Reloader};
+use crate::load::setup;
+use crate::load::setup::{Files, Setup};
+use crate::server::{self, Server, Stop};
+use crate::telemetry::log::Log;
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -44,7 +45,7 @@ Example:
 ";
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    Ok(Command::Serve(Files::read(&mut arguments)?))
+    Ok(Command::Serve(arguments.files()?))
 }
 
 pub(super) fn run(files: &Files) -> Result<(), Error> {

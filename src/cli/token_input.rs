@@ -4,8 +4,8 @@
 //! as if it hung.
 
 use super::args::Arguments;
-use crate::error::Error;
-use crate::unverified::MAX_BYTES;
+use crate::cli::error::Error;
+use crate::diagnosis::unverified::MAX_BYTES;
 use std::io::{self, Read};
 
 /// `TOKEN` or `-`.

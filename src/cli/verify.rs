@@ -1,18 +1,19 @@
 //! `keypebble verify`: whether a token holds, for its issuer's keys or for a registry.
 
 use super::args::{Arguments, Spec, usage};
-use super::{Command, print, setup, token_input};
-use crate::algorithm::Algorithm;
-use crate::document::read_bounded;
-use crate::error::Error;
-use crate::finding::{Finding, Level, ascii_json, worst};
+use super::{Command, print, token_input};
+use crate::cli::error::Error;
+use crate::diagnosis::unverified::Unverified;
+use crate::diagnosis::verdict::{self, Expected, Program, Trust};
+use crate::diagnosis::verify::{self, Checks};
+use crate::ground::document::read_bounded;
+use crate::ground::finding::{Finding, Level, ascii_json, worst};
+use crate::ground::secret::Secret;
+use crate::ground::time::UnixTime;
+use crate::key::algorithm::Algorithm;
+use crate::key::keyring::{KeySet, RingKey, State};
 use crate::key::{KeyError, PublicKey};
-use crate::keyring::{KeySet, RingKey, State};
-use crate::secret::Secret;
-use crate::time::UnixTime;
-use crate::unverified::Unverified;
-use crate::verdict::{self, Expected, Program, Trust};
-use crate::verify::{self, Checks};
+use crate::load::setup;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 

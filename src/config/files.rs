@@ -4,8 +4,8 @@
 //! that others can read. Must not know what is in them.
 
 use super::Warning;
-use crate::document::{DocumentError, Node, read_bounded};
-use crate::secret::Secret;
+use crate::ground::document::{DocumentError, Node, read_bounded};
+use crate::ground::secret::Secret;
 use std::path::{Path, PathBuf};
 
 /// A key or chain file is a few kilobytes; ML-DSA's largest is under ten.

@@ -5,12 +5,12 @@
 
 use super::files::{Files, read_file};
 use super::{Warning, ring};
-use crate::algorithm::Algorithm;
-use crate::document::{Document, DocumentError, Node};
+use crate::ground::document::{Document, DocumentError, Node};
+use crate::ground::secret::Secret;
+use crate::ground::time::UnixTime;
+use crate::key::algorithm::Algorithm;
+use crate::key::keyring::Keyring;
 use crate::key::{Chain, Key, KeyError, PublicKey};
-use crate::keyring::Keyring;
-use crate::secret::Secret;
-use crate::time::UnixTime;
 use std::path::Path;
 
 /// The keys of the file that this reads: those of the single-key form.

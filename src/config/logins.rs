@@ -1,9 +1,9 @@
 //! `users_file` and the keys that say how refresh tokens are made.
 
-use crate::document::{Document, DocumentError, Node};
-use crate::password::ENABLED;
-use crate::time::Ttl;
-use crate::users::NOT_ENABLED;
+use crate::ground::document::{Document, DocumentError, Node};
+use crate::ground::time::Ttl;
+use crate::login::password::ENABLED;
+use crate::login::users::NOT_ENABLED;
 use std::path::{Path, PathBuf};
 
 /// Where the passwords are, and how refresh tokens are made. Nothing is read yet: `issue` needs none of it.

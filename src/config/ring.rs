@@ -7,9 +7,9 @@
 
 use super::files::Files;
 use super::key::{self, checked_id, key_error, named_algorithm, warn_if_weak};
-use crate::document::{DocumentError, Node};
+use crate::ground::document::{DocumentError, Node};
+use crate::key::keyring::{Keyring, RingKey, State};
 use crate::key::{Key, PublicKey};
-use crate::keyring::{Keyring, RingKey, State};
 use crate::keystore::{Keystore, StoreError};
 
 /// The keys of the file that this reads.

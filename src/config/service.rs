@@ -1,8 +1,8 @@
 //! `service`: where `serve` listens, whom it trusts, how it logs.
 
-use crate::document::{DocumentError, Node};
-use crate::http::server::Limits;
-use crate::net::Network;
+use crate::ground::document::{DocumentError, Node};
+use crate::ground::net::Network;
+use crate::server::Limits;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The configuration's keys, as tables.
 
 use super::*;
-use crate::algorithm::Algorithm;
+use crate::key::algorithm::Algorithm;
 
 /// The repository's test keys, so that relative paths in a configuration find them.
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys/config.yaml");

@@ -4,7 +4,7 @@
 //! (`*_path`, `*_file`, `*_dir`, wherever they stand) and not told by each reader, so that a reader to come
 //! cannot forget; a name too many costs a look at a file that never changes.
 
-use crate::document::{DocumentError, Node};
+use crate::ground::document::{DocumentError, Node};
 use std::path::{Path, PathBuf};
 
 /// Keys without such an end, whose value is a path, or a PEM text or the path of one.
@@ -45,7 +45,7 @@ fn walk(node: &Node<'_>, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::Document;
+    use crate::ground::document::Document;
 
     #[test]
     fn what_names_a_file_is_found_wherever_it_stands() {

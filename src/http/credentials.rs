@@ -5,8 +5,8 @@
 //! falls through to being nobody.
 
 use super::refusal::Refusal;
-use crate::password::Password;
-use crate::users::MAX_NAME_BYTES;
+use crate::login::password::Password;
+use crate::login::users::MAX_NAME_BYTES;
 use jwt_simple::reexports::ct_codecs::{Base64, Decoder};
 use std::fmt;
 use zeroize::Zeroizing;

@@ -10,13 +10,13 @@
 
 use super::credentials::Credentials;
 use super::handlers::Call;
-use super::passwords::{Client, Outcome};
 use super::refusal::Refusal;
 use super::request::{Peer, Request};
-use crate::logins::Logins;
-use crate::net::Network;
+use crate::ground::net::Network;
+use crate::login::Logins;
+use crate::login::attempts::{Client, Outcome};
+use crate::login::users::MAX_NAME_BYTES;
 use crate::policy::{Enforcement, Who};
-use crate::users::MAX_NAME_BYTES;
 use std::net::{IpAddr, SocketAddr};
 
 /// Who may say who the user is.

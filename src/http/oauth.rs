@@ -11,11 +11,11 @@ use super::refusal::Refusal;
 use super::request::Body;
 use super::response::Response;
 use super::route::Parameters;
-use crate::logins::Logins;
-use crate::metrics::RefreshEvent;
+use crate::login::Logins;
+use crate::login::refresh::Holder;
+use crate::policy::scope;
 use crate::policy::{Enforcement, Who};
-use crate::refresh::Holder;
-use crate::scope;
+use crate::telemetry::metrics::RefreshEvent;
 use zeroize::Zeroizing;
 
 /// Parameters that may stand once; `scope` may be repeated, and others are passed over.

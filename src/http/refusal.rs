@@ -6,7 +6,7 @@
 
 use super::response::Response;
 use crate::claims::ClaimsError;
-use crate::scope::ScopeError;
+use crate::policy::scope::ScopeError;
 use serde_json::json;
 use std::borrow::Cow;
 

@@ -5,9 +5,9 @@
 //! that it would not grant now. All that a token depends on beside that (key, issuer, static claims) is in
 //! the same [`State`](super::State), so that whatever replaces it also empties this.
 
+use crate::ground::time::{Ttl, UnixTime};
 use crate::issuer::Issued;
-use crate::scope::{self, Access};
-use crate::time::{Ttl, UnixTime};
+use crate::policy::scope::{self, Access};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::claims::{ClaimFilter, registry};
     use crate::config::Config;
-    use crate::document::Document;
+    use crate::ground::document::Document;
     use crate::issuer::Issuer;
 
     fn made(at: i64) -> Made {

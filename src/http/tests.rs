@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Config, LogFormat};
-use crate::document::Document;
+use crate::ground::document::Document;
 use serde_json::Value;
 use std::cell::Cell;
 use std::path::Path;

@@ -8,7 +8,7 @@
 
 use super::response::Response;
 use crate::issuer::Issuer;
-use crate::keyring::Keyring;
+use crate::key::keyring::Keyring;
 use serde_json::{Map, Value, json};
 
 /// A staged key must have been here for longer than this before it signs.
@@ -53,7 +53,7 @@ fn url(issuer: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::document::Document;
+    use crate::ground::document::Document;
     use std::path::Path;
 
     fn issuer(name: &str, key: &str) -> Issuer {

@@ -12,7 +12,7 @@ use super::kind::Kind;
 use super::pem;
 use super::private::Signing;
 use super::{Key, PublicKey};
-use crate::algorithm::Algorithm;
+use crate::key::algorithm::Algorithm;
 use p256::ecdsa::signature::Keypair;
 use std::str::FromStr;
 use std::time::Duration;

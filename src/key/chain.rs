@@ -8,7 +8,7 @@ use super::der::{self, BadDer, Element, Reader};
 use super::error::KeyError;
 use super::pem;
 use super::public::PublicKey;
-use crate::time::days_from_civil;
+use crate::ground::time::days_from_civil;
 use jwt_simple::reexports::ct_codecs::{Base64, Encoder};
 
 /// The most certificates that a chain may hold: two make a token too long for nginx already.

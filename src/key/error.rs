@@ -3,7 +3,7 @@
 //! Owns the messages and what helps. Must not know which file or which configuration key the bytes came
 //! from: the caller says that. Decision: no variant holds bytes of a key, so that no message can.
 
-use crate::algorithm::Algorithm;
+use crate::key::algorithm::Algorithm;
 use std::fmt;
 
 /// A key or chain that can't be used. `Display` is one line for an operator; [`KeyError::hint`] helps.

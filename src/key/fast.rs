@@ -12,7 +12,7 @@
 use super::error::KeyError;
 use super::private::Signing;
 use super::public::Numbers;
-use crate::algorithm::Algorithm;
+use crate::key::algorithm::Algorithm;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, ParsedPublicKey, RsaEncoding, RsaKeyPair};
@@ -143,8 +143,8 @@ impl Verifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::secret::Secret;
     use crate::key::Key;
-    use crate::secret::Secret;
 
     fn pem(text: &[u8], algorithm: Option<Algorithm>) -> Result<Key, KeyError> {
         Key::from_pem(&Secret::new(text.to_vec()), algorithm, None)

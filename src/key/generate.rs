@@ -7,8 +7,8 @@
 use super::error::KeyError;
 use super::kind::Kind;
 use super::{Key, der, pem};
-use crate::algorithm::Algorithm;
-use crate::secret::Secret;
+use crate::ground::secret::Secret;
+use crate::key::algorithm::Algorithm;
 use jwt_simple::algorithms::{ES256KeyPair, ES384KeyPair, Ed25519KeyPair, RS256KeyPair};
 use jwt_simple::reexports::rand;
 use superboring::mldsa::MlDsaPrivateKey;

@@ -7,7 +7,7 @@
 use super::error::KeyError;
 use super::kind::Kind;
 use super::public::{Numbers, PublicKey};
-use crate::algorithm::Algorithm;
+use crate::key::algorithm::Algorithm;
 use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
 use serde_json::{Map, Value};
 
@@ -130,7 +130,7 @@ fn point(kind: Kind, x: &[u8], y: &[u8]) -> Result<Numbers, KeyError> {
 }
 
 pub(crate) fn base64url(bytes: &[u8]) -> String {
-    crate::base64::text(bytes)
+    crate::ground::base64::text(bytes)
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {
@@ -143,8 +143,8 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::secret::Secret;
     use crate::key::Key;
-    use crate::secret::Secret;
     use serde_json::json;
 
     macro_rules! file {

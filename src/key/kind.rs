@@ -6,7 +6,7 @@
 
 use super::der::{self, BadDer, Reader};
 use super::error::KeyError;
-use crate::algorithm::Algorithm;
+use crate::key::algorithm::Algorithm;
 use superboring::mldsa;
 
 /// What an asymmetric key is.

@@ -16,7 +16,7 @@ use super::error::KeyError;
 use super::kind::Kind;
 use super::pem::{self, Block};
 use super::public::{Numbers, PublicKey, rsa_error, rsa_scheme};
-use crate::algorithm::Algorithm;
+use crate::key::algorithm::Algorithm;
 use hmac::{Hmac, KeyInit, Mac};
 use jwt_simple::algorithms::{
     ECDSAP256KeyPairLike, ECDSAP256PublicKeyLike, ECDSAP384KeyPairLike, ECDSAP384PublicKeyLike, ES256KeyPair,

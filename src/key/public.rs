@@ -8,7 +8,7 @@ use super::der::{self, BadDer, Reader};
 use super::error::KeyError;
 use super::kind::Kind;
 use super::{chain, pem};
-use crate::algorithm::Algorithm;
+use crate::key::algorithm::Algorithm;
 use jwt_simple::algorithms::{
     ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, ES256PublicKey, ES384PublicKey, Ed25519PublicKey,
     EdDSAPublicKeyLike, RS256PublicKey, RSAPublicKeyLike,
@@ -336,7 +336,7 @@ mod tests {
     }
 
     fn public(pem: &[u8]) -> PublicKey {
-        let secret = crate::secret::Secret::new(pem.to_vec());
+        let secret = crate::ground::secret::Secret::new(pem.to_vec());
         crate::key::Key::from_pem(&secret, None, None).unwrap().public().unwrap().clone()
     }
 

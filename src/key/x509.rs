@@ -13,7 +13,7 @@ use super::error::KeyError;
 use super::kind::Kind;
 use super::pem;
 use super::public::{Numbers, PublicKey};
-use crate::algorithm::Algorithm;
+use crate::key::algorithm::Algorithm;
 use jwt_simple::reexports::ct_codecs::{Base64, Decoder};
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 

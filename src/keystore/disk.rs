@@ -127,7 +127,7 @@ pub fn publish(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Whoever types the key's path for the certificate's should not lose the key.
 fn refuse_private_key(path: &Path) -> io::Result<()> {
-    let Ok(content) = crate::document::read_bounded(path, 1024 * 1024) else { return Ok(()) };
+    let Ok(content) = crate::ground::document::read_bounded(path, 1024 * 1024) else { return Ok(()) };
     let content = zeroize::Zeroizing::new(content);
     let marker = b"PRIVATE KEY-----";
     if content.windows(marker.len()).any(|window| window == marker) {

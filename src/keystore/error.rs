@@ -3,7 +3,7 @@
 //! Owns the classes and what helps. Must not know the command line. Decision: what is wrong with a file
 //! and what is refused for safety are told apart, as their exit codes are.
 
-use crate::document::DocumentError;
+use crate::ground::document::DocumentError;
 use crate::key::KeyError;
 use std::fmt;
 use std::io;

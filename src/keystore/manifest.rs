@@ -4,10 +4,10 @@
 //! not know key material. Decision: it is read as YAML, of which JSON is a part, so that a mistake of
 //! whoever edits it by hand is cited like one in any other file.
 
-use crate::algorithm::Algorithm;
-use crate::document::{Document, DocumentError, Node};
-use crate::keyring::State;
-use crate::time::UnixTime;
+use crate::ground::document::{Document, DocumentError, Node};
+use crate::ground::time::UnixTime;
+use crate::key::algorithm::Algorithm;
+use crate::key::keyring::State;
 use serde_json::{Map, Value, json};
 
 /// The version of the format that this writes and reads.

@@ -1,8 +1,8 @@
 use super::disk::System;
 use super::disk::faulty::Faulty;
 use super::*;
-use crate::algorithm::Algorithm;
-use crate::time::{Ttl, UnixTime};
+use crate::ground::time::{Ttl, UnixTime};
+use crate::key::algorithm::Algorithm;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A folder's place, gone when the test is.

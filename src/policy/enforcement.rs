@@ -1,7 +1,7 @@
 //! What stands between a request and a token: a policy, nothing, or no limit.
 
 use super::{Asker, Grant, Mode, Policy, expanded};
-use crate::scope::{Access, Scope};
+use crate::policy::scope::{Access, Scope};
 
 /// What stands between a request and a token.
 #[derive(Debug)]

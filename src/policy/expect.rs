@@ -5,9 +5,9 @@
 //! it can be tried wherever the file is read; and a file that breaks its own expectation is not loaded.
 
 use super::{Asker, Mode, Policy, Who};
-use crate::document::{Document, DocumentError, Node};
-use crate::scope::{self, Access, Scope};
-use crate::time::Ttl;
+use crate::ground::document::{Document, DocumentError, Node};
+use crate::ground::time::Ttl;
+use crate::policy::scope::{self, Access, Scope};
 
 const KEYS: [&str; 5] = ["user", "anonymous", "service", "scope", "grants"];
 

@@ -6,10 +6,10 @@
 
 use super::rule::{Effect, Place, Rule};
 use super::{Asker, Grant, Mode, Policy, Who};
-use crate::document::{self, Step};
-use crate::glob::{Glob, Globs};
-use crate::scope::{self, Action, Resource, Scope};
-use crate::time::Ttl;
+use crate::ground::document::{self, Step};
+use crate::ground::time::Ttl;
+use crate::policy::glob::{Glob, Globs};
+use crate::policy::scope::{self, Action, Resource, Scope};
 use std::fmt;
 
 /// The answer for one action on one resource.

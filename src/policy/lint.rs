@@ -6,9 +6,9 @@
 use super::explain::SubjectName;
 use super::rule::{Effect, Rule};
 use super::{Because, Policy};
-use crate::glob::Globs;
-use crate::scope::Action;
-use crate::time::Ttl;
+use crate::ground::time::Ttl;
+use crate::policy::glob::Globs;
+use crate::policy::scope::Action;
 
 /// One kind of finding.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,10 +7,10 @@
 
 use super::rule::{Actions, Effect, Place, Rule, Span};
 use super::{Mode, Policy, Subject, expect};
-use crate::document::{Document, DocumentError, Node, nearest};
-use crate::glob::{Glob, Globs};
-use crate::scope::Action;
-use crate::time::Ttl;
+use crate::ground::document::{Document, DocumentError, Node, nearest};
+use crate::ground::time::Ttl;
+use crate::policy::glob::{Glob, Globs};
+use crate::policy::scope::Action;
 use std::borrow::Cow;
 use std::path::Path;
 

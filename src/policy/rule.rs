@@ -3,9 +3,9 @@
 //! Owns what a rule is and whether it fits. Must not know whose it is. Decision: no rule owns more than one
 //! allocation, the text of its patterns, because memory is what a long policy costs.
 
-use crate::glob::{Glob, Globs};
-use crate::scope::{Action, Resource};
-use crate::time::Ttl;
+use crate::ground::time::Ttl;
+use crate::policy::glob::{Glob, Globs};
+use crate::policy::scope::{Action, Resource};
 
 /// One line of a policy: these actions on these repositories (or the catalog), allowed or denied.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The policy's rules, as tables.
 
 use super::*;
-use crate::document::Document;
+use crate::ground::document::Document;
 use std::path::Path;
 
 fn policy(yaml: &str) -> Policy {

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use keypebble::ground::secret::Secret;
 use keypebble::key::Key;
-use keypebble::secret::Secret;
 use serde_json::{Value, json};
 
 use crate::client::have;
@@ -298,7 +298,8 @@ impl World {
             "none" => Vec::new(),
             "hmac" => {
                 let secret = Secret::new(b"0123456789abcdef0123456789abcdef".to_vec());
-                let key = Key::from_secret(keypebble::algorithm::Algorithm::HS256, &secret, None).unwrap();
+                let key =
+                    Key::from_secret(keypebble::key::algorithm::Algorithm::HS256, &secret, None).unwrap();
                 key.sign(input.as_bytes()).unwrap()
             }
             name => {

@@ -3,9 +3,9 @@
 //! Decision: only what clients ask too is asked: `/v2/` and the realm, with GET and POST, without a name
 //! or password; nothing that changes anything.
 
-use crate::finding::{Finding, printable, shortened};
-use crate::probe::{self, Answer, Url, UrlError};
-use crate::time::UnixTime;
+use crate::diagnosis::probe::{self, Answer, Url, UrlError};
+use crate::ground::finding::{Finding, printable, shortened};
+use crate::ground::time::UnixTime;
 
 /// The registry's leeway on clocks, in seconds.
 const LEEWAY: u64 = 60;

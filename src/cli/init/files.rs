@@ -3,8 +3,8 @@
 //! Owns their text. Must not know how they are written. Decision: they are explained where they stand, and
 //! every path in the registry's files is absolute, so that on one host nothing needs to be edited.
 
-use crate::algorithm::Algorithm;
 use crate::cli::keys::quoted;
+use crate::key::algorithm::Algorithm;
 use crate::keystore::Keystore;
 use std::fmt::Write;
 use std::path::PathBuf;

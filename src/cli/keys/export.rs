@@ -3,13 +3,13 @@
 use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print, say_line, warn};
 use super::{Loaded, Place};
-use crate::algorithm::Algorithm;
+use crate::cli::error::Error;
 use crate::config::Warning;
-use crate::error::Error;
-use crate::keyring::{Keyring, RingKey, State};
+use crate::ground::time::UnixTime;
+use crate::key::algorithm::Algorithm;
+use crate::key::keyring::{Keyring, RingKey, State};
 use crate::keystore::disk::{self, System};
 use crate::keystore::{Editor, Manifest, StoreError};
-use crate::time::UnixTime;
 use std::fmt::Write;
 use std::path::PathBuf;
 

@@ -3,12 +3,12 @@
 use super::super::args::{Arguments, Spec};
 use super::super::{Command, print};
 use super::Place;
-use crate::algorithm::Algorithm;
-use crate::error::Error;
-use crate::keyring::State;
+use crate::cli::error::Error;
+use crate::ground::time::UnixTime;
+use crate::key::algorithm::Algorithm;
+use crate::key::keyring::State;
 use crate::keystore::Editor;
 use crate::keystore::disk::System;
-use crate::time::UnixTime;
 use std::fmt::Write;
 
 /// The subcommand.

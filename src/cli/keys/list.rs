@@ -3,11 +3,11 @@
 use super::super::args::{Arguments, Spec};
 use super::super::{Command, print, warn};
 use super::Place;
+use crate::cli::error::Error;
 use crate::config::Warning;
-use crate::error::Error;
-use crate::keyring::RingKey;
+use crate::ground::time::UnixTime;
+use crate::key::keyring::RingKey;
 use crate::keystore::Entry;
-use crate::time::UnixTime;
 use serde_json::json;
 use std::fmt::Write;
 

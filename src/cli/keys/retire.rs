@@ -1,12 +1,13 @@
 //! `keypebble keys retire`: drops keys whose tokens have all ended.
 
 use super::super::args::{Arguments, Spec, usage};
-use super::super::{Command, print, setup};
+use super::super::{Command, print};
 use super::Place;
-use crate::error::Error;
+use crate::cli::error::Error;
+use crate::ground::time::{Ttl, UnixTime};
 use crate::keystore::disk::System;
 use crate::keystore::{Editor, LEEWAY_SECONDS, StoreError};
-use crate::time::{Ttl, UnixTime};
+use crate::load::setup;
 use std::fmt::Write;
 
 /// The subcommand.

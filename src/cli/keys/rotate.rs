@@ -3,11 +3,11 @@
 use super::super::args::{Arguments, Spec};
 use super::super::{Command, print};
 use super::Place;
-use crate::algorithm::Algorithm;
-use crate::error::Error;
+use crate::cli::error::Error;
+use crate::ground::time::UnixTime;
+use crate::key::algorithm::Algorithm;
 use crate::keystore::disk::System;
 use crate::keystore::{Editor, Rotated};
-use crate::time::UnixTime;
 use std::fmt::Write;
 
 /// The subcommand.

@@ -1,12 +1,13 @@
 //! `keypebble policy explain`: which rule grants or denies, before a push fails.
 
 use super::super::args::{Arguments, Spec, usage};
-use super::super::{Command, print, setup};
+use super::super::{Command, print};
 use super::{File, joined, name, pretty};
-use crate::error::Error;
+use crate::cli::error::Error;
+use crate::ground::time::Ttl;
+use crate::load::setup;
+use crate::policy::scope;
 use crate::policy::{Asker, Explanation, Who};
-use crate::scope;
-use crate::time::Ttl;
 use serde_json::json;
 use std::fmt::Write;
 use std::path::PathBuf;

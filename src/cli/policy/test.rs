@@ -3,10 +3,10 @@
 use super::super::args::{Arguments, Spec};
 use super::super::{Command, print};
 use super::{File, joined, name, pretty};
-use crate::document::Step;
-use crate::error::Error;
+use crate::cli::error::Error;
+use crate::ground::document::Step;
+use crate::ground::time::Ttl;
 use crate::policy::{Asker, Expectation, Explanation, Outcome, Who};
-use crate::time::Ttl;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -142,7 +142,8 @@ fn as_json(file: &File, tried: &[(&Expectation, Outcome)], failed: usize) -> Str
 }
 
 fn result(file: &File, index: usize, expectation: &Expectation, outcome: &Outcome) -> Value {
-    let texts = |scopes: &[crate::scope::Scope]| scopes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let texts =
+        |scopes: &[crate::policy::scope::Scope]| scopes.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut result = json!({
         "holds": outcome.holds(),
         "user": match expectation.who() {

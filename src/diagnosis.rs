@@ -1,0 +1,11 @@
+//! What a token, a configuration or a registry says, and why it is refused.
+//!
+//! Everything here is pure: it is given what it judges, and answers in findings.
+
+pub mod doctor;
+pub mod inspect;
+pub mod probe;
+pub mod registry;
+pub mod unverified;
+pub mod verdict;
+pub mod verify;

@@ -1,0 +1,183 @@
+//! The registry's side: names, realm, trust, and a token made now as it would judge it.
+
+use crate::claims::{self, Frame};
+use crate::config::Config;
+use crate::diagnosis::registry::RegistryConfig;
+use crate::diagnosis::verdict::{Expected, Program, Trust, judge};
+use crate::ground::finding::{Finding, Level, shortened};
+use crate::ground::time::UnixTime;
+use crate::issuer::Issuer;
+use crate::key::keyring::{Keyring, State};
+
+/// The registry's configuration beside the issuer's.
+pub fn registry(config: &Config, registry: &RegistryConfig) -> Vec<Finding> {
+    if !registry.has_token_auth {
+        return vec![
+            Finding::error(
+                "registry",
+                "the registry's configuration has no auth.token: it asks nobody for a token",
+            )
+            .mend("add auth: {token: {realm, service, issuer, rootcertbundle}}, or name the right file"),
+        ];
+    }
+    let mut findings = Vec::new();
+    let services: Vec<&str> = std::iter::once(&config.audience)
+        .chain(&config.service.allowed_services)
+        .map(String::as_str)
+        .collect();
+    findings.push(same(
+        "service",
+        registry.service.as_deref(),
+        &services,
+        "`audience` or service.allowed_services",
+    ));
+    findings.push(same("issuer", registry.issuer.as_deref(), &[&config.issuer], "`issuer`"));
+    findings.push(realm(registry));
+    if registry.has_auth_file {
+        findings.push(
+            Finding::error("environment", "the registry's environment has REGISTRY_AUTH_FILE, which is skopeo's")
+                .why("a registry reads every REGISTRY_ variable as configuration, and does not start with this one")
+                .mend("take it out of the registry's environment"),
+        );
+    }
+    if registry.bundle.is_none() && registry.jwks.is_none() {
+        findings.push(
+            Finding::error("trust", "the registry has neither rootcertbundle nor jwks: it does not start")
+                .mend("set rootcertbundle to a certificate of the signing key (2.8 and 3), or jwks (3)"),
+        );
+    }
+    findings
+}
+
+/// A name that both sides must write alike.
+fn same(code: &'static str, theirs: Option<&str>, ours: &[&str], key: &str) -> Finding {
+    let Some(theirs) = theirs else {
+        return Finding::error(code, format!("auth.token.{code} is missing: the registry does not start"))
+            .mend(format!("set it to `{}`", shortened(ours.first().unwrap_or(&""), 120)));
+    };
+    if ours.contains(&theirs) {
+        return Finding::ok(code, format!("both sides say `{}`", shortened(theirs, 120)));
+    }
+    let near =
+        ours.iter().find(|own| own.trim_end_matches('/').eq_ignore_ascii_case(theirs.trim_end_matches('/')));
+    let why = if near.is_some() {
+        "they differ in a slash at the end or in capitals only, and are compared byte by byte"
+    } else {
+        "every token is refused, as `unauthorized`"
+    };
+    let ours: Vec<String> = ours.iter().map(|own| format!("`{}`", shortened(own, 120))).collect();
+    let what =
+        format!("the registry's {code} is `{}`, Keypebble's {}", shortened(theirs, 120), ours.join(" or "));
+    Finding::error(code, what).why(why).mend(format!("make auth.token.{code} and {key} the same text"))
+}
+
+fn realm(registry: &RegistryConfig) -> Finding {
+    if registry.autoredirect {
+        return Finding::warning(
+            "realm",
+            "autoredirect is on: clients are sent to https://<the registry>/auth/token",
+        )
+        .why("realm counts for nothing then, and Keypebble answers at /v2/token")
+        .mend("take autoredirect out, or let the proxy pass /auth/token on to /v2/token");
+    }
+    let Some(realm) = registry.realm.as_deref() else {
+        return Finding::error("realm", "auth.token.realm is missing: the registry does not start")
+            .mend("set it to the URL of /v2/token, as clients reach it");
+    };
+    let shown = shortened(realm, 120);
+    let path = realm.strip_prefix("https://").or_else(|| realm.strip_prefix("http://"));
+    match path.map(|rest| rest.split_once('/').map_or("", |(_, path)| path)) {
+        None => Finding::error("realm", format!("auth.token.realm is no http or https URL: `{shown}`")).mend(
+            "set it to the URL of /v2/token, as clients reach it, such as https://auth.example.com/v2/token",
+        ),
+        Some("v2/token") => Finding::ok("realm", format!("clients are sent to `{shown}`")),
+        Some(_) => Finding::warning("realm", format!("clients are sent to `{shown}`"))
+            .why("Keypebble answers at /v2/token")
+            .mend("end it in /v2/token, unless a proxy translates the path"),
+    }
+}
+
+/// Makes a token as `serve` does and judges it as the registry would.
+pub fn self_check(
+    issuer: &Issuer,
+    allowed_services: &[String],
+    registry: &RegistryConfig,
+    trust: &Trust,
+    programs: &[Program],
+    now: UnixTime,
+) -> Vec<Finding> {
+    // As `serve` does: the service that is asked for, where tokens are signed for it.
+    let asked = registry.service.as_deref();
+    let audience = asked.filter(|asked| allowed_services.iter().any(|known| known == asked));
+    let ttl = issuer.registry_ttl(issuer.default_ttl());
+    let frame = issuer.frame(now, ttl, "doctor");
+    let frame = Frame { audience: audience.unwrap_or(frame.audience), ..frame };
+    let issued = claims::registry(&frame, issuer.filter(), "doctor", &[]).map_err(|error| error.to_string());
+    let issued = issued.and_then(|claims| issuer.issue(claims).map_err(|error| error.to_string()));
+    let token = match &issued {
+        Ok(issued) => issued.token.expose(),
+        Err(error) => return vec![Finding::error("self-check", format!("no token can be made: {error}"))],
+    };
+    let expected = Expected {
+        service: registry.service.as_deref(),
+        issuer: registry.issuer.as_deref(),
+        algorithms: &registry.algorithms,
+    };
+    let judged: Vec<_> =
+        programs.iter().map(|program| judge(*program, token, trust, &expected, now)).collect();
+    let any = judged.iter().any(|judgement| judgement.accepted() == Some(true));
+    let mut findings = Vec::new();
+    for judgement in judged {
+        let title = judgement.program.title();
+        findings.push(match judgement.accepted() {
+            Some(true) => Finding::ok("self-check", format!("{title} would take a token made now")),
+            // One program takes it: which one runs is not known, so that the other's refusal only warns.
+            Some(false) if any => {
+                Finding::warning("self-check", format!("{title} would refuse a token made now"))
+                    .mend("if that is not the one you run, say which with --for")
+            }
+            Some(false) => Finding::error("self-check", format!("{title} would refuse a token made now")),
+            None => Finding::unknown(
+                "self-check",
+                format!("what {title} would say to a token made now cannot be told"),
+            ),
+        });
+        for mut finding in judgement.findings {
+            if any && finding.level == Level::Error {
+                finding.level = Level::Warning;
+            }
+            finding.what = format!("{title}: {}", finding.what);
+            findings.push(finding);
+        }
+    }
+    findings
+}
+
+/// Which programs may be meant: those that could start with this configuration.
+pub fn programs(registry: &RegistryConfig) -> Vec<Program> {
+    if registry.bundle.is_none() || registry.jwks.is_some() || !registry.algorithms.is_empty() {
+        // 2.8 knows neither jwks nor signingalgorithms, and needs a bundle.
+        return vec![Program::Registry3];
+    }
+    vec![Program::Registry28, Program::Registry3]
+}
+
+/// Whether the registry knows the keys that sign next, and those whose tokens are still about.
+pub fn ring(keyring: &Keyring, trust: &Trust) -> Vec<Finding> {
+    let certificates = || trust.certificates.iter().flatten().filter_map(|one| one.key().ok());
+    let jwks = || trust.jwks.iter().flatten().filter_map(|entry| entry.key.as_ref().ok());
+    let unknown = keyring.verifiers().iter().filter(|key| key.state() != State::Active).filter(|key| {
+        key.public().is_some_and(|own| !certificates().chain(jwks()).any(|known| known.matches(own)))
+    });
+    let finding = |state, id: &str| match state {
+        State::Next => Finding::warning(
+            "next-key",
+            format!("the registry does not know the next key, `{id}`"),
+        )
+        .why("once `keypebble keys rotate` lets it sign, every token is refused")
+        .mend("export it into the registry's bundle or jwks, and restart the registry, before you rotate"),
+        _ => Finding::warning("previous-key", format!("the registry does not know the previous key, `{id}`"))
+            .why("tokens that it signed and that still live are refused"),
+    };
+    unknown.map(|key| finding(key.state(), &shortened(key.id().unwrap_or("no id"), 80))).collect()
+}

@@ -1,0 +1,184 @@
+//! Which key checks a token, and whether its signature stands.
+//!
+//! Owns `alg`, `kid`, `x5c` and `jwk`. Decision: the algorithm must fit the key that the program found,
+//! never the other way round.
+
+use super::Case;
+use super::key_id::{by_id, by_jwk};
+use super::rules::{KeyIds, Program};
+use crate::ground::finding::{Finding, shortened};
+use crate::ground::time::UnixTime;
+use crate::key::PublicKey;
+use crate::key::algorithm::Algorithm;
+use crate::key::x509::{PathError, X509, verify_path};
+use serde_json::Value;
+
+/// Everything that the header decides.
+pub(super) fn check(case: &mut Case<'_>) {
+    let alg = case.token.header_text("alg").unwrap_or_default().to_owned();
+    let known = algorithm(case, &alg);
+    if case.rules.refuses_crit && case.token.header.contains_key("crit") {
+        case.say(Finding::error("crit", "the header has `crit`, which names something it must understand"));
+    }
+    let Some(key) = find(case) else { return };
+    if known {
+        signature(case, &key, &alg);
+    }
+}
+
+/// Whether the program takes the algorithm at all.
+fn algorithm(case: &mut Case<'_>, alg: &str) -> bool {
+    let shown = shortened(alg, 40);
+    let taken = case.rules.algorithms;
+    let configured = case.expected.algorithms;
+    let title = case.program.title();
+    if !taken.contains(&alg) {
+        let finding = match alg {
+            "" => Finding::error("algorithm", "the header names no algorithm (`alg`)"),
+            "HS256" | "HS384" | "HS512" => Finding::error(
+                "algorithm",
+                format!("{shown} is made with a shared secret, and no registry takes that"),
+            )
+            .mend("sign with an RSA or P-256 key: private_key_path"),
+            "none" => Finding::error("algorithm", "the token is not signed (alg none)"),
+            _ => {
+                let list = taken.join(", ");
+                Finding::error("algorithm", format!("{title} does not know {shown}; it takes {list}"))
+                    .mend("sign with RS256 or ES256, which every registry takes")
+            }
+        };
+        case.say(finding);
+        return false;
+    }
+    if case.program == Program::Registry3
+        && !configured.is_empty()
+        && !configured.iter().any(|name| name == alg)
+    {
+        let list = shortened(&configured.join(", "), 200);
+        case.say(
+            Finding::error("algorithm", format!("{shown} is not in its signingalgorithms: {list}"))
+                .mend(format!("add {shown} to auth.token.signingalgorithms, or leave the list out")),
+        );
+    }
+    true
+}
+
+/// The key that the program takes for this token; `None` where it finds none, which is said.
+fn find(case: &mut Case<'_>) -> Option<PublicKey> {
+    if case.rules.key_ids == KeyIds::OneKey {
+        return case.trust.only_key().cloned(); // without one it does not start, which is said there
+    }
+    if case.rules.x5c
+        && let Some(Value::Array(x5c)) = case.token.header.get("x5c")
+        && !x5c.is_empty()
+    {
+        let x5c: Vec<&str> = x5c.iter().filter_map(Value::as_str).collect();
+        return by_chain(case, &x5c);
+    }
+    if let Some(jwk) = case.token.header.get("jwk").filter(|jwk| !jwk.is_null()) {
+        return by_jwk(case, jwk);
+    }
+    match case.token.header_text("kid") {
+        Some(kid) if !kid.is_empty() => by_id(case, kid),
+        _ => {
+            case.say(Finding::error("key-id", "the header names no key: neither `kid` nor `x5c`").mend(
+                "leave `kid` out of the configuration: Keypebble then writes the id that registries know",
+            ));
+            None
+        }
+    }
+}
+
+/// `x5c`: the leaf's key, where its chain ends in the bundle.
+fn by_chain(case: &mut Case<'_>, x5c: &[&str]) -> Option<PublicKey> {
+    let chain: Result<Vec<X509>, _> = x5c.iter().take(20).map(|text| X509::from_base64(text)).collect();
+    let Ok(chain) = chain else {
+        case.say(Finding::error("x5c", "x5c holds something that is no certificate in base64"));
+        return None;
+    };
+    let empty = Vec::new();
+    let roots = case.trust.certificates.as_ref().unwrap_or(&empty);
+    if let Some(finding) =
+        verify_path(&chain, roots, case.now.0).err().map(|error| path_finding(case, &chain, &error))
+    {
+        case.say(finding);
+    }
+    if let Some(last) = chain.last()
+        && chain.len() > 1
+        && last.is_self_signed()
+    {
+        case.say(
+            Finding::warning(
+                "x5c-root",
+                "x5c includes its root, which every verifier has: it only makes tokens longer",
+            )
+            .mend("leave the last certificate out of x5c_chain_path's file"),
+        );
+    }
+    match chain.first()?.key() {
+        Ok(key) => Some(key.clone()),
+        Err(error) => {
+            let finding = Finding::unknown("x5c", format!("the leaf's key is not known here: {error}"));
+            case.say(finding);
+            None
+        }
+    }
+}
+
+fn path_finding(case: &Case<'_>, chain: &[X509], error: &PathError) -> Finding {
+    let name = |place: usize| match chain.get(place) {
+        Some(certificate) => {
+            format!("certificate {} of x5c (`{}`)", place + 1, shortened(&certificate.name(), 60))
+        }
+        None => "a certificate of the bundle".to_owned(),
+    };
+    match error {
+        PathError::Expired(place, end) => {
+            Finding::error("x5c-expired", format!("{} expired at {}", name(*place), UnixTime(*end)))
+                .mend("make a new certificate for the same key, for x5c and the registry's bundle, and restart it")
+        }
+        PathError::NotYet(place, start) => {
+            Finding::error("x5c-expired", format!("{} is not valid before {}", name(*place), UnixTime(*start)))
+                .mend("check the clocks of both hosts")
+        }
+        PathError::NotAuthority => Finding::error(
+            "x5c-authority",
+            "the certificate that signed the chain may not sign certificates (no CA:TRUE, or no keyCertSign)",
+        )
+        .mend("put the signing key's own certificate into the bundle, or make the root with basicConstraints=CA:TRUE"),
+        PathError::Unsupported => {
+            Finding::unknown("x5c", "a certificate of the chain is signed in a way that is not checked here")
+        }
+        PathError::Unknown if case.trust.certificates.is_none() => Finding::error(
+            "x5c-untrusted",
+            "the token carries x5c, and the registry has no rootcertbundle to check it with; `kid` is then not looked at",
+        )
+        .mend("leave x5c_chain_path out, so that `kid` counts, or give the registry a rootcertbundle too"),
+        PathError::Unknown => Finding::error(
+            "x5c-untrusted",
+            format!("{} does not lead to a certificate of the registry's bundle", name(0)),
+        )
+        .mend("put the certificate that signed it (or itself) into rootcertbundle, and restart the registry"),
+    }
+}
+
+fn signature(case: &mut Case<'_>, key: &PublicKey, alg: &str) {
+    let fitting = alg.parse::<Algorithm>().ok().filter(|known| known.name() == alg);
+    let fitting = fitting.and_then(|algorithm| PublicKey::from_spki(key.spki_der(), Some(algorithm)).ok());
+    let Some(key) = fitting else {
+        let what = format!("the header says {}, which the trusted key cannot check", shortened(alg, 40));
+        case.say(
+            Finding::error("algorithm", what).mend("the token names another key than the one that signed it"),
+        );
+        return;
+    };
+    if case.token.signature.is_empty() {
+        case.say(Finding::error("signature", "the token has no signature"));
+    } else if !key.verify(case.token.signed.as_bytes(), &case.token.signature) {
+        case.say(
+            Finding::error("signature", "the signature is not the trusted key's over this text")
+                .why("another key signed it, or the token was changed on its way")
+                .mend("where x5c is sent, its first certificate must be for the signing key"),
+        );
+    }
+}

@@ -1,0 +1,6 @@
+//! From files to what the program answers from, at the start and again whenever they change.
+//!
+//! Owns when to read and what belongs together. Decision: starting, checking and reloading are one path.
+
+pub mod reload;
+pub(crate) mod setup;

@@ -1,0 +1,263 @@
+//! The users file: who has a password, and whether one is right.
+//!
+//! Owns the htpasswd form, one `name:hash` a line, and its complaints. Must not know requests. Decision: a
+//! check that fails costs the same for every name, known or not: as much as the dearest line of the file.
+//! A file may hold hashes of different cost, so a wrong password for a cheap line is followed by work that
+//! makes up the difference; only a right one may be faster, and it has nothing to hide.
+
+use crate::config::Warning;
+use crate::ground::document::{Details, DocumentError, read_bounded};
+use crate::login::password::{DEFAULT_COST, ENABLED, Hash, HashError, Password};
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// The longest users file, in bytes: room for some 100,000 users.
+pub const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The longest user name, in bytes.
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// What a build without the feature says, and what to do about it.
+pub const NOT_ENABLED: [&str; 2] = [
+    "htpasswd is not enabled in this build",
+    "build with `cargo build --release --features htpasswd`, or let a proxy say who the user is",
+];
+
+/// How to make a line that is accepted.
+const MAKE: &str = "make a line with `keypebble hash-password --user NAME` or `htpasswd -nB -C 10 NAME`";
+
+/// A users file, read whole.
+pub struct Users {
+    hashes: HashMap<Box<str>, Hash>,
+    /// The cost of the dearest hash.
+    dearest: u8,
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Users").field("count", &self.hashes.len()).finish_non_exhaustive()
+    }
+}
+
+/// Why a text is no user name; `None` where it is one.
+pub fn name_problem(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("a user name is missing")
+    } else if name.len() > MAX_NAME_BYTES {
+        Some("a user name has at most 256 bytes")
+    } else if name.contains(':') {
+        Some("a user name holds no colon: Basic authentication ends it there (RFC 7617, 2)")
+    } else if name.chars().any(char::is_control) {
+        Some("a user name holds no control characters")
+    } else if name.trim() != name {
+        Some("a user name neither begins nor ends with a space")
+    } else {
+        None
+    }
+}
+
+impl Users {
+    /// Reads a users file; may be called again when it changes. Also gives what works but should not stay.
+    pub fn load(path: &Path) -> Result<(Self, Vec<Warning>), DocumentError> {
+        if !ENABLED {
+            let [problem, hint] = NOT_ENABLED;
+            return Err(failure(path, None, problem.to_owned(), None).hint(hint));
+        }
+        let unreadable = |error| failure(path, None, "cannot be read".to_owned(), Some(error));
+        let text = Zeroizing::new(read_bounded(path, MAX_FILE_BYTES).map_err(unreadable)?);
+        let users = Self::parse(path, &text)?;
+        let mut warnings = Vec::new();
+        warnings.extend(readers(path));
+        warnings.extend(users.warnings(path));
+        Ok((users, warnings))
+    }
+
+    /// Reads the text of a users file. Empty lines and those that begin with `#` are passed over.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, DocumentError> {
+        let mut hashes: HashMap<Box<str>, Hash> = HashMap::new();
+        let mut first_lines: HashMap<Box<str>, usize> = HashMap::new();
+        let mut dearest = None;
+        for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+            let at = |column: usize, problem: String| failure(path, Some((number, column)), problem, None);
+            let line = std::str::from_utf8(line).map_err(|_| at(1, "is not UTF-8".to_owned()))?;
+            let line = line.trim_end();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let Some((name, hash)) = line.split_once(':') else {
+                return Err(at(1, "expected `name:hash`, found no colon".to_owned()).hint(MAKE));
+            };
+            if let Some(problem) = name_problem(name) {
+                return Err(at(1, problem.to_owned()));
+            }
+            let hash: Hash = hash
+                .parse()
+                .map_err(|error: HashError| at(name.chars().count() + 2, error.to_string()).hint(MAKE))?;
+            if let Some(first) = first_lines.get(name) {
+                let name = name.escape_debug();
+                let problem = format!("the user `{name}` stands in line {first} already");
+                return Err(
+                    at(1, problem).hint("leave one of the two out: which one counts would be a guess")
+                );
+            }
+            dearest = dearest.max(Some(hash.cost()));
+            first_lines.insert(name.into(), number);
+            hashes.insert(name.into(), hash);
+        }
+        Ok(Self { hashes, dearest: dearest.unwrap_or(DEFAULT_COST) })
+    }
+
+    /// How many users there are.
+    pub fn count(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// The cost that a failed check has.
+    pub fn dearest(&self) -> u8 {
+        self.dearest
+    }
+
+    /// A user's hash; `None` for an unknown user.
+    pub fn hash_of(&self, user: &str) -> Option<&Hash> {
+        self.hashes.get(user)
+    }
+
+    /// Whether this is the user's password. Takes tens of milliseconds to a second of a core.
+    pub fn check(&self, user: &str, password: &Password) -> bool {
+        let Some(hash) = self.hashes.get(user) else {
+            Hash::waste(self.dearest, password);
+            return false;
+        };
+        if hash.matches(password) {
+            return true;
+        }
+        // 2^c done, and 2^c + 2^(c+1) + .. + 2^(d-1) more: 2^d in all.
+        (hash.cost()..self.dearest).for_each(|cost| Hash::waste(cost, password));
+        false
+    }
+
+    fn warnings(&self, path: &Path) -> Vec<Warning> {
+        let path = path.display();
+        let cheap: Vec<u8> =
+            self.hashes.values().map(Hash::cost).filter(|cost| *cost < DEFAULT_COST).collect();
+        let mut warnings = Vec::new();
+        if let Some(least) = cheap.iter().min() {
+            warnings.push(Warning::new(
+                format!(
+                    "{path}: {} hash(es) of a bcrypt cost under {DEFAULT_COST} (the least is {least}): quick to guess for whoever gets the file",
+                    cheap.len()
+                ),
+                "make the lines anew with `keypebble hash-password --user NAME`",
+            ));
+        }
+        if self.hashes.is_empty() {
+            warnings.push(Warning::new(format!("{path} names no user, so no password is right"), MAKE));
+        }
+        warnings
+    }
+}
+
+/// Warns of a file that users other than its owner and group can read or change.
+#[cfg(unix)]
+pub(crate) fn readers(path: &Path) -> Option<Warning> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = path.metadata().ok()?.permissions().mode() & 0o777;
+    (mode & 0o006 != 0).then(|| {
+        let path = path.display();
+        let message = format!("{path} can be read or changed by every user of this host (mode {mode:04o})");
+        Warning::new(message, format!("chmod 600 {path}"))
+    })
+}
+
+/// Elsewhere permissions are not modes.
+#[cfg(not(unix))]
+pub(crate) fn readers(_: &Path) -> Option<Warning> {
+    None
+}
+
+/// An error that shows nothing of the line: a plain password may stand in it.
+fn failure(
+    path: &Path,
+    location: Option<(usize, usize)>,
+    problem: String,
+    source: Option<io::Error>,
+) -> DocumentError {
+    let path = path.to_owned();
+    Details { path, location, at: String::new(), problem, hint: None, line: None, source }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: &str = "$2b$04$AAAAAAAAAAAAAAAAAAAAA.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const BOB: &str = "$2y$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s.";
+
+    fn parse(text: &str) -> Result<Users, DocumentError> {
+        Users::parse(Path::new("users"), text.as_bytes())
+    }
+
+    #[test]
+    fn lines_are_read_and_comments_passed_over() {
+        let users = parse(&format!("# who\n\nalice:{ALICE}\r\nbob smith:{BOB}  \n")).unwrap();
+        assert_eq!((users.count(), users.dearest()), (2, 6));
+        assert!(users.hash_of("bob smith").is_some() && users.hash_of("Alice").is_none());
+        assert_eq!(parse("").unwrap().dearest(), DEFAULT_COST);
+        assert!(!format!("{users:?}").contains('$'));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line_and_nothing_of_it() {
+        for (text, part) in [
+            (
+                format!("alice:{ALICE}\nbob:hunter2"),
+                "users:2:5: expected a bcrypt hash ($2b$, $2y$ or $2a$), found a plain",
+            ),
+            ("a:{SHA}6dcfXufJLW3J6S/9rRe4vUlBj5g=".into(), "users:1:3: expected a bcrypt hash"),
+            ("a:$apr1$M0RDDGLb$eMEUW6YFX./y0Ccx./K4n1".into(), "found an MD5 hash of Apache's"),
+            ("hunter2".into(), "users:1:1: expected `name:hash`, found no colon"),
+            (format!(":{ALICE}"), "users:1:1: a user name is missing"),
+            (format!(" a:{ALICE}"), "neither begins nor ends with a space"),
+            (format!("a\u{1}:{ALICE}"), "no control characters"),
+            (format!("{}:{ALICE}", "a".repeat(257)), "at most 256 bytes"),
+            (format!("a:{ALICE}:x"), "damaged"),
+            (format!("a:{ALICE}\nb:{BOB}\na:{BOB}"), "users:3:1: the user `a` stands in line 1 already"),
+        ] {
+            let error = parse(&text).unwrap_err();
+            let shown = format!("{error} {error:?} {:?} {:?}", error.hint, error.excerpt());
+            assert!(shown.contains(part), "{text}: {shown}");
+            assert!(!shown.contains("hunter2") && !shown.contains("aaaaaaaaaa"), "{shown}");
+        }
+        assert!(Users::parse(Path::new("users"), b"a:\xff").unwrap_err().to_string().contains("UTF-8"));
+    }
+
+    #[cfg(feature = "htpasswd")]
+    #[test]
+    fn only_the_right_password_of_a_known_user_is_right() {
+        let password = |text: &str| Password::new(Zeroizing::new(text.to_owned())).unwrap();
+        let line = |name: &str, text: &str, cost| {
+            format!("{name}:{}\n", Hash::make(&password(text), cost, [3; 16]).unwrap())
+        };
+        let users = parse(&(line("alice", "a secret", 4) + &line("bob", "another", 6))).unwrap();
+        for (user, text, right) in [
+            ("alice", "a secret", true),
+            ("alice", "another", false),
+            ("bob", "another", true),
+            ("Alice", "a secret", false),
+            ("", "a secret", false),
+            ("mallory", "a secret", false),
+        ] {
+            assert_eq!(users.check(user, &password(text)), right, "{user} {text}");
+        }
+    }
+
+    #[cfg(not(feature = "htpasswd"))]
+    #[test]
+    fn without_the_feature_nothing_is_read() {
+        let error = Users::load(Path::new("users")).unwrap_err();
+        assert!(error.to_string().contains("htpasswd is not enabled in this build"), "{error}");
+    }
+}

@@ -1,0 +1,4 @@
+//! What is told of the running service: log lines and metrics.
+
+pub mod log;
+pub mod metrics;

@@ -1,0 +1,215 @@
+//! One line for each event, on stderr.
+//!
+//! Owns the two forms of a line (`key=value` for people, JSON for machines) and their quoting. Must not
+//! know what the events mean. Decision: a line is built whole and written at once, so that lines of several
+//! threads do not mix; and a line that cannot be written (a full disk, a closed pipe, a reader that sleeps)
+//! is dropped and counted, because the alternative is to stop issuing tokens.
+
+mod sink;
+
+use crate::config::LogFormat;
+use crate::ground::time::UnixTime;
+use sink::Sink;
+use std::fmt::{Display, Write as _};
+use std::sync::Arc;
+
+/// Writes lines in one form.
+#[derive(Debug, Clone)]
+pub struct Log {
+    format: LogFormat,
+    sink: Arc<Sink>,
+}
+
+impl Log {
+    /// A log in that form.
+    pub fn new(format: LogFormat) -> Self {
+        Self { format, sink: Arc::new(Sink::stderr()) }
+    }
+
+    /// Begins a line.
+    pub fn line(&self, time: UnixTime, event: &'static str) -> Line<'_> {
+        let mut line = Line { log: self, time, text: String::with_capacity(512) };
+        if self.format == LogFormat::Json {
+            line.text.push('{');
+        }
+        line.plain("time", time).text("event", event)
+    }
+
+    /// How many lines could not be written.
+    pub fn lost_lines(&self) -> u64 {
+        self.sink.lost()
+    }
+}
+
+/// A line in the making. The keys are the program's own; the values may be anybody's.
+#[derive(Debug)]
+#[must_use = "a line is written by `end`"]
+pub struct Line<'l> {
+    log: &'l Log,
+    time: UnixTime,
+    text: String,
+}
+
+/// A whole line that is written with a later one.
+#[derive(Debug)]
+#[must_use = "a line is written by another's `end_after`"]
+pub struct Finished(String);
+
+/// The longest value that is written, in bytes.
+const MAX_VALUE_BYTES: usize = 4096;
+
+impl Line<'_> {
+    /// Adds a text.
+    pub fn text(mut self, key: &'static str, value: &str) -> Self {
+        let mut value = value;
+        if value.len() > MAX_VALUE_BYTES {
+            let cut = value.char_indices().find(|(at, _)| *at >= MAX_VALUE_BYTES);
+            value = cut.map_or(value, |(cut, _)| &value[..cut]);
+        }
+        self.key(key);
+        if self.log.format == LogFormat::Text && is_plain(value) {
+            self.text.push_str(value);
+        } else {
+            quote(&mut self.text, value);
+        }
+        self
+    }
+
+    /// Adds a text where there is one.
+    pub fn maybe(self, key: &'static str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.text(key, value),
+            None => self,
+        }
+    }
+
+    /// Adds what needs no quoting in `key=value` and no escapes in JSON, such as a time or an address.
+    pub fn plain(mut self, key: &'static str, value: impl Display) -> Self {
+        self.key(key);
+        let quote = if self.log.format == LogFormat::Json { "\"" } else { "" };
+        // Writing to a String does not fail.
+        let _ = write!(self.text, "{quote}{value}{quote}");
+        self
+    }
+
+    /// Adds a number.
+    pub fn number(mut self, key: &'static str, value: impl Into<i128>) -> Self {
+        self.key(key);
+        // Writing to a String does not fail.
+        let _ = write!(self.text, "{}", value.into());
+        self
+    }
+
+    /// Writes the line.
+    pub fn end(self) {
+        self.end_after(None);
+    }
+
+    /// Writes two lines, `earlier` first, at once: for events that always come together.
+    pub fn end_after(self, earlier: Option<Finished>) {
+        let lines = if earlier.is_some() { 2 } else { 1 };
+        let (log, time, last) = (self.log, self.time, self.finish().0);
+        let text = match earlier {
+            Some(Finished(earlier)) => earlier + &last,
+            None => last,
+        };
+        log.sink.write(&text, lines, |lost| log.line(time, "log_lost").number("lines", lost).finish().0);
+    }
+
+    /// The line whole, to be written with a later one.
+    pub fn finish(mut self) -> Finished {
+        if self.log.format == LogFormat::Json {
+            self.text.push('}');
+        }
+        self.text.push('\n');
+        Finished(self.text)
+    }
+
+    fn key(&mut self, key: &'static str) {
+        match self.log.format {
+            LogFormat::Text => {
+                if !self.text.is_empty() {
+                    self.text.push(' ');
+                }
+                self.text.push_str(key);
+                self.text.push('=');
+            }
+            LogFormat::Json => {
+                if self.text.len() > 1 {
+                    self.text.push(',');
+                }
+                self.text.push('"');
+                self.text.push_str(key);
+                self.text.push_str("\":");
+            }
+        }
+    }
+}
+
+/// Whether a value can stand without quotes: no space, quote, `=` or anything that a terminal acts on.
+fn is_plain(value: &str) -> bool {
+    !value.is_empty()
+        && value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'='))
+}
+
+/// A JSON string, which is also how `key=value` quotes; other than ASCII is escaped where it could act on a
+/// terminal.
+fn quote(out: &mut String, value: &str) {
+    out.push('"');
+    for c in value.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            c if c.is_control() || is_invisible(c) => {
+                let mut units = [0; 2];
+                for unit in c.encode_utf16(&mut units) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// Characters that reorder or hide text, and the line separators that some readers split at.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(format: LogFormat, value: &str) -> String {
+        Log::new(format).line(UnixTime(0), "x").text("user", value).number("n", 7).maybe("a", None).finish().0
+    }
+
+    #[test]
+    fn a_value_cannot_add_a_field_or_a_line() {
+        for (value, text) in [
+            ("alice", "user=alice"),
+            ("", "user=\"\""),
+            ("a b", "user=\"a b\""),
+            ("a\nevent=token", "user=\"a\\nevent=token\""),
+            ("a\" n=8", "user=\"a\\\" n=8\""),
+            ("\u{1b}[2J", "user=\"\\u001b[2J\""),
+            ("a\u{202e}b", "user=\"a\\u202eb\""),
+            ("a=b", "user=\"a=b\""),
+        ] {
+            assert_eq!(
+                line(LogFormat::Text, value),
+                format!("time=1970-01-01T00:00:00Z event=x {text} n=7\n")
+            );
+            let json: serde_json::Value = serde_json::from_str(&line(LogFormat::Json, value)).unwrap();
+            assert_eq!((json["user"].as_str(), json["n"].as_i64()), (Some(value), Some(7)));
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_cut_at_a_character() {
+        let long = "ä".repeat(5000);
+        assert!(line(LogFormat::Text, &long).len() < MAX_VALUE_BYTES + 100);
+    }
+}
