@@ -8,7 +8,7 @@
     clippy::format_collect,
     reason = "a test, whose figures are for a reader"
 )]
-#![cfg(feature = "htpasswd")]
+#![cfg(feature = "passwords")]
 
 mod common;
 

@@ -142,7 +142,7 @@ fn a_key_that_ceased_to_sign_in_the_future_is_not_retired() {
     assert_eq!((code, count(-DAY)), (Some(0), 3), "{said}");
 }
 
-#[cfg(feature = "htpasswd")]
+#[cfg(feature = "passwords")]
 mod passwords {
     use super::*;
     use common::run_with_input;
