@@ -5,8 +5,10 @@
 //! `Claims`: the allow-list can be neither skipped, nor applied to what the issuer itself builds. The
 //! payload's text is made here, once: what an answer shows is byte for byte what was signed.
 
+mod ambiguous;
 mod requested;
 
+pub use ambiguous::{check_distinct, check_members, check_name, check_value};
 pub use requested::{ClaimsError, Requested, read_object};
 
 use crate::ground::time::{Ttl, UnixTime};
@@ -99,6 +101,7 @@ pub fn custom(
     filter: &ClaimFilter,
     claims: &Map<String, Value>,
 ) -> Result<Claims, ClaimsError> {
+    check_distinct(filter.statics.keys().chain(claims.keys()))?;
     build(frame, frame.now, |payload| {
         entries(payload, filter.statics.iter().filter(|(name, _)| !claims.contains_key(*name)))?;
         entries(payload, claims.iter())
@@ -113,6 +116,7 @@ pub fn granted(
     user: &str,
     access: &[Access],
 ) -> Result<Claims, ClaimsError> {
+    check_distinct(filter.statics.keys().chain(claims.keys()))?;
     let ours = |name: &str| matches!(name, "sub" | "access" | "scope");
     build(frame, frame.now, |payload| {
         payload.serialize_entry("sub", user)?;

@@ -1,5 +1,5 @@
 //! What every other folder stands on, and what knows none of them: YAML with places, time, secrets,
-//! networks, findings, the folding of names.
+//! networks, findings, how names are compared, how text files begin.
 
 pub mod base64;
 pub mod document;
@@ -7,4 +7,5 @@ pub mod finding;
 pub mod fold;
 pub mod net;
 pub mod secret;
+pub mod text;
 pub mod time;
