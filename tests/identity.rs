@@ -112,17 +112,18 @@ fn summary(answer: &Answer) -> String {
 fn the_table_of_precedence_holds_for_get() {
     let (alice, wrong) = (basic("alice", "alice's secret"), basic("alice", "bob's secret"));
     let named = ("X-Authenticated-User", "bob");
-    let as_alice = "200 alice alice-space/app:pull,push";
+    let alone = "200 alice alice-space/app:pull,push";
+    let (as_alice, as_bob) = (&*format!("{alone} public/app:pull"), "200 bob public/app:pull");
     let nobody = "200  public/app:pull";
     // Headers; from a trusted peer; from another; from another without `anonymous` in the policy.
     let table: [(&[(&str, &str)], &str, &str, &str); 9] = [
         (&[], nobody, nobody, "401 UNAUTHORIZED"),
-        (&[named], "200 bob", nobody, "401 UNAUTHORIZED"),
-        (&[("Authorization", &alice)], as_alice, as_alice, as_alice),
-        (&[named, ("Authorization", &alice)], "200 bob", as_alice, as_alice),
-        (&[named, ("Authorization", &wrong)], "200 bob", "401 UNAUTHORIZED", "401 UNAUTHORIZED"),
+        (&[named], as_bob, nobody, "401 UNAUTHORIZED"),
+        (&[("Authorization", &alice)], as_alice, as_alice, alone),
+        (&[named, ("Authorization", &alice)], as_bob, as_alice, alone),
+        (&[named, ("Authorization", &wrong)], as_bob, "401 UNAUTHORIZED", "401 UNAUTHORIZED"),
         (&[("Authorization", &wrong)], "401 UNAUTHORIZED", "401 UNAUTHORIZED", "401 UNAUTHORIZED"),
-        (&[("X-Authenticated-User", ""), ("Authorization", &alice)], as_alice, as_alice, as_alice),
+        (&[("X-Authenticated-User", ""), ("Authorization", &alice)], as_alice, as_alice, alone),
         (&[("Authorization", "Bearer x")], "401 UNAUTHORIZED", "401 UNAUTHORIZED", "401 UNAUTHORIZED"),
         (
             &[("Authorization", &alice), ("authorization", &alice)],
@@ -512,7 +513,7 @@ fn wrong_passwords_are_slowed_and_a_good_user_is_not() {
         let seconds: u32 = answer.header("Retry-After").unwrap().parse().unwrap();
         assert!((1..=10).contains(&seconds), "{answer:?}");
     }
-    assert_eq!(summary(&ask("10.0.0.2", "bob", "bob's secret")), "200 bob");
+    assert_eq!(summary(&ask("10.0.0.2", "bob", "bob's secret")), "200 bob public/app:pull");
     let form = "grant_type=password&username=bob&password=wrong";
     let answer = server.post("/v2/token", &[FORM, ("X-Forwarded-For", "10.0.0.1")], form);
     assert_eq!(oauth_error(&answer), "429 temporarily_unavailable TOOMANYREQUESTS");

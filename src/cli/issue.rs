@@ -131,12 +131,10 @@ fn under_policy(
         default_ttl: issuer.default_ttl(),
     };
     let asked = requested.scopes().map_err(Error::Claims)?.filter(|_| !command.generate);
+    check_known(&policy, &user, path)?;
     let (access, life) = match asked {
-        None => everything(&policy, &asker, path)?,
+        None => everything(&policy, &asker),
         Some(asked) => {
-            if !policy.knows(asker.who) {
-                return Err(unknown(&user, path));
-            }
             let grant = policy.grant(&asker, &asked);
             if policy.mode() == Mode::Deny && !grant.complete {
                 return Err(Error::Refused {
@@ -158,9 +156,10 @@ fn under_policy(
     claims::granted(&frame, issuer.filter(), &claims, &user, &access).map_err(Error::Claims)
 }
 
-fn everything(policy: &Policy, asker: &Asker<'_>, path: &Path) -> Result<(Vec<Access>, Ttl), Error> {
+fn everything(policy: &Policy, asker: &Asker<'_>) -> (Vec<Access>, Ttl) {
+    // Who gets nothing was refused before.
     let Some(Generated { access, ttl, skipped }) = policy.grants_of(asker) else {
-        return Err(unknown(asker.who.name(), path));
+        return (Vec::new(), asker.default_ttl);
     };
     if !skipped.is_empty() {
         warn(&[Warning::new(
@@ -171,17 +170,22 @@ fn everything(policy: &Policy, asker: &Asker<'_>, path: &Path) -> Result<(Vec<Ac
             "ask for the repositories by name in `scope`",
         )]);
     }
-    Ok((access, ttl))
+    (access, ttl)
 }
 
-fn unknown(user: &str, path: &Path) -> Error {
-    Error::Refused {
-        message: format!("the policy does not know user `{user}`"),
-        hint: Some(format!(
-            "the user is `sub`, else `user` in --claims; users are listed in {}",
-            path.display()
-        )),
+/// Refuses a user whom the policy does not name, unless there is something that anyone may pull: a slip of
+/// the pen should not pass in silence.
+fn check_known(policy: &Policy, user: &str, path: &Path) -> Result<(), Error> {
+    if policy.knows(Who::User(user)) {
+        return Ok(());
     }
+    let hint = format!("the user is `sub`, else `user` in --claims; users are listed in {}", path.display());
+    let message = format!("the policy does not know user `{user}`");
+    if !policy.has_anonymous() {
+        return Err(Error::Refused { message, hint: Some(hint) });
+    }
+    warn(&[Warning::new(message + ": what `anonymous` may pull is all there is", hint)]);
+    Ok(())
 }
 
 fn or_nothing(text: &str) -> &str {
