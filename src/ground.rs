@@ -1,9 +1,11 @@
 //! What every other folder stands on, and what knows none of them: YAML with places, time, secrets,
-//! networks, findings.
+//! networks, findings, how names are compared, how text files begin.
 
 pub mod base64;
 pub mod document;
 pub mod finding;
+pub mod fold;
 pub mod net;
 pub mod secret;
+pub mod text;
 pub mod time;
