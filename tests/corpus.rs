@@ -78,7 +78,10 @@ fn requests_in_a_process_of_their_own() {
 
 #[test]
 fn a_damaged_archive_is_refused() {
-    assert_eq!(archive::read(b"a 2\nxy\nb 0\n\n"), Ok(vec![("a".into(), b"xy".into()), ("b".into(), vec![])]));
+    assert_eq!(
+        archive::read(b"a 2\nxy\nb 0\n\n"),
+        Ok(vec![("a".into(), b"xy".into()), ("b".into(), vec![])])
+    );
     for (bytes, error) in [
         (&b"a 2\nxy"[..], "no input at byte 0"),
         (b"a 1\nxy\n", "no input at byte 0"),

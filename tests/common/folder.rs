@@ -30,11 +30,6 @@ impl Folder {
         folder
     }
 
-    /// With `config.yaml` and `policy.yaml`.
-    pub fn configured(config: &str, policy: &str) -> Self {
-        Self::with(&[("config.yaml", config), ("policy.yaml", policy)])
-    }
-
     /// Writes a file that only its owner can read, in folders that are made for it, and gives its path.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.join(name);
@@ -70,6 +65,11 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// A folder with `config.yaml` and `policy.yaml`.
+pub fn folder(config: &str, policy: &str) -> Folder {
+    Folder::with(&[("config.yaml", config), ("policy.yaml", policy)])
 }
 
 /// A copy of a folder with all that is in it.
