@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Answer, Folder, Server, run, run_with_input, stderr, stdout};
+use common::{Answer, Folder, JSON, Server, run, run_with_input, serve, stderr, stdout};
 use keypebble::ground::secret::Secret;
 use keypebble::key::Key;
 use keypebble::key::algorithm::Algorithm;
@@ -22,18 +22,11 @@ fn config(rest: &str) -> String {
 }
 
 fn folder() -> Folder {
-    let folder = Folder::new();
-    folder.write("config.yaml", &config(""));
-    folder.write("policy.yaml", POLICY);
-    folder
-}
-
-fn serve(folder: &Folder) -> Server {
-    Server::start(folder, &["--config", "config.yaml", "--policy", "policy.yaml"])
+    common::folder(&config(""), POLICY)
 }
 
 fn auth(server: &Server, body: &str) -> Answer {
-    server.post("/auth", &[("Content-Type", "application/json")], body)
+    server.post("/auth", &[JSON], body)
 }
 
 fn issue(folder: &Folder, claims: &str) -> Output {
