@@ -3,9 +3,9 @@
 
 pub mod base64;
 pub mod document;
+pub mod encoding;
 pub mod finding;
 pub mod fold;
 pub mod net;
 pub mod secret;
-pub mod text;
 pub mod time;
