@@ -80,7 +80,8 @@ fn form(word: &str) -> String {
         _ if libtrust => "<key id>",
         _ if is("0000-00-00T00:00:00Z") => "<time>",
         _ if is("0000-00-00") => "<date>",
-        _ if bare.starts_with("eyJ") && bare.matches('.').count() == 2 => "<token>",
+        // Documentation may cut it short with dots.
+        _ if bare.starts_with("eyJ") && (bare.matches('.').count() == 2 || rest == "...") => return "<token>".to_owned(),
         _ if bare.starts_with("kpr1_") => "<token>",
         _ if bare.starts_with("$2b$") => "<hash>",
         _ if bare.starts_with("key-") && bare.ends_with(".pem") => "<key file>",

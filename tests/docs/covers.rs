@@ -1,9 +1,8 @@
 //! Nothing that the program has is missing in the documentation, and no link leads nowhere.
 
 use crate::block::Block;
-use crate::common::{BINARY, Folder, run, stderr, stdout};
+use crate::common::{BINARY, Folder, Server, repository, run, stderr, stdout};
 use crate::pages;
-use std::path::Path;
 use std::process::Command;
 
 fn page(name: &str) -> String {
@@ -75,7 +74,7 @@ fn every_refusal_and_every_metric_is_listed() {
         "issuer: i\naudience: a\nsecret: 0123456789abcdef0123456789abcdef\nservice: {host: 127.0.0.1, port: 0}\n",
     );
     let listed = page("docs/operations.md");
-    let server = crate::common::Server::start(&folder, &["--config", "c.yaml"]);
+    let server = Server::start(&folder, &["--config", "c.yaml"]);
     let metrics = server.get("/metrics", &[]).body;
     let families: Vec<&str> =
         metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
@@ -87,7 +86,7 @@ fn every_refusal_and_every_metric_is_listed() {
 
 #[test]
 fn links_lead_somewhere() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = repository("");
     let all = pages();
     let mut found = 0;
     for (name, text) in &all {

@@ -34,9 +34,12 @@ mod covers;
 mod image;
 mod page;
 mod stand_in;
-#[path = "../registry/tools.rs"]
-#[allow(dead_code, reason = "the tests of real registries use the rest")]
-mod tools;
+/// What `image` needs.
+mod tools {
+    pub(crate) fn sha256(data: &[u8]) -> Vec<u8> {
+        crate::common::output("openssl", &["dgst", "-sha256", "-binary"], data)
+    }
+}
 
 use block::{Block, Kind};
 use page::{Page, With};
@@ -47,13 +50,13 @@ use std::sync::Mutex;
 
 /// README.md and docs/*.md, by name.
 fn pages() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = common::repository("");
     let mut paths: Vec<PathBuf> =
         fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.extend(["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root.join(name)));
+    paths.extend(["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(common::repository));
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     paths.sort();
-    let name = |path: &Path| path.strip_prefix(root).unwrap().display().to_string();
+    let name = |path: &Path| path.strip_prefix(&root).unwrap().display().to_string();
     paths.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
 }
 

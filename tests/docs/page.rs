@@ -1,7 +1,7 @@
 //! One page's blocks, run one after the other in a folder of their own.
 
 use crate::block::{Block, Kind};
-use crate::common::{BINARY, Folder};
+use crate::common::{BINARY, Folder, repository};
 use crate::compare::compare;
 use crate::{image, stand_in};
 use serde_yaml::Value;
@@ -75,7 +75,7 @@ impl Page {
         let (aside, folder) = (Folder::new(), Folder::new());
         let programs = aside.path().join("bin");
         fs::create_dir_all(&programs).unwrap();
-        fs::create_dir_all(aside.path().join("home/.config/containers")).unwrap();
+        fs::create_dir_all(aside.path().join("home")).unwrap();
         let binary = std::env::var_os("KEYPEBBLE_BIN").map_or_else(|| PathBuf::from(BINARY), PathBuf::from);
         link(&fs::canonicalize(binary).unwrap(), &programs.join("keypebble"));
         if with == With::RustAlone {
@@ -148,8 +148,6 @@ impl Page {
     }
 
     fn write(&mut self, name: &str, text: &str) -> Result<(), String> {
-        let path = self.folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
         let text = text.replace("/srv/", &format!("{}/", self.folder.path().display()));
         self.folder.write(name, &text);
         if name.ends_with("policy.yaml") {
@@ -209,7 +207,7 @@ impl Page {
             let end = part
                 .match_indices('\n')
                 .map(|(at, _)| at)
-                .find(|at| !part[..*at].ends_with('\\'))
+                .find(|at| !part[..*at].ends_with(['\\', '|']))
                 .unwrap_or(part.len());
             let (command, expected) = part.split_at(end);
             let output = self.shell(&format!("{{ {command}\n}} 2>&1"));
@@ -317,8 +315,7 @@ fn syntax(text: &str) -> Result<(), String> {
 /// `cargo run` is this binary; of other commands the features must be there.
 fn cargo(text: &str) -> Result<(), String> {
     syntax(text)?;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let manifest = fs::read_to_string(repository("Cargo.toml")).unwrap();
     for line in text.replace("\\\n", "").lines() {
         if let Some(features) = line.split("--features ").nth(1) {
             for feature in features.split_whitespace().next().unwrap_or_default().split(',') {
@@ -334,7 +331,7 @@ fn cargo(text: &str) -> Result<(), String> {
         }
         if let Some(arguments) = line.strip_prefix("cargo run --release -- ") {
             let script = format!("exec \"$0\" {arguments}");
-            let output = Command::new("sh").args(["-c", &script, BINARY]).current_dir(root).output().unwrap();
+            let output = Command::new("sh").args(["-c", &script, BINARY]).current_dir(repository("")).output().unwrap();
             if !output.status.success() {
                 return Err(said(&output));
             }
@@ -346,7 +343,6 @@ fn cargo(text: &str) -> Result<(), String> {
 /// A part of a configuration or policy, completed and given to the program with every file that it may name.
 fn fragment(text: &str, command: &str, complete: fn(&str) -> String) -> Result<(), String> {
     let folder = Folder::new();
-    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keys");
     for (name, key) in [
         ("signing.key", "rsa2048.pem"),
         ("registry.pem", "p256.pem"),
@@ -354,7 +350,7 @@ fn fragment(text: &str, command: &str, complete: fn(&str) -> String) -> Result<(
         ("next.pem", "p384.pem"),
         ("chain.pem", "rsa2048-cert.pem"),
     ] {
-        folder.write(name, &fs::read_to_string(keys.join(key)).unwrap());
+        folder.write_key(name, key);
     }
     for name in ["secret", "refresh.secret"] {
         folder.write(name, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");

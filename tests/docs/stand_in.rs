@@ -59,7 +59,7 @@ fn curl<'a>(mut arguments: impl Iterator<Item = &'a str>) -> String {
             }
             "-d" => body.push(arguments.next().unwrap()),
             "-u" => {
-                let encoded = crate::tools::base64(arguments.next().unwrap().as_bytes());
+                let encoded = crate::common::encode::base64(arguments.next().unwrap().as_bytes());
                 headers.push(("Authorization".to_owned(), format!("Basic {encoded}")));
             }
             flags if flags.starts_with('-') => {
@@ -97,7 +97,7 @@ fn jq<'a>(arguments: impl Iterator<Item = &'a str>, input: &str) -> String {
     let value: serde_json::Value = serde_json::from_str(input).unwrap();
     let arguments: Vec<&str> = arguments.collect();
     match arguments[..] {
-        ["."] => format!("{value:#}\n"),
+        ["-S", "."] => format!("{value:#}\n"),
         ["-r", path] => {
             let found = path.split('.').skip(1).fold(&value, |value, name| &value[name]);
             format!("{}\n", found.as_str().map_or_else(|| found.to_string(), str::to_owned))
