@@ -1,9 +1,11 @@
 //! What every other folder stands on, and what knows none of them: YAML with places, time, secrets,
-//! networks, findings.
+//! limits, addresses, findings.
 
 pub mod base64;
 pub mod document;
 pub mod finding;
+pub mod limits;
 pub mod net;
 pub mod secret;
+pub(crate) mod sys;
 pub mod time;

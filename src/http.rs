@@ -6,6 +6,7 @@
 //! half of a change.
 
 pub mod credentials;
+pub mod handler;
 pub mod identity;
 pub mod refusal;
 pub mod request;
@@ -24,9 +25,9 @@ use crate::issuer::Issuer;
 use crate::login::Logins;
 use crate::login::attempts::Passwords;
 use crate::policy::Enforcement;
-use crate::server::{ConnectionEvent, Handler};
 use crate::telemetry::log::{Finished, Log};
 use crate::telemetry::metrics::{CONTENT_TYPE, Metrics};
+use handler::{ConnectionEvent, Handler};
 use identity::Trust;
 use refusal::Refusal;
 use request::{Body, Method, Request};

@@ -37,7 +37,7 @@ fn token(service: &Service, now: i64, user: &str, query: &str) -> Value {
     let request = Request {
         method: Method::Get,
         target: &target,
-        headers: vec![("X-Authenticated-User", user)],
+        headers: vec![("X-Authenticated-User", user.as_bytes())],
         body: Body::Absent,
         peer: request::Peer::Ip([127, 0, 0, 1].into()),
     };

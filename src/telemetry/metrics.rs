@@ -11,7 +11,7 @@ use crate::http::refusal::Refusal;
 use crate::http::route::Route;
 use crate::key::algorithm::Algorithm;
 use crate::login::attempts::Outcome;
-use crate::server::EventKind;
+use crate::telemetry::event::EventKind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use text::Text;

@@ -5,7 +5,7 @@
 use super::{Call, log_token, some, token_response};
 use crate::claims::{self, Requested};
 use crate::http::State;
-use crate::http::identity::{self, single_header};
+use crate::http::identity;
 use crate::http::refusal::Refusal;
 use crate::http::request::Body;
 use crate::http::response::Response;
@@ -79,7 +79,6 @@ fn json_body<'c>(call: &Call<'c>) -> Result<&'c [u8], Refusal> {
         Body::Incomplete => return Err(Refusal::Timeout),
         Body::Malformed(problem) => return Err(Refusal::Malformed(problem)),
     };
-    let content_type = single_header(call.request, "Content-Type")?.unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") { Ok(body) } else { Err(Refusal::MediaType) }
+    let is_json = call.request.media_type()?.eq_ignore_ascii_case(b"application/json");
+    if is_json { Ok(body) } else { Err(Refusal::MediaType) }
 }
