@@ -3,7 +3,6 @@
 //! Owns threads. Must not know what a connection is. Decision: the thread that became idle last gets the
 //! next job, so that after a crowd the others stay idle long enough to leave.
 
-use crate::memory::{self, Kept};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,11 +26,6 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Threads that wait for a job.
-    pub(super) fn idle(&self) -> usize {
-        lock(&self.idle).len()
-    }
-
     /// Runs `job` on an idle thread or a new one. It must not panic.
     pub(super) fn run(&mut self, job: Job) -> io::Result<()> {
         let mut job = job;
@@ -49,9 +43,8 @@ impl Pool {
         self.made += 1;
         let (sender, receiver) = sync_channel(1);
         thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES).spawn(move || {
-            let kept = memory::keep();
             job();
-            live(&idle, id, &sender, &receiver, &kept);
+            live(&idle, id, &sender, &receiver);
         })?;
         Ok(())
     }
@@ -65,9 +58,8 @@ impl Drop for Pool {
 }
 
 /// Takes jobs until none has come for a while.
-fn live(idle: &Idle, id: u64, sender: &SyncSender<Job>, receiver: &Receiver<Job>, kept: &Kept) {
+fn live(idle: &Idle, id: u64, sender: &SyncSender<Job>, receiver: &Receiver<Job>) {
     loop {
-        kept.give_back();
         lock(idle).push((id, sender.clone()));
         let job = match receiver.recv_timeout(PATIENCE) {
             Ok(job) => job,
