@@ -7,7 +7,6 @@
 
 mod accepting;
 mod answer;
-mod budget;
 mod connection;
 mod guard;
 mod inbox;
@@ -31,7 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use socket2::Socket;
 
-pub use listener::{Address, BindError};
+pub use listener::BindError;
 pub use stop::Stop;
 
 use crate::ground::limits::Limits;
@@ -41,7 +40,6 @@ use crate::http::handler::{ConnectionEvent, Handler};
 use crate::http::request::Peer;
 use crate::telemetry::event::EventKind;
 use accepting::Accepting;
-use budget::Budget;
 use listener::SocketFile;
 
 /// Descriptors for everything else than connections: files, logs, a reload, and three in the making.
@@ -51,7 +49,7 @@ const DESCRIPTORS_SPARE: usize = 16;
 #[derive(Debug)]
 pub struct Server {
     socket: Socket,
-    address: Address,
+    address: String,
     limits: Limits,
     file: Option<SocketFile>,
 }
@@ -60,19 +58,14 @@ pub struct Server {
 struct Shared {
     handler: Arc<dyn Handler>,
     limits: Limits,
-    budget: Budget,
+    /// How many more inboxes may be large.
+    large_spare: AtomicUsize,
     stopping: AtomicBool,
-    /// Connections being served.
-    live: AtomicUsize,
 }
 
 impl Shared {
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
-    }
-
-    fn live(&self) -> usize {
-        self.live.load(Ordering::Acquire)
     }
 
     /// Tells the handler what happened; a handler that panics here takes no thread with it.
@@ -91,8 +84,8 @@ impl Server {
         Ok(Self { socket: bound.socket, address: bound.address, limits, file: bound.file })
     }
 
-    /// Where it listens, with the port that was taken.
-    pub fn address(&self) -> &Address {
+    /// Where it listens, with the port that was taken: `http://127.0.0.1:8080` or `unix:/path`.
+    pub fn address(&self) -> &str {
         &self.address
     }
 
@@ -103,9 +96,8 @@ impl Server {
         let wanted = limits.connections;
         let affordable = affordable(wanted, sys::open_descriptors(), sys::raise_descriptor_limit);
         let limits = Limits { connections: affordable, ..limits };
-        let budget = Budget::new(limits.large_requests);
-        let (stopping, live) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { handler, limits, budget, stopping, live });
+        let (large_spare, stopping) = (AtomicUsize::new(limits.large_requests), AtomicBool::new(false));
+        let shared = Arc::new(Shared { handler, limits, large_spare, stopping });
         let mut accepting = Accepting::new(shared);
         accepting.serve(&socket, stop);
         // Closed and removed before the drain, so that a successor can take the address.

@@ -9,7 +9,7 @@ use keypebble::ground::document::Document;
 use keypebble::ground::limits::{Limits, MAX_BODY_BYTES};
 use keypebble::ground::time::{Ttl, UnixTime};
 use keypebble::http::handler::Handler;
-use keypebble::http::request::{Body, Peer};
+use keypebble::http::request::{Body, Peer, Request};
 use keypebble::http::response::Response;
 use keypebble::http::{Service, Sources, State};
 use keypebble::login::Logins;
@@ -35,7 +35,8 @@ pub fn check(bytes: &[u8]) {
     let [peer, sent @ ..] = bytes else { return };
     let trusted = peer % 2 == 0;
     let Ok(Some(end)) = head_end(sent, &mut 0) else { return };
-    let Ok(head) = Head::parse(&sent[..end], &Limits::default()) else { return };
+    let peer = Peer::Ip(if trusted { [127, 0, 0, 1].into() } else { [192, 0, 2, 1].into() });
+    let Ok(head) = Head::parse(&sent[..end], peer, &Limits::default()) else { return };
     let rest = &sent[end..];
     let body = match head.body {
         Framing::None => Body::Absent,
@@ -43,8 +44,7 @@ pub fn check(bytes: &[u8]) {
         Framing::Length(length) if length > MAX_BODY_BYTES as u64 => Body::TooLarge,
         Framing::Length(_) | Framing::Chunked => Body::Bytes(rest),
     };
-    let peer = Peer::Ip(if trusted { [127, 0, 0, 1].into() } else { [192, 0, 2, 1].into() });
-    let request = head.request(sent, body, peer);
+    let request = Request { body, ..head.request };
     let names_user = request.header_values("x-authenticated-user").next().is_some();
     let response = service().handle(&request);
     answered(&response, trusted, names_user, request.target);

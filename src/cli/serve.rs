@@ -74,7 +74,7 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
         .name("reload".to_owned())
         .spawn(move || reloader.run(&hangup))
         .map_err(|source| Error::System { what: "cannot start a thread".to_owned(), source })?;
-    log.line(UnixTime::now(), "listening").text("address", &server.address().to_string()).end();
+    log.line(UnixTime::now(), "listening").text("address", server.address()).end();
     server.run(service, &stop);
     log.line(UnixTime::now(), "stopped").end();
     Ok(())

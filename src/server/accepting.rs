@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use super::answer::{self, Date, Envelope};
+use super::answer::{self, Envelope};
 use super::guard::{Guard, Phase, Watched};
 use super::pool::Pool;
 use super::stop::Stop;
@@ -53,7 +53,7 @@ impl Accepting {
         let mut resting: Option<Instant> = None;
         loop {
             resting = resting.filter(|until| Instant::now() < *until);
-            let crowded = self.shared.live() >= most_alive(self.shared.limits.connections);
+            let crowded = self.live() >= most_alive(self.shared.limits.connections);
             let accepts = resting.is_none() && !crowded;
             let patience = (!accepts).then_some(Duration::from_millis(1));
             let [asked, waiting] =
@@ -78,26 +78,31 @@ impl Accepting {
             // Elsewhere an accepted socket is as blocking as the listener, and has none of its options.
             let _ = (socket.set_nonblocking(false), socket.set_tcp_nodelay(true));
         }
-        let live = self.shared.live();
+        let live = self.live();
         if live >= self.shared.limits.connections && !self.make_room() {
             return self.refuse(&socket, peer, "every connection is busy");
         }
         let watched = Arc::new(Watched::new(socket, peer));
         self.guard.watch(&watched, live);
-        let (connection, count) = (Arc::clone(&watched), Counted::new(&self.shared));
+        let (connection, shared) = (Arc::clone(&watched), Arc::clone(&self.shared));
         let job = Box::new(move || {
-            let shared = &*count.0;
             let served = AssertUnwindSafe(|| {
-                connection::serve(Wire::new(&connection.socket), &connection, shared);
+                connection::serve(Wire::new(&connection.socket), &connection, &shared);
             });
             if catch_unwind(served).is_err() {
                 shared.tell(EventKind::ConnectionPanicked, Some(peer), "".into());
             }
-            drop(connection); // before it no longer counts
+            drop(connection); // its socket is closed before it no longer counts
+            drop(shared);
         });
         if self.pool.run(job).is_err() {
             self.refuse(&watched.socket, peer, "no thread for a connection");
         }
+    }
+
+    /// Connections that are served: each has a share of what is shared.
+    fn live(&self) -> usize {
+        Arc::strong_count(&self.shared) - 1
     }
 
     /// Evicts a connection for a new one: some at a time, because finding them takes a look at all.
@@ -111,13 +116,10 @@ impl Accepting {
     }
 
     fn refuse(&self, mut socket: &Socket, peer: Peer, why: &'static str) {
-        let mut out = Vec::new();
-        let response = Refusal::Overloaded("too many connections").response();
-        let envelope = Envelope { head_only: false, close: true, old: false };
-        answer::write(&mut out, &response, envelope, &mut Date::default());
+        let answer = answer::bytes(&Refusal::Overloaded("too many connections").response(), Envelope::LAST);
         // What was read is no reason for a reset that would overtake the answer.
         let _ = socket.set_nonblocking(true);
-        let _ = (socket.read(&mut [0; 4096]), socket.write(&out), socket.shutdown(Shutdown::Write));
+        let _ = (socket.read(&mut [0; 4096]), socket.write(&answer), socket.shutdown(Shutdown::Write));
         self.shared.tell(EventKind::Refused, Some(peer), why.into());
     }
 
@@ -152,7 +154,7 @@ impl Accepting {
                 Phase::Fresh => late,
                 _ => false,
             });
-            let live = self.shared.live();
+            let live = self.live();
             if live == 0 || asked > 1 || started.elapsed() > self.shared.limits.drain_deadline {
                 self.guard.stop(|_| true);
                 return live;
@@ -160,21 +162,5 @@ impl Accepting {
             sys::wait_readable([Some(stop.descriptor())], Some(Duration::from_millis(10)));
             asked += stop.taken();
         }
-    }
-}
-
-/// Counts a connection for as long as it is served.
-struct Counted(Arc<Shared>);
-
-impl Counted {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.live.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.live.fetch_sub(1, Ordering::AcqRel);
     }
 }

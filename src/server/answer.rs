@@ -19,11 +19,17 @@ pub(super) struct Envelope {
     pub(super) old: bool,
 }
 
-/// Appends the answer to `out`.
-pub(super) fn write(out: &mut Vec<u8>, response: &Response, envelope: Envelope, date: &mut Date) {
+impl Envelope {
+    /// Around an answer to what was no request.
+    pub(super) const LAST: Self = Self { head_only: false, close: true, old: false };
+}
+
+/// The whole answer.
+pub(super) fn bytes(response: &Response, envelope: Envelope) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512 + response.body.len());
     // Writing to a Vec cannot fail.
     let _ = write!(out, "HTTP/1.1 {} {}\r\nDate: ", response.status, reason(response.status));
-    out.extend_from_slice(date.now());
+    out.extend_from_slice(&UnixTime::now().http_date());
     out.extend_from_slice(b"\r\n");
     for (name, value) in &response.headers {
         // A line break in a value would start a field, or an answer, of its own.
@@ -42,24 +48,7 @@ pub(super) fn write(out: &mut Vec<u8>, response: &Response, envelope: Envelope, 
     if !envelope.head_only {
         out.extend_from_slice(&response.body);
     }
-}
-
-/// The Date field's value, remade once a second.
-#[derive(Debug, Default)]
-pub(super) struct Date {
-    now: Option<UnixTime>,
-    text: String,
-}
-
-impl Date {
-    fn now(&mut self) -> &[u8] {
-        let now = UnixTime::now();
-        if self.now != Some(now) {
-            self.now = Some(now);
-            self.text = now.http_date();
-        }
-        self.text.as_bytes()
-    }
+    out
 }
 
 fn reason(status: u16) -> &'static str {
@@ -92,14 +81,7 @@ mod tests {
     #[test]
     fn a_line_break_in_a_value_makes_no_field() {
         let response = Response::json(200, &b"{}"[..]).header("X-A", "b\r\nX-C: d").header("X-E", "f");
-        let mut out = Vec::new();
-        write(
-            &mut out,
-            &response,
-            Envelope { head_only: false, close: false, old: false },
-            &mut Date::default(),
-        );
-        let text = String::from_utf8(out).unwrap();
+        let text = String::from_utf8(bytes(&response, Envelope::LAST)).unwrap();
         assert!(!text.contains("X-C") && text.contains("X-E: f\r\n"), "{text}");
     }
 }

@@ -11,8 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::Shared;
-use super::answer::{self, Date, Envelope};
-use super::budget::Permit;
+use super::answer::{self, Envelope};
 use super::guard::{Phase, Watched};
 use super::head::Head;
 use super::inbox::Inbox;
@@ -27,22 +26,13 @@ use crate::telemetry::event::EventKind;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// The room that is kept for an answer from one to the next, in bytes.
-const KEPT_ANSWER: usize = 4096;
-
 /// Serves one connection until it ends.
 pub(super) fn serve(stream: impl Stream, connection: &Watched, shared: &Shared) {
-    let mut serving = Serving {
-        stream,
-        connection,
-        shared,
-        inbox: Inbox::new(),
-        permit: None,
-        out: Vec::new(),
-        date: Date::default(),
-    };
+    let inbox = Inbox::new(&shared.large_spare);
+    let mut serving = Serving { stream, connection, shared, inbox, begun: false };
     for number in 1..=shared.limits.requests_per_connection.max(1) {
-        match serving.one(number) {
+        let next = serving.one(number).unwrap_or_else(|failure| serving.fail(failure));
+        match next {
             Next::Request => {}
             Next::Close => return,
             Next::Linger => return serving.linger(),
@@ -54,11 +44,9 @@ struct Serving<'s, S> {
     stream: S,
     connection: &'s Watched,
     shared: &'s Shared,
-    inbox: Inbox,
-    /// Held while the inbox is a large one.
-    permit: Option<Permit>,
-    out: Vec<u8>,
-    date: Date,
+    inbox: Inbox<'s>,
+    /// The client has begun a request, and is told why it gets no answer.
+    begun: bool,
 }
 
 /// What follows a request.
@@ -69,53 +57,49 @@ enum Next {
     Linger,
 }
 
-/// Why there is no request to answer.
-enum Failure {
-    /// Nobody waits for an answer.
-    Quiet,
-    /// The same, and it is counted.
-    Untold(EventKind),
-    /// The client is told.
-    Refused(EventKind, Refusal),
+/// Why there is no request to answer: what is counted of that, and what the client is told, if anybody is there.
+struct Failure(Option<EventKind>, Option<Refusal>);
+
+impl Failure {
+    const QUIET: Self = Self(None, None);
 }
 
 impl<S: Stream> Serving<'_, S> {
-    fn one(&mut self, number: u32) -> Next {
-        match self.read(number) {
-            Ok((head, read)) => self.answer(number, &head, &read),
-            Err(failure) => self.fail(&failure),
-        }
-    }
-
-    fn answer(&mut self, number: u32, head: &Head, read: &reading::Read) -> Next {
+    /// Reads a request and answers it.
+    fn one(&mut self, number: u32) -> Result<Next, Failure> {
+        let head = self.read_head(number)?;
+        let head = Head::parse(&head, self.connection.peer, &self.shared.limits)?;
+        let content = self.read_body(&head)?;
         // It cannot be ended any more until the answer is there.
-        if !self.connection.enter(Phase::Handling) {
-            return Next::Close;
-        }
-        let bytes = self.inbox.bytes();
-        let body = match &read.body {
-            Ok(None) => Body::Absent,
-            Ok(Some(place)) => Body::Bytes(&bytes[place.clone()]),
-            Err(body) => *body,
-        };
-        let request = head.request(bytes, body, self.connection.peer);
+        self.enter(Phase::Handling)?;
+        let body = content.data.map_or_else(|body| body, |data| Body::Bytes(&self.inbox.bytes()[..data]));
+        let request = Request { body, ..head.request };
         let response = self.handle(&request);
+        let is_whole = matches!(body, Body::Absent | Body::Bytes(_));
+        let is_secret = body != Body::Absent || request.header_values("Authorization").next().is_some();
         let head_only = request.method == Method::Head;
-        let secret = !matches!(body, Body::Absent) || request.header_values("Authorization").next().is_some();
-        let close = read.body.is_err()
+        let close = !is_whole
             || response.close
             || head.last
             || number >= self.shared.limits.requests_per_connection
             || self.shared.is_stopping();
-        self.inbox.consume(read.length, secret);
-        let written = self.respond(&response, Envelope { head_only, close, old: head.old });
-        match (written, close) {
-            (false, _) => Next::Close,
-            (true, false) => Next::Request,
-            // The client knows that this was the last, and has sent nothing else.
-            (true, true) if head.last && read.body.is_ok() && self.inbox.bytes().is_empty() => Next::Close,
-            (true, true) => Next::Linger,
+        self.inbox.consume(content.length);
+        if is_secret {
+            self.inbox.wipe();
         }
+        self.enter(Phase::Writing)?;
+        self.write(
+            &response,
+            Envelope { head_only, close, old: head.old },
+            self.shared.limits.write_deadline,
+        )?;
+        self.connection.has_answered();
+        Ok(match close {
+            false => Next::Request,
+            // The client knows that this was the last, and has sent nothing else.
+            true if head.last && is_whole && self.inbox.bytes().is_empty() => Next::Close,
+            true => Next::Linger,
+        })
     }
 
     fn handle(&self, request: &Request<'_>) -> Response {
@@ -125,47 +109,28 @@ impl<S: Stream> Serving<'_, S> {
         })
     }
 
-    /// Writes the answer; false if it did not leave whole.
-    fn respond(&mut self, response: &Response, envelope: Envelope) -> bool {
-        if !self.connection.enter(Phase::Writing) {
-            return false;
-        }
-        self.stream.set_patience(self.shared.limits.write_deadline);
-        let written = self.write(response, envelope);
-        if let Err(error) = &written {
-            self.event(EventKind::WriteFailed, error.to_string().into());
-        } else {
-            self.connection.has_answered();
-        }
-        written.is_ok()
+    fn write(&mut self, response: &Response, envelope: Envelope, patience: Duration) -> Result<(), Failure> {
+        self.stream.set_patience(patience);
+        self.send(&answer::bytes(response, envelope))
     }
 
-    fn write(&mut self, response: &Response, envelope: Envelope) -> std::io::Result<()> {
-        self.out.clear();
-        answer::write(&mut self.out, response, envelope, &mut self.date);
-        let written = self.stream.write_all(&self.out).and_then(|()| self.stream.flush());
-        self.out.clear();
-        self.out.shrink_to(KEPT_ANSWER);
-        written
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.stream.write_all(bytes).and_then(|()| self.stream.flush()).map_err(|error| {
+            self.event(EventKind::WriteFailed, error.to_string().into());
+            Failure::QUIET
+        })
     }
 
     /// Ends a connection that has no request to answer.
-    fn fail(&mut self, failure: &Failure) -> Next {
-        match failure {
-            Failure::Quiet => Next::Close,
-            Failure::Untold(kind) => {
-                self.event(*kind, "".into());
-                Next::Close
-            }
-            Failure::Refused(kind, refusal) => {
-                self.event(*kind, refusal.message());
-                // A client that doesn't read gets no more of our time.
-                self.stream.set_patience(LINGER);
-                let envelope = Envelope { head_only: false, close: true, old: false };
-                let written = self.write(&refusal.response(), envelope);
-                if written.is_ok() && *kind != EventKind::Evicted { Next::Linger } else { Next::Close }
-            }
+    fn fail(&mut self, Failure(kind, refusal): Failure) -> Next {
+        let message = refusal.as_ref().map(Refusal::message).unwrap_or_default();
+        if let Some(kind) = kind {
+            self.event(kind, message);
         }
+        // A client that doesn't read gets no more of our time than this.
+        let told =
+            refusal.is_some_and(|refusal| self.write(&refusal.response(), Envelope::LAST, LINGER).is_ok());
+        if told && kind != Some(EventKind::Evicted) { Next::Linger } else { Next::Close }
     }
 
     /// Throws away what the client still sends, for a while.

@@ -1,12 +1,12 @@
 //! Eviction and stopping, from outside the thread that serves a connection.
 //!
-//! Owns what each connection is doing. Must not know HTTP. Decision: one atomic holds the phase, and whoever
-//! changes it by compare-and-swap has decided, so that an answer in the making is never cut off.
+//! Owns what each connection is doing. Must not know HTTP. Decision: the phase is changed under a lock, and
+//! ended only from the phase that was seen, so that an answer in the making is never cut off.
 
+use std::cmp::Reverse;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
@@ -36,72 +36,68 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    fn of(number: u8) -> Self {
-        use Phase::{Evicted, Fresh, Handling, Idle, Lingering, Reading, Stopped, Writing};
-        const ALL: [Phase; 8] = [Fresh, Idle, Reading, Handling, Writing, Lingering, Evicted, Stopped];
-        ALL[usize::from(number) % ALL.len()]
-    }
-
     /// Whether it was shut down from outside.
     pub(super) fn is_end(self) -> bool {
         matches!(self, Phase::Evicted | Phase::Stopped)
     }
 }
 
-/// An answer is recent for this long, in milliseconds.
-const RECENT: u64 = 1000;
+/// An answer is recent for this long.
+const RECENT: Duration = Duration::from_secs(1);
 
 /// One connection, as its thread and the accepting one share it.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) socket: Socket,
     pub(super) peer: Peer,
-    phase: AtomicU8,
     accepted: Instant,
-    /// Milliseconds from `accepted` to the last answer; 0 if there was none.
-    answered: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    phase: Phase,
+    answered: Option<Instant>,
 }
 
 impl Watched {
     pub(super) fn new(socket: Socket, peer: Peer) -> Self {
-        let (phase, answered) = (AtomicU8::new(Phase::Fresh as u8), AtomicU64::new(0));
-        Self { socket, peer, phase, accepted: Instant::now(), answered }
+        let state = Mutex::new(State { phase: Phase::Fresh, answered: None });
+        Self { socket, peer, accepted: Instant::now(), state }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn phase(&self) -> Phase {
-        Phase::of(self.phase.load(Ordering::Acquire))
+        self.state().phase
     }
 
-    /// Goes on to `phase`; false where the connection was shut down. Only its own thread calls this.
+    /// Goes on to `phase`; false where the connection was shut down.
     pub(super) fn enter(&self, phase: Phase) -> bool {
-        let seen = self.phase();
-        // It can only have changed to an end.
-        !seen.is_end() && self.change(seen, phase)
-    }
-
-    fn change(&self, from: Phase, to: Phase) -> bool {
-        self.phase.compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        let mut state = self.state();
+        let goes_on = !state.phase.is_end();
+        if goes_on {
+            state.phase = phase;
+        }
+        goes_on
     }
 
     /// An answer has left.
     pub(super) fn has_answered(&self) {
-        self.answered.store(self.age().max(1), Ordering::Relaxed);
+        self.state().answered = Some(Instant::now());
     }
 
-    fn age(&self) -> u64 {
-        u64::try_from(self.accepted.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// How long it has had no answer, in milliseconds, weighted for eviction. Those that were answered within
-    /// the last second come last, whatever they do now: one that is ended while its next answer is written
-    /// loses the request after that. For one that rests longer time counts once, for any other 64-fold:
-    /// clients in good standing survive a flood of newcomers, but one answer is no right to stay for ever.
-    fn waited(&self, phase: Phase) -> u64 {
-        let answered = self.answered.load(Ordering::Relaxed);
-        let waited = (self.age() + 1).saturating_sub(answered);
-        match (answered > 0, phase) {
-            (true, _) if waited < RECENT => waited,
-            (true, Phase::Idle) => RECENT + waited,
+    /// How long it has had no answer, weighted for eviction. Those that were answered within the last second
+    /// come last, whatever they do now: one that is ended while its next answer is written loses the request
+    /// after that. For one that rests longer time counts once, for any other 64-fold: clients in good standing
+    /// survive a flood of newcomers, but one answer is no right to stay for ever.
+    fn waited(&self, State { phase, answered }: State) -> Duration {
+        let waited = answered.unwrap_or(self.accepted).elapsed();
+        match (answered, phase) {
+            (Some(_), _) if waited < RECENT => waited,
+            (Some(_), Phase::Idle) => RECENT + waited,
             _ => RECENT + waited * 64,
         }
     }
@@ -119,13 +115,14 @@ impl Watched {
     /// Shuts the connection down if it still is in the phase that was seen. Its thread wakes up; where a
     /// request had begun, it can still say why.
     fn end(&self, seen: Phase, end: Phase) -> bool {
-        let ends = self.change(seen, end);
-        if ends {
-            let how = if seen == Phase::Reading { Shutdown::Read } else { Shutdown::Both };
-            // It fails where the peer was faster, and then there is nothing to shut down.
-            let _ = self.socket.shutdown(how);
+        let mut state = self.state();
+        if state.phase != seen {
+            return false;
         }
-        ends
+        state.phase = end;
+        // It fails where the peer was faster, and then there is nothing to shut down.
+        let _ = self.socket.shutdown(if seen == Phase::Reading { Shutdown::Read } else { Shutdown::Both });
+        true
     }
 }
 
@@ -145,31 +142,18 @@ impl Guard {
     }
 
     /// Ends the connections, at most `count`, that have gone longest without an answer; gives how many. One
-    /// that waits for us is spared while there are others.
+    /// that waits for us comes after all others.
     pub(super) fn evict(&self, count: usize) -> usize {
-        let mut candidates: Vec<(u64, Phase, Arc<Watched>)> = self
-            .live()
-            .map(|connection| (connection.phase(), connection))
-            .filter(|(phase, _)| *phase != Phase::Handling && !phase.is_end())
-            .map(|(phase, connection)| (connection.waited(phase), phase, connection))
-            .collect();
-        candidates.sort_unstable_by_key(|(waited, _, _)| std::cmp::Reverse(*waited));
-        let mut evicted = 0;
-        let mut spared = Vec::new();
-        for (_, phase, connection) in candidates {
-            if evicted == count {
-                return evicted;
-            }
-            if connection.waits_for_us(phase) {
-                spared.push((phase, connection));
-            } else {
-                evicted += usize::from(connection.end(phase, Phase::Evicted));
-            }
-        }
-        for (phase, connection) in spared.into_iter().take(count - evicted) {
-            evicted += usize::from(connection.end(phase, Phase::Evicted));
-        }
-        evicted
+        let candidate = |connection: Arc<Watched>| {
+            let state = *connection.state();
+            let ends = state.phase != Phase::Handling && !state.phase.is_end();
+            let order = (connection.waits_for_us(state.phase), Reverse(connection.waited(state)));
+            ends.then_some((order, state.phase, connection))
+        };
+        let mut candidates: Vec<_> = self.live().filter_map(candidate).collect();
+        candidates.sort_unstable_by_key(|(order, ..)| *order);
+        let ends = |(_, phase, connection): &(_, Phase, Arc<Watched>)| connection.end(*phase, Phase::Evicted);
+        candidates.iter().filter(|candidate| ends(candidate)).take(count).count()
     }
 
     /// Ends, because the server stops, those that do what is `chosen`.
@@ -191,32 +175,25 @@ impl Guard {
 mod tests {
     use super::*;
 
-    /// A connection that was accepted five seconds ago.
     fn watched() -> Watched {
         let (ours, _) = std::os::unix::net::UnixStream::pair().unwrap();
-        let mut watched = Watched::new(std::os::fd::OwnedFd::from(ours).into(), Peer::Unix);
-        watched.accepted = Instant::now().checked_sub(Duration::from_secs(5)).unwrap();
-        watched
+        Watched::new(std::os::fd::OwnedFd::from(ours).into(), Peer::Unix)
     }
 
     #[test]
     fn one_that_was_answered_a_moment_ago_is_evicted_after_every_newcomer() {
-        let (mut good, newcomer) = (watched(), Watched::new(watched().socket, Peer::Unix));
-        good.has_answered();
+        let before = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        let newcomer = watched();
+        let new = newcomer.waited(State { phase: Phase::Fresh, answered: None });
+        let mut good = watched();
+        good.accepted = before(5);
+        let good = |phase, seconds| good.waited(State { phase, answered: Some(before(seconds)) });
         for phase in [Phase::Idle, Phase::Reading, Phase::Writing] {
-            assert!(good.waited(phase) < newcomer.waited(Phase::Fresh), "{phase:?}");
+            assert!(good(phase, 0) < new, "{phase:?}");
         }
         // Two seconds later it must be resting to come after them.
-        good.accepted -= Duration::from_secs(2);
-        assert!(good.waited(Phase::Writing) > good.waited(Phase::Idle));
-        assert!(good.waited(Phase::Writing) > newcomer.waited(Phase::Fresh));
-    }
-
-    #[test]
-    fn a_phase_is_its_number() {
-        for number in 0..8 {
-            assert_eq!(Phase::of(number) as u8, number);
-        }
+        assert!(good(Phase::Writing, 2) > good(Phase::Idle, 2));
+        assert!(good(Phase::Writing, 2) > new);
     }
 
     #[test]

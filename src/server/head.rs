@@ -5,20 +5,17 @@
 //! ambiguous is refused, never repaired, because the other end of an ambiguity is a proxy that read it the
 //! other way.
 
-use std::ops::Range;
-
-use httparse::Header;
+use httparse::Status;
 
 use crate::ground::limits::Limits;
 use crate::http::refusal::Refusal;
 use crate::http::request::{Body, Method, Peer, Request};
 
-/// A request head, as places in the bytes that it was read from, which move while a body is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    method: Range<usize>,
-    target: Range<usize>,
-    fields: Vec<(Range<usize>, Range<usize>)>,
+/// A request head.
+#[derive(Debug)]
+pub struct Head<'a> {
+    /// The request, of which the body is not read yet.
+    pub request: Request<'a>,
     /// HTTP/1.0 rather than 1.1.
     pub old: bool,
     /// What follows.
@@ -83,184 +80,136 @@ pub fn head_end(bytes: &[u8], looked: &mut usize) -> Result<Option<usize>, Refus
     Ok(None)
 }
 
-impl Head {
+impl<'a> Head<'a> {
     /// Reads a whole head, as `head_end` measured it.
     #[allow(clippy::naive_bytecount, reason = "a head is short")]
-    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, Refusal> {
-        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
-        let count = lines.saturating_sub(2);
-        if count > limits.header_count {
+    pub fn parse(bytes: &'a [u8], peer: Peer, limits: &Limits) -> Result<Self, Refusal> {
+        let fields = bytes.iter().filter(|byte| **byte == b'\n').count().saturating_sub(2);
+        if fields > limits.header_count {
             return Err(Refusal::HeadTooLarge("too many header fields"));
         }
-        let mut headers = vec![httparse::EMPTY_HEADER; count];
-        let mut parsed = httparse::Request::new(&mut headers);
-        match parsed.parse(bytes) {
-            Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
-            Ok(_) | Err(httparse::Error::Token | httparse::Error::NewLine) => {
-                return Err(Refusal::Malformed("malformed request line"));
-            }
-            Err(httparse::Error::Version) => return Err(other_version(bytes)),
-            Err(httparse::Error::HeaderName) => {
-                return Err(Refusal::Malformed("malformed header name, or a folded header line"));
-            }
-            Err(_) => return Err(Refusal::Malformed("malformed header value")),
-        }
-        let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
-            return Err(Refusal::Malformed("malformed request line"));
+        let mut fields = vec![httparse::EMPTY_HEADER; fields];
+        let mut parsed = httparse::Request::new(&mut fields);
+        let result = parsed.parse(bytes);
+        let (Ok(Status::Complete(_)), Some(method), Some(target), Some(minor)) =
+            (result, parsed.method, parsed.path, parsed.version)
+        else {
+            return Err(problem(result, bytes));
         };
         if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Refusal::Malformed("malformed request target"));
         }
-        let fields = Fields { all: parsed.headers, old: minor == 0 };
-        let path = fields.path(method, target);
-        let place = |part: &[u8]| {
-            let start = part.as_ptr().addr() - bytes.as_ptr().addr();
-            start..start + part.len()
-        };
+        let old = minor == 0;
+        let headers = parsed.headers.iter().map(|field| (field.name, field.value)).collect();
+        let mut request = Request { method: Method::of(method), target, headers, body: Body::Absent, peer };
+        let path = path(&request, old);
+        request.target = path.unwrap_or(target);
+        let stays = !old || asks(&request, "keep-alive");
         Ok(Self {
-            method: place(method.as_bytes()),
-            target: place(path.unwrap_or(target).as_bytes()),
-            fields: fields
-                .all
-                .iter()
-                .map(|field| (place(field.name.as_bytes()), place(field.value)))
-                .collect(),
-            old: fields.old,
-            body: path.and_then(|_| fields.framing()).unwrap_or_else(Framing::Malformed),
-            expects_continue: fields.expectation()?,
-            last: fields.is_last(),
+            old,
+            body: path.and_then(|_| framing(&request, old)).unwrap_or_else(Framing::Malformed),
+            expects_continue: expects_continue(&request, old)?,
+            // An upgrade that we don't speak ends the connection after its answer.
+            last: !stays || asks(&request, "close") || asks(&request, "upgrade"),
+            request,
         })
     }
+}
 
-    /// The request whose head this is, in the bytes that it was read from.
-    pub fn request<'a>(&self, bytes: &'a [u8], body: Body<'a>, peer: Peer) -> Request<'a> {
-        // Methods, targets and names are ASCII.
-        let text = |place: &Range<usize>| str::from_utf8(&bytes[place.clone()]).unwrap_or_default();
-        let fields = self.fields.iter().map(|(name, value)| (text(name), &bytes[value.clone()]));
-        Request {
-            method: Method::of(text(&self.method)),
-            target: text(&self.target),
-            headers: fields.collect(),
-            body,
-            peer,
+/// Why `httparse` does not take a head.
+fn problem(result: httparse::Result<usize>, bytes: &[u8]) -> Refusal {
+    Refusal::Malformed(match result {
+        Err(httparse::Error::Version) => {
+            let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+            let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+            match words[..] {
+                [_, _, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']] => {
+                    return Refusal::Version;
+                }
+                _ => "malformed HTTP version",
+            }
         }
+        Err(httparse::Error::HeaderName) => "malformed header name, or a folded header line",
+        Err(httparse::Error::HeaderValue) => "malformed header value",
+        Ok(_) | Err(_) => "malformed request line",
+    })
+}
+
+/// The target's path and query (RFC 9112, 3.2), if one Host, and no other name, goes with it.
+fn path<'a>(request: &Request<'a>, old: bool) -> Result<&'a str, &'static str> {
+    let target = request.target;
+    let host = request.header("Host").map_err(|_| "more than one Host")?;
+    if host.is_none() && !old {
+        return Err("no Host");
+    }
+    if host.unwrap_or_default().iter().any(|byte| !byte.is_ascii_graphic() || b",/\\?#@".contains(byte)) {
+        return Err("malformed Host");
+    }
+    if target.contains('#') {
+        return Err("a fragment in the request target");
+    }
+    if target.starts_with('/') || (target == "*" && request.method == Method::Other("OPTIONS")) {
+        return Ok(target);
+    }
+    let (scheme, rest) = target.split_once("://").ok_or("the request target is not a path")?;
+    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err("the request target is neither a path nor an http URL");
+    }
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let named = host.unwrap_or(authority.as_bytes());
+    if authority.is_empty() || authority.contains('@') || !named.eq_ignore_ascii_case(authority.as_bytes()) {
+        return Err("the request target names another host than Host");
+    }
+    Ok(if path.starts_with('/') { path } else { "/" })
+}
+
+/// RFC 9112, 6.3, and what makes its answer doubtful.
+fn framing(request: &Request<'_>, old: bool) -> Result<Framing, &'static str> {
+    let length = request.header("Content-Length").map_err(|_| "more than one Content-Length")?;
+    let coding = request.header("Transfer-Encoding").map_err(|_| "more than one Transfer-Encoding")?;
+    match (length, coding) {
+        (None, None) => Ok(Framing::None),
+        (Some(_), Some(_)) => Err("Content-Length with Transfer-Encoding"),
+        (Some(length), None) if !length.is_empty() && length.iter().all(u8::is_ascii_digit) => {
+            let length = str::from_utf8(length).ok().and_then(|digits| digits.parse().ok());
+            length.map(Framing::Length).ok_or("Content-Length out of range")
+        }
+        (Some(_), None) => Err("malformed Content-Length"),
+        (None, Some(_)) if old => Err("Transfer-Encoding in HTTP/1.0"),
+        // Some take the whole stream for the body of an upgrade, whatever its framing.
+        (None, Some(_)) if asks(request, "upgrade") => Err("Transfer-Encoding with an upgrade"),
+        (None, Some(b"chunked")) => Ok(Framing::Chunked),
+        (None, Some(_)) => Err("Transfer-Encoding other than chunked"),
     }
 }
 
-/// A version that is none of ours, or none at all.
-fn other_version(bytes: &[u8]) -> Refusal {
-    let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    match line.split(|byte| *byte == b' ').collect::<Vec<_>>()[..] {
-        [_, _, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]]
-            if major.is_ascii_digit() && minor.is_ascii_digit() =>
-        {
-            Refusal::Version
-        }
-        _ => Refusal::Malformed("malformed HTTP version"),
+/// Whether 100 Continue is waited for: an HTTP/1.0 client cannot mean it (RFC 9110, 10.1.1), and two expectations
+/// are no clearer than one.
+fn expects_continue(request: &Request<'_>, old: bool) -> Result<bool, Refusal> {
+    match request.header("Expect").map_err(|_| Refusal::Expectation)? {
+        None => Ok(false),
+        Some(value) if value.eq_ignore_ascii_case(b"100-continue") => Ok(!old),
+        Some(_) => Err(Refusal::Expectation),
     }
 }
 
-/// The fields that say where a request goes and where it ends.
-struct Fields<'f, 'b> {
-    all: &'f [Header<'b>],
-    old: bool,
-}
-
-impl<'b> Fields<'_, 'b> {
-    fn values(&self, name: &'static str) -> impl Iterator<Item = &'b [u8]> {
-        self.all.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
-    }
-
-    /// The target's path and query (RFC 9112, 3.2), if one Host, and no other name, goes with it.
-    fn path<'t>(&self, method: &str, target: &'t str) -> Result<&'t str, &'static str> {
-        let mut hosts = self.values("host");
-        let host = hosts.next();
-        if hosts.next().is_some() {
-            return Err("more than one Host");
-        }
-        if host.is_none() && !self.old {
-            return Err("no Host");
-        }
-        let bad = |byte: &u8| !byte.is_ascii_graphic() || b",/\\?#@".contains(byte);
-        if host.is_some_and(|host| host.iter().any(bad)) {
-            return Err("malformed Host");
-        }
-        if target.contains('#') {
-            return Err("a fragment in the request target");
-        }
-        if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
-            return Ok(target);
-        }
-        let Some((scheme, rest)) = target.split_once("://") else {
-            return Err("the request target is not a path");
-        };
-        if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-            return Err("the request target is neither a path nor an http URL");
-        }
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(end);
-        if authority.is_empty() || host.is_some_and(|host| !host.eq_ignore_ascii_case(authority.as_bytes())) {
-            return Err("the request target names another host than Host");
-        }
-        // An empty path is `/`; the slash after the scheme is lent for it.
-        let slash = scheme.len() + 1;
-        Ok(if path.starts_with('/') { path } else { &target[slash..=slash] })
-    }
-
-    /// RFC 9112, 6.3, and what makes its answer doubtful.
-    fn framing(&self) -> Result<Framing, &'static str> {
-        let mut lengths = self.values("content-length");
-        let mut codings = self.values("transfer-encoding");
-        match (lengths.next(), codings.next()) {
-            (None, None) => Ok(Framing::None),
-            (Some(_), Some(_)) => Err("Content-Length with Transfer-Encoding"),
-            (Some(_), None) if lengths.next().is_some() => Err("more than one Content-Length"),
-            (Some(length), None) => content_length(length).map(Framing::Length),
-            (None, Some(_)) if self.old => Err("Transfer-Encoding in HTTP/1.0"),
-            // Some take the whole stream for the body of an upgrade, whatever its framing.
-            (None, Some(_)) if self.asks("upgrade") => Err("Transfer-Encoding with an upgrade"),
-            (None, Some(b"chunked")) if codings.next().is_none() => Ok(Framing::Chunked),
-            (None, Some(_)) => Err("Transfer-Encoding other than chunked"),
-        }
-    }
-
-    /// Whether 100 Continue is waited for: an HTTP/1.0 client cannot mean it (RFC 9110, 10.1.1), and two
-    /// expectations are no clearer than one.
-    fn expectation(&self) -> Result<bool, Refusal> {
-        let mut expected = self.values("expect");
-        match (expected.next(), expected.next()) {
-            (None, _) => Ok(false),
-            (Some(value), None) if value.eq_ignore_ascii_case(b"100-continue") => Ok(!self.old),
-            _ => Err(Refusal::Expectation),
-        }
-    }
-
-    /// Whether a `Connection` field has that word.
-    fn asks(&self, word: &str) -> bool {
-        let mut words = self.values("connection").flat_map(|value| value.split(|byte| *byte == b','));
-        words.any(|known| known.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
-    }
-
-    /// An upgrade that we don't speak ends the connection after its answer.
-    fn is_last(&self) -> bool {
-        self.asks("close") || self.asks("upgrade") || (self.old && !self.asks("keep-alive"))
-    }
-}
-
-fn content_length(value: &[u8]) -> Result<u64, &'static str> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err("malformed Content-Length");
-    }
-    str::from_utf8(value).ok().and_then(|digits| digits.parse().ok()).ok_or("Content-Length out of range")
+/// Whether a `Connection` field has that word.
+fn asks(request: &Request<'_>, word: &str) -> bool {
+    let mut words = request.header_values("Connection").flat_map(|value| value.split(|byte| *byte == b','));
+    words.any(|known| known.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Head, Refusal> {
-        let end = head_end(text.as_bytes(), &mut 0)?.expect("a whole head");
-        Head::parse(&text.as_bytes()[..end], &Limits::default())
+    fn parse(bytes: &[u8]) -> Result<Head<'_>, Refusal> {
+        let end = head_end(bytes, &mut 0)?.expect("a whole head");
+        Head::parse(&bytes[..end], Peer::Unix, &Limits::default())
+    }
+
+    fn refusal(text: &str) -> Refusal {
+        parse(text.as_bytes()).map(|head| head.body).unwrap_err()
     }
 
     #[test]
@@ -276,8 +225,8 @@ mod tests {
             ("Content-Length: 5, 5\r\n", Framing::Malformed("malformed Content-Length")),
             ("Transfer-Encoding: Chunked\r\n", Framing::Malformed("Transfer-Encoding other than chunked")),
         ] {
-            let head = parse(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).unwrap();
-            assert_eq!(head.body, expected, "{fields}");
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            assert_eq!(parse(text.as_bytes()).unwrap().body, expected, "{fields}");
         }
     }
 
@@ -311,8 +260,8 @@ mod tests {
             };
             assert_eq!(first, whole);
         }
-        assert_eq!(parse("PRI * HTTP/2.1\r\n\r\n"), Err(Refusal::Version));
-        assert_eq!(parse("PROXIES / HTTP/1.1\r\nHost: h\r\n\r\n").map(|head| head.body), Ok(Framing::None));
+        assert_eq!(refusal("PRI * HTTP/2.1\r\n\r\n"), Refusal::Version);
+        assert_eq!(parse(b"PROXIES / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap().body, Framing::None);
         assert!(matches!(head_end(b"\r\nGET", &mut 0), Err(Refusal::Malformed(_))));
     }
 
@@ -332,9 +281,8 @@ mod tests {
             ("*", "h", None),
         ] {
             let bytes = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
-            let head = Head::parse(&bytes, &Limits::default()).unwrap();
-            let request = head.request(&bytes, Body::Absent, Peer::Unix);
-            let path = (head.body == Framing::None).then_some(request.target);
+            let head = parse(&bytes).unwrap();
+            let path = (head.body == Framing::None).then_some(head.request.target);
             assert_eq!(path, expected, "{target} {host}");
         }
     }
@@ -342,12 +290,9 @@ mod tests {
     #[test]
     fn values_are_bytes_without_the_blanks_around_them() {
         let bytes = b"GET / HTTP/1.1\r\nHost: h\r\nX-A:\t\xfc\tb \t\r\nX-B:\r\nX-C: \xc3\xa4\r\n\r\n";
-        let end = head_end(bytes, &mut 0).unwrap().unwrap();
-        let head = Head::parse(&bytes[..end], &Limits::default()).unwrap();
-        let request = head.request(bytes, Body::Absent, Peer::Unix);
         let expected: [(&str, &[u8]); 4] =
             [("Host", b"h"), ("X-A", b"\xfc\tb"), ("X-B", b""), ("X-C", "\u{e4}".as_bytes())];
-        assert_eq!(request.headers, expected);
+        assert_eq!(parse(bytes).unwrap().request.headers, expected);
     }
 
     #[test]
@@ -365,10 +310,10 @@ mod tests {
             ("GET / http/1.1\r\n\r\n", "malformed HTTP version"),
             ("GET /\r\n\r\n", "malformed request line"),
         ] {
-            assert_eq!(parse(text), Err(Refusal::Malformed(expected)), "{text:?}");
+            assert_eq!(refusal(text), Refusal::Malformed(expected), "{text:?}");
         }
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(101));
-        assert!(matches!(parse(&many), Err(Refusal::HeadTooLarge(_))));
-        assert_eq!(parse("GET / HTTP/1.1\r\nExpect: x\r\n\r\n"), Err(Refusal::Expectation));
+        assert!(matches!(refusal(&many), Refusal::HeadTooLarge(_)));
+        assert_eq!(refusal("GET / HTTP/1.1\r\nExpect: x\r\n\r\n"), Refusal::Expectation);
     }
 }

@@ -22,37 +22,17 @@ const BACKLOG: i32 = 4096;
 /// What the kernel holds of answers that a client has not read, in bytes: enough for any of ours.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// Where the server listens in fact; displayed as `http://127.0.0.1:8080` or `unix:/path`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// TCP, with the port that was taken.
-    Tcp(SocketAddr),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "http://{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
 /// Why the server cannot listen.
 #[derive(Debug)]
 pub struct BindError {
     bind: Bind,
-    problem: &'static str,
-    hint: Option<&'static str>,
-    source: Option<io::Error>,
+    error: io::Error,
 }
 
 impl BindError {
-    /// Each kind of failure that an operator can do something about.
-    fn new(bind: &Bind, error: io::Error) -> Self {
-        let (problem, hint) = match (error.kind(), bind) {
+    /// What stands in the way, and what the operator can do about it, where that is known.
+    fn known(&self) -> Option<(&'static str, &'static str)> {
+        Some(match (self.error.kind(), &self.bind) {
             (ErrorKind::AddrInUse, Bind::Tcp(..)) => {
                 ("the address is in use", "stop what listens there, or set another service.port")
             }
@@ -75,37 +55,34 @@ impl BindError {
             (ErrorKind::AlreadyExists, _) => {
                 ("the path is not a socket", "remove the file, or set another path")
             }
-            _ => {
-                let (problem, source) = ("the system refused", Some(error));
-                return Self { bind: bind.clone(), problem, hint: None, source };
-            }
-        };
-        Self { bind: bind.clone(), problem, hint: Some(hint), source: None }
+            _ => return None,
+        })
     }
 
     /// What the operator can do about it.
     pub fn hint(&self) -> Option<&'static str> {
-        self.hint
+        self.known().map(|(_, hint)| hint)
     }
 }
 
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot listen on {}: {}", self.bind, self.problem)
+        write!(f, "cannot listen on {}: ", self.bind)?;
+        match self.known() {
+            Some((problem, _)) => f.write_str(problem),
+            None => self.error.fmt(f),
+        }
     }
 }
 
-impl std::error::Error for BindError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|error| error as _)
-    }
-}
+impl std::error::Error for BindError {}
 
 /// A listening socket and its address.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) socket: Socket,
-    pub(super) address: Address,
+    /// As it is displayed.
+    pub(super) address: String,
     pub(super) file: Option<SocketFile>,
 }
 
@@ -134,7 +111,7 @@ pub(super) fn bind(bind: &Bind, socket_mode: u16) -> Result<Bound, BindError> {
         Bind::Tcp(host, port) => bind_tcp(host, *port),
         Bind::Unix(path) => bind_unix(path, socket_mode),
     };
-    bound.map_err(|error| BindError::new(bind, error))
+    bound.map_err(|error| BindError { bind: bind.clone(), error })
 }
 
 fn bind_tcp(host: &str, port: u16) -> io::Result<Bound> {
@@ -169,7 +146,7 @@ fn listen_tcp(address: SocketAddr) -> io::Result<Bound> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     let local = socket.local_addr()?.as_socket().unwrap_or(address);
-    Ok(Bound { socket, address: Address::Tcp(local), file: None })
+    Ok(Bound { socket, address: format!("http://{local}"), file: None })
 }
 
 fn bind_unix(path: &Path, mode: u16) -> io::Result<Bound> {
@@ -193,7 +170,7 @@ fn bind_unix(path: &Path, mode: u16) -> io::Result<Bound> {
     let file = identity(path).map(|identity| SocketFile { path: path.to_owned(), identity });
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    Ok(Bound { socket, address: Address::Unix(path.to_owned()), file })
+    Ok(Bound { socket, address: format!("unix:{}", path.display()), file })
 }
 
 /// The socket, whose file will have these permissions at the most. Linux makes the file with the permissions of

@@ -28,32 +28,42 @@ pub(super) struct Wire<'s> {
     deadline: Instant,
     /// Something was read or written since the deadline was set.
     begun: bool,
-    /// The timeouts that the socket has: a system call only where they change.
-    read_timeout: Option<Duration>,
-    write_timeout: Option<Duration>,
+    /// The socket's timeouts for reads and for writes: a system call only where they change.
+    timeouts: [Duration; 2],
 }
 
 impl<'s> Wire<'s> {
     pub(super) fn new(socket: &'s Socket) -> Self {
-        Self {
-            socket,
-            patience: Duration::ZERO,
-            deadline: Instant::now(),
-            begun: true,
-            read_timeout: None,
-            write_timeout: None,
-        }
+        let (patience, deadline) = (Duration::ZERO, Instant::now());
+        Self { socket, patience, deadline, begun: true, timeouts: [Duration::ZERO; 2] }
     }
 
-    /// How long the next call may take.
-    fn left(&mut self) -> io::Result<Duration> {
-        if !std::mem::replace(&mut self.begun, true) {
-            return Ok(self.patience);
-        }
-        match self.deadline.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-            // A timeout of zero would be none.
-            left => Ok(left.max(Duration::from_millis(1))),
+    /// Does a call whose timeout is `timeouts[which]`, within the time that is left.
+    fn within(
+        &mut self,
+        which: usize,
+        set_timeout: fn(&Socket, Option<Duration>) -> io::Result<()>,
+        mut call: impl FnMut(&Socket) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            let mut left = self.patience;
+            if std::mem::replace(&mut self.begun, true) {
+                left = self.deadline.saturating_duration_since(Instant::now());
+            }
+            if left < Duration::from_millis(1) {
+                // A timeout of zero would be none.
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            if self.timeouts[which] != left {
+                set_timeout(self.socket, Some(left))?;
+                self.timeouts[which] = left;
+            }
+            match call(self.socket) {
+                // A signal came, or the kernel's timer ran out: the deadline decides.
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                result => return result,
+            }
         }
     }
 }
@@ -72,43 +82,18 @@ impl Stream for Wire<'_> {
 
 impl Read for Wire<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let left = self.left()?;
-            if self.read_timeout != Some(left) {
-                self.socket.set_read_timeout(Some(left))?;
-                self.read_timeout = Some(left);
-            }
-            match self.socket.read(buffer) {
-                Err(error) if is_retried(&error) => {}
-                result => return result,
-            }
-        }
+        self.within(0, Socket::set_read_timeout, |mut socket| socket.read(buffer))
     }
 }
 
 impl Write for Wire<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            let left = self.left()?;
-            if self.write_timeout != Some(left) {
-                self.socket.set_write_timeout(Some(left))?;
-                self.write_timeout = Some(left);
-            }
-            match self.socket.write(bytes) {
-                Err(error) if is_retried(&error) => {}
-                result => return result,
-            }
-        }
+        self.within(1, Socket::set_write_timeout, |mut socket| socket.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// A signal came, or the kernel's timer ran out: the deadline decides.
-fn is_retried(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The server as its clients meet it: a real socket, raw bytes, a handler that tells what it saw.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -52,7 +52,7 @@ impl Handler for Echo {
 }
 
 struct Running {
-    address: Address,
+    address: String,
     echo: Arc<Echo>,
     stop: Stop,
     thread: Option<JoinHandle<usize>>,
@@ -64,7 +64,7 @@ fn start(limits: Limits) -> Running {
 
 fn start_at(bind: &Bind, limits: Limits) -> Running {
     let server = Server::bind(bind, 0o600, limits).unwrap();
-    let address = server.address().clone();
+    let address = server.address().to_owned();
     let (echo, stop) = (Arc::new(Echo::default()), Stop::new().unwrap());
     let (handler, stopped) = (Arc::clone(&echo), stop.clone());
     let thread = thread::spawn(move || server.run(handler, &stopped));
@@ -73,8 +73,7 @@ fn start_at(bind: &Bind, limits: Limits) -> Running {
 
 impl Running {
     fn connect(&self) -> TcpStream {
-        let Address::Tcp(address) = self.address else { panic!("not TCP") };
-        let stream = TcpStream::connect(address).unwrap();
+        let stream = TcpStream::connect(tcp(&self.address)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         stream.set_nodelay(true).unwrap();
         stream
@@ -111,6 +110,10 @@ impl Drop for Running {
             let _ = thread.join();
         }
     }
+}
+
+fn tcp(address: &str) -> SocketAddr {
+    address.strip_prefix("http://").unwrap().parse().unwrap()
 }
 
 fn read_all(stream: &mut impl Read) -> String {
@@ -452,8 +455,7 @@ fn stopping_finishes_what_is_in_flight_and_nothing_else() {
     let (head, _) = read_answer(&mut busy);
     assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("Connection: close"), "{head}");
     assert_eq!((read_all(&mut idle), read_all(&mut silent)), (String::new(), String::new()));
-    let Address::Tcp(address) = server.address else { panic!("not TCP") };
-    assert!(TcpStream::connect(address).is_err());
+    assert!(TcpStream::connect(tcp(&server.address)).is_err());
 }
 
 #[test]
@@ -476,7 +478,7 @@ fn a_unix_socket_serves_and_its_file_comes_and_goes() {
     // A stale file: bound, and nobody listens any more.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let mut server = start_at(&bind, Limits::default());
-    assert_eq!(server.address.to_string(), format!("unix:{}", path.display()));
+    assert_eq!(server.address, format!("unix:{}", path.display()));
     let mut stream = UnixStream::connect(&path).unwrap();
     for _ in 0..3 {
         stream.write_all(b"POST /u HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na").unwrap();
@@ -496,9 +498,9 @@ fn a_unix_socket_serves_and_its_file_comes_and_goes() {
 #[test]
 fn what_cannot_be_bound_is_told_with_a_hint() {
     let server = start(Limits::default());
-    let Address::Tcp(address) = server.address else { panic!("not TCP") };
+    let port = tcp(&server.address).port();
     for (bind, expected) in [
-        (Bind::Tcp("127.0.0.1".into(), address.port()), "the address is in use"),
+        (Bind::Tcp("127.0.0.1".into(), port), "the address is in use"),
         (Bind::Tcp("192.0.2.1".into(), 0), "no such address"),
         (Bind::Tcp("host.invalid".into(), 0), "no such address"),
         (Bind::Unix("/no/such/folder/socket".into()), "the folder does not exist"),
@@ -515,11 +517,11 @@ fn a_mapped_address_is_the_ipv4_address_it_maps() {
     let Ok(server) = Server::bind(&Bind::Tcp("[::]".into(), 0), 0o600, Limits::default()) else {
         return; // No IPv6 here.
     };
-    let Address::Tcp(address) = server.address().clone() else { panic!("not TCP") };
+    let port = tcp(server.address()).port();
     let (echo, stop) = (Arc::new(Echo::default()), Stop::new().unwrap());
     let stopped = stop.clone();
     let thread = thread::spawn(move || server.run(echo, &stopped));
-    let mut stream = TcpStream::connect(("127.0.0.1", address.port())).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(GET).unwrap();
     assert_eq!(read_answer(&mut stream).1, "Get /a [] 127.0.0.1 absent");
     stop.trigger();
