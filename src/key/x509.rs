@@ -44,10 +44,18 @@ struct Constraints {
     authority: bool,
     path_length: Option<usize>,
     key_usage: Option<u8>,
+    /// It has an extension that may decide and is not judged here.
+    unjudged: bool,
 }
 
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
 const KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x0F];
+/// Verifiers of tokens ask for no usage in particular.
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x25];
+/// Name constraints, policy mappings, policy constraints and `inhibitAnyPolicy` (RFC 5280, 4.2.1): they decide
+/// without being critical, too.
+const CONSTRAINTS: [&[u8]; 4] =
+    [&[0x55, 0x1D, 0x1E], &[0x55, 0x1D, 0x21], &[0x55, 0x1D, 0x24], &[0x55, 0x1D, 0x36]];
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 /// `keyCertSign`, bit 5 (RFC 5280, 4.2.1.3).
 const CERT_SIGN: u8 = 0x04;
@@ -195,7 +203,7 @@ impl Constraints {
         while !extensions.is_empty() {
             let mut extension = extensions.enter(der::SEQUENCE)?;
             let name = extension.expect(der::OID)?.content;
-            extension.optional(BOOLEAN)?; // critical
+            let critical = extension.optional(BOOLEAN)?.is_some_and(|flag| flag.content == [0xFF]);
             let value = extension.expect(der::OCTET_STRING)?.content;
             if name == BASIC_CONSTRAINTS {
                 let mut fields = Reader::only(value, der::SEQUENCE)?;
@@ -210,6 +218,8 @@ impl Constraints {
             } else if name == KEY_USAGE {
                 let bits = Reader::new(value).expect(der::BIT_STRING)?.content;
                 self.key_usage = Some(bits.get(1).copied().unwrap_or(0));
+            } else {
+                self.unjudged |= critical && name != EXTENDED_KEY_USAGE || CONSTRAINTS.contains(&name);
             }
         }
         Ok(())
