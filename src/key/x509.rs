@@ -11,14 +11,10 @@ pub use path::{PathError, verify_path};
 use super::der::{self, BadDer, Reader};
 use super::error::KeyError;
 use super::kind::Kind;
-use super::pem;
 use super::public::{Numbers, PublicKey};
 use crate::key::algorithm::Algorithm;
 use jwt_simple::reexports::ct_codecs::{Base64, Decoder};
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
-
-/// The most certificates that are read from one bundle.
-const MAX_BUNDLE: usize = 256;
 
 /// A certificate, and all that judging a path needs.
 #[derive(Debug, Clone)]
@@ -70,13 +66,6 @@ impl X509 {
     pub fn from_base64(text: &str) -> Result<X509, KeyError> {
         let der = Base64::decode_to_vec(text, None);
         X509::from_der(&der.map_err(|_| KeyError::Base64 { label: "CERTIFICATE".to_owned() })?)
-    }
-
-    /// Every `CERTIFICATE` of a PEM text, in its order; other blocks are passed over, as registries do.
-    pub fn bundle(text: &[u8]) -> Result<Vec<X509>, KeyError> {
-        let blocks = pem::blocks(text)?;
-        let certificates = blocks.iter().filter(|block| block.label() == "CERTIFICATE");
-        certificates.take(MAX_BUNDLE).map(|block| X509::from_der(&block.decode()?)).collect()
     }
 
     fn read(bytes: &[u8]) -> Result<X509, BadDer> {
@@ -285,9 +274,12 @@ fn common_name(name: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::pem;
 
     fn bundle(text: &[u8]) -> Vec<X509> {
-        X509::bundle(text).unwrap()
+        let blocks = pem::blocks(text).unwrap();
+        let certificates = blocks.iter().filter(|block| block.label() == "CERTIFICATE");
+        certificates.map(|block| X509::from_der(&block.decode().unwrap()).unwrap()).collect()
     }
 
     /// Leaf, intermediate and root.

@@ -23,6 +23,7 @@ mod compose;
 mod engines;
 mod image;
 mod init;
+mod judges;
 mod keys;
 #[cfg(feature = "htpasswd")]
 mod passwords;
@@ -31,6 +32,7 @@ mod smuggling;
 mod stage;
 mod tools;
 mod verdicts;
+mod world;
 
 use client::{ALICE, BOB, CAROL, Crane, NOBODY, Skopeo};
 use keys::{Algorithm, KeyId};
