@@ -85,10 +85,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// Takes a token apart with this reader of base64url.
-    pub(crate) fn split(
-        token: &str,
-        decode: impl Fn(&str) -> Option<Vec<u8>>,
-    ) -> Result<Parts, Malformed> {
+    pub(crate) fn split(token: &str, decode: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Parts, Malformed> {
         check_text(token)?;
         let parts: Vec<&str> = token.split('.').collect();
         let [header, payload, signature] = parts[..] else {

@@ -30,6 +30,7 @@ mod passwords;
 mod process;
 mod smuggling;
 mod stage;
+mod tokens;
 mod tools;
 mod verdicts;
 mod world;

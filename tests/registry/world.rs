@@ -87,7 +87,17 @@ impl World {
         let request = path("leaf.csr");
         openssl(&["req", "-new", "-key", &ec, "-subj", "/CN=leaf", "-out", &request]);
         openssl(&["x509", "-req", "-in", &request, "-signkey", &ec, "-days", "-1", "-out", &expired]);
-        for (leaf, root) in [("leaf", "root"), ("weakleaf", "weak")] {
+        for (name, key, extension) in [
+            ("critical", "ec", "1.2.3.4=critical,ASN1:UTF8String:x"),
+            ("usage", "ec", "extendedKeyUsage=critical,serverAuth"),
+            ("named", "root", "nameConstraints=permitted;DNS:.example.com"),
+        ] {
+            let (key, crt) = (path(&format!("{key}.key")), path(&format!("{name}.crt")));
+            let subject = format!("/CN={name}");
+            openssl(&["req", "-x509", "-key", &key, "-subj", &subject, "-addext", extension, "-out", &crt]);
+        }
+        std::fs::copy(path("root.key"), path("named.key")).unwrap();
+        for (leaf, root) in [("leaf", "root"), ("weakleaf", "weak"), ("namedleaf", "named")] {
             let (crt, ca, ca_key) =
                 (path(&format!("{leaf}.crt")), path(&format!("{root}.crt")), path(&format!("{root}.key")));
             openssl(&[
@@ -156,7 +166,8 @@ impl World {
             "none" => Vec::new(),
             "hmac" => {
                 let secret = Secret::new(b"0123456789abcdef0123456789abcdef".to_vec());
-                let key = Key::from_secret(keypebble::key::algorithm::Algorithm::HS256, &secret, None).unwrap();
+                let key =
+                    Key::from_secret(keypebble::key::algorithm::Algorithm::HS256, &secret, None).unwrap();
                 key.sign(input).unwrap()
             }
             name => {

@@ -165,8 +165,7 @@ fn both_sides_must_say_the_same() {
 #[test]
 fn a_token_made_now_is_judged_as_the_registry_would() {
     let bundle = Trust::default().with_bundle(include_bytes!("../../../tests/data/x509/chain.pem"));
-    let other =
-        Trust::default().with_bundle(include_bytes!("../../../tests/data/keys/rsa2048-cert.pem"));
+    let other = Trust::default().with_bundle(include_bytes!("../../../tests/data/keys/rsa2048-cert.pem"));
     let check = |rest: &str, registry: &RegistryConfig, trust: &Trust| {
         let issuer = Issuer::open(config(rest));
         self_check(&issuer, &["s".to_owned()], registry, trust, &programs(registry), NOW)

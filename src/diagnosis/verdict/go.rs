@@ -106,9 +106,10 @@ pub(super) fn instant(seconds: i64) -> i64 {
     seconds.wrapping_add(UNIX_TO_INTERNAL)
 }
 
-/// The members of a JSON object, in their order, their values as they stand.
+/// The members of a JSON object, in their order, their values as they stand. `null` has none.
 pub(super) fn members(json: &str) -> serde_json::Result<Vec<(String, &RawValue)>> {
-    serde_json::from_str(json).map(|Members(members)| members)
+    let read: Option<Members<'_>> = serde_json::from_str(json)?;
+    Ok(read.map_or_else(Vec::new, |Members(members)| members))
 }
 
 /// The string that a JSON text is; what is no character in it, as half a surrogate pair, becomes U+FFFD.
@@ -220,6 +221,7 @@ mod tests {
         assert_eq!(text(r#""x\ud800""#).map(|text| text.starts_with("x\u{fffd}")), Some(true));
         assert_eq!((text("1"), text("null")), (None, None));
         assert!(members("[]").is_err_and(|error| error.is_data()) && members("{} x").is_err());
+        assert!(members(" null ").unwrap().is_empty());
     }
 
     #[test]

@@ -44,14 +44,16 @@ pub(super) enum Trouble {
 pub(super) fn entries(json: &[u8]) -> Result<Vec<Entry>, Trouble> {
     let refused = |what: &str| Trouble::Refused(what.to_owned());
     let json = String::from_utf8_lossy(json);
-    if json.trim_ascii() == "null" {
-        return Ok(Vec::new());
-    }
     let members = go::members(&json).map_err(|error| Trouble::Refused(format!("not a JWKS: {error}")))?;
     let mut entries = Vec::new();
     for (_, keys) in members.iter().filter(|(name, _)| crate::ground::fold::folds_to(name, "keys")) {
-        let list: Option<Vec<&RawValue>> = serde_json::from_str(keys.get()).map_err(|_| refused("`keys` is no list"))?;
-        entries = list.unwrap_or_default().into_iter().map(|entry| Entry::read(entry.get())).collect::<Result<_, _>>()?;
+        let list: Option<Vec<&RawValue>> =
+            serde_json::from_str(keys.get()).map_err(|_| refused("`keys` is no list"))?;
+        entries = list
+            .unwrap_or_default()
+            .into_iter()
+            .map(|entry| Entry::read(entry.get()))
+            .collect::<Result<_, _>>()?;
     }
     Ok(entries)
 }
@@ -71,7 +73,9 @@ impl Entry {
         }
         let text = |name: &str| match get(name) {
             None => Ok(String::new()),
-            Some(value) => go::text(value).ok_or_else(|| refused(&format!("has a `{name}` that is no string"))),
+            Some(value) => {
+                go::text(value).ok_or_else(|| refused(&format!("has a `{name}` that is no string")))
+            }
         };
         for name in ["use", "kid", "alg"] {
             text(name)?;
@@ -124,12 +128,15 @@ impl Entry {
         if private && kty == "RSA" {
             return unknown("holds a private RSA key, whose numbers are not checked here");
         }
-        let chain: Option<Vec<String>> =
-            get("x5c").map_or(Ok(None), |list| serde_json::from_str(list)).map_err(|_| refused("has an `x5c` that is no list of strings"))?;
+        let chain: Option<Vec<String>> = get("x5c")
+            .map_or(Ok(None), |list| serde_json::from_str(list))
+            .map_err(|_| refused("has an `x5c` that is no list of strings"))?;
         let mut leaf = None;
         for text in chain.iter().flatten() {
             let der = go::base64(text.as_bytes(), false, true);
-            let Some((der, certificate)) = der.and_then(|der| X509::from_der(&der).ok().map(|read| (der, read))) else {
+            let Some((der, certificate)) =
+                der.and_then(|der| X509::from_der(&der).ok().map(|read| (der, read)))
+            else {
                 return Err(refused("has an `x5c` that is no certificate"));
             };
             leaf.get_or_insert((der, certificate));
@@ -137,17 +144,21 @@ impl Entry {
         if let Some((_, certificate)) = &leaf {
             match (&held, certificate.key()) {
                 (Held::Key(own), Ok(key)) if own.matches(key) => {}
-                (Held::Unread(_), _) | (_, Err(_)) => return unknown("has an `x5c` for a key that is not known here"),
+                (Held::Unread(_), _) | (_, Err(_)) => {
+                    return unknown("has an `x5c` for a key that is not known here");
+                }
                 _ => return Err(refused("has an `x5c` for another key")),
             }
         }
         for (name, length) in [("x5t", 20), ("x5t#S256", 32)] {
             let mut print = bytes(name)?.unwrap_or_default();
             if print.len() == 2 * length {
-                let hex: Option<Vec<u8>> = print.as_chunks::<2>().0.iter().map(|pair| hex_byte(*pair)).collect();
+                let hex: Option<Vec<u8>> =
+                    print.as_chunks::<2>().0.iter().map(|pair| hex_byte(*pair)).collect();
                 print = hex.ok_or_else(|| refused(&format!("has an `{name}` that is no hash")))?;
             }
-            let expected = leaf.as_ref().filter(|_| length == 32).map(|(der, _)| hmac_sha256::Hash::hash(der));
+            let expected =
+                leaf.as_ref().filter(|_| length == 32).map(|(der, _)| hmac_sha256::Hash::hash(der));
             if !print.is_empty() && (print.len() != length || expected.is_some_and(|hash| hash != *print)) {
                 return Err(refused(&format!("has an `{name}` that does not fit")));
             }

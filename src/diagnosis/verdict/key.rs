@@ -5,8 +5,8 @@
 
 use super::jwks::Held;
 use super::key_id::{by_id, by_jwk};
-use super::{Case, go};
 use super::rules::{KeyIds, Program};
+use super::{Case, go};
 use crate::ground::finding::{Finding, shortened};
 use crate::ground::time::UnixTime;
 use crate::key::PublicKey;

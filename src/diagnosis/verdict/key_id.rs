@@ -28,7 +28,9 @@ pub(super) fn by_jwk(case: &mut Case<'_>, jwk: &Value) -> Option<PublicKey> {
         Ok(Entry { private: false, held: Held::Key(_) | Held::Unread(_), .. }) if !libtrust => {
             return by_id(case, kid.unwrap_or_default());
         }
-        Err(Trouble::Refused(why)) if !libtrust => Finding::error("jwk", format!("the header's `jwk`: {why}")),
+        Err(Trouble::Refused(why)) if !libtrust => {
+            Finding::error("jwk", format!("the header's `jwk`: {why}"))
+        }
         Ok(_) if !libtrust => Finding::error("jwk", "the header's `jwk` is no public key"),
         _ => unknown("cannot be judged here"),
     };

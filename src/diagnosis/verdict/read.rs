@@ -73,12 +73,7 @@ struct Reader<'r> {
 type Found<'j> = (Map<String, Value>, Vec<(String, &'j RawValue)>);
 
 impl Reader<'_> {
-    fn object<'j>(
-        &mut self,
-        json: &'j str,
-        names: Names,
-        fields: &[Field],
-    ) -> Result<Found<'j>, Malformed> {
+    fn object<'j>(&mut self, json: &'j str, names: Names, fields: &[Field]) -> Result<Found<'j>, Malformed> {
         let part = self.part;
         let members = go::members(json).map_err(|error| match error.is_data() {
             true => Malformed::NotObject(part),
@@ -99,33 +94,36 @@ impl Reader<'_> {
             };
             if name != known {
                 self.findings.push(
-                    Finding::warning("letter-case", format!("`{}` is read as `{known}`", shortened(name, 40)))
-                        .why("the last one counts there; elsewhere it is another name"),
+                    Finding::warning(
+                        "letter-case",
+                        format!("`{}` is read as `{known}`", shortened(name, 40)),
+                    )
+                    .why("the last one counts there; elsewhere it is another name"),
                 );
             }
             match self.member(value, *shape) {
                 // A null leaves a text or a number as it was.
                 Some(Value::Null)
                     if found.contains_key(*known)
-                        && matches!(shape, Shape::Text | Shape::Integer | Shape::Any) => {}
+                        && !matches!(shape, Shape::Date | Shape::Texts | Shape::Access { .. }) => {}
                 Some(value) => drop(found.insert((*known).to_owned(), value)),
                 None => {
-                    let expected = match shape {
-                        Shape::Text => "a string",
-                        Shape::Texts => "a list of strings",
-                        Shape::Integer => "a whole number",
-                        Shape::Date => "a number",
-                        Shape::Access(_) => "a list of {type, name, actions}",
-                        Shape::Any => "readable here",
+                    let (code, expected) = match shape {
+                        Shape::Text => ("type", "a string"),
+                        Shape::Texts => ("type", "a list of strings"),
+                        Shape::Integer => ("type", "a whole number"),
+                        Shape::Date => ("type", "a number"),
+                        Shape::Audience { list: true } => ("audience-type", "a string or a list of strings"),
+                        Shape::Audience { list: false } => ("audience-type", "one string"),
+                        Shape::Access { .. } => ("type", "a list of {type, name, actions}"),
+                        Shape::Any => ("malformed", "readable here"),
                     };
-                    let what = format!(
-                        "{part}: `{known}` is expected to be {expected}, found {}",
-                        shortened(value.get(), 40)
-                    );
+                    let value = shortened(value.get(), 40);
+                    let what = format!("{part}: `{known}` is expected to be {expected}, found {value}");
                     self.findings.push(if *shape == Shape::Any {
-                        Finding::unknown("malformed", what)
+                        Finding::unknown(code, what)
                     } else {
-                        Finding::error("type", what)
+                        Finding::error(code, what)
                             .why("a member of the wrong type makes the whole token malformed")
                     });
                 }
@@ -145,17 +143,22 @@ impl Reader<'_> {
             Shape::Texts => list()?.into_iter().map(|item| text(item.get()).map(Value::String)).collect(),
             Shape::Integer => json.parse::<i64>().ok().map(Value::from),
             Shape::Date => seconds(&go::text(json).unwrap_or_else(|| json.to_owned())).map(Value::from),
-            Shape::Any => match (go::text(json), list()) {
-                (Some(text), _) => Some(text.into()),
-                (None, Some(items)) => items.into_iter().map(|item| self.member(item, Shape::Any)).collect(),
-                (None, None) => serde_json::from_str(json).ok(),
+            Shape::Audience { list: false } => go::text(json).map(Value::String),
+            Shape::Audience { list: true } => match list() {
+                Some(items) => {
+                    items.into_iter().map(|item| go::text(item.get()).map(Value::String)).collect()
+                }
+                None => go::text(json).map(Value::String),
             },
-            Shape::Access(fields) => {
+            Shape::Any => serde_json::from_str(json).ok(),
+            Shape::Access { entry, null } => {
                 let mut entries = Vec::new();
                 for item in list()? {
                     let before = self.findings.len();
                     if item.get() != "null" {
-                        entries.push(self.object(item.get(), self.rules.claims.0, fields).ok()?.0.into());
+                        entries.push(self.object(item.get(), self.rules.claims.0, entry).ok()?.0.into());
+                    } else if !null {
+                        return None;
                     }
                     let odd = self.findings.split_off(before);
                     if odd.iter().any(|finding| finding.code == "type") {
@@ -178,9 +181,10 @@ impl Reader<'_> {
             {
                 self.twice(&name);
             }
-            match serde_json::from_str(value.get()) {
-                Ok(value) => drop(read.insert(name, value)),
-                Err(_) => {
+            match go::text(value.get()).map(Value::String).or_else(|| serde_json::from_str(value.get()).ok())
+            {
+                Some(value) => drop(read.insert(name, value)),
+                None => {
                     let what = format!("the header's `{}` cannot be judged here", shortened(&name, 40));
                     self.findings.push(Finding::unknown("malformed", what));
                 }

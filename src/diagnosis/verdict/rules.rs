@@ -43,8 +43,16 @@ pub(super) enum Shape {
     Integer,
     /// golang-jwt's NumericDate: any number, in quotes or not.
     Date,
-    /// A list of objects with these members.
-    Access(&'static [Field]),
+    /// A string, or, where that is said, a list of strings without `null`.
+    Audience {
+        list: bool,
+    },
+    /// A list of objects with these members. Where one is `null`, a registry's handler panics, and zot passes it
+    /// over.
+    Access {
+        entry: &'static [Field],
+        null: bool,
+    },
     /// Judged elsewhere.
     Any,
 }
@@ -64,8 +72,6 @@ pub(super) struct Rules {
     pub(super) reads_whole_header: bool,
     /// `x5c` is looked at, and wins over `kid`.
     pub(super) x5c: bool,
-    /// `aud` may be a list.
-    pub(super) audience_list: bool,
     /// `aud` and `iss` are compared with its configuration.
     pub(super) names_checked: bool,
     /// Seconds of tolerance on `exp` and `nbf`.
@@ -89,6 +95,22 @@ const ALL: [&str; 10] =
 const ENTRY: &[Field] =
     &[("type", Shape::Text), ("class", Shape::Text), ("name", Shape::Text), ("actions", Shape::Texts)];
 
+const ZOT_ENTRY: &[Field] =
+    &[("type", Shape::Text), ("name", Shape::Text), ("actions", Shape::Texts), ("exp", Shape::Date)];
+
+const fn claims(time: Shape, list: bool, entry: &'static [Field], null: bool) -> [Field; 8] {
+    [
+        ("iss", Shape::Text),
+        ("sub", Shape::Text),
+        ("aud", Shape::Audience { list }),
+        ("exp", time),
+        ("nbf", time),
+        ("iat", time),
+        ("jti", Shape::Text),
+        ("access", Shape::Access { entry, null }),
+    ]
+}
+
 const REGISTRY_28: Rules = Rules {
     algorithms: &PKCS1_AND_ECDSA,
     key_ids: KeyIds::Libtrust,
@@ -102,22 +124,9 @@ const REGISTRY_28: Rules = Rules {
             ("jwk", Shape::Any),
         ],
     ),
-    claims: (
-        Names::Folded,
-        &[
-            ("iss", Shape::Text),
-            ("sub", Shape::Text),
-            ("aud", Shape::Any),
-            ("exp", Shape::Integer),
-            ("nbf", Shape::Integer),
-            ("iat", Shape::Integer),
-            ("jti", Shape::Text),
-            ("access", Shape::Access(ENTRY)),
-        ],
-    ),
+    claims: (Names::Folded, &claims(Shape::Integer, false, ENTRY, false)),
     reads_whole_header: false,
     x5c: true,
-    audience_list: false,
     names_checked: true,
     leeway: 60,
     needs_exp: true,
@@ -133,9 +142,8 @@ const REGISTRY_3: Rules = Rules {
         Names::Exact,
         &[("alg", Shape::Text), ("kid", Shape::Text), ("nonce", Shape::Text), ("x5c", Shape::Texts)],
     ),
-    claims: (Names::Exact, REGISTRY_28.claims.1),
+    claims: (Names::Exact, &claims(Shape::Integer, true, ENTRY, false)),
     reads_whole_header: true,
-    audience_list: true,
     padding: false,
     jose: true,
     ..REGISTRY_28
@@ -145,30 +153,9 @@ const ZOT: Rules = Rules {
     algorithms: &ALL,
     key_ids: KeyIds::OneKey,
     header: (Names::Exact, &[]),
-    claims: (
-        Names::Folded,
-        &[
-            ("iss", Shape::Text),
-            ("sub", Shape::Text),
-            ("aud", Shape::Any),
-            ("exp", Shape::Date),
-            ("nbf", Shape::Date),
-            ("iat", Shape::Date),
-            ("jti", Shape::Text),
-            (
-                "access",
-                Shape::Access(&[
-                    ("type", Shape::Text),
-                    ("name", Shape::Text),
-                    ("actions", Shape::Texts),
-                    ("exp", Shape::Date),
-                ]),
-            ),
-        ],
-    ),
+    claims: (Names::Folded, &claims(Shape::Date, true, ZOT_ENTRY, true)),
     reads_whole_header: true,
     x5c: false,
-    audience_list: true,
     names_checked: false,
     leeway: 0,
     needs_exp: false,

@@ -100,7 +100,8 @@ impl Trust {
         let mut troubles = jwks.and_then(|jwks| jwks.as_ref().err()).map(|trouble| ("jwks", trouble));
         match program {
             Program::Zot => {
-                troubles = self.only.as_ref().and_then(|only| only.as_ref().err()).map(|trouble| ("cert", trouble));
+                troubles =
+                    self.only.as_ref().and_then(|only| only.as_ref().err()).map(|trouble| ("cert", trouble));
                 if self.only.is_none() {
                     refuse("has no key to check tokens with", "give its certificate or public key");
                 }
@@ -121,7 +122,9 @@ impl Trust {
                 "does not start: its rootcertbundle holds a certificate that is neither for RSA nor EC",
                 "use an RSA or EC key (RS256 or ES256), or distribution 3",
             ),
-            Program::Registry3 if certificates.is_empty() && self.entries().is_empty() && troubles.is_none() => {
+            Program::Registry3
+                if certificates.is_empty() && self.entries().is_empty() && troubles.is_none() =>
+            {
                 refuse(
                     "does not start: it finds neither a certificate nor a key",
                     "give it the JWKS of the signing key as jwks",
@@ -142,7 +145,8 @@ impl Trust {
         }
         if program != Program::Zot {
             let odd = certificates.iter().filter_map(|one| one.key().err());
-            let odd = odd.filter(|error| matches!(error, KeyError::Unsupported { what } if !what.ends_with("P-521")));
+            let odd = odd
+                .filter(|error| matches!(error, KeyError::Unsupported { what } if !what.ends_with("P-521")));
             findings.extend(odd.map(|error| {
                 let what = format!("whether {title} starts cannot be told: a certificate's key: {error}");
                 Finding::unknown("no-start", what)
