@@ -32,6 +32,7 @@ mod smuggling;
 mod stage;
 mod tokens;
 mod tools;
+mod trusts;
 mod verdicts;
 mod world;
 
