@@ -1,8 +1,9 @@
 //! What every other folder stands on, and what knows none of them: YAML with places, time, secrets,
-//! networks, findings, the folding of names.
+//! networks, findings, how names are compared, how text files begin.
 
 pub mod base64;
 pub mod document;
+pub mod encoding;
 pub mod finding;
 pub mod fold;
 pub mod net;

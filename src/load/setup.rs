@@ -86,12 +86,12 @@ pub(crate) fn load(files: &Files) -> Result<Setup, Error> {
     let logins = login_config.as_ref().map(|login_config| logins(login_config, &mut warnings)).transpose()?;
     warnings.extend(logins.as_ref().and(in_the_clear(&service.bind)));
     let users_path = login_config.map(|login_config| login_config.users_file);
-    let issuer = Issuer::open(config);
-    if issuer.default_ttl() < Ttl::REGISTRY_MIN {
+    let issuer = config.into_issuer();
+    if issuer.lifetimes().default < Ttl::REGISTRY_MIN {
         warnings.push(Warning::new(
             format!(
                 "default_ttl_seconds is {}, but a registry's token lives at least {}: clients take less as that",
-                issuer.default_ttl(),
+                issuer.lifetimes().default,
                 Ttl::REGISTRY_MIN
             ),
             "set default_ttl_seconds to 60 or more",

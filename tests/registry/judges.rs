@@ -4,13 +4,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::client::have;
-use crate::common::{Folder, keypebble};
+use crate::common::{Folder, Killed, finish, keypebble, said};
 use crate::process::Process;
 use crate::stage::Generation;
 
@@ -45,11 +44,6 @@ impl Judge {
             Judge::Zot => "zot-verdict",
         }
     }
-
-    /// Those that are installed here.
-    pub(crate) fn installed() -> impl Iterator<Item = (usize, Judge)> {
-        Judge::ALL.into_iter().enumerate().filter(|(_, judge)| have(judge.program()))
-    }
 }
 
 /// What a program is told to trust. zot has one file: the bundle, or else the JWKS.
@@ -62,7 +56,7 @@ pub(crate) struct Trust {
 /// A program that runs with its trust, or does not start with it.
 pub(crate) enum Running {
     Registry(Process, PathBuf),
-    Zot(Child, ChildStdin, BufReader<ChildStdout>, PathBuf),
+    Zot(Killed, ChildStdin, BufReader<ChildStdout>, PathBuf),
     NotStarted(String),
 }
 
@@ -73,7 +67,7 @@ impl Running {
                 Command::new(judge.program()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
             let (input, answers) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
             let file = trust.bundle.clone().or(trust.jwks.clone()).unwrap();
-            return Running::Zot(child, input, BufReader::new(answers), file);
+            return Running::Zot(Killed(child), input, BufReader::new(answers), file);
         }
         let socket = folder.path().join(format!("{}-{name}.sock", judge.program()));
         let config = folder.write(
@@ -97,7 +91,7 @@ impl Running {
         .collect();
         let mut command = Command::new(judge.program());
         command.arg("serve").arg(config);
-        let mut process = Process::start(folder, "registry", &mut command, &variables).unwrap();
+        let mut process = Process::start(folder, "registry", &mut command, &variables);
         match process.wait_for(|_| UnixStream::connect(&socket).ok()) {
             Ok(_) => Running::Registry(process, socket),
             Err(log) => Running::NotStarted(log),
@@ -129,15 +123,6 @@ impl Running {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Running::Zot(child, ..) = self {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
 /// The status of `GET /v2/` at a registry's socket.
 pub(crate) fn ask(socket: &Path, token: Option<&str>) -> String {
     let mut stream = UnixStream::connect(socket).unwrap();
@@ -160,13 +145,8 @@ fn predicted(judge: Judge, trust: &Trust, token: &str) -> (Option<bool>, Vec<Str
             command.arg(flag).arg(path);
         }
     }
-    let mut child =
-        command.arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Where it refuses a file it may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(token.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    let shown =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let output = finish(command.arg("-"), token);
+    let (exit, shown) = said(&output);
     let Ok(answer) = serde_json::from_slice::<Value>(&output.stdout) else {
         return (None, vec!["no answer".to_owned()], shown);
     };
@@ -180,7 +160,7 @@ fn predicted(judge: Judge, trust: &Trust, token: &str) -> (Option<bool>, Vec<Str
         }
     });
     let accepted = answer["accepted"].as_bool();
-    assert_eq!(output.status.code(), Some(i32::from(accepted != Some(true))), "{shown}");
+    assert_eq!(exit, i32::from(accepted != Some(true)), "{shown}");
     (accepted, codes.collect(), shown)
 }
 

@@ -4,9 +4,10 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Folder, base64url as decoded};
+use crate::common::encode::{base64, base64url, from_base64url, hex};
+use crate::common::{Folder, output, repository};
 use crate::judges::{ISSUER, Judge, Report, Running, SERVICE, Trust};
-use crate::tools::{base64, base64url, output, sha256};
+use crate::tools::sha256;
 use crate::world::World;
 
 /// Texts to make files of.
@@ -34,7 +35,7 @@ impl Pieces {
     fn new(world: &World) -> Self {
         let read = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
         let openssl = |args: &[&str]| String::from_utf8(output("openssl", args, b"")).unwrap();
-        let data = |name: &str| format!("{}/tests/data/keys/{name}.pem", env!("CARGO_MANIFEST_DIR"));
+        let data = |name: &str| repository(&format!("tests/data/keys/{name}.pem")).display().to_string();
         let certificate = |name: &str| openssl(&["req", "-x509", "-key", &data(name), "-subj", "/CN=x"]);
         let jwk = |name: &str| {
             let mut jwk = world.key(name).jwk();
@@ -67,15 +68,15 @@ impl Pieces {
         json!({ "keys": [jwk] }).to_string().into_bytes()
     }
 
-    fn thumbprint(&self, hex: bool) -> String {
+    fn thumbprint(&self, in_hex: bool) -> String {
         let der = base64_decoded(self.x5c[0].as_str().unwrap());
         let hash = sha256(&der);
-        base64url(&if hex { crate::tools::hex(&hash).into_bytes() } else { hash })
+        base64url(&if in_hex { hex(&hash).into_bytes() } else { hash })
     }
 }
 
 fn base64_decoded(text: &str) -> Vec<u8> {
-    decoded(&text.trim_end_matches('=').replace('+', "-").replace('/', "_"))
+    from_base64url(&text.trim_end_matches('=').replace('+', "-").replace('/', "_"))
 }
 
 fn block(label: &str, der: &[u8]) -> String {
@@ -150,7 +151,7 @@ fn a_bundle_is_read_as_the_program_does() {
     let world = World::new();
     let pieces = Pieces::new(&world);
     let mut report = Report::default();
-    for (index, judge) in Judge::installed() {
+    for (index, judge) in Judge::ALL.into_iter().enumerate() {
         let kid =
             if judge == Judge::Registry3 { world.thumbprint.clone() } else { world.key("ec").libtrust_id() };
         for (name, file, expected) in BUNDLES {
@@ -248,7 +249,8 @@ fn a_jwks_is_read_as_the_program_does() {
     let pieces = Pieces::new(&world);
     let token = token(&world, &world.key("ec").libtrust_id());
     let mut report = Report::default();
-    for (index, judge) in Judge::installed().filter(|(_, judge)| *judge != Judge::Registry28) {
+    for (index, judge) in Judge::ALL.into_iter().enumerate().filter(|(_, judge)| *judge != Judge::Registry28)
+    {
         for (name, file, expected) in JWKS {
             let trust = Trust { bundle: None, jwks: Some(write(&world.folder, "jwks", &file(&pieces))) };
             let mut running = Running::start(judge, &trust, &world.folder, "jwks");

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::common::encode::base64url;
 use crate::common::keypebble;
 use crate::judges::{ISSUER, Judge, Report, Running, SERVICE};
 use crate::keys::{Algorithm, KeyId};
 use crate::stage::{Generation, Plan, Stage, Trust};
-use crate::tools::base64url;
 use crate::world::World;
 
 /// A change of the good token's claims.
@@ -159,7 +159,7 @@ fn a_prediction_is_what_the_program_says() {
     let world = World::new();
     let rows = rows();
     let mut report = Report::default();
-    for (index, judge) in Judge::installed() {
+    for (index, judge) in Judge::ALL.into_iter().enumerate() {
         let mut running = BTreeMap::new();
         for row in &rows {
             let trust = world.trust(row.trust);
@@ -201,7 +201,7 @@ const MISTAKES: &[Mistake] = &[
 #[ignore = "needs docker-registry, distribution 3 and openssl: see .ci/run"]
 fn doctor_finds_what_the_registry_refuses() {
     let world = World::new();
-    for (index, judge) in Judge::installed().filter(|(_, judge)| *judge != Judge::Zot) {
+    for (index, judge) in Judge::ALL.into_iter().enumerate().filter(|(_, judge)| *judge != Judge::Zot) {
         let mut running = BTreeMap::new();
         for mistake in MISTAKES {
             let trust = world.trust(mistake.trust);
@@ -260,7 +260,7 @@ fn doctor_finds_what_the_registry_refuses() {
 #[ignore = "needs docker-registry, nginx and openssl: see .ci/run"]
 fn doctor_finds_a_whole_arrangement_well() {
     let plan = Plan::new(Generation::V2, Algorithm::Es256, KeyId::Kid, Trust::Bundle);
-    let stage = Stage::up(&plan).unwrap();
+    let stage = Stage::up(&plan);
     let doctor = |config: &std::path::Path| {
         let url = format!("http://{}", stage.host());
         let output = keypebble().args(["doctor", "--url", &url, "--config"]).arg(config).output().unwrap();

@@ -7,10 +7,10 @@ use keypebble::ground::secret::Secret;
 use keypebble::key::Key;
 use serde_json::{Value, json};
 
-use crate::common::{self, Folder};
+use crate::common::encode::{base64url, from_base64url};
+use crate::common::{Folder, output};
 use crate::judges::Trust;
 use crate::keys::{Algorithm, SigningKey, thumbprint};
-use crate::tools::{base64url, output};
 
 /// Keys and certificates, by name.
 pub(crate) struct World {
@@ -51,7 +51,7 @@ impl World {
     pub(crate) fn short_thumbprint(&self, padded: bool) -> String {
         let mut jwk = self.key("short").jwk();
         for name in ["x", "y"].into_iter().filter(|_| !padded) {
-            let bytes = common::base64url(jwk[name].as_str().unwrap());
+            let bytes = from_base64url(jwk[name].as_str().unwrap());
             let start = bytes.iter().position(|byte| *byte != 0).unwrap();
             jwk[name] = base64url(&bytes[start..]).into();
         }
