@@ -5,8 +5,8 @@
 //! signature, look at it.
 
 use crate::claims::read_object;
+use crate::ground::base64;
 use crate::ground::finding::{printable, shortened};
-use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -121,8 +121,7 @@ fn check_text(token: &str) -> Result<(), Malformed> {
 
 fn decode(text: &str, part: &'static str, padded: bool) -> Result<Vec<u8>, Malformed> {
     let bare = if padded && text.len().is_multiple_of(4) { text.trim_end_matches('=') } else { text };
-    Base64UrlSafeNoPadding::decode_to_vec(bare, None)
-        .map_err(|_| Malformed::Base64(part, base64_problem(text)))
+    base64::read(bare).ok_or_else(|| Malformed::Base64(part, base64_problem(text)))
 }
 
 /// What is wrong with a text that is not base64url.
@@ -164,7 +163,7 @@ fn object(
 
 /// `alg` and `enc` of a JWE's header, where they can be read.
 fn jwe_summary(header: &str) -> String {
-    let header = Base64UrlSafeNoPadding::decode_to_vec(header, None).unwrap_or_default();
+    let header = base64::read(header).unwrap_or_default();
     let header: Value = serde_json::from_slice(&header).unwrap_or_default();
     let named = |name: &str| {
         let text = header.get(name)?.as_str()?;

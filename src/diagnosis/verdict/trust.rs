@@ -5,9 +5,9 @@
 use super::rules::Program;
 use crate::ground::finding::{Finding, shortened};
 use crate::ground::secret::Secret;
+use crate::ground::{base64, digest};
 use crate::key::x509::X509;
 use crate::key::{Key, KeyError, PublicKey, base64url};
-use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
 use serde_json::Value;
 
 /// The most entries of a JWKS that are looked at.
@@ -160,7 +160,7 @@ pub(super) fn thumbprint_of_registry_3(key: &PublicKey) -> String {
         return key.thumbprint();
     }
     let short = |name: &str| {
-        let bytes = Base64UrlSafeNoPadding::decode_to_vec(text(name), None).unwrap_or_default();
+        let bytes = base64::read(text(name)).unwrap_or_default();
         let start = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
         base64url(bytes.get(start..).unwrap_or_default())
     };
@@ -170,5 +170,5 @@ pub(super) fn thumbprint_of_registry_3(key: &PublicKey) -> String {
         short("x"),
         short("y")
     );
-    base64url(&hmac_sha256::Hash::hash(canonical.as_bytes()))
+    base64url(&digest::sha256(canonical.as_bytes()))
 }
