@@ -11,22 +11,7 @@ use crate::policy::Enforcement;
 use std::fmt::Write;
 
 /// The subcommand.
-pub(super) const SPEC: Spec =
-    Spec { name: "check", values: &["config", "policy"], switches: &[], operands: 0, help: HELP, read };
-
-const HELP: &str = "\
-Load the configuration, the key, the users file and the policy as serve would; print what was found and every warning.
-The policy's own expectations (`tests:`) must hold.
-
-Usage: keypebble check --config PATH [--policy PATH]
-
-Flags:
-  --config PATH  The configuration file (YAML)
-  --policy PATH  The policy file; without it as for serve
-  -h, --help     Print this help
-
-Exit codes: 0 serve would start, 2 usage, 3 serve would refuse.
-";
+pub(super) const SPEC: Spec = Spec { name: "check", operands: 0, help: include_str!("help/check.txt"), read };
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     Ok(Command::Check(arguments.files()?))
