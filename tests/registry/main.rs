@@ -28,6 +28,7 @@ mod keys;
 mod passwords;
 mod process;
 mod smuggling;
+mod spellings;
 mod stage;
 mod tools;
 mod verdicts;
