@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Answer, Folder, Server, run, run_with_input, stderr, stdout};
+use common::{Answer, Folder, JSON, Server, run, run_with_input, serve, stderr, stdout};
 use keypebble::ground::secret::Secret;
 use keypebble::key::Key;
 use keypebble::key::algorithm::Algorithm;
@@ -22,18 +22,11 @@ fn config(rest: &str) -> String {
 }
 
 fn folder() -> Folder {
-    let folder = Folder::new();
-    folder.write("config.yaml", &config(""));
-    folder.write("policy.yaml", POLICY);
-    folder
-}
-
-fn serve(folder: &Folder) -> Server {
-    Server::start(folder, &["--config", "config.yaml", "--policy", "policy.yaml"])
+    common::folder(&config(""), POLICY)
 }
 
 fn auth(server: &Server, body: &str) -> Answer {
-    server.post("/auth", &[("Content-Type", "application/json")], body)
+    server.post("/auth", &[JSON], body)
 }
 
 fn issue(folder: &Folder, claims: &str) -> Output {
@@ -161,7 +154,9 @@ fn a_number_that_readers_round_is_refused_from_every_source() {
     for number in ["18446744073709551615", "449.49106478873813", "945.2706955539223", "5e-324"] {
         let claims = format!("{{\"n\":{number}}}");
         let answer = auth(&server, &claims);
-        let signed = common::base64url(answer.json()["token"].as_str().unwrap().split('.').nth(1).unwrap());
+        let signed = common::encode::from_base64url(
+            answer.json()["token"].as_str().unwrap().split('.').nth(1).unwrap(),
+        );
         let signed = String::from_utf8(signed).unwrap();
         assert!(signed.contains(&format!("\"n\":{number}")), "{number}: {signed}");
     }
