@@ -404,7 +404,8 @@ mod tests {
     #[test]
     fn no_pattern_fits_one_name_for_two_users() {
         let patterns = rows(&[USER, "a", "-", "*", "**", "/"], 5);
-        let names = rows(&["a", "-", "/"], 5);
+        let mut names = rows(&["a", "-", "/"], 5);
+        names.extend(rows(&["a/", "aa/"], 4).into_iter().map(|folders| folders + "a"));
         let globs =
             patterns.iter().filter(|text| text.contains(USER)).filter_map(|text| Glob::new(text).ok());
         let mut tried = 0;
