@@ -75,7 +75,7 @@ fn ask(policy: &Policy, document: &Document, asker: &Asker<'_>, asked: &[Scope])
         for (action, decision, near) in &explained.actions {
             let because = match (decision, near) {
                 (Decision::Granted { by, .. } | Decision::Denied { by }, None) => by,
-                (Decision::Unmatched, Some(Near::Action(because) | Near::Pattern(because, _))) => because,
+                (Decision::Unmatched, Some(Near { because, .. })) => because,
                 (Decision::Unmatched, None) => continue,
                 other => panic!("{other:?}"),
             };

@@ -105,7 +105,7 @@ fn grant(
         return Err(Error::Refused {
             message: format!(
                 "the policy grants user `{user}` {}, not all of {}",
-                or_nothing(&scope::join(&grant.access)),
+                scope::join_or_nothing(&grant.access),
                 scope::join(&asked)
             ),
             hint: Some(format!("`mode: deny` in {} refuses rather than leave out", path.display())),
@@ -144,10 +144,6 @@ fn check_known(policy: &Policy, user: &str, path: &Path) -> Result<(), Error> {
     }
     warn(&[Warning::new(message + ": what `anonymous` may pull is all there is", hint)]);
     Ok(())
-}
-
-fn or_nothing(text: &str) -> &str {
-    if text.is_empty() { "nothing" } else { text }
 }
 
 fn warn_dropped<'n>(names: impl Iterator<Item = &'n str>) {

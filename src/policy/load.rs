@@ -180,7 +180,7 @@ fn catalog(node: &Node<'_>) -> Result<bool, DocumentError> {
 }
 
 fn catalog_rule(place: Place, ttl: Option<Ttl>) -> Rule {
-    Rule { effect: Effect::Allow, patterns: None, actions: Actions::ALL, ttl, place }
+    Rule { effect: Effect::Allow, patterns: Globs::default(), actions: Actions::ALL, ttl, place }
 }
 
 /// `ttl_seconds` of a mapping: the life that everything which it allows has.
@@ -212,7 +212,7 @@ fn rule(
                 .hint("add `actions: [pull]`; there are pull, push, delete and \"*\""));
         }
     };
-    Ok(Rule { effect, patterns: Some(patterns), actions, ttl: life(node)?, place })
+    Ok(Rule { effect, patterns, actions, ttl: life(node)?, place })
 }
 
 /// What to do about a rule that says nothing.

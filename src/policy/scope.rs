@@ -169,6 +169,11 @@ impl FromStr for Scope {
 }
 
 impl Scope {
+    /// A resource with these known actions.
+    pub(super) fn of(resource: Resource, actions: Vec<Action>) -> Self {
+        Self { resource, actions, unknown_actions: Vec::new() }
+    }
+
     /// A scope from its parts, as an `access` entry has them.
     pub fn new<'a>(
         kind: &str,
@@ -176,26 +181,17 @@ impl Scope {
         actions: impl Iterator<Item = &'a str>,
     ) -> Result<Self, ScopeError> {
         let kind = type_without_class(kind).ok_or(ScopeError::Type)?;
-        let mut scope =
-            Scope { resource: Resource::new(kind, name), actions: Vec::new(), unknown_actions: Vec::new() };
+        let mut scope = Scope::of(Resource::new(kind, name), Vec::new());
         for action in actions {
             match Action::from_name(action) {
-                Some(action) => scope.add(action),
+                Some(action) => add_once(&mut scope.actions, action),
                 None if !action.is_empty() && action.bytes().all(|byte| byte.is_ascii_lowercase()) => {
-                    if !scope.unknown_actions.iter().any(|known| **known == *action) {
-                        scope.unknown_actions.push(action.into());
-                    }
+                    add_once(&mut scope.unknown_actions, action.into());
                 }
                 None => return Err(ScopeError::Action),
             }
         }
         Ok(scope)
-    }
-
-    fn add(&mut self, action: Action) {
-        if !self.actions.contains(&action) {
-            self.actions.push(action);
-        }
     }
 }
 
@@ -228,13 +224,15 @@ pub fn merge(scopes: &mut Vec<Scope>, scope: Scope) {
     match scopes.iter_mut().find(|known| known.resource == scope.resource) {
         None => scopes.push(scope),
         Some(known) => {
-            scope.actions.into_iter().for_each(|action| known.add(action));
-            for action in scope.unknown_actions {
-                if !known.unknown_actions.contains(&action) {
-                    known.unknown_actions.push(action);
-                }
-            }
+            scope.actions.into_iter().for_each(|action| add_once(&mut known.actions, action));
+            scope.unknown_actions.into_iter().for_each(|action| add_once(&mut known.unknown_actions, action));
         }
+    }
+}
+
+pub(super) fn add_once<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
     }
 }
 
@@ -270,6 +268,11 @@ pub fn join<T: fmt::Display>(entries: &[T]) -> String {
         text.push_str(&entry.to_string());
     }
     text
+}
+
+/// As [`join`], in a sentence: `nothing` where there is none.
+pub fn join_or_nothing<T: fmt::Display>(entries: &[T]) -> String {
+    if entries.is_empty() { "nothing".to_owned() } else { join(entries) }
 }
 
 /// Whether the registry's grammar allows this name, with or without `host[:port]/` before it

@@ -29,6 +29,7 @@ mod keys;
 mod passwords;
 mod process;
 mod smuggling;
+mod spellings;
 mod stage;
 mod tokens;
 mod tools;

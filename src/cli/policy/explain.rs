@@ -2,7 +2,7 @@
 
 use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print};
-use super::{File, joined, name, pretty};
+use super::{File, name, pretty};
 use crate::cli::error::Error;
 use crate::ground::time::Ttl;
 use crate::load::setup;
@@ -93,7 +93,7 @@ impl Answer<'_> {
         if self.explanation.grant.refused {
             let _ = writeln!(text, "token     none: `mode: deny` refuses what is not granted whole");
         } else {
-            let access = joined(&self.explanation.grant.access);
+            let access = scope::join_or_nothing(&self.explanation.grant.access);
             let _ = writeln!(text, "token     grants {access}, for {}", self.life);
         }
         text

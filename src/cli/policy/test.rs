@@ -2,11 +2,12 @@
 
 use super::super::args::{Arguments, Spec};
 use super::super::{Command, print, warn};
-use super::{File, joined, name, pretty};
+use super::{File, name, pretty};
 use crate::cli::error::Error;
 use crate::config::Warning;
 use crate::ground::document::Step;
 use crate::ground::time::Ttl;
+use crate::policy::scope;
 use crate::policy::{Asker, Expectation, Explanation, Outcome, Who};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -71,12 +72,12 @@ fn difference(file: &File, index: usize, expectation: &Expectation, outcome: &Ou
     // Writing to a String does not fail.
     let _ = writeln!(text, "FAILED {}{place} tests[{index}]", file.path());
     let _ = writeln!(text, "  user      {}", name(expectation.who()));
-    let _ = writeln!(text, "  asked     {}", joined(expectation.asked()));
-    let _ = writeln!(text, "  expected  {}", joined(expectation.grants()));
-    let _ = writeln!(text, "  got       {}", joined(&outcome.got));
+    let _ = writeln!(text, "  asked     {}", scope::join_or_nothing(&expectation.asked));
+    let _ = writeln!(text, "  expected  {}", scope::join_or_nothing(&expectation.grants));
+    let _ = writeln!(text, "  got       {}", scope::join_or_nothing(&outcome.got));
     for (what, scopes) in [("missing", &outcome.missing), ("too much", &outcome.extra)] {
         if !scopes.is_empty() {
-            let _ = writeln!(text, "  {what:<9} {}", joined(scopes));
+            let _ = writeln!(text, "  {what:<9} {}", scope::join_or_nothing(scopes));
         }
     }
     with_explanation(file, expectation, |explanation, hosts| {
@@ -101,10 +102,10 @@ fn with_explanation<T>(
     expectation: &Expectation,
     then: impl FnOnce(&Explanation<'_>, &[&str]) -> T,
 ) -> T {
-    let service = expectation.service();
+    let service = expectation.service.as_deref();
     let hosts = service.as_slice();
     let asker = Asker { who: expectation.who(), hosts, default_ttl: Ttl::DEFAULT };
-    then(&file.policy.explain(&asker, expectation.asked()), hosts)
+    then(&file.policy.explain(&asker, &expectation.asked), hosts)
 }
 
 fn as_json(file: &File, tried: &[(&Expectation, Outcome)], failed: usize) -> String {
@@ -130,9 +131,9 @@ fn result(file: &File, index: usize, expectation: &Expectation, outcome: &Outcom
             Who::User(name) => Some(name),
             Who::Anonymous => None,
         },
-        "service": expectation.service(),
-        "asked": texts(expectation.asked()),
-        "expected": texts(expectation.grants()),
+        "service": expectation.service.as_deref(),
+        "asked": texts(&expectation.asked),
+        "expected": texts(&expectation.grants),
         "got": outcome.got.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "missing": texts(&outcome.missing),
         "extra": texts(&outcome.extra),
