@@ -135,7 +135,7 @@ impl Config {
             filter: filter(&root)?,
             policy_off: policy_off(&root)?,
             logins: LoginConfig::read(document, &root)?,
-            service: ServiceConfig::read(&root)?,
+            service: ServiceConfig::read(&root, &mut warnings)?,
             watched: watched::files(&root, document.path().parent().unwrap_or(Path::new("")))?,
             warnings,
         })
