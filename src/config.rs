@@ -12,11 +12,12 @@ mod service;
 mod watched;
 
 pub use logins::LoginConfig;
-pub use service::{Bind, LogFormat, ServiceConfig};
+pub use service::{Bind, LogFormat, ServiceConfig, shared_address};
 
 use crate::claims::{ClaimFilter, ISSUER_CLAIMS};
 use crate::ground::document::{Document, DocumentError, Node};
-use crate::ground::time::Ttl;
+use crate::ground::time::{Lifetimes, Ttl};
+use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
 use serde_json::Map;
 use std::path::{Path, PathBuf};
@@ -28,10 +29,8 @@ pub struct Config {
     pub issuer: String,
     /// `audience`: the `aud` of a token that asks for no other.
     pub audience: String,
-    /// `default_ttl_seconds`
-    pub default_ttl: Ttl,
-    /// `max_ttl_seconds`: the longest life of a registry's token, whatever a policy says.
-    pub max_ttl: Ttl,
+    /// `default_ttl_seconds` and `max_ttl_seconds`
+    pub lifetimes: Lifetimes,
     /// The keys.
     pub keyring: Keyring,
     /// `allowed_custom_claims` and `static_claims`
@@ -80,9 +79,9 @@ const KEYS: [&str; 8] = [
 const MAX_TTL_SECONDS: u64 = 86_400;
 
 impl Config {
-    /// The life of a registry's token: at least what its clients can use, at most what is configured.
-    pub fn registry_ttl(&self, wanted: Ttl) -> Ttl {
-        wanted.min(self.max_ttl).max(Ttl::REGISTRY_MIN)
+    /// The issuer that it describes.
+    pub fn into_issuer(self) -> Issuer {
+        Issuer::new(self.issuer, self.audience, self.lifetimes, self.filter, self.keyring)
     }
 
     /// Reads a configuration file and the keys that it names.
@@ -129,13 +128,15 @@ impl Config {
                 "audience",
                 "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
             )?,
-            default_ttl,
-            max_ttl: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
+            lifetimes: Lifetimes {
+                default: default_ttl,
+                max: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
+            },
             keyring: key::load(document, &root, &mut warnings)?,
             filter: filter(&root)?,
             policy_off: policy_off(&root)?,
             logins: LoginConfig::read(document, &root)?,
-            service: ServiceConfig::read(&root, &mut warnings)?,
+            service: ServiceConfig::read(&root)?,
             watched: watched::files(&root, document.path().parent().unwrap_or(Path::new("")))?,
             warnings,
         })

@@ -10,7 +10,7 @@ pub mod users;
 use crate::config::{LoginConfig, Warning};
 use crate::ground::document::{Details, DocumentError, read_bounded};
 use crate::ground::secret::Secret;
-use crate::login::refresh::{MIN_SECRET_BYTES, Refresh, RefreshKey};
+use crate::login::refresh::{MIN_SECRET_BYTES, Refresh};
 use crate::login::users::{Users, readers};
 use std::io;
 use std::path::Path;
@@ -31,11 +31,8 @@ impl Logins {
     /// Reads the files that a configuration names; may be called again when they change.
     pub fn load(config: &LoginConfig) -> Result<(Self, Vec<Warning>), DocumentError> {
         let (users, mut warnings) = Users::load(&config.users_file)?;
-        let key = match &config.refresh_secret {
-            None => RefreshKey::Ring,
-            Some(path) => RefreshKey::Own(secret(path, &mut warnings)?),
-        };
-        let refresh = config.refresh_ttl.map(|ttl| Refresh::new(key, ttl));
+        let own = config.refresh_secret.as_deref().map(|path| secret(path, &mut warnings)).transpose()?;
+        let refresh = config.refresh_ttl.map(|ttl| Refresh::new(own, ttl));
         Ok((Self { users, refresh }, warnings))
     }
 }

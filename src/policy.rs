@@ -106,6 +106,8 @@ pub struct Grant {
     pub ttl: Ttl,
     /// Whether everything asked is granted.
     pub complete: bool,
+    /// `mode: deny` refuses the whole request, since not everything is granted.
+    pub refused: bool,
 }
 
 /// Everything that can be written down of what a user may do.
@@ -181,7 +183,12 @@ impl Policy {
         }
         let access =
             granted.into_iter().filter_map(|scope| Access::granted(scope.resource, scope.actions)).collect();
-        Grant { access, ttl: longest.unwrap_or(asker.default_ttl), complete }
+        Grant {
+            access,
+            ttl: longest.unwrap_or(asker.default_ttl),
+            complete,
+            refused: !complete && self.mode == Mode::Deny,
+        }
     }
 
     /// Decides one scope, as it stands and then without the registry's host.

@@ -8,7 +8,7 @@
     clippy::format_collect,
     reason = "a test, whose figures are for a reader"
 )]
-#![cfg(feature = "htpasswd")]
+#![cfg(feature = "passwords")]
 
 mod common;
 
@@ -417,7 +417,7 @@ fn a_refresh_token_stands_for_its_user_at_its_service_across_restarts() {
         None
     );
     let (_, log) = server.stop("TERM");
-    assert!(!log.contains(&token) && log.contains("refresh_token=issued"), "{log}");
+    assert!(!log.contains(&token) && log.contains("profile=refresh"), "{log}");
 
     let server = serve(&folder);
     for more in [SCOPES, &SCOPES.replace("&service=registry.example.com", "")] {

@@ -111,7 +111,7 @@ fn a_retired_key_is_one_whose_tokens_have_all_ended() {
 }
 
 /// A refresh token lives for thirty days, and is signed by the same keys.
-#[cfg(feature = "htpasswd")]
+#[cfg(feature = "passwords")]
 #[test]
 fn refresh_tokens_keep_a_key_from_being_retired() {
     let folder = folder();
@@ -432,7 +432,7 @@ fn a_killed_rotation_leaves_a_folder_that_loads_and_can_be_rotated_again() {
     done(&folder, "keys rotate --force --dir keys");
 }
 
-#[cfg(feature = "x509")]
+#[cfg(feature = "certificates")]
 #[test]
 fn certificates_of_every_state_are_one_bundle_and_the_same_each_time() {
     let folder = folder();
@@ -470,12 +470,13 @@ fn certificates_of_every_state_are_one_bundle_and_the_same_each_time() {
     assert!(said.contains("distribution 2.8 does not start with it"), "{said}");
 }
 
-#[cfg(not(feature = "x509"))]
+#[cfg(not(feature = "certificates"))]
 #[test]
 fn without_the_feature_certificates_are_refused_by_name() {
     let said = fails(&folder(), "keys export --dir keys --format cert", 2);
     assert!(
-        said.contains("x509 is not enabled in this build") && said.contains("openssl req -x509"),
+        said.contains("this build is without the feature `certificates`")
+            && said.contains("openssl req -x509"),
         "{said}"
     );
 }
@@ -504,13 +505,13 @@ fn init_makes_a_folder_that_is_ready_to_start() {
     assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
     // The users file has no user yet.
     let warnings = stdout(&checked).matches("warning").count();
-    assert_eq!(warnings, usize::from(cfg!(feature = "htpasswd")), "{}", stdout(&checked));
+    assert_eq!(warnings, usize::from(cfg!(feature = "passwords")), "{}", stdout(&checked));
     assert!(stdout(&checked).contains("https://registry.example.com"));
     assert!(stdout(&checked).contains(" (next, ES256)"), "{}", stdout(&checked));
 
     let jwks = fs::read_to_string(at("registry/jwks.json")).unwrap();
     assert_eq!(jwks, done(&folder, "keys export --config auth/config.yaml --format jwks"));
-    assert_eq!(fs::exists(at("registry/bundle.pem")).unwrap(), cfg!(feature = "x509"));
+    assert_eq!(fs::exists(at("registry/bundle.pem")).unwrap(), cfg!(feature = "certificates"));
     for (name, trust) in [("registry/config-2.8.yml", "rootcertbundle"), ("registry/config-3.yml", "jwks")] {
         let text = fs::read_to_string(at(name)).unwrap();
         let found: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();

@@ -240,7 +240,7 @@ fn doctor_compares_both_sides() {
     }
     folder.write("users.yaml", &format!("{CONFIG}users_file: none\n"));
     let (code, text) = said(&folder, "doctor --config users.yaml", "");
-    // A build without htpasswd refuses the key itself.
+    // A build without passwords refuses the key itself.
     assert!(code == 1 && (text.contains("error    users") || text.contains("users_file")), "{text}");
     folder.write("key.pem", "rubbish");
     let (code, text) = said(&folder, doctor, "");

@@ -2,7 +2,6 @@
 
 use crate::client::{AUDIENCE, ISSUER, Question, connect};
 use keypebble::config::Config;
-use keypebble::issuer::Issuer;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -96,7 +95,7 @@ impl Server {
 
     /// Asks for a token, and knows the key.
     pub(crate) fn token_question(&self) -> Question {
-        let issuer = Issuer::open(Config::load(&self.folder.path("config.yaml")).unwrap());
+        let issuer = Config::load(&self.folder.path("config.yaml")).unwrap().into_issuer();
         Question::Token(Arc::new(issuer.keyring().verifiers().clone()))
     }
 }

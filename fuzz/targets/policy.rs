@@ -66,7 +66,7 @@ fn ask(policy: &Policy, document: &Document, asker: &Asker<'_>, asked: &[Scope])
     // What is explained is what is granted, and every rule that is named has a place.
     let explanation = policy.explain(asker, asked);
     assert_eq!((&explanation.grant, explanation.known), (&grant, !nothing_known));
-    assert_eq!(explanation.refused, policy.mode() == Mode::Deny && !grant.complete);
+    assert_eq!(explanation.grant.refused, policy.mode() == Mode::Deny && !grant.complete);
     for explained in &explanation.scopes {
         explained.notes(asker.hosts).iter().for_each(|note| assert!(!note.is_empty()));
         for (action, decision, near) in &explained.actions {

@@ -64,8 +64,8 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
         "token life",
         &format!(
             "{}, registry tokens at most {}",
-            issuer.default_ttl(),
-            issuer.registry_ttl(crate::ground::time::Ttl::MAX)
+            issuer.lifetimes().default,
+            issuer.lifetimes().registry(crate::ground::time::Ttl::MAX)
         ),
     );
     line(
@@ -106,7 +106,7 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
     let findings = match &setup.enforcement {
         Enforcement::Policy(policy) => {
             line("expectations", &format!("{} hold", policy.expectations().len()));
-            policy.findings(|ttl| issuer.registry_ttl(ttl.unwrap_or(issuer.default_ttl())))
+            policy.findings(|ttl| issuer.lifetimes().registry(ttl.unwrap_or(issuer.lifetimes().default)))
         }
         Enforcement::Nothing | Enforcement::Off => Vec::new(),
     };

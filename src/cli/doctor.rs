@@ -16,7 +16,6 @@ use crate::diagnosis::verdict::{Program, Trust};
 use crate::ground::document::Document;
 use crate::ground::finding::{Finding, Level, ascii_json, worst};
 use crate::ground::time::{Ttl, UnixTime};
-use crate::issuer::Issuer;
 use crate::load::setup::{self, Files};
 use crate::policy::Enforcement;
 use serde_json::{Value, json};
@@ -128,7 +127,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
             let programs =
                 command.program.map_or_else(|| doctor::programs(registry), |program| vec![program]);
             findings.extend(doctor::ring(&config.keyring, &trust));
-            let issuer = Issuer::open(config);
+            let issuer = config.into_issuer();
             findings.extend(doctor::self_check(&issuer, &services, registry, &trust, &programs, now));
         }
     }
@@ -188,7 +187,8 @@ fn policy(command: &Doctor, config: &Config) -> Vec<Finding> {
             let place = path.map(|path| path.display().to_string()).unwrap_or_default();
             let mut findings = vec![doctor::policy(&enforcement, &place)];
             if let Enforcement::Policy(policy) = &enforcement {
-                let life = |ttl: Option<Ttl>| ttl.unwrap_or(config.default_ttl).min(config.max_ttl);
+                let life =
+                    |ttl: Option<Ttl>| config.lifetimes.registry(ttl.unwrap_or(config.lifetimes.default));
                 let looks_wrong = policy.findings(life).into_iter();
                 findings.extend(
                     looks_wrong.map(|found| Finding::warning("policy", found.message).mend(found.hint)),

@@ -27,8 +27,6 @@ pub struct ServiceConfig {
     pub log: LogFormat,
     /// `limits`: what one client may cost.
     pub limits: Limits,
-    /// `token_reuse_seconds`: how old a registry token may be when it is handed out again; 0 for never.
-    pub token_reuse_seconds: u32,
 }
 
 /// Where to listen.
@@ -50,20 +48,8 @@ pub enum LogFormat {
     Json,
 }
 
-const KEYS: [&str; 9] = [
-    "host",
-    "port",
-    "trusted_proxies",
-    "forwarded_by",
-    "hosts",
-    "allowed_services",
-    "log",
-    "limits",
-    "token_reuse_seconds",
-];
-
-/// The most that `token_reuse_seconds` may be: an operation of a registry's client is over by then.
-const MAX_REUSE_SECONDS: u64 = 600;
+const KEYS: [&str; 8] =
+    ["host", "port", "trusted_proxies", "forwarded_by", "hosts", "allowed_services", "log", "limits"];
 
 impl ServiceConfig {
     /// Reads the section from the root of a configuration.
@@ -79,7 +65,6 @@ impl ServiceConfig {
                 allowed_services: Vec::new(),
                 log: LogFormat::default(),
                 limits: Limits::default(),
-                token_reuse_seconds: 0,
             });
         };
         service.allow_keys(&KEYS)?;
@@ -104,10 +89,6 @@ impl ServiceConfig {
                 },
             },
             limits: limits(&service)?,
-            token_reuse_seconds: match service.get("token_reuse_seconds") {
-                None => 0,
-                Some(seconds) => u32::try_from(seconds.integer(0, MAX_REUSE_SECONDS)?).unwrap_or(0),
-            },
         })
     }
 }

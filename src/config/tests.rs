@@ -18,7 +18,7 @@ fn base(rest: &str) -> Result<Config, DocumentError> {
 fn the_quick_start_works_and_warns_of_its_secret() {
     let config =
         read("issuer: \"example.com\"\naudience: \"example.com\"\nalgorithm: \"HS256\"\nhs256_secret: \"change-me\"\n").unwrap();
-    assert_eq!(config.default_ttl.seconds(), 3600);
+    assert_eq!(config.lifetimes.default.seconds(), 3600);
     assert_eq!(config.service.bind, Bind::Tcp("0.0.0.0".into(), 8080));
     let weak = &config.warnings[0];
     assert!(weak.message.contains("9 bytes") && weak.message.contains("at least 32"), "{weak:?}");

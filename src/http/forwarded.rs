@@ -5,8 +5,8 @@
 //! sends nonsense through a proxy shares one count of wrong passwords with all who do. Both lists are read
 //! from their end, up to the first address that is no such peer: what stands before it, the client wrote.
 
-use super::identity::Trust;
 use super::request::{Peer, Request};
+use super::trust::Trust;
 use crate::ground::net::host_of;
 use std::net::IpAddr;
 
@@ -64,7 +64,8 @@ fn address(text: &str) -> Option<IpAddr> {
 fn for_of(element: &str) -> Option<IpAddr> {
     let pairs = split(element, ';')?;
     let pairs = pairs.iter().filter_map(|pair| pair.split_once('='));
-    let mut nodes = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, node)| node.trim());
+    let mut nodes =
+        pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, node)| node.trim());
     let (node, None) = (nodes.next()?, nodes.next()) else { return None };
     address(node.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(node))
 }
@@ -131,7 +132,7 @@ mod tests {
             (&[(XFF, "10.0.0.1, 192.0.2.7"), (FWD, "for=\"10.0.0.1:1\", for=192.0.2.7")], "10.0.0.1"),
         ];
         let proxy = Peer::Ip([192, 0, 2, 7].into());
-        let trust = Trust::of(&["192.0.2.7"], false);
+        let trust = Trust::of(&[], true, &["192.0.2.7"], &[]);
         for (headers, expected) in table {
             let request = |peer| Request {
                 method: Method::Get,

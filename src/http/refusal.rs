@@ -41,6 +41,8 @@ pub enum Refusal {
     OtherUser,
     /// The peer may not ask this at all.
     Untrusted,
+    /// The peer may, but a web page could have made the request; the text says what may not be so.
+    Foreign(&'static str),
     /// The policy does not know the user.
     UnknownUser,
     /// The policy's mode is `deny`, and not all that was asked is granted.
@@ -92,7 +94,11 @@ impl Refusal {
             | Refusal::Password
             | Refusal::RefreshToken => "UNAUTHORIZED",
             Refusal::Throttled(_) | Refusal::Busy => "TOOMANYREQUESTS",
-            Refusal::Untrusted | Refusal::UnknownUser | Refusal::Denied | Refusal::OtherUser => "DENIED",
+            Refusal::Untrusted
+            | Refusal::Foreign(_)
+            | Refusal::UnknownUser
+            | Refusal::Denied
+            | Refusal::OtherUser => "DENIED",
             Refusal::NotFound => "NOT_FOUND",
             Refusal::Method(_) => "UNSUPPORTED",
             Refusal::Timeout => "TIMEOUT",
@@ -116,7 +122,11 @@ impl Refusal {
             | Refusal::Credentials(_)
             | Refusal::Password
             | Refusal::RefreshToken => 401,
-            Refusal::Untrusted | Refusal::UnknownUser | Refusal::Denied | Refusal::OtherUser => 403,
+            Refusal::Untrusted
+            | Refusal::Foreign(_)
+            | Refusal::UnknownUser
+            | Refusal::Denied
+            | Refusal::OtherUser => 403,
             Refusal::NotFound => 404,
             Refusal::Method(_) => 405,
             Refusal::Timeout => 408,
@@ -131,9 +141,10 @@ impl Refusal {
     /// What the client is told.
     pub fn message(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Refusal::Malformed(problem) | Refusal::Invalid(problem) | Refusal::Credentials(problem) => {
-                problem
-            }
+            Refusal::Malformed(problem)
+            | Refusal::Invalid(problem)
+            | Refusal::Credentials(problem)
+            | Refusal::Foreign(problem) => problem,
             Refusal::Scope(error) => return error.to_string().into(),
             Refusal::Claims(error) => return error.to_string().into(),
             Refusal::Service => "this issuer signs no tokens for that service",
@@ -179,6 +190,7 @@ impl Refusal {
             | Refusal::Denied
             | Refusal::UnknownUser
             | Refusal::Untrusted
+            | Refusal::Foreign(_)
             | Refusal::OtherUser => ("invalid_scope", 400),
             Refusal::Throttled(_) | Refusal::Busy => ("temporarily_unavailable", 429),
             Refusal::Internal => ("server_error", 500),
@@ -237,6 +249,7 @@ mod tests {
             (Refusal::Throttled(7), 429),
             (Refusal::Busy, 429),
             (Refusal::Untrusted, 403),
+            (Refusal::Foreign("x"), 403),
             (Refusal::UnknownUser, 403),
             (Refusal::Denied, 403),
             (Refusal::NotFound, 404),

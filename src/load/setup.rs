@@ -89,12 +89,12 @@ pub(crate) fn load(files: &Files) -> Result<Setup, Error> {
         warnings.extend(service.shares_one_address(&config.audience));
     }
     let users_path = login_config.map(|login_config| login_config.users_file);
-    let issuer = Issuer::open(config);
-    if issuer.default_ttl() < Ttl::REGISTRY_MIN {
+    let issuer = config.into_issuer();
+    if issuer.lifetimes().default < Ttl::REGISTRY_MIN {
         warnings.push(Warning::new(
             format!(
                 "default_ttl_seconds is {}, but a registry's token lives at least {}: clients take less as that",
-                issuer.default_ttl(),
+                issuer.lifetimes().default,
                 Ttl::REGISTRY_MIN
             ),
             "set default_ttl_seconds to 60 or more",

@@ -22,8 +22,8 @@ pub const MAX_NAME_BYTES: usize = 256;
 
 /// What a build without the feature says, and what to do about it.
 pub const NOT_ENABLED: [&str; 2] = [
-    "htpasswd is not enabled in this build",
-    "build with `cargo build --release --features htpasswd`, or let a proxy say who the user is",
+    "this build is without the feature `passwords`",
+    "build with `cargo build --release --features passwords`, or let a proxy say who the user is",
 ];
 
 /// How to make a line that is accepted.
@@ -42,6 +42,12 @@ impl fmt::Debug for Users {
     }
 }
 
+/// Whether a name is in Unicode's composed form (NFC), so that two that look alike and are canonically
+/// equivalent are one (RFC 8265, 3.3).
+pub fn is_normal(name: &str) -> bool {
+    name.is_ascii() || unicode_normalization::is_nfc(name)
+}
+
 /// Why a text is no user name; `None` where it is one.
 pub fn name_problem(name: &str) -> Option<&'static str> {
     if name.is_empty() {
@@ -54,6 +60,8 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
         Some("a user name holds no control characters")
     } else if name.trim() != name {
         Some("a user name neither begins nor ends with a space")
+    } else if !is_normal(name) {
+        Some("a user name is in Unicode's composed form (NFC): a letter and its accent are one character")
     } else {
         None
     }
@@ -234,7 +242,7 @@ mod tests {
         assert!(Users::parse(Path::new("users"), b"a:\xff").unwrap_err().to_string().contains("UTF-8"));
     }
 
-    #[cfg(feature = "htpasswd")]
+    #[cfg(feature = "passwords")]
     #[test]
     fn only_the_right_password_of_a_known_user_is_right() {
         let password = |text: &str| Password::new(Zeroizing::new(text.to_owned())).unwrap();
@@ -254,10 +262,10 @@ mod tests {
         }
     }
 
-    #[cfg(not(feature = "htpasswd"))]
+    #[cfg(not(feature = "passwords"))]
     #[test]
     fn without_the_feature_nothing_is_read() {
         let error = Users::load(Path::new("users")).unwrap_err();
-        assert!(error.to_string().contains("htpasswd is not enabled in this build"), "{error}");
+        assert!(error.to_string().contains("without the feature `passwords`"), "{error}");
     }
 }

@@ -5,7 +5,7 @@
 //! the line only when somebody asks, so that a running server does not carry line numbers.
 
 use super::rule::{Effect, Place, Rule};
-use super::{Asker, Grant, Mode, Policy, Who};
+use super::{Asker, Grant, Policy, Who};
 use crate::ground::document::{self, Step};
 use crate::ground::time::Ttl;
 use crate::policy::glob::{Glob, Globs};
@@ -126,8 +126,6 @@ pub struct Explanation<'p> {
     pub scopes: Vec<Explained<'p>>,
     /// What [`Policy::grant`] gives.
     pub grant: Grant,
-    /// `mode: deny` refuses the whole request, as it is not granted whole.
-    pub refused: bool,
 }
 
 impl Policy {
@@ -139,9 +137,8 @@ impl Policy {
             _ => None,
         };
         let grant = self.grant(asker, asked);
-        let refused = self.mode == Mode::Deny && !grant.complete;
         let scopes = asked.iter().map(|scope| self.explained(asker, scope)).collect();
-        Explanation { known, similar, scopes, grant, refused }
+        Explanation { known, similar, scopes, grant }
     }
 
     fn explained<'p>(&'p self, asker: &Asker<'p>, scope: &Scope) -> Explained<'p> {

@@ -7,11 +7,42 @@
 
 mod sink;
 
-use crate::config::LogFormat;
+use crate::config::{LogFormat, Warning};
 use crate::ground::time::UnixTime;
+use crate::issuer::Record;
 use sink::Sink;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
+
+/// How much a line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Ordinary business, refusals of what nobody should ask included.
+    Info,
+    /// Somebody was not let in, or something should not stay as it is.
+    Warning,
+    /// The program or its surroundings failed.
+    Error,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
+
+    /// The level of an answer.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            500.. => Level::Error,
+            401 | 403 | 429 => Level::Warning,
+            _ => Level::Info,
+        }
+    }
+}
 
 /// Writes lines in one form.
 #[derive(Debug, Clone)]
@@ -26,13 +57,24 @@ impl Log {
         Self { format, sink: Arc::new(Sink::stderr()) }
     }
 
-    /// Begins a line.
+    /// Begins a line of ordinary business.
     pub fn line(&self, time: UnixTime, event: &'static str) -> Line<'_> {
+        self.at(Level::Info, time, event)
+    }
+
+    /// Begins a line.
+    pub fn at(&self, level: Level, time: UnixTime, event: &'static str) -> Line<'_> {
         let mut line = Line { log: self, time, text: String::with_capacity(512) };
         if self.format == LogFormat::Json {
             line.text.push('{');
         }
-        line.plain("time", time).text("event", event)
+        line.plain("time", time).text("level", level.name()).text("event", event)
+    }
+
+    /// Writes what works but should not stay as it is.
+    pub fn warning(&self, time: UnixTime, warning: &Warning) {
+        let line = self.at(Level::Warning, time, "warning").text("message", &warning.message);
+        line.maybe("hint", warning.hint.as_deref()).end();
     }
 
     /// How many lines could not be written.
@@ -50,10 +92,13 @@ pub struct Line<'l> {
     text: String,
 }
 
-/// A whole line that is written with a later one.
+/// Whole lines that are written with a later one.
 #[derive(Debug)]
 #[must_use = "a line is written by another's `end_after`"]
-pub struct Finished(String);
+pub struct Finished {
+    text: String,
+    lines: u64,
+}
 
 /// The longest value that is written, in bytes.
 const MAX_VALUE_BYTES: usize = 4096;
@@ -105,24 +150,42 @@ impl Line<'_> {
         self.end_after(None);
     }
 
-    /// Writes two lines, `earlier` first, at once: for events that always come together.
+    /// Writes the line, and `earlier` ones before it, at once: for events that always come together.
     pub fn end_after(self, earlier: Option<Finished>) {
-        let lines = if earlier.is_some() { 2 } else { 1 };
-        let (log, time, last) = (self.log, self.time, self.finish().0);
-        let text = match earlier {
-            Some(Finished(earlier)) => earlier + &last,
-            None => last,
-        };
-        log.sink.write(&text, lines, |lost| log.line(time, "log_lost").number("lines", lost).finish().0);
+        let (log, time) = (self.log, self.time);
+        let Finished { text, lines } = self.finish_after(earlier);
+        log.sink.write(&text, lines, |lost| {
+            log.at(Level::Warning, time, "log_lost").number("lines", lost).whole()
+        });
     }
 
-    /// The line whole, to be written with a later one.
-    pub fn finish(mut self) -> Finished {
+    /// The line whole, behind `earlier` ones, to be written with a later one.
+    pub fn finish_after(self, earlier: Option<Finished>) -> Finished {
+        let line = self.whole();
+        match earlier {
+            Some(Finished { text, lines }) => Finished { text: text + &line, lines: lines + 1 },
+            None => Finished { text: line, lines: 1 },
+        }
+    }
+
+    /// Adds what is remembered of a token: who got what, for how long; never the token itself.
+    pub fn record(self, record: &Record<'_>) -> Self {
+        self.text("profile", record.profile)
+            .text("jti", &record.id)
+            .text("user", record.subject)
+            .text("audience", record.audience)
+            .text("granted", &record.granted)
+            .text("algorithm", record.algorithm.name())
+            .maybe("kid", record.key_id)
+            .plain("expires", record.expires_at)
+    }
+
+    fn whole(mut self) -> String {
         if self.log.format == LogFormat::Json {
             self.text.push('}');
         }
         self.text.push('\n');
-        Finished(self.text)
+        self.text
     }
 
     fn key(&mut self, key: &'static str) {
@@ -183,7 +246,7 @@ mod tests {
     use super::*;
 
     fn line(format: LogFormat, value: &str) -> String {
-        Log::new(format).line(UnixTime(0), "x").text("user", value).number("n", 7).maybe("a", None).finish().0
+        Log::new(format).line(UnixTime(0), "x").text("user", value).number("n", 7).maybe("a", None).whole()
     }
 
     #[test]
@@ -200,7 +263,7 @@ mod tests {
         ] {
             assert_eq!(
                 line(LogFormat::Text, value),
-                format!("time=1970-01-01T00:00:00Z event=x {text} n=7\n")
+                format!("time=1970-01-01T00:00:00Z level=info event=x {text} n=7\n")
             );
             let json: serde_json::Value = serde_json::from_str(&line(LogFormat::Json, value)).unwrap();
             assert_eq!((json["user"].as_str(), json["n"].as_i64()), (Some(value), Some(7)));

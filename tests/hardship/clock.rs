@@ -69,8 +69,8 @@ fn made_at(answer: &Answer, offset: i64) -> String {
 
 #[test]
 #[ignore = "needs faketime: see .ci/run"]
-fn tokens_follow_the_clock_and_none_is_handed_out_that_does_not_hold_by_it() {
-    let folder = folder(&format!("{TCP}, token_reuse_seconds: 300"));
+fn tokens_follow_the_clock() {
+    let folder = folder(TCP);
     let clock = Clock::new(&folder);
     let server = clock.serve(&folder);
     let ask = || server.get(TARGET, &[ALICE]);
@@ -78,17 +78,9 @@ fn tokens_follow_the_clock_and_none_is_handed_out_that_does_not_hold_by_it() {
     for offset in [0, -DAY, 0, YEAR, 0, -DAY, YEAR, 2 * YEAR] {
         clock.set(offset);
         let id = made_at(&ask(), offset);
-        // Each move of the clock puts whatever was kept into the future or the past.
         assert!(!seen.contains(&id), "at {offset:+} a token of another time");
-        assert_eq!(made_at(&ask(), offset), id, "and within the window it is the same one");
         seen.push(id);
     }
-    // The same for the end of a token's life, and of the window: a step of seconds, not days.
-    clock.set(2 * YEAR + 299);
-    let late = right(&ask());
-    assert!(seen.last().is_some_and(|id| late["jti"] == *id));
-    clock.set(2 * YEAR + 361);
-    assert!(seen.last().is_some_and(|id| made_at(&ask(), 2 * YEAR + 361) != *id));
 }
 
 #[test]
@@ -150,7 +142,7 @@ fn a_key_that_ceased_to_sign_in_the_future_is_not_retired() {
     assert_eq!((code, count(-DAY)), (Some(0), 3), "{said}");
 }
 
-#[cfg(feature = "htpasswd")]
+#[cfg(feature = "passwords")]
 mod passwords {
     use super::*;
     use common::run_with_input;
@@ -162,7 +154,7 @@ mod passwords {
         let output = run_with_input(&folder, &["hash-password", "--user", "alice", "--cost", "4"], "right");
         folder.write("users", &String::from_utf8(output.stdout).unwrap());
         let key = "hs256_secret: 0123456789abcdef0123456789abcdef\nusers_file: users";
-        configure(&folder, key, &format!("{TCP}, token_reuse_seconds: 300"));
+        configure(&folder, key, TCP);
         folder
     }
 

@@ -185,13 +185,13 @@ impl<'a> Crane<'a> {
     }
 
     /// Beside the credentials that it has from the start, which is what its login would write.
-    #[cfg(feature = "htpasswd")]
+    #[cfg(feature = "passwords")]
     pub(crate) fn login(&self) -> Answer {
         let (user, password) = self.login;
         self.run(&["auth", "login", &self.stage.host(), "--username", user, "--password", password])
     }
 
-    #[cfg(feature = "htpasswd")]
+    #[cfg(feature = "passwords")]
     pub(crate) fn catalog(&self) -> Answer {
         self.run(&["catalog", &self.stage.host()])
     }

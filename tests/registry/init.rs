@@ -1,8 +1,8 @@
 //! Owns the proof of README's quick start: what `keypebble init` makes is all that a registry needs, and its
 //! keys rotate while images are pulled.
 //!
-//! nginx checks the passwords, as a build without `htpasswd` needs. Ports are this machine's; nothing else
-//! of what `init` wrote is edited. In a build without `x509` the certificates come from openssl, by the
+//! nginx checks the passwords, as a build without `passwords` needs. Ports are this machine's; nothing else
+//! of what `init` wrote is edited. In a build without `certificates` the certificates come from openssl, by the
 //! very commands that the snippet for 2.8 gives.
 
 use std::fs;
@@ -179,7 +179,11 @@ impl Scene {
             let command = told.replace(word, path.to_str().unwrap());
             let done = self.run(&command.split_whitespace().collect::<Vec<_>>());
             if !done.status.success() {
-                assert!(stderr(&done).contains("x509 is not enabled"), "{command}: {}", stderr(&done));
+                assert!(
+                    stderr(&done).contains("without the feature `certificates`"),
+                    "{command}: {}",
+                    stderr(&done)
+                );
                 let bundle = path.display();
                 let script = format!(
                     "for key in auth/keys/key-*.pem; do openssl req -x509 -key $key -subj /CN=k -days 9; done >{bundle}"
@@ -235,7 +239,7 @@ fn the_quick_start_needs_neither_proxy_nor_edit() {
     let Some(step) =
         stdout(&made).lines().find_map(|line| Some(line.split_once("set a password:  ")?.1.to_owned()))
     else {
-        println!("SKIPPED: this build checks no passwords (feature htpasswd)");
+        println!("SKIPPED: this build checks no passwords (feature passwords)");
         return;
     };
     let program = PathBuf::from(keypebble().get_program());

@@ -19,12 +19,12 @@ mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod compose;
-#[cfg(feature = "htpasswd")]
+#[cfg(feature = "passwords")]
 mod engines;
 mod image;
 mod init;
 mod keys;
-#[cfg(feature = "htpasswd")]
+#[cfg(feature = "passwords")]
 mod passwords;
 mod process;
 mod smuggling;

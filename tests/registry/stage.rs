@@ -80,7 +80,7 @@ pub(crate) struct Stage {
     pub(crate) registry: Process,
     _nginx: Option<Process>,
     #[cfg_attr(
-        not(feature = "htpasswd"),
+        not(feature = "passwords"),
         expect(dead_code, reason = "its log is read where it checks passwords")
     )]
     pub(crate) keypebble: Process,
@@ -155,7 +155,7 @@ impl Stage {
         &self.image
     }
 
-    #[cfg(feature = "htpasswd")]
+    #[cfg(feature = "passwords")]
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }

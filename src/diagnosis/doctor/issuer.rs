@@ -1,18 +1,17 @@
 //! The issuer's own side: key, certificates, lifetimes, who may ask, what is enforced.
 
 use crate::claims::Requested;
-use crate::config::{Bind, Config};
+use crate::config::Config;
 use crate::diagnosis::inspect::duration;
 use crate::diagnosis::verdict::{Form, form};
 use crate::ground::finding::{Finding, shortened};
-use crate::ground::net::Network;
+use crate::ground::net::LOOPBACK;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::key::algorithm::Algorithm;
 use crate::key::x509::{PathError, X509, verify_path};
 use crate::key::{Chain, Key};
 use crate::policy::{Enforcement, Mode};
 use serde_json::Map;
-use std::net::IpAddr;
 
 /// A certificate with less than this left is worth a warning, in seconds: 30 days.
 const SOON: i64 = 30 * 86_400;
@@ -111,7 +110,7 @@ pub(super) fn certificates(chain: &Chain, now: UnixTime) -> Vec<Finding> {
 }
 
 fn lifetimes(config: &Config) -> Vec<Finding> {
-    let (default, most) = (config.default_ttl, config.max_ttl);
+    let (default, most) = (config.lifetimes.default, config.lifetimes.max);
     let mut findings = Vec::new();
     if default < Ttl::REGISTRY_MIN {
         findings.push(

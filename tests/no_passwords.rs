@@ -1,6 +1,6 @@
-//! A build without the feature `htpasswd` says so, wherever one would need it.
+//! A build without the feature `passwords` says so, wherever one would need it.
 #![allow(missing_docs)]
-#![cfg(not(feature = "htpasswd"))]
+#![cfg(not(feature = "passwords"))]
 
 mod common;
 
@@ -20,7 +20,7 @@ fn what_needs_passwords_says_that_this_build_has_none() {
     ] {
         let said = stderr(&output);
         assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 0), "{said}");
-        assert!(said.contains("htpasswd is not enabled in this build"), "{said}");
-        assert!(said.contains("hint: build with `cargo build --release --features htpasswd`"), "{said}");
+        assert!(said.contains("this build is without the feature `passwords`"), "{said}");
+        assert!(said.contains("hint: build with `cargo build --release --features passwords`"), "{said}");
     }
 }

@@ -2,23 +2,20 @@
 //!
 //! Owns what this endpoint takes and what a user may say of himself. Must not know the registry's protocol.
 
-use super::{Call, log_token, some, token_response};
-use crate::claims::{self, Requested};
-use crate::http::State;
-use crate::http::identity::{self, single_header};
-use crate::http::refusal::Refusal;
-use crate::http::request::Body;
-use crate::http::response::Response;
-use crate::http::reuse::Made;
-use crate::http::route::Route;
-use crate::issuer::Issued;
+use super::State;
+use super::call::Call;
+use super::identity::{self, single_header};
+use super::refusal::Refusal;
+use super::request::Body;
+use super::response::Response;
+use super::token::{granted, no_store};
+use crate::claims::{self, Allowed, Requested};
+use crate::issuer::{Issuance, Profile};
 use crate::policy::{Asker, Grant, Who};
-use serde_json::Map;
-use std::sync::Arc;
 
 /// `POST /auth`: a token for the claims in the body, from a trusted peer; or for a user with a password,
-/// about himself.
-pub(in crate::http) fn auth(mut call: Call<'_>) -> Result<Response, Refusal> {
+/// about themselves.
+pub(super) fn auth(mut call: Call<'_>) -> Result<Response, Refusal> {
     let own = identity::of_auth(&mut call)?;
     call.note.user.clone_from(&own);
     let requested = Requested::new(claims::read_object(json_body(&call)?)?)?;
@@ -28,34 +25,33 @@ pub(in crate::http) fn auth(mut call: Call<'_>) -> Result<Response, Refusal> {
     };
     call.note.user = Some(user.clone());
     let issuer = &call.state.issuer;
-    let (now, id) = ((call.service.sources.clock)(), call.new_id()?);
-    let (claims, dropped) = match own {
+    let (none, lifetimes) = (Allowed::default(), issuer.lifetimes());
+    let (asked, grant, dropped) = match own {
         None => {
             let (asked, dropped) = issuer.filter().apply(requested);
-            let frame = issuer.frame(now, issuer.default_ttl(), &id);
-            (claims::custom(&frame, issuer.filter(), &asked)?, dropped)
+            (asked, None, dropped)
         }
         Some(user) => {
-            let (grant, dropped) = granted_to_himself(call.state, &user, &requested)?;
-            let frame = issuer.frame(now, issuer.registry_ttl(grant.ttl), &id);
-            (claims::granted(&frame, issuer.filter(), &Map::new(), &user, &grant.access)?, dropped)
+            let (grant, dropped) = granted_to_themselves(call.state, &user, &requested)?;
+            (none, Some(grant), dropped)
         }
     };
-    let made = Made { issued: Arc::new(call.issue(claims)?), at: now, reused: false };
-    let Issued { token, claims } = &*made.issued;
-    let body = format!("{{\"token\":\"{}\",\"claims\":{}}}", token.expose(), claims.json());
-    log_token(&mut call, Route::Auth, now, &made, |line| {
-        line.text("user", &user)
-            .maybe("dropped", Some(dropped.join(" ").as_str()).filter(|names| !names.is_empty()))
-    });
-    Ok(token_response(body))
+    let (profile, ttl) = match &grant {
+        None => (Profile::Generic(&asked), lifetimes.default),
+        Some(grant) => (Profile::Granted(&asked, &grant.access), lifetimes.registry(grant.ttl)),
+    };
+    let issuance = Issuance { profile, subject: &user, audience: issuer.audience(), ttl };
+    let dropped = dropped.join(" ");
+    let more = if dropped.is_empty() { &[][..] } else { &[("dropped", dropped.as_str())] };
+    let issued = call.issue(&issuance, call.now(), more)?;
+    Ok(no_store(format!("{{\"token\":\"{}\",\"claims\":{}}}", issued.token.expose(), issued.claims)))
 }
 
-/// What a user may have in a token that he asks of `/auth` himself: his name, and of `scope` and `access`
+/// What users may have in a token that they ask of `/auth` for themselves: their name, and of `scope` and `access`
 /// what the policy gives. Such a token has the registry's audience, so it must not say more than one of
 /// `/v2/token`; and what a user says of himself is not for the issuer to vouch for, so that the other
 /// claims are left out, whatever `allowed_custom_claims` lets a trusted peer say.
-fn granted_to_himself(
+fn granted_to_themselves(
     state: &State,
     user: &str,
     requested: &Requested,
@@ -65,10 +61,10 @@ fn granted_to_himself(
     }
     let asked = requested.scopes()?.unwrap_or_default();
     let hosts = [state.issuer.audience()];
-    let asker = Asker { who: Who::User(user), hosts: &hosts, default_ttl: state.issuer.default_ttl() };
+    let asker = Asker { who: Who::User(user), hosts: &hosts, default_ttl: state.issuer.lifetimes().default };
     let ours = |name: &&str| !matches!(*name, "sub" | "user" | "scope" | "access");
     let dropped = requested.names().filter(ours).map(str::to_owned).collect();
-    Ok((some(state, &asker, &asked)?, dropped))
+    Ok((granted(state, &asker, &asked)?, dropped))
 }
 
 fn json_body<'c>(call: &Call<'c>) -> Result<&'c [u8], Refusal> {
