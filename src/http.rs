@@ -29,7 +29,7 @@ use crate::login::attempts::Passwords;
 use crate::policy::Enforcement;
 use crate::server::{ConnectionEvent, EventKind, Handler};
 use crate::telemetry::log::{Level, Log};
-use crate::telemetry::metrics::{CONTENT_TYPE, Labels, Metrics};
+use crate::telemetry::metrics::{Format, Labels, Metrics};
 use call::{Call, Note};
 use refusal::Refusal;
 use request::{Body, Method, Peer, Request};
@@ -165,7 +165,7 @@ impl Service {
         let call = Call { service: self, state, request, client, route, note };
         match route {
             Route::Healthz => Ok(Response::json(200, &b"{\"status\": \"ok\"}"[..])),
-            Route::Metrics => Ok(self.metrics_text()),
+            Route::Metrics => Ok(self.metrics_text(request)),
             Route::Jwks => Ok(wellknown::jwks(state.issuer.keyring())),
             Route::Discovery => Ok(wellknown::discovery(&state.issuer)),
             Route::Auth => auth::auth(call),
@@ -175,9 +175,11 @@ impl Service {
         }
     }
 
-    fn metrics_text(&self) -> Response {
-        let mut response = Response::json(200, self.metrics.render(self.log.lost_lines()).into_bytes());
-        response.headers = vec![("Content-Type", CONTENT_TYPE.into())];
+    fn metrics_text(&self, request: &Request<'_>) -> Response {
+        let format = Format::of(request.header_values("Accept"));
+        let mut response =
+            Response::json(200, self.metrics.render(self.log.lost_lines(), format).into_bytes());
+        response.headers = vec![("Content-Type", format.content_type().into()), ("Vary", "Accept".into())];
         response
     }
 }

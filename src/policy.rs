@@ -178,7 +178,8 @@ impl Policy {
                 scope.unknown_actions.is_empty() && is_complete(&settled.resource, &scope.actions, &given);
             if !given.is_empty() {
                 let resource = settled.resource.into_owned();
-                scope::merge(&mut granted, Scope { resource, actions: given, unknown_actions: Vec::new() });
+                let given = Scope { resource, actions: given, unknown_actions: Vec::new() };
+                complete &= scope::merge(&mut granted, given).is_ok();
             }
         }
         let access =

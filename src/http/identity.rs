@@ -15,9 +15,10 @@ use super::refusal::Refusal;
 use super::request::{Peer, Request};
 use super::trust::address;
 use crate::config::shared_address;
+use crate::ground::name::is_composed;
 use crate::login::Logins;
 use crate::login::attempts::{Client, Outcome};
-use crate::login::users::{MAX_NAME_BYTES, is_normal};
+use crate::login::users::MAX_NAME_BYTES;
 use crate::policy::{Enforcement, Who};
 
 /// Who asks, and how that is known.
@@ -166,7 +167,7 @@ fn authenticated_user<'a>(request: &Request<'a>) -> Result<Option<&'a str>, Refu
             "X-Authenticated-User is no user name: at most 256 bytes, no control characters",
         ));
     }
-    if !is_normal(user) {
+    if !is_composed(user) {
         return Err(Refusal::Invalid("X-Authenticated-User is not in Unicode's composed form (NFC)"));
     }
     Ok(Some(user))

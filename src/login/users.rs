@@ -7,6 +7,7 @@
 
 use crate::config::Warning;
 use crate::ground::document::{Details, DocumentError, read_bounded};
+use crate::ground::name::is_composed;
 use crate::login::password::{DEFAULT_COST, ENABLED, Hash, HashError, Password};
 use std::collections::HashMap;
 use std::fmt;
@@ -42,12 +43,6 @@ impl fmt::Debug for Users {
     }
 }
 
-/// Whether a name is in Unicode's composed form (NFC), so that two that look alike and are canonically
-/// equivalent are one (RFC 8265, 3.3).
-pub fn is_normal(name: &str) -> bool {
-    name.is_ascii() || unicode_normalization::is_nfc(name)
-}
-
 /// Why a text is no user name; `None` where it is one.
 pub fn name_problem(name: &str) -> Option<&'static str> {
     if name.is_empty() {
@@ -60,7 +55,7 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
         Some("a user name holds no control characters")
     } else if name.trim() != name {
         Some("a user name neither begins nor ends with a space")
-    } else if !is_normal(name) {
+    } else if !is_composed(name) {
         Some("a user name is in Unicode's composed form (NFC): a letter and its accent are one character")
     } else {
         None
