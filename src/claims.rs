@@ -5,8 +5,10 @@
 //! allow-list alone makes of it, so that it cannot be skipped. The payload's text is made here, once: what
 //! an answer shows is byte for byte what was signed.
 
+mod ambiguous;
 mod requested;
 
+pub use ambiguous::{check_distinct, check_members, check_name, check_value};
 pub use requested::{ClaimsError, Requested, read_object};
 
 use crate::ground::time::{Ttl, UnixTime};
@@ -81,6 +83,7 @@ pub struct Frame<'a> {
 
 /// A generic token: the static claims, and over them what the caller asked and may set.
 pub fn generic(frame: &Frame<'_>, filter: &ClaimFilter, claims: &Allowed) -> Result<String, ClaimsError> {
+    check_distinct(filter.statics.keys().chain(claims.0.keys()))?;
     build(frame, frame.now, |payload| {
         entries(payload, filter.statics.iter().filter(|(name, _)| !claims.0.contains_key(*name)))?;
         entries(payload, claims.0.iter())
@@ -95,6 +98,7 @@ pub fn granted(
     user: &str,
     access: &[Access],
 ) -> Result<String, ClaimsError> {
+    check_distinct(filter.statics.keys().chain(claims.0.keys()))?;
     let ours = |name: &str| matches!(name, "sub" | "access" | "scope");
     build(frame, frame.now, |payload| {
         payload.serialize_entry("sub", user)?;

@@ -11,15 +11,17 @@ mod ring;
 mod service;
 mod watched;
 
+pub use crate::ground::net::Bind;
 pub use logins::LoginConfig;
-pub use service::{Bind, LogFormat, ServiceConfig, shared_address};
+pub use service::{LogFormat, ServiceConfig, shared_address};
 
-use crate::claims::{ClaimFilter, ISSUER_CLAIMS};
+use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
 use crate::ground::document::{Document, DocumentError, Node};
 use crate::ground::time::{Lifetimes, Ttl};
 use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
 use serde_json::Map;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Everything that a configuration file says.
@@ -156,9 +158,9 @@ fn ttl(root: &Node<'_>, key: &str) -> Result<Option<Ttl>, DocumentError> {
 }
 
 fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
-    let reserved = |node: &Node<'_>, name: &str| {
-        let (_, setter) = ISSUER_CLAIMS.into_iter().find(|(reserved, _)| *reserved == name)?;
-        Some(node.error(format!("the claim `{name}` is the issuer's own")).hint(setter))
+    let check_name = |node: &Node<'_>, name: &str| match ISSUER_CLAIMS.into_iter().find(|own| own.0 == name) {
+        Some((_, setter)) => Err(node.error(format!("the claim `{name}` is the issuer's own")).hint(setter)),
+        None => claims::check_name(name).map_err(|error| node.error(error.to_string())),
     };
     let mut statics = Map::new();
     if let Some(node) = root.get("static_claims") {
@@ -168,22 +170,26 @@ fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
                     value.error("the claim `sub` says whom a token is for: it cannot be the same in all");
                 return Err(error.hint("a caller names it: --claims '{\"sub\": \"alice\"}'"));
             }
-            if let Some(error) = reserved(&value, name) {
-                return Err(error);
-            }
-            statics.insert(name.to_owned(), value.json()?);
+            check_name(&value, name)?;
+            let json = value.json()?;
+            claims::check_value(&json).map_err(|error| value.error(error.to_string()))?;
+            statics.insert(name.to_owned(), json);
         }
     }
-    let allowed = match root.get("allowed_custom_claims") {
-        None => None,
-        Some(list) => {
-            let name = |item: Node<'_>| {
-                let name = item.string()?;
-                reserved(&item, name).map_or_else(|| Ok(name.to_owned()), Err)
-            };
-            Some(list.items()?.map(name).collect::<Result<_, _>>()?)
+    let mut allowed = None;
+    if let Some(list) = root.get("allowed_custom_claims") {
+        let mut names = BTreeSet::new();
+        for item in list.items()? {
+            check_name(&item, item.string()?)?;
+            names.insert(item.string()?.to_owned());
         }
-    };
+        allowed = Some(names);
+    }
+    // Both may end up in one token.
+    if let Err(error) = claims::check_distinct(statics.keys().chain(allowed.iter().flatten())) {
+        let key = if allowed.is_some() { "allowed_custom_claims" } else { "static_claims" };
+        return Err(root.key_error(key, error.to_string()));
+    }
     Ok(ClaimFilter::new(allowed, statics))
 }
 

@@ -6,6 +6,7 @@
 //! half of a change.
 
 pub mod credentials;
+pub mod handler;
 pub mod identity;
 pub mod refusal;
 pub mod request;
@@ -27,10 +28,11 @@ use crate::issuer::Issuer;
 use crate::login::Logins;
 use crate::login::attempts::Passwords;
 use crate::policy::Enforcement;
-use crate::server::{ConnectionEvent, EventKind, Handler};
+use crate::telemetry::event::EventKind;
 use crate::telemetry::log::{Level, Log};
 use crate::telemetry::metrics::{Format, Labels, Metrics};
 use call::{Call, Note};
+use handler::{ConnectionEvent, Handler};
 use refusal::Refusal;
 use request::{Body, Method, Peer, Request};
 use response::Response;
@@ -176,7 +178,8 @@ impl Service {
     }
 
     fn metrics_text(&self, request: &Request<'_>) -> Response {
-        let format = Format::of(request.header_values("Accept"));
+        let format =
+            Format::of(request.header_values("Accept").filter_map(|field| str::from_utf8(field).ok()));
         let mut response =
             Response::json(200, self.metrics.render(self.log.lost_lines(), format).into_bytes());
         response.headers = vec![("Content-Type", format.content_type().into()), ("Vary", "Accept".into())];

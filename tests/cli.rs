@@ -17,10 +17,8 @@ users:
 ";
 
 fn folder() -> Folder {
-    let folder = Folder::new();
-    folder.write("config.yaml", DEV);
+    let folder = common::folder(DEV, POLICY);
     folder.write("strong.yaml", STRONG);
-    folder.write("policy.yaml", POLICY);
     folder
 }
 

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Folder, Server, claims, header, line, run, stderr, stdout};
+use common::{Folder, JSON, Server, claims, done, header, line, run, stderr, stdout, until};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -22,14 +22,6 @@ fn folder() -> Folder {
         done(&folder, "keys generate --config config.yaml --algorithm ES256");
     }
     folder
-}
-
-/// What a command that must succeed prints.
-#[track_caller]
-fn done(folder: &Folder, command: &str) -> String {
-    let output = line(folder, command);
-    assert_eq!(output.status.code(), Some(0), "{command}: {}", stderr(&output));
-    stdout(&output)
 }
 
 /// What a command that must fail so says; it prints nothing.
@@ -218,13 +210,8 @@ fn a_running_server_takes_a_rotation_up() {
     done(&folder, "keys rotate --dir keys --force");
     let exported = done(&folder, "keys export --dir keys --format jwks");
     let taken_up = || server.get("/.well-known/jwks.json", &[]).body == exported;
-    let started = std::time::Instant::now();
-    while !taken_up() {
-        assert!(started.elapsed() < std::time::Duration::from_secs(20), "{}", server.log());
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    let headers = [("Content-Type", "application/json")];
-    let token = server.post("/auth", &headers, "{\"sub\": \"alice\"}").json();
+    until("it is taken up", taken_up);
+    let token = server.post("/auth", &[JSON], "{\"sub\": \"alice\"}").json();
     assert_eq!(header(token["token"].as_str().unwrap())["kid"], *ids(&folder)[0].1);
 }
 
@@ -288,7 +275,7 @@ fn a_full_disk_marks_nothing_as_exported() {
 fn a_single_key_is_listed_and_exported_but_not_edited() {
     let folder = Folder::new();
     folder.write("config.yaml", "issuer: i\naudience: a\nprivate_key_path: key.pem\nkid: mine\n");
-    folder.write("key.pem", include_str!("data/keys/p256.pem"));
+    folder.write_key("key.pem", "p256.pem");
     assert!(done(&folder, "keys list --config config.yaml").contains("active    ES256"));
     let jwks: Value =
         serde_json::from_str(&done(&folder, "keys export --config config.yaml --format jwks")).unwrap();
@@ -305,12 +292,10 @@ fn a_single_key_is_listed_and_exported_but_not_edited() {
 #[test]
 fn a_list_of_keys_in_the_configuration_is_a_ring() {
     let folder = Folder::new();
-    for (name, pem) in [
-        ("active.pem", include_str!("data/keys/p256.pem")),
-        ("next.pem", include_str!("data/keys/p384.pem")),
-        ("previous.pem", include_str!("data/keys/ed25519-pub.pem")),
-    ] {
-        folder.write(name, pem);
+    for (name, key) in
+        [("active.pem", "p256.pem"), ("next.pem", "p384.pem"), ("previous.pem", "ed25519-pub.pem")]
+    {
+        folder.write_key(name, key);
     }
     let base = "issuer: i\naudience: a\n";
     let ring = "keys:\n- {id: a, path: active.pem, state: active}\n- {id: n, path: next.pem, state: next}\n\
@@ -455,7 +440,7 @@ fn certificates_of_every_state_are_one_bundle_and_the_same_each_time() {
     assert_eq!(stderr(&output), "");
     assert_eq!(header(&stdout(&output))["x5c"].as_array().unwrap().len(), 1);
 
-    folder.write("old.pem", include_str!("data/keys/ed25519-pub.pem"));
+    folder.write_key("old.pem", "ed25519-pub.pem");
     folder.write("ring.yaml", &format!(
         "issuer: i\naudience: a\nkeys:\n- {{path: keys/{file}, state: active}}\n- {{path: old.pem, state: previous}}\n"
     ));

@@ -12,16 +12,13 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::cast_precision_loss, missing_docs)]
 
+#[path = "../../tests/common/mod.rs"]
+mod common;
 mod http;
 mod load;
 mod micro;
 mod process;
 mod start;
-
-/// The binary's allocator, because the constant answer and the signatures are its limits.
-#[global_allocator]
-static ALLOCATOR: keypebble::memory::Keeping<std::alloc::System> =
-    keypebble::memory::Keeping(std::alloc::System);
 
 /// The binary of this build.
 const BINARY: &str = env!("CARGO_BIN_EXE_keypebble");

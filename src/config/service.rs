@@ -2,10 +2,9 @@
 
 use crate::config::Warning;
 use crate::ground::document::{DocumentError, Node};
-use crate::ground::net::{LOOPBACK, Network, NetworkError, Peers, host_of, is_local};
-use crate::server::Limits;
+use crate::ground::limits::Limits;
+use crate::ground::net::{Bind, LOOPBACK, Network, NetworkError, Peers, host_of, is_local};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// The `service` section.
@@ -13,6 +12,8 @@ use std::time::Duration;
 pub struct ServiceConfig {
     /// `host` and `port`
     pub bind: Bind,
+    /// `socket_mode`: the permissions of the Unix socket's file.
+    pub socket_mode: u16,
     /// `trusted_proxies`: who may say who the user is.
     pub trusted_proxies: Peers,
     /// Whether the file lists them: without that list they are trusted for being on this host.
@@ -29,15 +30,6 @@ pub struct ServiceConfig {
     pub limits: Limits,
 }
 
-/// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Bind {
-    /// A host name or address, and a port; port 0 takes a free one.
-    Tcp(String, u16),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
 /// How a line of the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -48,8 +40,17 @@ pub enum LogFormat {
     Json,
 }
 
-const KEYS: [&str; 8] =
-    ["host", "port", "trusted_proxies", "forwarded_by", "hosts", "allowed_services", "log", "limits"];
+const KEYS: [&str; 9] = [
+    "host",
+    "port",
+    "socket_mode",
+    "trusted_proxies",
+    "forwarded_by",
+    "hosts",
+    "allowed_services",
+    "log",
+    "limits",
+];
 
 impl ServiceConfig {
     /// Reads the section from the root of a configuration.
@@ -58,6 +59,7 @@ impl ServiceConfig {
         let Some(service) = root.get("service") else {
             return Ok(Self {
                 bind: Bind::Tcp(DEFAULT_HOST.to_owned(), DEFAULT_PORT),
+                socket_mode: DEFAULT_SOCKET_MODE,
                 trusted_proxies: on_this_host(passwords),
                 lists_proxies: false,
                 forwarded_by: Peers::default(),
@@ -69,13 +71,15 @@ impl ServiceConfig {
         };
         service.allow_keys(&KEYS)?;
         let proxies = peers(&service, "trusted_proxies")?;
+        let bind = bind(&service)?;
         Ok(Self {
-            bind: bind(&service)?,
+            socket_mode: socket_mode(&service, &bind)?,
+            bind,
             lists_proxies: proxies.is_some(),
             trusted_proxies: proxies.unwrap_or_else(|| on_this_host(passwords)),
             forwarded_by: peers(&service, "forwarded_by")?.unwrap_or_default(),
             hosts: strings(&service, "hosts", |host| {
-                let name = !host.is_empty() && host_of(host) == Some(host) && !host.contains(['/', '@', ' ']);
+                let name = host_of(host) == Some(host) && !host.contains(['/', '@', ' ']);
                 name.then_some(())
                     .ok_or("expected a host name such as registry.example.com, without scheme or port")
             })?,
@@ -98,6 +102,7 @@ impl ServiceConfig {
     pub fn fixed_changes(&self, other: &Self) -> Vec<&'static str> {
         let differ = [
             ("service.host and service.port", self.bind != other.bind),
+            ("service.socket_mode", self.socket_mode != other.socket_mode),
             ("service.log", self.log != other.log),
             ("service.limits", self.limits != other.limits),
         ];
@@ -144,6 +149,7 @@ pub fn shared_address() -> Warning {
 
 const DEFAULT_HOST: &str = "0.0.0.0";
 const DEFAULT_PORT: u16 = 8080;
+const DEFAULT_SOCKET_MODE: u16 = 0o660;
 
 fn bind(service: &Node<'_>) -> Result<Bind, DocumentError> {
     let host = match service.get("host") {
@@ -167,6 +173,23 @@ fn bind(service: &Node<'_>) -> Result<Bind, DocumentError> {
         Some(port) => port.integer(0, u64::from(u16::MAX))?,
     };
     Ok(Bind::Tcp(host.to_owned(), u16::try_from(port).unwrap_or(DEFAULT_PORT)))
+}
+
+/// The permissions of the socket's file. Whoever may write it can connect; the server must be able to.
+fn socket_mode(service: &Node<'_>, bind: &Bind) -> Result<u16, DocumentError> {
+    let Some(node) = service.get("socket_mode") else { return Ok(DEFAULT_SOCKET_MODE) };
+    if !matches!(bind, Bind::Unix(_)) {
+        return Err(node.error("only a Unix socket has a mode").hint("leave `socket_mode` out"));
+    }
+    let text = node.string().map_err(|error| error.hint("write it in quotes, such as \"0660\""))?;
+    let is_octal = matches!(text.len(), 3..=4) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+    u16::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| is_octal && *mode <= 0o777 && mode & 0o600 == 0o600)
+        .ok_or_else(|| {
+            node.error(format!("expected an octal mode from 0600 to 0777, found `{text}`"))
+                .hint("\"0660\" lets the owner and the group connect, \"0600\" the owner alone")
+        })
 }
 
 /// A list of networks, and perhaps `unix`; `None` where there is no such key.

@@ -1,9 +1,11 @@
-//! Addresses and networks, as `service.trusted_proxies` lists them, and the names in a `Host` field.
+//! Where to listen, networks as `service.trusted_proxies` lists them, and the hosts that `Host` names.
 //!
-//! Owns CIDR text, containment, and the host of an authority. Must not know sockets.
+//! Owns the text of a listening address, CIDR text and containment, and the host of an authority. Must not
+//! know sockets.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// This host, to itself.
@@ -12,6 +14,27 @@ pub const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(I
 /// Whether a host is this one, by any loopback address or by name.
 pub fn is_local(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    /// A host name or address (IPv6 with or without brackets), and a port; 0 takes a free one.
+    Tcp(String, u16),
+    /// The path of a Unix socket, made at start and removed at the end.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') && !host.starts_with('[') => {
+                write!(f, "[{host}]:{port}")
+            }
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// An address with a prefix length: `10.0.0.0/8`, `::1`.

@@ -41,8 +41,9 @@ fn named<'r>(
     read: fn(&str) -> Option<IpAddr>,
 ) -> Result<Option<Peer>, ()> {
     let mut found = None;
-    let fields: Vec<&str> = request.header_values(name).collect();
+    let fields: Vec<&[u8]> = request.header_values(name).collect();
     for field in fields.into_iter().rev() {
+        let field = str::from_utf8(field).map_err(|_| ())?;
         for entry in entries(field).ok_or(())?.into_iter().rev() {
             let peer = Peer::Ip(read(entry.trim()).ok_or(())?);
             found = Some(peer);
@@ -137,7 +138,7 @@ mod tests {
             let request = |peer| Request {
                 method: Method::Get,
                 target: "/",
-                headers: headers.to_vec(),
+                headers: headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect(),
                 body: Body::Absent,
                 peer,
             };

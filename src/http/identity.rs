@@ -13,7 +13,6 @@ use super::credentials::Credentials;
 use super::forwarded::is_forwarded;
 use super::refusal::Refusal;
 use super::request::{Peer, Request};
-use super::trust::address;
 use crate::config::shared_address;
 use crate::ground::name::is_composed;
 use crate::login::Logins;
@@ -90,7 +89,7 @@ pub(super) fn trusted_header<'c>(
     name: &'static str,
 ) -> Result<Option<&'c str>, Refusal> {
     let is_there = call.request.header_values(name).next().is_some();
-    if is_there && trusts(call)? { single_header(call.request, name) } else { Ok(None) }
+    if is_there && trusts(call)? { call.request.header_text(name) } else { Ok(None) }
 }
 
 /// Whether the peer is believed in this request.
@@ -98,7 +97,7 @@ fn trusts(call: &mut Call<'_>) -> Result<bool, Refusal> {
     let trusted = call.state.trust.admits(call.request);
     if let Err(Refusal::Foreign(_)) = trusted {
         let value = |name| call.request.header_values(name).next().unwrap_or_default();
-        let shown = |name| value(name).chars().take(100).collect::<String>();
+        let shown = |name| String::from_utf8_lossy(value(name)).chars().take(100).collect::<String>();
         call.note.detail = Some(format!("Host: {}, Origin: {}", shown("Host"), shown("Origin")));
     }
     trusted
@@ -106,7 +105,7 @@ fn trusts(call: &mut Call<'_>) -> Result<bool, Refusal> {
 
 /// The user whose name and password the `Authorization` field has; `None` where there is no such field.
 pub(super) fn by_basic(call: &mut Call<'_>, logins: &Logins) -> Result<Option<String>, Refusal> {
-    match single_header(call.request, "Authorization")? {
+    match call.request.header_text("Authorization")? {
         None => Ok(None),
         Some(value) => checked(call, logins, Credentials::from_authorization(value)?).map(Some),
     }
@@ -119,7 +118,7 @@ pub(super) fn checked(
     credentials: Credentials,
 ) -> Result<String, Refusal> {
     let Credentials { user, password } = credentials;
-    let client = Client::of(address(call.client));
+    let client = Client::of(call.client.address());
     let outcome = call.service.passwords.check(&logins.users, &user, &password, client);
     call.service.metrics.password(outcome);
     tell_of_shared_address(call, outcome);
@@ -142,7 +141,7 @@ pub(super) fn checked(
 /// Says once that a proxy on this host passes on logins that all count as its own.
 fn tell_of_shared_address(call: &Call<'_>, outcome: Outcome) {
     let peer = call.request.peer;
-    let is_local = address(peer).is_none_or(|address| address.is_loopback());
+    let is_local = peer.address().is_none_or(|address| address.is_loopback());
     let bites = is_forwarded(call.request) || matches!(outcome, Outcome::Throttled(_));
     if is_local && bites && !call.state.trust.forwards(peer) {
         call.service.tell_once(&shared_address());
@@ -159,16 +158,14 @@ fn anonymous(call: &mut Call<'_>) -> Result<Identity, Refusal> {
 
 /// The user that `X-Authenticated-User` names; `None` where it names nobody.
 fn authenticated_user<'a>(request: &Request<'a>) -> Result<Option<&'a str>, Refusal> {
-    let Some(user) = single_header(request, "X-Authenticated-User")?.filter(|user| !user.is_empty()) else {
+    let Some(user) = request.header_text("X-Authenticated-User")?.filter(|user| !user.is_empty()) else {
         return Ok(None);
     };
-    if user.len() > MAX_NAME_BYTES || user.chars().any(char::is_control) {
-        return Err(Refusal::Invalid(
-            "X-Authenticated-User is no user name: at most 256 bytes, no control characters",
-        ));
+    if user.len() > MAX_NAME_BYTES {
+        return Err(Refusal::Field("X-Authenticated-User", "is longer than 256 bytes"));
     }
     if !is_composed(user) {
-        return Err(Refusal::Invalid("X-Authenticated-User is not in Unicode's composed form (NFC)"));
+        return Err(Refusal::Field("X-Authenticated-User", "is not in Unicode's composed form (NFC)"));
     }
     Ok(Some(user))
 }
@@ -180,16 +177,7 @@ pub(super) fn has_authorization(request: &Request<'_>) -> bool {
 
 /// Whether a user is named in the header field that only trusted peers may send.
 fn names_a_user(request: &Request<'_>) -> bool {
-    request.header_values("X-Authenticated-User").any(|value| !value.trim().is_empty())
-}
-
-/// The value of a header field that may stand once: two of them could be read by two programs differently.
-pub fn single_header<'a>(request: &Request<'a>, name: &'static str) -> Result<Option<&'a str>, Refusal> {
-    let mut values = request.header_values(name);
-    match (values.next(), values.next()) {
-        (value, None) => Ok(value.map(str::trim)),
-        _ => Err(Refusal::Invalid("a header field that may stand once stands twice")),
-    }
+    request.header_values("X-Authenticated-User").any(|value| !value.is_empty())
 }
 
 fn untrusted(call: &mut Call<'_>, refusal: Refusal) -> Refusal {

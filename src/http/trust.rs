@@ -6,7 +6,6 @@
 //! address, by its name or, if its own name is made to mean that address (DNS rebinding), as its own server.
 //! Browsers say under which name they came and which page sent them, and neither can be set by that page.
 
-use super::identity::single_header;
 use super::refusal::Refusal;
 use super::request::{Peer, Request};
 use crate::config::ServiceConfig;
@@ -36,12 +35,12 @@ impl Trust {
 
     /// Whether this peer is believed when it says who the user is.
     pub(super) fn covers(&self, peer: Peer) -> bool {
-        self.proxies.hold(address(peer))
+        self.proxies.hold(peer.address())
     }
 
     /// Whether this peer is believed when it says for which client it passes a request on.
     pub(super) fn forwards(&self, peer: Peer) -> bool {
-        self.proxies.hold(address(peer)) || self.forwarders.hold(address(peer))
+        self.proxies.hold(peer.address()) || self.forwarders.hold(peer.address())
     }
 
     /// Whether this request may use the trust in its peer: an error where a web page could have made it.
@@ -52,7 +51,7 @@ impl Trust {
         if self.listed || request.peer == Peer::Unix {
             return Ok(true);
         }
-        let host = single_header(request, "Host")?.unwrap_or_default();
+        let host = request.header_text("Host")?.unwrap_or_default();
         let is_own = |name: &str| {
             name.parse::<IpAddr>().is_ok()
                 || name.eq_ignore_ascii_case("localhost")
@@ -64,12 +63,12 @@ impl Trust {
                  an IP address or a name in service.hosts; a proxy is to be listed in service.trusted_proxies",
             ));
         }
-        let origin = single_header(request, "Origin")?;
+        let origin = request.header_text("Origin")?;
         let is_same = |origin: &str| {
             let authority = ["http://", "https://"].iter().find_map(|scheme| origin.strip_prefix(scheme));
             authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
         };
-        let site = single_header(request, "Sec-Fetch-Site")?.unwrap_or_default();
+        let site = request.header_text("Sec-Fetch-Site")?.unwrap_or_default();
         if !origin.is_none_or(is_same) || site.eq_ignore_ascii_case("cross-site") {
             return Err(Refusal::Foreign("a web page of another origin gets no token here"));
         }
@@ -84,14 +83,6 @@ impl Trust {
         };
         let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
         Self { proxies: peers(proxies), listed, forwarders: peers(forwarders), hosts }
-    }
-}
-
-/// A peer's address; `None` for the Unix socket.
-pub(super) fn address(peer: Peer) -> Option<IpAddr> {
-    match peer {
-        Peer::Ip(address) => Some(address),
-        Peer::Unix => None,
     }
 }
 
@@ -137,7 +128,7 @@ mod tests {
             let request = |peer| Request {
                 method: Method::Post,
                 target: "/auth",
-                headers: headers.to_vec(),
+                headers: headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect(),
                 body: Body::Absent,
                 peer,
             };

@@ -194,6 +194,18 @@ impl<'de> Visitor<'de> for Builder {
         Ok(u64::try_from(number).map_or(Tree::Negative(number), Tree::Unsigned))
     }
 
+    fn visit_i128<E: Error>(self, number: i128) -> Result<Tree, E> {
+        Err(Error::custom(format_args!(
+            "the whole number {number} takes more than 64 bits: put it in quotes"
+        )))
+    }
+
+    fn visit_u128<E: Error>(self, number: u128) -> Result<Tree, E> {
+        Err(Error::custom(format_args!(
+            "the whole number {number} takes more than 64 bits: put it in quotes"
+        )))
+    }
+
     fn visit_f64<E>(self, number: f64) -> Result<Tree, E> {
         Ok(Tree::Float(number))
     }
