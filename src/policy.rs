@@ -168,7 +168,7 @@ impl Policy {
             complete &=
                 scope.unknown_actions.is_empty() && is_complete(&settled.resource, &scope.actions, &given);
             if !given.is_empty() {
-                scope::merge(&mut granted, Scope::of(settled.resource, given));
+                complete &= scope::merge(&mut granted, Scope::of(settled.resource, given)).is_ok();
             }
         }
         let access =

@@ -6,7 +6,6 @@
 mod common;
 
 use common::{Answer, Folder, Server, claims, line, run, scopes, serve, stderr, stdout};
-use serde_json::Value;
 
 const CONFIG: &str = "
 issuer: i

@@ -119,7 +119,7 @@ impl Requested {
         };
         let mut scopes = scope::parse_all([text]).map_err(ClaimsError::Scope)?;
         for entry in access.map(access_entries).transpose()?.unwrap_or_default() {
-            scope::merge(&mut scopes, entry);
+            scope::merge(&mut scopes, entry).map_err(ClaimsError::Scope)?;
         }
         Ok(Some(scopes))
     }

@@ -60,10 +60,10 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
             Bind::Unix(path) => format!("unix:{}", path.display()),
         },
     );
-    let proxies: Vec<String> = setup.service.trusted_proxies.iter().map(ToString::to_string).collect();
-    let proxies = if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") };
-    let proxies = if setup.service.trusts_unix { proxies + " (and the Unix socket)" } else { proxies };
-    line("trusted proxies", &proxies);
+    line("trusted proxies", &setup.service.trusted_proxies.to_string());
+    if !setup.service.forwarded_by.is_empty() {
+        line("forwarded by", &setup.service.forwarded_by.to_string());
+    }
     if !setup.service.allowed_services.is_empty() {
         line("other services", &setup.service.allowed_services.join(", "));
     }

@@ -116,9 +116,9 @@ impl Scene {
     fn config_behind_a_proxy(&self, port: u16) -> String {
         let config = fs::read_to_string(self.path("auth/config.yaml")).unwrap();
         let config = config.replace("\nusers_file: users.htpasswd\n", "\n");
-        let config = config.replace("trusted_proxies: []", "trusted_proxies: [\"127.0.0.0/8\"]");
+        let config = config.replace("trusted_proxies: []", "trusted_proxies: [\"127.0.0.1\"]");
         let config = config.replace(&format!("port: {port}\n"), "port: 8080\n");
-        assert!(config.contains("port: 8080\n") && config.contains("127.0.0.0/8"), "{config}");
+        assert!(config.contains("port: 8080\n") && config.contains("[\"127.0.0.1\"]"), "{config}");
         config
     }
 
