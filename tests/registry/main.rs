@@ -21,6 +21,7 @@ mod common;
 mod compose;
 #[cfg(feature = "passwords")]
 mod engines;
+mod environment;
 mod guarded;
 mod image;
 mod init;
