@@ -5,8 +5,8 @@
 //! signature, look at it.
 
 use crate::claims::read_object;
+use crate::ground::base64;
 use crate::ground::finding::{printable, shortened};
-use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -58,7 +58,7 @@ pub enum Malformed {
 impl Unverified {
     /// Takes a token apart.
     pub fn parse(token: &str) -> Result<Unverified, Malformed> {
-        let parts = Parts::split(token, |text| Base64UrlSafeNoPadding::decode_to_vec(text, None).ok())?;
+        let parts = Parts::split(token, base64::read)?;
         let mut twice = None;
         let header = object(&parts.header, "header", &mut twice)?;
         let claims = object(&parts.payload, "payload", &mut twice)?;
@@ -163,7 +163,7 @@ fn object(
 
 /// `alg` and `enc` of a JWE's header, where they can be read.
 fn jwe_summary(header: &str) -> String {
-    let header = Base64UrlSafeNoPadding::decode_to_vec(header, None).unwrap_or_default();
+    let header = base64::read(header).unwrap_or_default();
     let header: Value = serde_json::from_slice(&header).unwrap_or_default();
     let named = |name: &str| {
         let text = header.get(name)?.as_str()?;

@@ -12,9 +12,10 @@ use super::der::{self, BadDer, Reader};
 use super::error::KeyError;
 use super::kind::Kind;
 use super::public::{Numbers, PublicKey};
+use crate::ground::base64;
 use crate::key::algorithm::Algorithm;
-use jwt_simple::reexports::ct_codecs::{Base64, Decoder};
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+use sha2::{Digest, Sha256, Sha384};
 
 /// A certificate, and all that judging a path needs.
 #[derive(Debug, Clone)]
@@ -64,8 +65,8 @@ impl X509 {
 
     /// Reads an element of an `x5c` header: DER in standard base64 (RFC 7515, 4.1.6).
     pub fn from_base64(text: &str) -> Result<X509, KeyError> {
-        let der = Base64::decode_to_vec(text, None);
-        X509::from_der(&der.map_err(|_| KeyError::Base64 { label: "CERTIFICATE".to_owned() })?)
+        let der = base64::read_standard(text);
+        X509::from_der(&der.ok_or_else(|| KeyError::Base64 { label: "CERTIFICATE".to_owned() })?)
     }
 
     fn read(bytes: &[u8]) -> Result<X509, BadDer> {
@@ -154,8 +155,8 @@ impl X509 {
                 let key = PublicKey::from_spki(&parent.spki, Some(algorithm)).ok()?;
                 return Some(key.verify(&self.signed, &self.signature));
             }
-            Scheme::EcdsaSha256 => hmac_sha256::Hash::hash(&self.signed).to_vec(),
-            Scheme::EcdsaSha384 => hmac_sha512::sha384::Hash::hash(&self.signed).to_vec(),
+            Scheme::EcdsaSha256 => Sha256::digest(&self.signed).to_vec(),
+            Scheme::EcdsaSha384 => Sha384::digest(&self.signed).to_vec(),
         };
         // A certificate's hash need not be that of the curve, as a token's is.
         let key = parent.key.as_ref().ok()?;

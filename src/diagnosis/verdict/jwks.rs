@@ -4,6 +4,7 @@
 //! makes a program stumble, and is not kept.
 
 use super::go;
+use crate::ground::digest;
 use crate::key::x509::X509;
 use crate::key::{PublicKey, base64url};
 use serde_json::value::RawValue;
@@ -157,8 +158,7 @@ impl Entry {
                     print.as_chunks::<2>().0.iter().map(|pair| hex_byte(*pair)).collect();
                 print = hex.ok_or_else(|| refused(&format!("has an `{name}` that is no hash")))?;
             }
-            let expected =
-                leaf.as_ref().filter(|_| length == 32).map(|(der, _)| hmac_sha256::Hash::hash(der));
+            let expected = leaf.as_ref().filter(|_| length == 32).map(|(der, _)| digest::sha256(der));
             if !print.is_empty() && (print.len() != length || expected.is_some_and(|hash| hash != *print)) {
                 return Err(refused(&format!("has an `{name}` that does not fit")));
             }

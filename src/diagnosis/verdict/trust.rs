@@ -7,9 +7,9 @@ use super::jwks::{Entry, Held, Trouble, entries};
 use super::rules::Program;
 use crate::ground::finding::{Finding, shortened};
 use crate::ground::secret::Secret;
+use crate::ground::{base64, digest};
 use crate::key::x509::X509;
 use crate::key::{Key, KeyError, PublicKey, base64url};
-use jwt_simple::reexports::ct_codecs::{Base64, Base64UrlSafeNoPadding, Decoder, Encoder};
 use serde_json::Value;
 
 /// What a program trusts. Each part is there where its file was given.
@@ -201,7 +201,7 @@ fn only_key(file: &[u8]) -> Result<Held, Trouble> {
         });
     }
     let pkcs1 = || {
-        let base64 = Base64::encode_to_string(der.as_slice()).unwrap_or_default();
+        let base64 = base64::standard(der);
         let text = format!("-----BEGIN RSA PUBLIC KEY-----\n{base64}\n-----END RSA PUBLIC KEY-----\n");
         PublicKey::from_pem(text.as_bytes(), None)
     };
@@ -236,7 +236,7 @@ pub(super) fn thumbprint_of_registry_3(key: &PublicKey) -> String {
         return key.thumbprint();
     }
     let short = |name: &str| {
-        let bytes = Base64UrlSafeNoPadding::decode_to_vec(text(name), None).unwrap_or_default();
+        let bytes = base64::read(text(name)).unwrap_or_default();
         let start = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
         base64url(bytes.get(start..).unwrap_or_default())
     };
@@ -246,5 +246,5 @@ pub(super) fn thumbprint_of_registry_3(key: &PublicKey) -> String {
         short("x"),
         short("y")
     );
-    base64url(&hmac_sha256::Hash::hash(canonical.as_bytes()))
+    base64url(&digest::sha256(canonical.as_bytes()))
 }
