@@ -67,12 +67,16 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         registry.jwks = command.jwks.clone().or(registry.jwks);
         registry
     });
+    let programs = match (command.program, &registry) {
+        (Some(program), _) => vec![program],
+        (None, registry) => registry.as_ref().map(doctor::programs).unwrap_or_default(),
+    };
     if let Some(config) = &config {
         findings.extend(doctor::issuer(config, now));
         findings.extend(users(config));
         findings.extend(policy(command, config));
         if let Some(registry) = &registry {
-            findings.extend(doctor::registry(config, registry));
+            findings.extend(doctor::registry(config, registry, &programs));
         } else {
             findings.push(
                 Finding::ok(
@@ -92,14 +96,14 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         let (trust, complaints) = trusted(registry, command.registry_config.as_deref());
         let told = !complaints.is_empty();
         findings.extend(complaints);
-        if registry.has_token_auth && !told && (registry.bundle.is_some() || registry.jwks.is_some()) {
-            let programs =
-                command.program.map_or_else(|| doctor::programs(registry), |program| vec![program]);
+        if registry.may_ask_for_tokens() && !told && (registry.bundle.is_some() || registry.jwks.is_some()) {
             findings.extend(doctor::ring(&config.keyring, &trust));
             let issuer = config.into_issuer();
             findings.extend(doctor::self_check(&issuer, &services, registry, &trust, &programs, now));
         }
     }
+    // A registry that lets in whoever comes is said first.
+    findings.sort_by_key(|finding| finding.code != "open");
     answer(&findings, command.json)
 }
 
@@ -177,8 +181,8 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
         Some(path) => env_file(&String::from_utf8_lossy(&file(path)?)),
         None => std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            // Not REGISTRY_AUTH_FILE, which is skopeo's.
-            .filter(|(name, _)| name == "REGISTRY_AUTH" || name.starts_with("REGISTRY_AUTH_TOKEN_"))
+            // REGISTRY_AUTH_FILE is for skopeo here.
+            .filter(|(name, _)| name.starts_with("REGISTRY_AUTH") && name != "REGISTRY_AUTH_FILE")
             .collect(),
     };
     if document.is_none() && variables.is_empty() {

@@ -16,6 +16,7 @@ mod trust;
 
 pub(crate) use claims::{number, size};
 pub(crate) use key_id::{Form, form};
+pub(crate) use rules::KNOWN_TO_3;
 pub use rules::Program;
 pub use trust::{Trust, public_key};
 

@@ -9,7 +9,8 @@
 //!     apt-get install -y --no-install-recommends docker-registry nginx skopeo openssl podman docker.io
 //!     cargo test --features full --test registry -- --ignored
 //!
-//! distribution 3 (`registry`) and `crane` are taken from PATH. A check whose program is missing fails.
+//! distribution 3 (`registry`), `crane` and `zot-verdict` (`zot/main.go`) are taken from PATH. A check whose program
+//! is missing fails.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a test has to say")]
@@ -20,6 +21,7 @@ mod common;
 mod compose;
 #[cfg(feature = "passwords")]
 mod engines;
+mod environment;
 mod guarded;
 mod image;
 mod init;

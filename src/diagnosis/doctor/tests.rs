@@ -3,7 +3,7 @@
 use super::issuer::certificates;
 use super::*;
 use crate::config::Config;
-use crate::diagnosis::registry::RegistryConfig;
+use crate::diagnosis::registry::{Gate, RegistryConfig};
 use crate::diagnosis::verdict::{Program, Trust};
 use crate::ground::document::Document;
 use crate::ground::finding::{Finding, Level};
@@ -132,7 +132,6 @@ fn a_chain_in_the_wrong_order_is_said() {
 
 fn registry_config(change: impl Fn(&mut RegistryConfig)) -> RegistryConfig {
     let mut config = RegistryConfig {
-        has_token_auth: true,
         realm: Some("https://r/v2/token".into()),
         service: Some("s".into()),
         issuer: Some("https://i".into()),
@@ -148,7 +147,7 @@ fn both_sides_must_say_the_same() {
     use Level::{Error, Ok, Warning};
     let own = config("private_key_path: p256.pem\nservice: {allowed_services: [t]}");
     let check = |change: &dyn Fn(&mut RegistryConfig), level, code: &str, part: &str| {
-        let findings = registry(&own, &registry_config(change));
+        let findings = registry(&own, &registry_config(change), &Program::ALL);
         assert!(has(&findings, level, code, part), "{code} {part}: {findings:#?}");
     };
     check(&|_| {}, Ok, "service", "both sides say `s`");
@@ -161,9 +160,10 @@ fn both_sides_must_say_the_same() {
     check(&|r| r.realm = Some("https://r/token".into()), Warning, "realm", "`https://r/token`");
     check(&|r| r.autoredirect = true, Warning, "realm", "autoredirect is on");
     check(&|r| r.bundle = None, Error, "trust", "neither rootcertbundle nor jwks");
-    check(&|r| r.has_auth_file = true, Error, "environment", "REGISTRY_AUTH_FILE");
-    check(&|r| r.has_token_auth = false, Error, "registry", "no auth.token");
-    let slash = registry(&own, &registry_config(|r| r.issuer = Some("HTTPS://i/".into())));
+    check(&|r| r.gate = Gate::Open(String::new()), Error, "open", "asks nobody for a token");
+    check(&|r| r.gate = Gate::Stops("x".into()), Error, "no-start", "does not start: x");
+    check(&|r| r.stops = vec![(Program::Registry3, "x")], Error, "no-start", "distribution 3 does not start");
+    let slash = registry(&own, &registry_config(|r| r.issuer = Some("HTTPS://i/".into())), &[]);
     assert!(slash.iter().any(|finding| finding.why.contains("a slash at the end or in capitals")));
 }
 

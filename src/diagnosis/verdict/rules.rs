@@ -92,6 +92,12 @@ const PKCS1_AND_ECDSA: [&str; 6] = ["RS256", "RS384", "RS512", "ES256", "ES384",
 const ALL: [&str; 10] =
     ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"];
 
+/// What distribution 3 takes in `signingalgorithms`; it does not start with another.
+pub(crate) const KNOWN_TO_3: [&str; 13] = [
+    "EdDSA", "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256",
+    "PS384", "PS512",
+];
+
 const ENTRY: &[Field] =
     &[("type", Shape::Text), ("class", Shape::Text), ("name", Shape::Text), ("actions", Shape::Texts)];
 
