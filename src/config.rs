@@ -11,8 +11,9 @@ mod ring;
 mod service;
 mod watched;
 
+pub use crate::ground::net::Bind;
 pub use logins::LoginConfig;
-pub use service::{Bind, LogFormat, ServiceConfig};
+pub use service::{LogFormat, ServiceConfig};
 
 use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
 use crate::ground::document::{Document, DocumentError, Node};

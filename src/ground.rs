@@ -1,11 +1,14 @@
 //! What every other folder stands on, and what knows none of them: YAML with places, time, secrets,
-//! networks, findings, how names are compared, how text files begin.
+//! limits, addresses, findings, how names are compared, how text files begin.
 
 pub mod base64;
+pub(crate) mod digest;
 pub mod document;
+pub mod encoding;
 pub mod finding;
 pub mod fold;
+pub mod limits;
 pub mod net;
 pub mod secret;
-pub mod text;
+pub(crate) mod sys;
 pub mod time;

@@ -85,17 +85,18 @@ fn summary(answer: &Answer) -> String {
 fn the_table_of_precedence_holds_for_get() {
     let (alice, wrong) = (basic("alice", "alice's secret"), basic("alice", "bob's secret"));
     let named = ("X-Authenticated-User", "bob");
-    let as_alice = "200 alice alice-space/app:pull,push";
+    let alone = "200 alice alice-space/app:pull,push";
+    let (as_alice, as_bob) = (&*format!("{alone} public/app:pull"), "200 bob public/app:pull");
     let nobody = "200  public/app:pull";
     // Headers; from a trusted peer; from another; from another without `anonymous` in the policy.
     let table: [(&[(&str, &str)], &str, &str, &str); 9] = [
         (&[], nobody, nobody, "401 UNAUTHORIZED"),
-        (&[named], "200 bob", nobody, "401 UNAUTHORIZED"),
-        (&[("Authorization", &alice)], as_alice, as_alice, as_alice),
-        (&[named, ("Authorization", &alice)], "200 bob", as_alice, as_alice),
-        (&[named, ("Authorization", &wrong)], "200 bob", "401 UNAUTHORIZED", "401 UNAUTHORIZED"),
+        (&[named], as_bob, nobody, "401 UNAUTHORIZED"),
+        (&[("Authorization", &alice)], as_alice, as_alice, alone),
+        (&[named, ("Authorization", &alice)], as_bob, as_alice, alone),
+        (&[named, ("Authorization", &wrong)], as_bob, "401 UNAUTHORIZED", "401 UNAUTHORIZED"),
         (&[("Authorization", &wrong)], "401 UNAUTHORIZED", "401 UNAUTHORIZED", "401 UNAUTHORIZED"),
-        (&[("X-Authenticated-User", ""), ("Authorization", &alice)], as_alice, as_alice, as_alice),
+        (&[("X-Authenticated-User", ""), ("Authorization", &alice)], as_alice, as_alice, alone),
         (&[("Authorization", "Bearer x")], "401 UNAUTHORIZED", "401 UNAUTHORIZED", "401 UNAUTHORIZED"),
         (
             &[("Authorization", &alice), ("authorization", &alice)],
@@ -481,7 +482,7 @@ fn wrong_passwords_are_slowed_and_a_good_user_is_not() {
         let seconds: u32 = answer.header("Retry-After").unwrap().parse().unwrap();
         assert!((1..=10).contains(&seconds), "{answer:?}");
     }
-    assert_eq!(summary(&ask("10.0.0.2", "bob", "bob's secret")), "200 bob");
+    assert_eq!(summary(&ask("10.0.0.2", "bob", "bob's secret")), "200 bob public/app:pull");
     let form = "grant_type=password&username=bob&password=wrong";
     let answer = server.post("/v2/token", &[FORM, ("X-Forwarded-For", "10.0.0.1")], form);
     assert_eq!(oauth_error(&answer), "429 temporarily_unavailable TOOMANYREQUESTS");
@@ -628,6 +629,7 @@ fn check_tells_of_the_users_file_and_what_is_wrong_with_it() {
             format!("refresh_secret_path: short\n{CONFIG}"),
             "short: a secret for refresh tokens has at least 32 bytes",
         ),
+        (format!("refresh_secret_path: public\n{CONFIG}"), "public: the shared secret is a PEM text"),
         (format!("refresh_ttl_seconds: -1\n{CONFIG}"), "refresh_ttl_seconds: expected a whole number from 0"),
         (
             CONFIG.replace("users_file", "refresh_secret_path"),
@@ -637,6 +639,7 @@ fn check_tells_of_the_users_file_and_what_is_wrong_with_it() {
     ] {
         folder.write("md5", "# old\na:$apr1$M0RDDGLb$eMEUW6YFX./y0Ccx./K4n1\n");
         folder.write("short", "short\n");
+        folder.write("public", include_str!("data/keys/p256-pub.pem"));
         let (code, text) = checked(&config);
         assert_eq!(code, 3, "{text}");
         assert!(text.contains(part), "{part}\n{text}");

@@ -4,8 +4,8 @@
 //! readers differ on which of the two counts.
 
 use super::{ISSUER_CLAIMS, check_members, check_name};
+use crate::ground::encoding;
 use crate::ground::finding::printable;
-use crate::ground::text;
 use crate::policy::scope::{self, Scope, ScopeError};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -157,7 +157,7 @@ fn access_entries(access: &Value) -> Result<Vec<Scope>, ClaimsError> {
 
 /// Reads one JSON object, whole, and refuses a name that stands twice in an object at any depth.
 pub fn read_object(json: &[u8]) -> Result<Map<String, Value>, ClaimsError> {
-    if let Some(problem) = text::byte_order(json) {
+    if let Some(problem) = encoding::byte_order(json) {
         return Err(ClaimsError::Json(format!("it {problem}")));
     }
     match serde_json::from_slice::<Strict>(json) {

@@ -132,10 +132,8 @@ fn grant(
     let hosts = [audience, issuer.audience()];
     let asker = Asker { who: Who::User(user), hosts: &hosts, default_ttl: issuer.lifetimes().default };
     let asked = requested.scopes().map_err(Error::Claims)?.filter(|_| !command.generate);
-    let Some(asked) = asked else { return everything(&policy, &asker, path) };
-    if !policy.knows(asker.who) {
-        return Err(unknown(user, path));
-    }
+    check_known(&policy, user, path)?;
+    let Some(asked) = asked else { return Ok(everything(&policy, &asker)) };
     let grant = policy.grant(&asker, &asked);
     if grant.refused {
         return Err(Error::Refused {
@@ -150,9 +148,10 @@ fn grant(
     Ok((grant.access, grant.ttl))
 }
 
-fn everything(policy: &Policy, asker: &Asker<'_>, path: &Path) -> Result<(Vec<Access>, Ttl), Error> {
+fn everything(policy: &Policy, asker: &Asker<'_>) -> (Vec<Access>, Ttl) {
+    // Who gets nothing was refused before.
     let Some(Generated { access, ttl, skipped }) = policy.grants_of(asker) else {
-        return Err(unknown(asker.who.name(), path));
+        return (Vec::new(), asker.default_ttl);
     };
     if !skipped.is_empty() {
         warn(&[Warning::new(
@@ -163,17 +162,22 @@ fn everything(policy: &Policy, asker: &Asker<'_>, path: &Path) -> Result<(Vec<Ac
             "ask for the repositories by name in `scope`",
         )]);
     }
-    Ok((access, ttl))
+    (access, ttl)
 }
 
-fn unknown(user: &str, path: &Path) -> Error {
-    Error::Refused {
-        message: format!("the policy does not know user `{user}`"),
-        hint: Some(format!(
-            "the user is `sub`, else `user` in --claims; users are listed in {}",
-            path.display()
-        )),
+/// Refuses a user whom the policy does not name, unless there is something that anyone may pull: a slip of
+/// the pen should not pass in silence.
+fn check_known(policy: &Policy, user: &str, path: &Path) -> Result<(), Error> {
+    if policy.knows(Who::User(user)) {
+        return Ok(());
     }
+    let hint = format!("the user is `sub`, else `user` in --claims; users are listed in {}", path.display());
+    let message = format!("the policy does not know user `{user}`");
+    if !policy.has_anonymous() {
+        return Err(Error::Refused { message, hint: Some(hint) });
+    }
+    warn(&[Warning::new(message + ": what `anonymous` may pull is all there is", hint)]);
+    Ok(())
 }
 
 fn or_nothing(text: &str) -> &str {

@@ -3,13 +3,13 @@
 use super::args::{Arguments, Spec};
 use super::{Command, new_id, warn};
 use crate::cli::error::Error;
-use crate::config::Bind;
+use crate::ground::sys;
 use crate::ground::time::UnixTime;
 use crate::http::{Service, Sources, State};
 use crate::load::reload::{Hangup, Loaded, Reloader};
 use crate::load::setup;
 use crate::load::setup::{Files, Setup};
-use crate::server::{self, Server, Stop};
+use crate::server::{Server, Stop};
 use crate::telemetry::log::Log;
 use std::io;
 use std::sync::Arc;
@@ -50,16 +50,18 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 
 pub(super) fn run(files: &Files) -> Result<(), Error> {
     let began = SystemTime::now();
+    let forbidden = sys::forbid_dumps();
     let hangup = Hangup::on_signal().map_err(signals)?;
     let setup = setup::load(files)?;
     warn(&setup.warnings);
     let log = Log::new(setup.service.log);
-    let bind = match &setup.service.bind {
-        Bind::Tcp(host, port) => server::Bind::Tcp(host.clone(), *port),
-        Bind::Unix(path) => server::Bind::Unix(path.clone()),
-    };
+    if let Err(error) = forbidden {
+        let message = format!("cannot forbid core dumps and ptrace: {error}");
+        log.line(UnixTime::now(), "warning").text("message", &message).end();
+    }
     let stop = Stop::on_signals().map_err(signals)?;
-    let server = Server::bind(&bind, setup.service.limits.clone()).map_err(Error::Listen)?;
+    let server = Server::bind(&setup.service.bind, setup.service.socket_mode, setup.service.limits.clone())
+        .map_err(Error::Listen)?;
     let state = State::new(setup.issuer, setup.enforcement, setup.logins, &setup.service);
     let service = Arc::new(Service::new(state, log.clone(), Sources { clock: UnixTime::now, id: new_id }));
     let first = (setup.files, setup.warnings, setup.service);
@@ -72,7 +74,7 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
         .name("reload".to_owned())
         .spawn(move || reloader.run(&hangup))
         .map_err(|source| Error::System { what: "cannot start a thread".to_owned(), source })?;
-    log.line(UnixTime::now(), "listening").text("address", &server.address().to_string()).end();
+    log.line(UnixTime::now(), "listening").text("address", server.address()).end();
     server.run(service, &stop);
     log.line(UnixTime::now(), "stopped").end();
     Ok(())
