@@ -2,6 +2,7 @@
 //! limits, addresses, findings, how names are compared, how text files begin.
 
 pub mod base64;
+pub(crate) mod digest;
 pub mod document;
 pub mod encoding;
 pub mod finding;

@@ -26,9 +26,9 @@ mod private;
 mod public;
 pub mod x509;
 
+pub(crate) use crate::ground::base64::text as base64url;
 pub use chain::Chain;
 pub use error::KeyError;
-pub(crate) use jwk::base64url;
 pub use public::PublicKey;
 
 use crate::ground::secret::Secret;

@@ -12,6 +12,7 @@ use crate::ground::document::{Details, DocumentError, read_bounded};
 use crate::ground::secret::Secret;
 use crate::login::refresh::{MIN_SECRET_BYTES, Refresh};
 use crate::login::users::{Users, readers};
+use crate::token::refresh as form;
 use std::io;
 use std::path::Path;
 
@@ -61,6 +62,7 @@ fn secret(path: &Path, warnings: &mut Vec<Warning>) -> Result<Secret, DocumentEr
         let problem = format!("a secret for refresh tokens has at least {MIN_SECRET_BYTES} bytes");
         return Err(fail(&problem, None).hint("make one with: openssl rand -base64 48"));
     }
+    form::own_key(&secret).map_err(|error| fail(&error.to_string(), None))?;
     warnings.extend(readers(path));
     Ok(secret)
 }

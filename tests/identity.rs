@@ -667,6 +667,7 @@ fn check_tells_of_the_users_file_and_what_is_wrong_with_it() {
             format!("refresh_secret_path: short\n{CONFIG}"),
             "short: a secret for refresh tokens has at least 32 bytes",
         ),
+        (format!("refresh_secret_path: public\n{CONFIG}"), "public: the shared secret is a PEM text"),
         (format!("refresh_ttl_seconds: -1\n{CONFIG}"), "refresh_ttl_seconds: expected a whole number from 0"),
         (
             CONFIG.replace("users_file", "refresh_secret_path"),
@@ -676,6 +677,7 @@ fn check_tells_of_the_users_file_and_what_is_wrong_with_it() {
     ] {
         folder.write("md5", "# old\na:$apr1$M0RDDGLb$eMEUW6YFX./y0Ccx./K4n1\n");
         folder.write("short", "short\n");
+        folder.write("public", include_str!("data/keys/p256-pub.pem"));
         let (code, text) = checked(&config);
         assert_eq!(code, 3, "{text}");
         assert!(text.contains(part), "{part}\n{text}");

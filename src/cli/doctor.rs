@@ -6,7 +6,7 @@
 mod ask;
 
 use super::args::{Arguments, Spec, usage};
-use super::verify::{file, trust};
+use super::verify::file;
 use super::{Command, print};
 use crate::cli::error::Error;
 use crate::config::Config;
@@ -220,25 +220,22 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
 
 /// What it trusts; a path that means nothing here is looked for beside its configuration as well.
 fn trusted(registry: &RegistryConfig, config: Option<&Path>) -> (Trust, Vec<Finding>) {
-    let mut findings = Vec::new();
     let folder = config.and_then(Path::parent).unwrap_or(Path::new(""));
-    let mut load = |path: &Option<PathBuf>, flag: &str, read: &dyn Fn(&Path) -> Result<Trust, Error>| {
-        let Some(path) = path else { return Trust::default() };
+    let (mut trust, mut findings) = (Trust::default(), Vec::new());
+    for (path, flag, with) in [
+        (&registry.bundle, "--rootcertbundle FILE", Trust::with_bundle as fn(Trust, &[u8]) -> Trust),
+        (&registry.jwks, "--jwks FILE", Trust::with_jwks),
+    ] {
+        let Some(path) = path else { continue };
         let path = if path.exists() { path.clone() } else { folder.join(path) };
-        match read(&path) {
-            Ok(trust) => trust,
-            Err(error) => {
-                let finding = complaint("trust", &error);
-                let own =
-                    format!("where the registry's path is not one of this host, give the file with {flag}");
-                findings.push(if finding.mend.is_empty() { finding.mend(own) } else { finding });
-                Trust::default()
-            }
+        match file(&path) {
+            Ok(bytes) => trust = with(trust, &bytes),
+            Err(error) => findings.push(complaint("trust", &error).mend(format!(
+                "where the registry's path is not one of this host, give the file with {flag}"
+            ))),
         }
-    };
-    let bundle = load(&registry.bundle, "--rootcertbundle FILE", &|path| trust(Some(path), None, None));
-    let jwks = load(&registry.jwks, "--jwks FILE", &|path| trust(None, Some(path), None));
-    (Trust { jwks: jwks.jwks, ..bundle }, findings)
+    }
+    (trust, findings)
 }
 
 fn answer(findings: &[Finding], json: bool) -> Result<(), Error> {

@@ -251,15 +251,14 @@ fn key_set(path: &Path, algorithm: Option<Algorithm>, token: &str) -> Result<Key
 /// What a registry trusts, from its files.
 pub(super) fn trust(bundle: Option<&Path>, jwks: Option<&Path>, key: Option<&Path>) -> Result<Trust, Error> {
     let mut trust = Trust::default();
-    if let Some(path) = bundle {
-        trust = trust.with_bundle(&file(path)?).map_err(|error| rejected(path, &error))?;
-    }
-    if let Some(path) = jwks {
-        let problem = |problem| Error::KeyFile { path: path.into(), problem, hint: None };
-        trust = trust.with_jwks(&file(path)?).map_err(problem)?;
-    }
-    if let Some(path) = key {
-        trust = trust.with_key(&Secret::new(file(path)?)).map_err(|error| rejected(path, &error))?;
+    for (path, with) in [
+        (bundle, Trust::with_bundle as fn(Trust, &[u8]) -> Trust),
+        (jwks, Trust::with_jwks),
+        (key, Trust::with_key),
+    ] {
+        if let Some(path) = path {
+            trust = with(trust, &file(path)?);
+        }
     }
     Ok(trust)
 }

@@ -12,6 +12,7 @@ use super::kind::Kind;
 use super::pem;
 use super::private::Signing;
 use super::{Key, PublicKey};
+use crate::ground::digest;
 use crate::key::algorithm::Algorithm;
 use p256::ecdsa::signature::Keypair;
 use std::str::FromStr;
@@ -52,7 +53,7 @@ impl Key {
         let signature = BitString::from_bytes(&signature).map_err(|_| FAILED)?;
         let certificate = builder.assemble(signature, &signer).map_err(|_| FAILED)?;
         let der = certificate.to_der().map_err(|_| FAILED)?;
-        Ok(pem::encode("CERTIFICATE", &der)?.to_string())
+        Ok(pem::encode("CERTIFICATE", &der).to_string())
     }
 }
 
@@ -82,7 +83,7 @@ fn name(key: &PublicKey) -> Result<Name, KeyError> {
 /// At most 20 bytes, positive (RFC 5280, 4.1.2.2): a hash of all that could make two certificates differ.
 fn serial(subject: &PublicKey, own: &PublicKey, from: i64, until: i64) -> Result<SerialNumber, KeyError> {
     let text = [subject.spki_der(), own.spki_der(), &from.to_be_bytes(), &until.to_be_bytes()].concat();
-    let mut hash = hmac_sha256::Hash::hash(&text);
+    let mut hash = digest::sha256(&text);
     hash[0] = hash[0] & 0x3F | 0x40;
     SerialNumber::new(&hash[..16]).map_err(|_| FAILED)
 }
@@ -114,7 +115,7 @@ impl BuilderProfile for Profile {
         _: &TbsCertificate,
     ) -> builder::Result<Vec<Extension>> {
         // RFC 7093 (2, method 1): 160 bits of SHA-256 over the key.
-        let hash = hmac_sha256::Hash::hash(subject.subject_public_key.raw_bytes());
+        let hash = digest::sha256(subject.subject_public_key.raw_bytes());
         let identifier = SubjectKeyIdentifier(OctetString::new(&hash[..20])?);
         let constraints = BasicConstraints { ca: false, path_len_constraint: None };
         let usage = KeyUsage(KeyUsages::DigitalSignature.into());

@@ -8,8 +8,8 @@ use super::der::{self, BadDer, Element, Reader};
 use super::error::KeyError;
 use super::pem;
 use super::public::PublicKey;
+use crate::ground::base64;
 use crate::ground::time::days_from_civil;
-use jwt_simple::reexports::ct_codecs::{Base64, Encoder};
 
 /// The most certificates that a chain may hold: two make a token too long for nginx already.
 pub const MAX_CERTIFICATES: usize = 10;
@@ -45,8 +45,7 @@ impl Chain {
         for block in blocks {
             let der = block.decode()?;
             certificates.push(Certificate::read(&der)?);
-            let base64 = Base64::encode_to_string(der.as_slice());
-            x5c.push(base64.map_err(|_| KeyError::Malformed { what: "certificate" })?);
+            x5c.push(base64::standard(&der));
         }
         let leaf = certificates.first().ok_or(KeyError::EmptyChain)?;
         let leaf = PublicKey::from_spki(leaf.spki(), None)?;

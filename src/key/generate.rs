@@ -32,13 +32,13 @@ impl Key {
             return Ok((Key::from_secret(algorithm, &secret, None)?, secret));
         }
         let text = match algorithm {
-            Algorithm::ES256 => wrap(ES256KeyPair::generate().to_der().map_err(failed)?)?,
-            Algorithm::ES384 => wrap(ES384KeyPair::generate().to_der().map_err(failed)?)?,
-            Algorithm::EdDSA => wrap(Ed25519KeyPair::generate().to_der())?,
+            Algorithm::ES256 => wrap(ES256KeyPair::generate().to_der().map_err(failed)?),
+            Algorithm::ES384 => wrap(ES384KeyPair::generate().to_der().map_err(failed)?),
+            Algorithm::EdDSA => wrap(Ed25519KeyPair::generate().to_der()),
             Algorithm::MlDsa44 => ml_dsa(Kind::MlDsa44)?,
             Algorithm::MlDsa65 => ml_dsa(Kind::MlDsa65)?,
             Algorithm::MlDsa87 => ml_dsa(Kind::MlDsa87)?,
-            _ => wrap(RS256KeyPair::generate(RSA_BITS).and_then(|key| key.to_der()).map_err(failed)?)?,
+            _ => wrap(RS256KeyPair::generate(RSA_BITS).and_then(|key| key.to_der()).map_err(failed)?),
         };
         let secret = Secret::new(text.as_bytes().to_vec());
         Ok((Key::from_pem(&secret, Some(algorithm), None)?, secret))
@@ -46,7 +46,7 @@ impl Key {
 }
 
 /// The PEM text of a PKCS#8 key; the DER is wiped.
-fn wrap(der: Vec<u8>) -> Result<Zeroizing<String>, KeyError> {
+fn wrap(der: Vec<u8>) -> Zeroizing<String> {
     pem::encode("PRIVATE KEY", &Zeroizing::new(der))
 }
 
@@ -56,5 +56,5 @@ fn ml_dsa(kind: Kind) -> Result<Zeroizing<String>, KeyError> {
     let (_, key) = MlDsaPrivateKey::generate(kind.ml_dsa().ok_or_else(failed)?).map_err(|_| failed())?;
     let seed = Zeroizing::new(der::encode(der::context_primitive(0), &[key.seed_bytes()]));
     let octets = Zeroizing::new(der::encode(der::OCTET_STRING, &[&seed]));
-    wrap(der::encode(der::SEQUENCE, &[&der::encode_unsigned(&[0]), &kind.identifier(), &octets]))
+    Ok(wrap(der::encode(der::SEQUENCE, &[&der::encode_unsigned(&[0]), &kind.identifier(), &octets])))
 }

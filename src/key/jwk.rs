@@ -7,8 +7,9 @@
 use super::error::KeyError;
 use super::kind::Kind;
 use super::public::{Numbers, PublicKey};
+use crate::ground::base64::{self, text as base64url};
+use crate::ground::digest;
 use crate::key::algorithm::Algorithm;
-use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
 use serde_json::{Map, Value};
 
 /// The largest member that is decoded, in characters: an ML-DSA-87 key has 3456.
@@ -37,7 +38,7 @@ impl PublicKey {
         let members: Vec<String> =
             members(self).iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
         let canonical = format!("{{{}}}", members.join(","));
-        base64url(&hmac_sha256::Hash::hash(canonical.as_bytes()))
+        base64url(&digest::sha256(canonical.as_bytes()))
     }
 
     /// Reads a public JWK. Without `alg`, the key's default: RS256 for RSA.
@@ -129,15 +130,8 @@ fn point(kind: Kind, x: &[u8], y: &[u8]) -> Result<Numbers, KeyError> {
     Ok(Numbers::Bytes([&[4], x, y].concat()))
 }
 
-pub(crate) fn base64url(bytes: &[u8]) -> String {
-    crate::ground::base64::text(bytes)
-}
-
 fn decode(text: &str) -> Option<Vec<u8>> {
-    if text.len() > MAX_MEMBER {
-        return None;
-    }
-    Base64UrlSafeNoPadding::decode_to_vec(text, None).ok()
+    if text.len() > MAX_MEMBER { None } else { base64::read(text) }
 }
 
 #[cfg(test)]

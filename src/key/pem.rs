@@ -5,7 +5,7 @@
 //! strict about what is in them. Private bytes are wiped when dropped.
 
 use super::error::KeyError;
-use jwt_simple::reexports::ct_codecs::{Base64, Decoder, Encoder};
+use crate::ground::base64;
 use zeroize::Zeroizing;
 
 /// The longest text that is read, in bytes: ten large certificates fit several times.
@@ -36,10 +36,8 @@ impl Block<'_> {
         let bad = || KeyError::Base64 { label: self.label.to_owned() };
         let text: Zeroizing<Vec<u8>> =
             Zeroizing::new(self.body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect());
-        let mut der = Zeroizing::new(vec![0; text.len() / 4 * 3 + 3]);
-        let length = Base64::decode(&mut der, text.as_slice(), None).map_err(|_| bad())?.len();
-        der.truncate(length);
-        if der.is_empty() { Err(bad()) } else { Ok(der) }
+        let der = std::str::from_utf8(&text).ok().and_then(base64::read_standard).map(Zeroizing::new);
+        der.filter(|der| !der.is_empty()).ok_or_else(bad)
     }
 }
 
@@ -77,9 +75,8 @@ pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, KeyError> {
 }
 
 /// The PEM text of some DER, lines of 64 characters, wiped when dropped.
-pub(crate) fn encode(label: &str, der: &[u8]) -> Result<Zeroizing<String>, KeyError> {
-    let failed = |_| KeyError::Crypto { task: "write a PEM text" };
-    let base64 = Zeroizing::new(Base64::encode_to_string(der).map_err(failed)?);
+pub(crate) fn encode(label: &str, der: &[u8]) -> Zeroizing<String> {
+    let base64 = Zeroizing::new(base64::standard(der));
     let mut text =
         Zeroizing::new(String::with_capacity(base64.len() + base64.len() / 64 + 2 * label.len() + 40));
     text.push_str("-----BEGIN ");
@@ -95,7 +92,7 @@ pub(crate) fn encode(label: &str, der: &[u8]) -> Result<Zeroizing<String>, KeyEr
     text.push_str("-----END ");
     text.push_str(label);
     text.push_str("-----\n");
-    Ok(text)
+    text
 }
 
 fn after(bytes: &[u8], position: usize) -> &[u8] {
@@ -170,7 +167,7 @@ mod tests {
     fn what_is_written_reads_back_in_lines_of_64() {
         for length in [1, 47, 48, 49, 100] {
             let der: Vec<u8> = (0..length).collect();
-            let text = encode("PUBLIC KEY", &der).unwrap();
+            let text = encode("PUBLIC KEY", &der);
             assert!(text.lines().all(|line| line.len() <= 64));
             assert_eq!(decoded(text.as_bytes()), vec![("PUBLIC KEY".to_owned(), der)]);
         }

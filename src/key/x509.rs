@@ -11,14 +11,11 @@ pub use path::{PathError, verify_path};
 use super::der::{self, BadDer, Reader};
 use super::error::KeyError;
 use super::kind::Kind;
-use super::pem;
 use super::public::{Numbers, PublicKey};
+use crate::ground::base64;
 use crate::key::algorithm::Algorithm;
-use jwt_simple::reexports::ct_codecs::{Base64, Decoder};
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
-
-/// The most certificates that are read from one bundle.
-const MAX_BUNDLE: usize = 256;
+use sha2::{Digest, Sha256, Sha384};
 
 /// A certificate, and all that judging a path needs.
 #[derive(Debug, Clone)]
@@ -44,10 +41,18 @@ struct Constraints {
     authority: bool,
     path_length: Option<usize>,
     key_usage: Option<u8>,
+    /// It has an extension that may decide and is not judged here.
+    unjudged: bool,
 }
 
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
 const KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x0F];
+/// Verifiers of tokens ask for no usage in particular.
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x25];
+/// Name constraints, policy mappings, policy constraints and `inhibitAnyPolicy` (RFC 5280, 4.2.1): they decide
+/// without being critical, too.
+const CONSTRAINTS: [&[u8]; 4] =
+    [&[0x55, 0x1D, 0x1E], &[0x55, 0x1D, 0x21], &[0x55, 0x1D, 0x24], &[0x55, 0x1D, 0x36]];
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 /// `keyCertSign`, bit 5 (RFC 5280, 4.2.1.3).
 const CERT_SIGN: u8 = 0x04;
@@ -60,15 +65,8 @@ impl X509 {
 
     /// Reads an element of an `x5c` header: DER in standard base64 (RFC 7515, 4.1.6).
     pub fn from_base64(text: &str) -> Result<X509, KeyError> {
-        let der = Base64::decode_to_vec(text, None);
-        X509::from_der(&der.map_err(|_| KeyError::Base64 { label: "CERTIFICATE".to_owned() })?)
-    }
-
-    /// Every `CERTIFICATE` of a PEM text, in its order; other blocks are passed over, as registries do.
-    pub fn bundle(text: &[u8]) -> Result<Vec<X509>, KeyError> {
-        let blocks = pem::blocks(text)?;
-        let certificates = blocks.iter().filter(|block| block.label() == "CERTIFICATE");
-        certificates.take(MAX_BUNDLE).map(|block| X509::from_der(&block.decode()?)).collect()
+        let der = base64::read_standard(text);
+        X509::from_der(&der.ok_or_else(|| KeyError::Base64 { label: "CERTIFICATE".to_owned() })?)
     }
 
     fn read(bytes: &[u8]) -> Result<X509, BadDer> {
@@ -157,8 +155,8 @@ impl X509 {
                 let key = PublicKey::from_spki(&parent.spki, Some(algorithm)).ok()?;
                 return Some(key.verify(&self.signed, &self.signature));
             }
-            Scheme::EcdsaSha256 => hmac_sha256::Hash::hash(&self.signed).to_vec(),
-            Scheme::EcdsaSha384 => hmac_sha512::sha384::Hash::hash(&self.signed).to_vec(),
+            Scheme::EcdsaSha256 => Sha256::digest(&self.signed).to_vec(),
+            Scheme::EcdsaSha384 => Sha384::digest(&self.signed).to_vec(),
         };
         // A certificate's hash need not be that of the curve, as a token's is.
         let key = parent.key.as_ref().ok()?;
@@ -195,7 +193,7 @@ impl Constraints {
         while !extensions.is_empty() {
             let mut extension = extensions.enter(der::SEQUENCE)?;
             let name = extension.expect(der::OID)?.content;
-            extension.optional(BOOLEAN)?; // critical
+            let critical = extension.optional(BOOLEAN)?.is_some_and(|flag| flag.content == [0xFF]);
             let value = extension.expect(der::OCTET_STRING)?.content;
             if name == BASIC_CONSTRAINTS {
                 let mut fields = Reader::only(value, der::SEQUENCE)?;
@@ -210,6 +208,8 @@ impl Constraints {
             } else if name == KEY_USAGE {
                 let bits = Reader::new(value).expect(der::BIT_STRING)?.content;
                 self.key_usage = Some(bits.get(1).copied().unwrap_or(0));
+            } else {
+                self.unjudged |= critical && name != EXTENDED_KEY_USAGE || CONSTRAINTS.contains(&name);
             }
         }
         Ok(())
@@ -275,9 +275,12 @@ fn common_name(name: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::pem;
 
     fn bundle(text: &[u8]) -> Vec<X509> {
-        X509::bundle(text).unwrap()
+        let blocks = pem::blocks(text).unwrap();
+        let certificates = blocks.iter().filter(|block| block.label() == "CERTIFICATE");
+        certificates.map(|block| X509::from_der(&block.decode().unwrap()).unwrap()).collect()
     }
 
     /// Leaf, intermediate and root.

@@ -10,6 +10,7 @@ mod memory;
 mod queue;
 mod throttle;
 
+use crate::ground::digest;
 use crate::login::password::Password;
 use crate::login::users::Users;
 use memory::Memory;
@@ -228,7 +229,7 @@ impl Passwords {
             text.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             text.extend_from_slice(part);
         }
-        hmac_sha256::HMAC::mac(&*text, *self.key)
+        digest::mac(&self.key, &text)
     }
 }
 

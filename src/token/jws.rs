@@ -9,7 +9,6 @@ use crate::ground::base64;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::{KeySet, RingKey};
 use crate::key::{Key, base64url};
-use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -181,7 +180,7 @@ fn choose<'k>(keys: &'k KeySet, kid: Option<&str>) -> Result<&'k RingKey, Verify
 }
 
 fn decode(text: &str, part: &'static str) -> Result<Vec<u8>, VerifyError> {
-    Base64UrlSafeNoPadding::decode_to_vec(text, None).map_err(|_| VerifyError::Base64 { part })
+    base64::read(text).ok_or(VerifyError::Base64 { part })
 }
 
 fn shortened(text: &str) -> String {
@@ -218,8 +217,9 @@ mod tests {
     use crate::ground::secret::Secret;
     use crate::key::keyring::{Keyring, State};
     use crate::key::{Chain, PublicKey};
-    use jwt_simple::reexports::ct_codecs::Encoder as _;
+    use hmac::{Hmac, KeyInit, Mac};
     use serde_json::{Value, json};
+    use sha2::Sha256;
 
     macro_rules! file {
         ($name:literal) => {
@@ -318,7 +318,7 @@ mod tests {
     fn eddsa_is_that_of_rfc_8037() {
         let d = decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", "key").unwrap();
         let pkcs8 = [b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20", &d[..]].concat();
-        let base64 = jwt_simple::reexports::ct_codecs::Base64::encode_to_string(pkcs8).unwrap();
+        let base64 = base64::standard(&pkcs8);
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{base64}\n-----END PRIVATE KEY-----\n");
         let key = key(pem.as_bytes(), None, None);
         assert_eq!(key.id(), Some("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"));
@@ -431,7 +431,8 @@ mod tests {
                 let header = format!("{{\"alg\":\"{alg}\",\"kid\":\"k\"}}");
                 let input = format!("{}.{}", base64url(header.as_bytes()), base64url(b"{}"));
                 // `Key` refuses a PEM text as a secret; an attacker's program doesn't.
-                let mac = hmac_sha256::HMAC::mac(&input, secret);
+                let mac = Hmac::<Sha256>::new_from_slice(secret).unwrap().chain_update(&input);
+                let mac = mac.finalize().into_bytes();
                 let token = format!("{input}.{}", base64url(&mac));
                 assert_eq!(verify(&token, rsa.verifiers()), Err(expected.clone()));
             }

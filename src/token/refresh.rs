@@ -6,11 +6,11 @@
 //! token for one; nor is a JWT ever taken here. That is why the ring's own keys can sign it.
 
 use super::SealError;
+use crate::ground::base64;
 use crate::ground::secret::Secret;
+use crate::key::algorithm::Algorithm;
 use crate::key::keyring::RingKey;
-use crate::key::{Key, base64url};
-use hmac_sha256::HMAC;
-use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
+use crate::key::{Key, KeyError};
 
 /// How a refresh token begins: a name to search leaked text for.
 pub const PREFIX: &str = "kpr1_";
@@ -37,15 +37,21 @@ impl<'k> SigningKey<'k> {
     }
 }
 
+/// The key that a secret for refresh tokens alone makes: HMAC-SHA-256. A PEM text is refused, as for tokens.
+pub fn own_key(secret: &Secret) -> Result<Key, KeyError> {
+    Key::from_secret(Algorithm::HS256, secret, None)
+}
+
 /// The token of this payload. `bound_to` is signed with it but not in it: when that changes the signature
 /// stands no more, and nothing of it can be learned from the token.
 pub fn seal(payload: &[u8], bound_to: &[u8], key: SigningKey<'_>) -> Result<String, SealError> {
     let input = signed(payload, bound_to);
     let signature = match key {
-        SigningKey::Own(secret) => HMAC::mac(&input, secret.expose()).to_vec(),
-        SigningKey::Ring(key) => key.sign(&input).map_err(SealError::Sign)?,
+        SigningKey::Own(secret) => own_key(secret).and_then(|key| key.sign(&input)),
+        SigningKey::Ring(key) => key.sign(&input),
     };
-    Ok(format!("{PREFIX}{}.{}", base64url(payload), base64url(&signature)))
+    let signature = signature.map_err(SealError::Sign)?;
+    Ok(format!("{PREFIX}{}.{}", base64::text(payload), base64::text(&signature)))
 }
 
 /// A refresh token taken apart, its signature not yet checked.
@@ -63,14 +69,13 @@ impl Opened {
             return None;
         }
         let (payload, signature) = token.strip_prefix(PREFIX)?.split_once('.')?;
-        let decode = |text: &str| Base64UrlSafeNoPadding::decode_to_vec(text, None).ok();
+        let decode = |text: &str| base64::read(text);
         Some(Self { payload: decode(payload)?, signature: decode(signature)? })
     }
 
     /// Whether this secret signed it.
     pub fn stands_by_secret(&self, bound_to: &[u8], secret: &Secret) -> bool {
-        <&[u8; 32]>::try_from(self.signature.as_slice())
-            .is_ok_and(|expected| HMAC::verify(signed(&self.payload, bound_to), secret.expose(), expected))
+        own_key(secret).is_ok_and(|key| key.verify(&signed(&self.payload, bound_to), &self.signature))
     }
 
     /// Whether this key of the ring signed it.

@@ -5,11 +5,16 @@
 pub(crate) fn compare(expected: &str, actual: &str) -> Result<(), String> {
     let lines = |text: &str| -> Vec<String> { text.lines().map(|line| masked(line.trim_end())).collect() };
     let (expected, actual) = (lines(expected.trim_end()), lines(actual.trim_end()));
-    if fits(&expected, &actual, |line| line == "...", |expected, actual| {
-        let expected: Vec<char> = expected.replace("...", "\u{0}").chars().collect();
-        let actual: Vec<char> = actual.chars().collect();
-        fits(&expected, &actual, |c| *c == '\u{0}', |a, b| a == b)
-    }) {
+    if fits(
+        &expected,
+        &actual,
+        |line| line == "...",
+        |expected, actual| {
+            let expected: Vec<char> = expected.replace("...", "\u{0}").chars().collect();
+            let actual: Vec<char> = actual.chars().collect();
+            fits(&expected, &actual, |c| *c == '\u{0}', |a, b| a == b)
+        },
+    ) {
         return Ok(());
     }
     let first = expected.iter().zip(&actual).position(|(expected, actual)| expected != actual);
@@ -22,12 +27,7 @@ pub(crate) fn compare(expected: &str, actual: &str) -> Result<(), String> {
 }
 
 /// Whether a sequence fits a pattern in which some elements stand for any number.
-fn fits<T>(
-    pattern: &[T],
-    actual: &[T],
-    any: impl Fn(&T) -> bool,
-    same: impl Fn(&T, &T) -> bool,
-) -> bool {
+fn fits<T>(pattern: &[T], actual: &[T], any: impl Fn(&T) -> bool, same: impl Fn(&T, &T) -> bool) -> bool {
     let (mut p, mut a, mut back) = (0, 0, None);
     while a < actual.len() {
         if p < pattern.len() && any(&pattern[p]) {
@@ -76,7 +76,10 @@ fn form(word: &str) -> String {
     let rest = &word[bare.len()..];
     let is = |pattern: &str| {
         bare.len() == pattern.len()
-            && bare.chars().zip(pattern.chars()).all(|(c, p)| if p == '0' { c.is_ascii_digit() } else { c == p })
+            && bare
+                .chars()
+                .zip(pattern.chars())
+                .all(|(c, p)| if p == '0' { c.is_ascii_digit() } else { c == p })
     };
     let url_safe = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     let libtrust = bare.len() == 59
@@ -88,12 +91,16 @@ fn form(word: &str) -> String {
         _ if is("0000-00-00T00:00:00Z") => "<time>",
         _ if is("0000-00-00") => "<date>",
         // Documentation may cut it short with dots.
-        _ if bare.starts_with("eyJ") && (bare.matches('.').count() == 2 || rest == "...") => return "<token>".to_owned(),
+        _ if bare.starts_with("eyJ") && (bare.matches('.').count() == 2 || rest == "...") => {
+            return "<token>".to_owned();
+        }
         _ if bare.starts_with("kpr1_") => "<token>",
         _ if bare.starts_with("$2b$") => "<hash>",
         _ if bare.starts_with("key-") && bare.ends_with(".pem") => "<key file>",
         _ if digits == bare.len() && digits >= 9 => "<number>",
-        _ if bare.len() >= 22 && url_safe(bare) && digits > 0 && bare.contains(char::is_uppercase) => "<text>",
+        _ if bare.len() >= 22 && url_safe(bare) && digits > 0 && bare.contains(char::is_uppercase) => {
+            "<text>"
+        }
         _ => bare,
     };
     format!("{masked}{rest}")

@@ -103,7 +103,10 @@ fn links_lead_somewhere() {
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             let path = if file.is_empty() { root.join(name) } else { folder.join(file) };
             let path = path.canonicalize().unwrap_or_else(|error| panic!("{name}: {link}: {error}"));
-            assert!(path.starts_with(root.canonicalize().unwrap()), "{name}: {link} is not in the repository");
+            assert!(
+                path.starts_with(root.canonicalize().unwrap()),
+                "{name}: {link} is not in the repository"
+            );
             if !anchor.is_empty() {
                 let target = std::fs::read_to_string(&path).unwrap();
                 let anchors: Vec<String> =
@@ -133,7 +136,8 @@ fn the_front_page_is_short_and_begins_with_two_commands() {
     let readme = page("README.md");
     assert!(readme.len() <= 14_000, "{} bytes", readme.len());
     let blocks = Block::all("README.md", &readme);
-    let first = "cargo run --release -- issue --config examples/config.dev.yaml --claims '{\"sub\": \"alice\"}'\n";
+    let first =
+        "cargo run --release -- issue --config examples/config.dev.yaml --claims '{\"sub\": \"alice\"}'\n";
     assert_eq!([&*blocks[0].text, &*blocks[1].text], [first, "cargo test\n"]);
 }
 

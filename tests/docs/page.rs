@@ -197,7 +197,8 @@ impl Page {
 
     /// `init` writes the ports of its own that stand for others here.
     fn after_init(&self, script: &str) {
-        let Some(folder) = script.split("keypebble init ").nth(1).and_then(|rest| rest.split_whitespace().next())
+        let Some(folder) =
+            script.split("keypebble init ").nth(1).and_then(|rest| rest.split_whitespace().next())
         else {
             return;
         };
@@ -340,7 +341,11 @@ fn cargo(text: &str) -> Result<(), String> {
         }
         if let Some(arguments) = line.strip_prefix("cargo run --release -- ") {
             let script = format!("exec \"$0\" {arguments}");
-            let output = Command::new("sh").args(["-c", &script, BINARY]).current_dir(repository("")).output().unwrap();
+            let output = Command::new("sh")
+                .args(["-c", &script, BINARY])
+                .current_dir(repository(""))
+                .output()
+                .unwrap();
             if !output.status.success() {
                 return Err(said(&output));
             }

@@ -23,14 +23,18 @@ mod engines;
 mod guarded;
 mod image;
 mod init;
+mod judges;
 mod keys;
 #[cfg(feature = "passwords")]
 mod passwords;
 mod process;
 mod smuggling;
 mod stage;
+mod tokens;
 mod tools;
+mod trusts;
 mod verdicts;
+mod world;
 
 use client::{ALICE, BOB, CAROL, Crane, NOBODY, Skopeo};
 use keys::{Algorithm, KeyId};

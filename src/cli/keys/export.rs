@@ -132,7 +132,7 @@ pub(in crate::cli) fn run(command: &Export) -> Result<(), Error> {
             warn(&unfit_for_registries(Format::Jwks, &public));
             Keyring::jwks_text_of(public.iter().copied())
         }
-        Format::Pem => pems(&public)?,
+        Format::Pem => pems(&public),
         Format::Cert => certificates(&keyring, &public, &manifest, command.days, now)?,
         Format::Id => ids(&public),
     };
@@ -176,12 +176,8 @@ fn nothing(command: &Export, keyring: &Keyring, none_chosen: bool) -> StoreError
     }
 }
 
-fn pems(keys: &[&RingKey]) -> Result<String, Error> {
-    let pem = |key: &&RingKey| key.public().map(crate::key::PublicKey::to_pem);
-    keys.iter()
-        .filter_map(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| Error::Keys(StoreError::Make(error)))
+fn pems(keys: &[&RingKey]) -> String {
+    keys.iter().filter_map(|key| key.public()).map(crate::key::PublicKey::to_pem).collect()
 }
 
 fn ids(keys: &[&RingKey]) -> String {

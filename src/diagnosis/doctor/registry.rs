@@ -167,11 +167,8 @@ pub fn programs(registry: &RegistryConfig) -> Vec<Program> {
 
 /// Whether the registry knows the keys that sign next, and those whose tokens are still about.
 pub fn ring(keyring: &Keyring, trust: &Trust) -> Vec<Finding> {
-    let certificates = || trust.certificates.iter().flatten().filter_map(|one| one.key().ok());
-    let jwks = || trust.jwks.iter().flatten().filter_map(|entry| entry.key.as_ref().ok());
-    let unknown = keyring.verifiers().iter().filter(|key| key.state() != State::Active).filter(|key| {
-        key.public().is_some_and(|own| !certificates().chain(jwks()).any(|known| known.matches(own)))
-    });
+    let others = keyring.verifiers().iter().filter(|key| key.state() != State::Active);
+    let unknown = others.filter(|key| key.public().is_some_and(|own| !trust.holds(own)));
     let finding = |state, id: &str| match state {
         State::Next => Finding::warning(
             "next-key",

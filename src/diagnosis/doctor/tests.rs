@@ -163,9 +163,8 @@ fn both_sides_must_say_the_same() {
 
 #[test]
 fn a_token_made_now_is_judged_as_the_registry_would() {
-    let bundle = Trust::default().with_bundle(include_bytes!("../../../tests/data/x509/chain.pem")).unwrap();
-    let other =
-        Trust::default().with_bundle(include_bytes!("../../../tests/data/keys/rsa2048-cert.pem")).unwrap();
+    let bundle = Trust::default().with_bundle(include_bytes!("../../../tests/data/x509/chain.pem"));
+    let other = Trust::default().with_bundle(include_bytes!("../../../tests/data/keys/rsa2048-cert.pem"));
     let check = |rest: &str, registry: &RegistryConfig, trust: &Trust| {
         let issuer = config(rest).into_issuer();
         self_check(&issuer, &["s".to_owned()], registry, trust, &programs(registry), NOW)
@@ -210,9 +209,9 @@ fn a_staged_key_that_the_registry_does_not_know_is_said() {
     let active = || key(include_bytes!("../../../tests/data/keys/p256.pem"));
     let next = RingKey::own(key(include_bytes!("../../../tests/data/keys/ed25519.pem")), State::Next);
     let keyring = Keyring::new(active(), vec![next]).unwrap();
-    let bundle = Trust::default().with_bundle(include_bytes!("../../../tests/data/x509/chain.pem")).unwrap();
+    let bundle = Trust::default().with_bundle(include_bytes!("../../../tests/data/x509/chain.pem"));
     assert!(has(&ring(&keyring, &bundle), Level::Warning, "next-key", "does not know the next key"));
-    let all = Trust::default().with_jwks(keyring.jwks().to_string().as_bytes()).unwrap();
+    let all = Trust::default().with_jwks(keyring.jwks().to_string().as_bytes());
     assert_eq!(ring(&keyring, &all), []);
     assert_eq!(ring(&Keyring::single(active()), &Trust::default()), []);
 }

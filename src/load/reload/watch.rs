@@ -6,7 +6,7 @@
 //! would not show.
 
 use crate::cli::error::Error;
-use hmac_sha256::Hash;
+use sha2::{Digest, Sha256};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -117,11 +117,11 @@ impl Print {
 
 fn hash_file(path: &Path) -> io::Result<[u8; 32]> {
     let mut file = File::open(path)?;
-    let mut hash = Hash::new();
+    let mut hash = Sha256::new();
     let mut buffer = Zeroizing::new(vec![0; 64 * 1024]); // it may hold a key
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(hash.finalize()),
+            Ok(0) => return Ok(hash.finalize().into()),
             Ok(count) => hash.update(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -138,7 +138,7 @@ fn hash_folder(path: &Path) -> io::Result<[u8; 32]> {
         entries.push((entry.file_name(), identity.ok()));
     }
     entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    Ok(Hash::hash(format!("{entries:?}").as_bytes()))
+    Ok(Sha256::digest(format!("{entries:?}")).into())
 }
 
 /// What cannot be read twice: a pipe gave all that it had when the program started.
