@@ -15,17 +15,17 @@ pub(super) const SPEC: Spec =
     Spec { name: "check", values: &["config", "policy"], switches: &[], operands: 0, help: HELP, read };
 
 const HELP: &str = "\
-Load the configuration, the key, the users file and the policy as serve would; print what was found and every warning.
-The policy's own expectations (`tests:`) must hold.
+Load everything as `serve` would: configuration, keys, users file and policy. Print what was found, and
+every warning. The policy's own expectations (`tests:`) must hold.
 
 Usage: keypebble check --config PATH [--policy PATH]
 
 Flags:
   --config PATH  The configuration file (YAML)
-  --policy PATH  The policy file; without it as for serve
+  --policy PATH  The policy file; the default is the same as for serve
   -h, --help     Print this help
 
-Exit codes: 0 serve would start, 2 usage, 3 serve would refuse.
+Exit codes: 0 serve would start, 2 usage, 3 serve would refuse to start.
 ";
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {

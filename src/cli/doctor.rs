@@ -33,26 +33,29 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 const HELP: &str = "\
-Find what is wrong: the configuration, its key and certificates, a registry's configuration beside it;
-make a token in memory and judge it as the registry would. Nothing is changed, no token is printed.
+Find out what is wrong. Look at the configuration, its keys and certificates and, if given, at the
+registry's own configuration. Make a token in memory and judge it as the registry would. Nothing is changed
+and no token is printed.
 
 Usage: keypebble doctor --config PATH [--policy PATH] [--registry-config FILE] [--registry-env FILE]
                         [--rootcertbundle FILE] [--jwks FILE] [--for PROGRAM] [--url URL] [--json]
 
 Flags:
   --config PATH           The configuration file (YAML)
-  --policy PATH           The policy file; without it as for serve
-  --registry-config FILE  The registry's own config.yml: auth.token.*
-  --registry-env FILE     Its REGISTRY_* variables, NAME=value a line; without it those of this process
-  --rootcertbundle FILE   Its bundle, where the path in its configuration is not one of this host
-  --jwks FILE             Its JWKS, likewise
-  --for PROGRAM           Which one it is: registry-2.8, registry-3 or zot; without it both registries
-                          that could start
-  --url URL               Ask the registry there (plain http): its challenge, the realm, the clock
+  --policy PATH           The policy file; the default is the same as for serve
+  --registry-config FILE  The registry's own config.yml
+  --registry-env FILE     Its REGISTRY_* variables, one NAME=value per line; the default is the variables
+                          of this process
+  --rootcertbundle FILE   Its bundle, if the path in its configuration is not a path on this host
+  --jwks FILE             Its key set, likewise
+  --for PROGRAM           Which registry it is: registry-2.8, registry-3 or zot; the default is both
+                          versions of distribution
+  --url URL               Ask the running registry at this URL (plain HTTP): its challenge, its realm, its
+                          clock
   --json                  Print one JSON object
   -h, --help              Print this help
 
-Each finding says what, why and what to do. Without --url no network is used.
+Each finding says what was found, why it matters and what to do. Only --url uses the network.
 
 Exit codes: 0 no finding is an error, 1 at least one is, 2 usage.
 ";

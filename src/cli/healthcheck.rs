@@ -19,7 +19,7 @@ pub(super) const SPEC: Spec =
     Spec { name: "healthcheck", values: &["config"], switches: &[], operands: 0, help: HELP, read };
 
 const HELP: &str = "\
-Ask the server of this configuration, on this host, for GET /healthz: for a container without curl.
+Ask the running server of this configuration for GET /healthz. For containers that have no curl.
 
 Usage: keypebble healthcheck --config PATH
 
@@ -27,7 +27,7 @@ Flags:
   --config PATH  The configuration file (YAML); `service.host` and `service.port` say where to ask
   -h, --help     Print this help
 
-Exit codes: 0 healthy, 1 not healthy, 2 usage, 3 configuration rejected.
+Exit codes: 0 healthy, 1 not healthy, 2 usage, 3 the configuration is rejected.
 ";
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {

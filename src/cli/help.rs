@@ -10,25 +10,25 @@ Keypebble issues tokens: JWTs for services, and the Docker registry token protoc
 Usage: keypebble COMMAND [FLAGS]
 
 Commands:
-  init            Make a folder with keys, configuration and policy, ready to start
+  init            Make a folder with everything that a guarded registry needs
   issue           Print one signed token
   serve           Answer HTTP: /auth, /v2/token, /.well-known/jwks.json, /healthz, /metrics
-  check           Load the configuration and the policy, and say what was found
-  healthcheck     Ask a running server whether it is well
-  keys generate   Make a key: a folder's first, or the next one
+  check           Load everything as serve would, and say what was found
+  healthcheck     Ask whether the running server is well
+  keys generate   Make a key
   keys list       Show the keys of a folder or a configuration
-  keys rotate     Let the next key sign, and stage a new one
-  keys retire     Drop old keys whose tokens have ended
+  keys rotate     Let the next key sign, and make a new next one
+  keys retire     Remove old keys whose tokens have expired
   keys export     Print public keys as JWKS, PEM, certificates or ids
-  policy explain  Say which rule grants or denies what is asked
-  policy test     Try the expectations that a policy file carries
-  hash-password   Read a password, and print the line of it for a users file
-  inspect         Print what a token says, unchecked
-  verify          Check a token, or say what a registry would say to it
-  doctor          Find what is wrong between this issuer and a registry
+  policy explain  Say which rule grants or denies an action
+  policy test     Try the expectations in a policy file
+  hash-password   Read a password and print a line for a users file
+  inspect         Print what a token says, without checking it
+  verify          Check a token, or say what a registry would make of it
+  doctor          Find out what is wrong between Keypebble and a registry
 
 Flags:
-  -h, --help     Print help; with a command, that command's
+  -h, --help     Print help; after a command, help for that command
   -V, --version  Print the version, and what is in this build
 
 Exit codes:

@@ -31,20 +31,21 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 const HELP: &str = "\
-Make a folder with keys, configuration, policy, users file and the registry's own configuration.
+Make a folder with everything that a guarded registry needs: keys, configuration, policy, users file, and
+the registry's own settings.
 
 Usage: keypebble init DIR [--registry NAME] [--url URL] [--algorithm ALG]
 
 Flags:
-  --registry NAME  The registry's name, as clients write it; localhost:5000 without it
-  --url URL        Where clients reach Keypebble; without it https://NAME, where a proxy sends /v2/token
-                   to it, or for a registry on localhost an http:// address there
-  --algorithm ALG  ES256 without it, which distribution 2.8 and 3.x and zot take; also RS256, RS384,
-                   RS512, ES384; only 3.x takes PS256, PS384, PS512 and EdDSA
+  --registry NAME  The registry's name, as in image names; the default is localhost:5000
+  --url URL        Where clients reach Keypebble. The default is https://NAME, where a proxy passes
+                   /v2/token on, or an http:// address for a registry on localhost
+  --algorithm ALG  The default is ES256, which distribution 2.8 and 3.x and zot accept, as they do RS256,
+                   RS384, RS512 and ES384. PS256, PS384, PS512 and EdDSA are for 3.x and zot only
   -h, --help       Print this help
 
-DIR must be empty or not there. It gets keys/ (0700: one key signs, one is staged), config.yaml,
-policy.yaml, users.htpasswd (0600), and registry/ with what the registry needs: bundle.pem (feature certificates),
+DIR must be empty or not exist. It gets keys/ (mode 0700, with the key that signs and the next one),
+config.yaml, policy.yaml, users.htpasswd (mode 0600) and registry/ with bundle.pem (feature certificates),
 jwks.json, config-2.8.yml and config-3.yml. All of it appears at once, or nothing does.
 
 Exit codes: 0 done, 1 failed or refused, 2 usage.

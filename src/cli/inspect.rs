@@ -13,12 +13,12 @@ pub(super) const SPEC: Spec =
     Spec { name: "inspect", values: &[], switches: &["json"], operands: 1, help: HELP, read };
 
 const HELP: &str = "\
-Print what a token says: header, claims, times, key id, certificates, access, size. No signature is
-checked: see keypebble verify.
+Print what a token says: header, claims, times, key id, certificates, access and size. The signature is
+not checked; use keypebble verify for that.
 
 Usage: keypebble inspect [--json] TOKEN|-
 
-  -           Read the token from standard input. Prefer it: a token is a credential, and other users of
+  -           Read the token from standard input. Prefer this: a token is a credential, and other users of
               this host can see the arguments of a program
 
 Flags:

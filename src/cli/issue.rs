@@ -28,7 +28,7 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 const HELP: &str = "\
-Print one signed token and a newline on stdout, nothing else.
+Print one signed token and a newline on standard output, and nothing else.
 
 Usage: keypebble issue --config PATH [--claims JSON|@FILE|-] [--policy PATH] [--generate]
                        [--ttl SECONDS] [--audience AUD]
@@ -36,14 +36,14 @@ Usage: keypebble issue --config PATH [--claims JSON|@FILE|-] [--policy PATH] [--
 Flags:
   --config PATH    The configuration file (YAML)
   --claims JSON    Claims as a JSON object; @FILE reads them from a file, - from standard input
-  --policy PATH    A policy file: `scope` and `access` keep only what it grants the user
-  --generate       Take all that the policy gives the user, whatever the claims ask
-  --ttl SECONDS    How long the token lives, 1 s to ten years
-  --audience AUD   `aud` of the token, instead of the configuration's `audience`
+  --policy PATH    A policy file; `scope` and `access` keep only what it grants the user
+  --generate       Everything that the policy gives the user, whatever the claims ask for
+  --ttl SECONDS    How long the token lives, from 1 s to ten years
+  --audience AUD   `aud` of the token, instead of `audience` in the configuration
   -h, --help       Print this help
 
-The user is `sub`, else `user`, else `unknown`. The claims iss, aud, iat, nbf, exp and jti are the
-issuer's own. With a policy and neither `scope` nor `access` asked, --generate is understood.
+The user is `sub`, or else `user`, or else `unknown`. Only the issuer sets the claims iss, aud, iat, nbf,
+exp and jti. With a policy, --generate is implied if the claims have neither `scope` nor `access`.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 configuration, policy or key rejected, 4 refused by the policy.
 

@@ -20,23 +20,24 @@ pub(super) const SPEC: Spec =
     Spec { name: "serve", values: &["config", "policy"], switches: &[], operands: 0, help: HELP, read };
 
 const HELP: &str = "\
-Answer HTTP: GET /healthz, POST /auth, GET and (with a users_file) POST /v2/token, GET /metrics.
+Answer HTTP: /v2/token, /auth, /.well-known/jwks.json, /.well-known/openid-configuration, /healthz and
+/metrics.
 
 Usage: keypebble serve --config PATH [--policy PATH]
 
 Flags:
   --config PATH  The configuration file (YAML); `service.host` and `service.port` say where to listen
-  --policy PATH  The policy file; without it /etc/keypebble/policy.yaml if that is there, else nothing
-                 is granted (`policy: none` in the configuration grants all that is asked)
+  --policy PATH  The policy file; the default is /etc/keypebble/policy.yaml if it exists. Without a policy
+                 nothing is granted, unless the configuration says `policy: none`
   -h, --help     Print this help
 
-It prints one line with the address it listens on, then one line for each request and each token, on
-stderr. SIGTERM and SIGINT finish what is in flight and end it with 0.
+The log is on standard error: one line with the address, then one line for each request and each token.
+SIGTERM and SIGINT end the server with exit code 0 once requests in flight are answered.
 
-Configuration, policy and every file that the configuration names are read again when they change, once
-a look finds them at rest (within about three seconds), and at once on SIGHUP. A broken file leaves what
-was loaded before in force, is logged, and keeps the metric keypebble_reload_failed at 1 until mended.
-service.host, port, log and limits take effect at the start only.
+The configuration, the policy and every file that the configuration names are read again when they change
+(within about three seconds), and at once on SIGHUP. If a file is broken, the old state stays in force, the
+log says why, and the metric keypebble_reload_failed is 1 until the file is mended. service.host, port,
+socket_mode, log and limits take effect at the start only.
 
 Exit codes: 0 stopped by a signal, 1 failed, 2 usage, 3 configuration, policy or key rejected.
 

@@ -28,31 +28,32 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 const HELP: &str = "\
-Check a token: its signature, algorithm, issuer, audience and times; or say what a registry would.
+Check whether a token holds: its signature, algorithm, issuer, audience and times. Or say what a registry
+would make of it.
 
 Usage: keypebble verify --config PATH|--jwks FILE|--key FILE [--audience A] [--issuer I] [--json] TOKEN|-
        keypebble verify --for PROGRAM [--rootcertbundle FILE] [--jwks FILE] [--service NAME]
                         [--issuer NAME] [--json] TOKEN|-
 
-  -                      Read the token from standard input. Prefer it: a token is a credential, and
+  -                      Read the token from standard input. Prefer this: a token is a credential, and
                          other users of this host can see the arguments of a program
 
 Flags:
   --config PATH          The issuer's configuration: its keys, `issuer`, `audience`, allowed_services
-  --jwks FILE            A JWKS, as /.well-known/jwks.json has it
+  --jwks FILE            A key set such as /.well-known/jwks.json
   --key FILE             A public key, a certificate, or a private key, of which the public half is used
-  --algorithm A          The algorithm of --key, where an RSA key is not for RS256
+  --algorithm A          The algorithm of --key, if an RSA key is not for RS256
   --audience A           What `aud` must be or hold
   --issuer I             What `iss` must be
-  --for PROGRAM          registry-2.8, registry-3 or zot: the verdict that it would give, and why
+  --for PROGRAM          Print the verdict of registry-2.8, registry-3 or zot, and why
   --rootcertbundle FILE  The certificates that the registry trusts; for zot its certificate
   --service NAME         The registry's auth.token.service
   --json                 Print one JSON object
   -h, --help             Print this help
 
-Times have 60 s of leeway (zot: none). Every reason is printed, not the first only.
+Times have 60 s of leeway (zot: none). Every reason is printed, not only the first.
 
-Exit codes: 0 it holds, 1 it does not, or that cannot be told, 2 usage, 3 a file is rejected.
+Exit codes: 0 it holds, 1 it does not hold or that cannot be told, 2 usage, 3 a file is rejected.
 
 Examples:
   keypebble issue --config config.yaml | keypebble verify --config config.yaml -

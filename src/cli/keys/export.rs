@@ -24,26 +24,28 @@ pub(in crate::cli) const SPEC: Spec = Spec {
 };
 
 const HELP: &str = "\
-Print the public halves of the keys, of every state unless one is chosen.
+Print the public halves of the keys: all of them, unless you choose some.
 
 Usage: keypebble keys export --dir DIR|--config PATH --format jwks|pem|cert|id [--out FILE]
                              [--id ID|--state STATE] [--days DAYS]
 
 Flags:
   --dir DIR       The key folder
-  --config PATH   A configuration: its `key_dir`, its `keys`, or its single key
-  --format jwks   A JWKS (RFC 7517) with the key ids that tokens carry: for distribution 3.x `jwks`, and
-                  the very bytes of GET /.well-known/jwks.json
-  --format pem    Public keys as PEM
-  --format cert   Certificates as PEM, for a `rootcertbundle`; self-signed, no authority (feature certificates)
+  --config PATH   A configuration: its `key_dir`, its `keys` or its single key
+  --format jwks   A key set (RFC 7517) with the key ids that tokens carry, for `jwks` of distribution 3.x.
+                  The same bytes as GET /.well-known/jwks.json
+  --format pem    Public keys in PEM
+  --format cert   Certificates in PEM, for a `rootcertbundle`; self-signed, no authority (feature
+                  certificates)
   --format id     For people: each key's id, its libtrust id and its RFC 7638 thumbprint
-  --out FILE      Replace this file at once and whole, instead of stdout; never one with a private key
-  --id ID         This key only
-  --state STATE   The keys of this state only: next, active or previous
-  --days DAYS     How long certificates are valid, from when the key was made; 3650 without it
+  --out FILE      Replace this file at once and whole, instead of printing; refused if the file has a
+                  private key
+  --id ID         Only this key
+  --state STATE   Only the keys of this state: next, active or previous
+  --days DAYS     How long certificates are valid, counted from when the key was made; the default is 3650
   -h, --help      Print this help
 
-Shared secrets are never printed. In a folder, the keys are marked as exported once the output is written;
+Shared secrets are never printed. Keys in a folder are marked as exported once the output is written;
 `rotate` asks for that. --format id marks nothing.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 the configuration, the folder or a key is rejected.

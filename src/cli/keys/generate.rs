@@ -22,18 +22,20 @@ pub(in crate::cli) const SPEC: Spec = Spec {
 };
 
 const HELP: &str = "\
-Make a key: the first of a folder is active at once, a second one is staged as next.
+Make a key. The first key of a folder is active at once, the second one is next.
 
 Usage: keypebble keys generate --dir DIR|--config PATH [--algorithm ALG]
 
 Flags:
-  --dir DIR        The key folder; it is made (0700) where it is not there
+  --dir DIR        The key folder; it is made (mode 0700) if it does not exist
   --config PATH    A configuration with `key_dir`, instead of --dir
-  --algorithm ALG  What the key signs; without it as the active key, or ES256 for the first one
+  --algorithm ALG  What the key signs; the default is the algorithm of the active key, or ES256 for the
+                   first key
   -h, --help       Print this help
 
 The algorithms are HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA,
-ML-DSA-44, ML-DSA-65, ML-DSA-87; RSA keys have 2048 bits. The key's file is new (0600), never an existing one.
+ML-DSA-44, ML-DSA-65 and ML-DSA-87. RSA keys have 2048 bits. The key gets a new file (mode 0600); an
+existing file is never overwritten.
 
 Exit codes: 0 done, 1 failed or refused, 2 usage, 3 the folder is rejected.
 

@@ -22,15 +22,15 @@ pub(in crate::cli) const SPEC: Spec = Spec {
 };
 
 const HELP: &str = "\
-Show every key: state, algorithm, when it was made and exported, its age in days, its id.
+Show every key: its state, its algorithm, when it was made and exported, its age in days, and its id.
 
 Usage: keypebble keys list --dir DIR|--config PATH [--json]
 
 Flags:
   --dir DIR      The key folder
-  --config PATH  A configuration: its `key_dir`, its `keys`, or its single key
-  --json         A list of objects with id, algorithm, state, created, exported, stopped (RFC 3339 or
-                 null) and days
+  --config PATH  A configuration: its `key_dir`, its `keys` or its single key
+  --json         Print a list of objects with id, algorithm, state, created, exported, stopped (RFC 3339
+                 or null) and days
   -h, --help     Print this help
 
 Exit codes: 0 done, 2 usage, 3 the configuration, the folder or a key is rejected.

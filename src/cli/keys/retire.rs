@@ -21,25 +21,26 @@ pub(in crate::cli) const SPEC: Spec = Spec {
 };
 
 const HELP: &str = "\
-Drop every previous key none of whose tokens can still be valid; its file is removed.
+Remove every previous key whose tokens have all expired, and its file.
 
 Usage: keypebble keys retire --dir DIR|--config PATH [--max-ttl SECONDS] [--id ID] [--force]
 
 Flags:
-  --dir DIR          The key folder; needs --max-ttl, or --force
+  --dir DIR          The key folder; needs --max-ttl or --force
   --config PATH      A configuration with `key_dir`, instead of --dir
-  --max-ttl SECONDS  The longest life of any token signed here; without it the configuration's
-                     default_ttl_seconds, max_ttl_seconds or (with `users_file`, unless
-                     refresh_secret_path is set) refresh_ttl_seconds, whichever is most
-  --id ID            This key only, previous or staged
-  --force            Whatever its tokens: they are refused from now on. For a key that was stolen
+  --max-ttl SECONDS  The longest life of any token signed here. The default is the longest of
+                     default_ttl_seconds, max_ttl_seconds and, if these keys sign refresh tokens,
+                     refresh_ttl_seconds
+  --id ID            Only this key, previous or next
+  --force            Remove the key even if tokens of it are still valid; they are refused from now on. For
+                     a key that was stolen
   -h, --help         Print this help
 
-A key is kept for --max-ttl and 300 s (a verifier's leeway, and a server's time to notice) after it ceased
-to sign. What cannot be known here: tokens of `issue --ttl` that live longer than that, which end early;
-and a server that has not taken up the rotation and signs with the old key still.
+A key is kept for --max-ttl and 300 s more after it stopped signing: verifiers allow some difference between
+clocks, and a server needs time to notice the change. This command cannot know about tokens from
+`issue --ttl` that live longer, nor about a server that still signs with the old key.
 
-Exit codes: 0 done, or no key is previous, 1 failed, or refused as tokens can still be valid, 2 usage,
+Exit codes: 0 done, or no key is previous, 1 failed, or refused because tokens can still be valid, 2 usage,
 3 the configuration or the folder is rejected.
 
 Example:

@@ -21,22 +21,23 @@ pub(in crate::cli) const SPEC: Spec = Spec {
 };
 
 const HELP: &str = "\
-Let the staged key sign: next becomes active, active becomes previous, and a new key is staged.
+Let the next key sign. The active key becomes previous, and a new key is made as the next one.
 
 Usage: keypebble keys rotate --dir DIR|--config PATH [--algorithm ALG] [--force]
 
 Flags:
   --dir DIR        The key folder
   --config PATH    A configuration with `key_dir`, instead of --dir
-  --algorithm ALG  What the new staged key signs; without it as the one that was staged
-  --force          Promote a key that was never exported: for a shared secret, which can't be, and for
-                   verifiers that read /.well-known/jwks.json, where the staged key stands already
+  --algorithm ALG  What the new key signs; the default is the algorithm of the key that was next
+  --force          Let a key sign that was never exported: for shared secrets, which cannot be exported, and
+                   for verifiers that read /.well-known/jwks.json, which already has the next key
   -h, --help       Print this help
 
-The three changes are one: a crash or a running server finds the folder before or after. It prints what
-each verifier must be told now; it cannot know whether the last export reached them.
+All three changes happen at once: after a crash, and for a running server, the folder is as before or as
+after. The command prints what each verifier must be told now. It cannot know whether the last export
+reached them.
 
-Exit codes: 0 done, 1 failed, or refused as the staged key was never exported, 2 usage, 3 the folder is
+Exit codes: 0 done, 1 failed, or refused because the next key was never exported, 2 usage, 3 the folder is
 rejected.
 
 Example:

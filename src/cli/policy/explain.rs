@@ -23,8 +23,8 @@ pub(in crate::cli) const SPEC: Spec = Spec {
 };
 
 const HELP: &str = "\
-Say for each asked action which rule of the policy grants or denies it, or that none speaks of it and
-which came nearest; then what the token would hold.
+Say for each action which rule of the policy grants or denies it, or which rule came nearest, and then
+what the token would hold.
 
 Usage: keypebble policy explain --policy PATH (--user NAME | --anonymous) --scope SCOPE
                                 [--service NAME] [--audience NAME] [--config PATH] [--json]
@@ -32,16 +32,16 @@ Usage: keypebble policy explain --policy PATH (--user NAME | --anonymous) --scop
 Flags:
   --policy PATH    The policy file
   --user NAME      Who asks
-  --anonymous      Nobody in particular asks
-  --scope SCOPE    What is asked: type:name:action[,action...]; several separated by spaces
-  --service NAME   The `service` of the request: it may stand before a repository's name
-  --audience NAME  The configuration's `audience`, which may stand there too
-  --config PATH    Take `audience`, `default_ttl_seconds` and `max_ttl_seconds` from a configuration;
-                   without it a rule without `ttl_seconds` gives 3600 s, the default
+  --anonymous      A request without a user
+  --scope SCOPE    What is asked: type:name:action[,action...]; several are separated by spaces
+  --service NAME   The `service` of the request; it may stand before a repository's name
+  --audience NAME  The `audience` of the configuration; it may stand there, too
+  --config PATH    Take `audience`, `default_ttl_seconds` and `max_ttl_seconds` from a configuration.
+                   Without it, a rule without `ttl_seconds` gives the default of 3600 s
   --json           Print JSON
   -h, --help       Print this help
 
-Exit codes: 0 explained, granted or not; 2 usage, 3 the policy or the configuration is rejected.
+Exit codes: 0 explained, whether granted or not, 2 usage, 3 the policy or the configuration is rejected.
 
 Example:
   keypebble policy explain --policy policy.yaml --user alice \\

@@ -17,7 +17,7 @@ pub(in crate::cli) const SPEC: Spec =
     Spec { name: "policy test", values: &["policy"], switches: &["json"], operands: 0, help: HELP, read };
 
 const HELP: &str = "\
-Try every expectation that the policy file carries under `tests:`, and say why where one does not hold.
+Try every expectation under `tests:` in a policy file, and explain the ones that do not hold.
 
 Usage: keypebble policy test --policy PATH [--json]
 
@@ -26,14 +26,14 @@ Flags:
   --json         Print JSON
   -h, --help     Print this help
 
-An expectation says who asks what, and all that is to be granted:
+An expectation says who asks for what, and everything that is to be granted:
   tests:
     - {user: alice, scope: \"repository:alice-space/app:pull,push\", grants: \"repository:alice-space/app:pull\"}
     - {anonymous: true, scope: \"repository:alice-space/app:pull\", grants: \"\"}
-`service: NAME` is the registry's name, which may stand before a repository's. serve, check and issue
-refuse a policy that breaks its own expectation.
+`service: NAME` is the registry's name, which may stand before a repository's. serve, check and issue refuse
+a policy that breaks its own expectation.
 
-Exit codes: 0 all hold, also where there is none; 1 one does not; 2 usage, 3 the policy is rejected.
+Exit codes: 0 all hold, or there is none, 1 one does not hold, 2 usage, 3 the policy is rejected.
 
 Example:
   keypebble policy test --policy policy.yaml
