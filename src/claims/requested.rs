@@ -46,10 +46,10 @@ impl fmt::Display for ClaimsError {
                 write!(f, "the claim `{name}` may not be asked for: {setter}")
             }
             ClaimsError::Disguised(name, owned) => {
-                write!(f, "the claim `{name}` is `{owned}` to registries, which ignore letter case")
+                write!(f, "the claim `{name}` is `{owned}` to programs that ignore letter case")
             }
             ClaimsError::Alike(one, other) => {
-                write!(f, "`{one}` and `{other}` are one name to registries, which ignore letter case")
+                write!(f, "`{one}` and `{other}` are one name to programs that ignore letter case")
             }
             ClaimsError::Number(number) => {
                 write!(f, "the number {number} is too large to be read exactly: put it in quotes")

@@ -64,7 +64,7 @@ impl fmt::Display for GlobError {
             }
             GlobError::Variable(name) => write!(f, "unknown variable ${{{name}}}, only ${{user}} is known"),
             GlobError::SharedUser => f.write_str(
-                "it fits for one user what is another's: no `*` stands in the segment of ${user}, nor `**` on both sides of it, as in ${user}/** or team/${user}-app/*",
+                "it fits for one user what is another's: write ${user}/** or team/${user}-app/*, without a `*` in the segment of ${user} and without `**` on both sides of it",
             ),
         }
     }
