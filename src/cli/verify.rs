@@ -45,7 +45,8 @@ Flags:
   --audience A           What `aud` must be or hold
   --issuer I             What `iss` must be
   --for PROGRAM          registry-2.8, registry-3 or zot: the verdict that it would give, and why
-  --rootcertbundle FILE  The certificates that the registry trusts; for zot its certificate
+  --rootcertbundle FILE  The certificates that the registry trusts. zot has one file, given with this flag,
+                         --jwks or --key: a certificate, a public key, or a JWKS of one key
   --service NAME         The registry's auth.token.service
   --json                 Print one JSON object
   -h, --help             Print this help
@@ -104,6 +105,10 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
                 return Err(
                     arguments.missing("--rootcertbundle FILE or --jwks FILE: what the registry trusts")
                 );
+            }
+            let files = [&bundle, &jwks, &key].into_iter().flatten().count();
+            if program == Program::Zot && files > 1 {
+                return Err(usage("zot has one file: --rootcertbundle, --jwks or --key, not several"));
             }
             Against::Registry { program, bundle, jwks, key, service }
         }
