@@ -66,7 +66,7 @@ fn a_claim_in_another_letter_case_is_refused_wherever_claims_are_named() {
             let output = run(&folder, &[&["issue", "--config", "config.yaml"][..], &arguments].concat());
             let said = stderr(&output);
             assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{name}: {said}");
-            assert!(said.contains(&format!("read it as `{owned}`")), "{name}: {said}");
+            assert!(said.contains(&format!("is `{owned}` to registries")), "{name}: {said}");
         }
         let answer = auth(&server, &claims);
         assert_eq!((answer.status, answer.code().as_str()), (400, "INVALID_CLAIMS"), "{name}: {answer:?}");
@@ -96,7 +96,7 @@ fn two_names_that_fold_to_one_are_refused_in_any_object() {
     ] {
         let output = issue(&folder, claims);
         assert_eq!(output.status.code(), Some(2), "{claims}: {}", stderr(&output));
-        assert!(stderr(&output).contains("are one name to programs"), "{claims}: {}", stderr(&output));
+        assert!(stderr(&output).contains("are one name to registries"), "{claims}: {}", stderr(&output));
         let answer = auth(&server, claims);
         assert_eq!((answer.status, answer.code().as_str()), (400, "INVALID_CLAIMS"), "{claims}: {answer:?}");
         folder.write("other.yaml", &config(&format!("static_claims: {{x: {claims}}}\n")));
@@ -116,7 +116,7 @@ fn two_names_that_fold_to_one_are_refused_in_any_object() {
         folder.write("other.yaml", &config(rest));
         let output = run(&folder, &["check", "--config", "other.yaml"]);
         assert_eq!(output.status.code(), Some(3), "{rest}: {}", stderr(&output));
-        assert!(stderr(&output).contains("are one name to programs"), "{rest}: {}", stderr(&output));
+        assert!(stderr(&output).contains("are one name to registries"), "{rest}: {}", stderr(&output));
     }
 }
 
@@ -197,9 +197,9 @@ fn inspect_and_verify_warn_of_a_token_that_go_reads_otherwise() {
     let folder = folder();
     let claims = |rest: &str| format!(r#"{{"iss":"i","aud":"a","exp":4102444800{rest}}}"#);
     for (rest, part) in [
-        (r#","ACCESS":[]"#, "read it as `access`"),
-        (r#","Exp":1"#, "read it as `exp`"),
-        (r#","x":[{"a":1,"A":2}]"#, "are one name to programs"),
+        (r#","ACCESS":[]"#, "is `access` to registries"),
+        (r#","Exp":1"#, "is `exp` to registries"),
+        (r#","x":[{"a":1,"A":2}]"#, "are one name to registries"),
     ] {
         let token = signed(&claims(rest));
         for command in [&["inspect", "-"][..], &["verify", "--config", "config.yaml", "-"]] {

@@ -23,39 +23,8 @@ use std::error::Error as _;
 use std::path::{Path, PathBuf};
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec {
-    name: "doctor",
-    values: &["config", "policy", "registry-config", "registry-env", "rootcertbundle", "jwks", "for", "url"],
-    switches: &["json"],
-    operands: 0,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Find what is wrong: the configuration, its key and certificates, a registry's configuration beside it;
-make a token in memory and judge it as the registry would. Nothing is changed, no token is printed.
-
-Usage: keypebble doctor --config PATH [--policy PATH] [--registry-config FILE] [--registry-env FILE]
-                        [--rootcertbundle FILE] [--jwks FILE] [--for PROGRAM] [--url URL] [--json]
-
-Flags:
-  --config PATH           The configuration file (YAML)
-  --policy PATH           The policy file; without it as for serve
-  --registry-config FILE  The registry's own config.yml: auth.token.*
-  --registry-env FILE     Its REGISTRY_* variables, NAME=value a line; without it those of this process
-  --rootcertbundle FILE   Its bundle, where the path in its configuration is not one of this host
-  --jwks FILE             Its JWKS, likewise
-  --for PROGRAM           Which one it is: registry-2.8, registry-3 or zot; without it both registries
-                          that could start
-  --url URL               Ask the registry there (plain http): its challenge, the realm, the clock
-  --json                  Print one JSON object
-  -h, --help              Print this help
-
-Each finding says what, why and what to do. Without --url no network is used.
-
-Exit codes: 0 no finding is an error, 1 at least one is, 2 usage.
-";
+pub(super) const SPEC: Spec =
+    Spec { name: "doctor", operands: 0, help: include_str!("help/doctor.txt"), read };
 
 /// What is to be looked at.
 #[derive(Debug, PartialEq, Eq)]

@@ -18,48 +18,8 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec {
-    name: "verify",
-    values: &["config", "jwks", "key", "algorithm", "audience", "issuer", "for", "rootcertbundle", "service"],
-    switches: &["json"],
-    operands: 1,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Check a token: its signature, algorithm, issuer, audience and times; or say what a registry would.
-
-Usage: keypebble verify --config PATH|--jwks FILE|--key FILE [--audience A] [--issuer I] [--json] TOKEN|-
-       keypebble verify --for PROGRAM [--rootcertbundle FILE] [--jwks FILE] [--service NAME]
-                        [--issuer NAME] [--json] TOKEN|-
-
-  -                      Read the token from standard input. Prefer it: a token is a credential, and
-                         other users of this host can see the arguments of a program
-
-Flags:
-  --config PATH          The issuer's configuration: its keys, `issuer`, `audience`, allowed_services
-  --jwks FILE            A JWKS, as /.well-known/jwks.json has it
-  --key FILE             A public key, a certificate, or a private key, of which the public half is used
-  --algorithm A          The algorithm of --key, where an RSA key is not for RS256
-  --audience A           What `aud` must be or hold
-  --issuer I             What `iss` must be
-  --for PROGRAM          registry-2.8, registry-3 or zot: the verdict that it would give, and why
-  --rootcertbundle FILE  The certificates that the registry trusts. zot has one file, given with this flag,
-                         --jwks or --key: a certificate, a public key, or a JWKS of one key
-  --service NAME         The registry's auth.token.service
-  --json                 Print one JSON object
-  -h, --help             Print this help
-
-Times have 60 s of leeway (zot: none). Every reason is printed, not the first only.
-
-Exit codes: 0 it holds, 1 it does not, or that cannot be told, 2 usage, 3 a file is rejected.
-
-Examples:
-  keypebble issue --config config.yaml | keypebble verify --config config.yaml -
-  keypebble verify --for registry-2.8 --rootcertbundle bundle.pem --service registry.example.com \\
-    --issuer https://auth.example.com - < token
-";
+pub(super) const SPEC: Spec =
+    Spec { name: "verify", operands: 1, help: include_str!("help/verify.txt"), read };
 
 /// What is to be checked, and against what.
 #[derive(Debug, PartialEq, Eq)]

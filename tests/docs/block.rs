@@ -62,7 +62,9 @@ impl Kind {
             ("yaml", "other", _) => Kind::Yaml,
             ("json", "", _) => Kind::Json,
             ("text", "", _) => Kind::Text,
-            (language, name, _) if !language.is_empty() && name.contains('.') => Kind::File(name.to_owned()),
+            (language, name, _) if !language.is_empty() && (name.contains('.') || name == "Caddyfile") => {
+                Kind::File(name.to_owned())
+            }
             _ => Kind::Unknown,
         }
     }

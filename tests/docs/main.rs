@@ -16,7 +16,7 @@
 //! | `text` | for people only |
 //!
 //! A block that holds nothing but a server's command is started, and stopped at the end of its page or when
-//! the same command comes again. Ports 5000, 5443, 8080 and 8443 are replaced by free ones throughout.
+//! the same command comes again. Ports are replaced by free ones throughout, and names of hosts by `localhost`.
 //! In an expected output `...` stands for any text, and a line `...` for any lines; times, key ids, tokens and
 //! other things that differ from run to run are compared by their form.
 #![cfg(all(feature = "passwords", feature = "certificates"))]

@@ -36,6 +36,13 @@ const SERVERS: [(&str, &str); 4] = [
 /// Far beyond what a busy machine needs: only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// What else the documentation names and is not here: a registry with TLS and a name of its own. nginx has it.
+const NAMES: [(&str, &str); 3] = [
+    ("https://registry.example.com", "https://localhost:5443"),
+    ("docker://registry.example.com/", "docker://localhost:5443/"),
+    ("listen 443 ssl", "listen 5443 ssl"),
+];
+
 /// Any image will do, and there may be no network.
 const PUBLIC_IMAGE: &str = "docker://docker.io/library/alpine:3";
 
@@ -137,13 +144,15 @@ impl Page {
 
     /// A text of the page as it is run here.
     fn here(&self, text: &str) -> String {
-        let text = self.ports.iter().fold(text.to_owned(), |text, (port, free)| text.replace(port, free));
+        let text = NAMES.iter().fold(text.to_owned(), |text, (name, local)| text.replace(name, local));
+        let text = self.ports.iter().fold(text, |text, (port, free)| text.replace(port, free));
         text.replace(PUBLIC_IMAGE, &format!("oci:{}/image", self.aside.path().display()))
     }
 
     /// What was printed here, as the page has it.
     fn there(&self, text: &str) -> String {
         let text = self.ports.iter().fold(text.to_owned(), |text, (port, free)| text.replace(free, port));
+        let text = NAMES.iter().fold(text, |text, (name, local)| text.replace(local, name));
         text.replace(&self.folder.path().display().to_string(), "/srv")
     }
 

@@ -56,12 +56,7 @@ pub(crate) struct Trust {
 /// A program that runs with its trust, or does not start with it.
 pub(crate) enum Running {
     Registry(Process, PathBuf),
-    Zot(
-        #[expect(dead_code, reason = "killed when dropped")] Killed,
-        ChildStdin,
-        BufReader<ChildStdout>,
-        PathBuf,
-    ),
+    Zot(#[expect(dead_code, reason = "ends with this")] Killed, ChildStdin, BufReader<ChildStdout>, PathBuf),
     NotStarted(String),
 }
 

@@ -31,6 +31,7 @@ mod keys;
 mod passwords;
 mod process;
 mod smuggling;
+mod spellings;
 mod stage;
 mod tokens;
 mod tools;

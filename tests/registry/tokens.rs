@@ -263,7 +263,7 @@ fn an_odd_token_is_judged_as_the_program_does() {
 }
 
 /// Every spelling of a name that Go takes for it.
-fn spellings(name: &str) -> Vec<String> {
+pub(crate) fn spellings(name: &str) -> Vec<String> {
     let mut spellings = vec![String::new()];
     for c in name.chars() {
         let mut letters = vec![c, c.to_ascii_uppercase()];

@@ -68,7 +68,7 @@ fn the_issuer_s_own_side_is_looked_at() {
         ),
         ("private_key_path: p256.pem\ndefault_ttl_seconds: 300", Ok, "ttl", "tokens live 300 s"),
         (EC, Ok, "ttl", "tokens live 3600 s"),
-        (EC, Ok, "proxies", "trusted to name the user: 127.0.0.0/8"),
+        (EC, Ok, "proxies", "trusted to name the user: 127.0.0.1, ::1, unix"),
         (EC, Ok, "auth", "this host alone"),
         (
             "private_key_path: p256.pem\nservice: {trusted_proxies: [0.0.0.0/0]}",
@@ -77,6 +77,12 @@ fn the_issuer_s_own_side_is_looked_at() {
             "0.0.0.0/0",
         ),
         ("private_key_path: p256.pem\nservice: {trusted_proxies: ['::/0']}", Error, "proxies", "::/0"),
+        (
+            "private_key_path: p256.pem\nservice: {forwarded_by: ['0.0.0.0/0']}",
+            Error,
+            "proxies",
+            "forwarded_by",
+        ),
         (
             "private_key_path: p256.pem\nservice: {trusted_proxies: []}",
             Warning,
