@@ -66,6 +66,10 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
                     arguments.missing("--rootcertbundle FILE or --jwks FILE: what the registry trusts")
                 );
             }
+            let files = [&bundle, &jwks, &key].into_iter().flatten().count();
+            if program == Program::Zot && files > 1 {
+                return Err(usage("zot has one file: --rootcertbundle, --jwks or --key, not several"));
+            }
             Against::Registry { program, bundle, jwks, key, service }
         }
         (None, ..) if bundle.is_some() || service.is_some() => {

@@ -31,6 +31,8 @@ pub struct X509 {
     signature_algorithm: Vec<u8>,
     signature: Vec<u8>,
     constraints: Constraints,
+    /// It has an extension that may decide and is not judged here.
+    unjudged: bool,
 }
 
 /// What the extensions say of signing other certificates.
@@ -41,8 +43,6 @@ struct Constraints {
     authority: bool,
     path_length: Option<usize>,
     key_usage: Option<u8>,
-    /// It has an extension that may decide and is not judged here.
-    unjudged: bool,
 }
 
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
@@ -89,10 +89,11 @@ impl X509 {
         let subject = fields.expect(der::SEQUENCE)?.whole.to_vec();
         let spki = fields.expect(der::SEQUENCE)?.whole.to_vec();
         let mut constraints = Constraints { version_3, ..Constraints::default() };
+        let mut unjudged = false;
         while !fields.is_empty() {
             let element = fields.element()?;
             if element.tag == der::context(3) {
-                constraints.read(Reader::only(element.content, der::SEQUENCE)?)?;
+                unjudged |= constraints.read(Reader::only(element.content, der::SEQUENCE)?)?;
             }
         }
         Ok(X509 {
@@ -107,6 +108,7 @@ impl X509 {
             signature_algorithm,
             signature,
             constraints,
+            unjudged,
         })
     }
 
@@ -188,8 +190,10 @@ impl PartialEq for X509 {
 impl Eq for X509 {}
 
 impl Constraints {
-    fn read(&mut self, mut extensions: Reader<'_>) -> Result<(), BadDer> {
+    /// Reads them; whether there is one that is not judged here.
+    fn read(&mut self, mut extensions: Reader<'_>) -> Result<bool, BadDer> {
         const BOOLEAN: u8 = 0x01;
+        let mut unjudged = false;
         while !extensions.is_empty() {
             let mut extension = extensions.enter(der::SEQUENCE)?;
             let name = extension.expect(der::OID)?.content;
@@ -209,10 +213,10 @@ impl Constraints {
                 let bits = Reader::new(value).expect(der::BIT_STRING)?.content;
                 self.key_usage = Some(bits.get(1).copied().unwrap_or(0));
             } else {
-                self.unjudged |= critical && name != EXTENDED_KEY_USAGE || CONSTRAINTS.contains(&name);
+                unjudged |= critical && name != EXTENDED_KEY_USAGE || CONSTRAINTS.contains(&name);
             }
         }
-        Ok(())
+        Ok(unjudged)
     }
 
     /// Go's `CheckSignatureFrom`: what a certificate needs to vouch for another.

@@ -22,7 +22,8 @@ enum End {
 }
 use End::{Open, Other, Stops, Tokens};
 
-const FILE: &str = "auth: {token: {realm: http://localhost/v2/token, service: s, issuer: i, rootcertbundle: CRT}}";
+const FILE: &str =
+    "auth: {token: {realm: http://localhost/v2/token, service: s, issuer: i, rootcertbundle: CRT}}";
 const NO_AUTH: &str = "";
 
 /// Name, `auth` of the file, variables after `REGISTRY_AUTH`, and what may come of it, on 2.8 and on 3.
@@ -141,7 +142,9 @@ const ROWS: &[Row] = &[
 fn filled(text: &str, world: &World) -> String {
     let crt = world.path("ec.crt");
     let jwks = world.trust("jwks").jwks.unwrap();
-    text.replace("CRT", &crt).replace("JWKS", &jwks.display().to_string()).replace("HTPASSWD", &world.path("htpasswd"))
+    text.replace("CRT", &crt)
+        .replace("JWKS", &jwks.display().to_string())
+        .replace("HTPASSWD", &world.path("htpasswd"))
 }
 
 fn started(judge: Judge, folder: &Folder, config: &str, variables: &[(String, String)]) -> End {

@@ -140,10 +140,10 @@ pub(crate) fn ask(socket: &Path, token: Option<&str>) -> String {
 fn predicted(judge: Judge, trust: &Trust, token: &str) -> (Option<bool>, Vec<String>, String) {
     let mut command = keypebble();
     command.args(["verify", "--json", "--for", judge.name(), "--service", SERVICE, "--issuer", ISSUER]);
-    for (flag, path) in [("--rootcertbundle", &trust.bundle), ("--jwks", &trust.jwks)] {
-        if let Some(path) = path {
-            command.arg(flag).arg(path);
-        }
+    let files = [("--rootcertbundle", &trust.bundle), ("--jwks", &trust.jwks)];
+    let files = files.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?)));
+    for (flag, path) in files.take(if judge == Judge::Zot { 1 } else { 2 }) {
+        command.arg(flag).arg(path);
     }
     let output = finish(command.arg("-"), token);
     let (exit, shown) = said(&output);

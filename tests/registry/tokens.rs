@@ -285,7 +285,7 @@ fn every_letter_case_of_every_name_is_judged_as_the_program_does() {
     let world = World::new();
     let trust = world.trust("both");
     let mut report = Report::default();
-    for (_, judge) in Judge::ALL.into_iter().enumerate() {
+    for judge in Judge::ALL {
         let mut running = Running::start(judge, &trust, &world.folder, "case");
         for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "access", "type", "name", "actions"] {
             for spelling in spellings(name) {

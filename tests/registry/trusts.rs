@@ -83,6 +83,10 @@ fn block(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", base64(der))
 }
 
+fn indented(text: &str) -> String {
+    text.lines().flat_map(|line| ["  ", line, "\n"]).collect()
+}
+
 const GOOD: [&[&str]; 3] = [&[], &[], &[]];
 const NO_KEY: &[&str] = &["key-id"];
 const NO_START: &[&str] = &["no-start", "key-id"];
@@ -100,9 +104,9 @@ const BUNDLES: &[Bundle] = &[
     ("a byte order mark", |p| format!("\u{feff}{}", p.ec).into(), NONE_STARTS),
     ("a byte order mark before another", |p| format!("\u{feff}{}{}", p.other, p.ec).into(), GOOD),
     ("a byte order mark, and another behind", |p| format!("\u{feff}{}{}", p.ec, p.other).into(), [NO_KEY, NO_KEY, &["signature"]]),
-    ("indented", |p| p.ec.lines().map(|line| format!("  {line}\n")).collect::<String>().into(), NONE_STARTS),
-    ("only the base64 indented", |p| p.ec.lines().map(|line| if line.starts_with('-') { format!("{line}\n") } else { format!(" \t{line}\n") }).collect::<String>().into(), GOOD),
-    ("the second indented", |p| format!("{}{}", p.other, p.ec.lines().map(|line| format!("  {line}\n")).collect::<String>()).into(), [NO_KEY, NO_KEY, &["signature"]]),
+    ("indented", |p| indented(&p.ec).into(), NONE_STARTS),
+    ("only the base64 indented", |p| indented(&p.ec).replace("  -", "-").into(), GOOD),
+    ("the second indented", |p| format!("{}{}", p.other, indented(&p.ec)).into(), [NO_KEY, NO_KEY, &["signature"]]),
     ("CRLF", |p| p.ec.replace('\n', "\r\n").into(), GOOD),
     ("CR only", |p| p.ec.replace('\n', "\r").into(), NONE_STARTS),
     ("on one line", |p| p.ec.replace('\n', " ").into(), NONE_STARTS),

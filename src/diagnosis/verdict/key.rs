@@ -3,8 +3,7 @@
 //! Owns `alg`, `kid`, `x5c` and `jwk`. Decision: the algorithm must fit the key that the program found,
 //! never the other way round.
 
-use super::jwks::Held;
-use super::key_id::{by_id, by_jwk};
+use super::key_id::{by_id, by_jwk, usable};
 use super::rules::{KeyIds, Program};
 use super::{Case, go};
 use crate::ground::finding::{Finding, shortened};
@@ -93,22 +92,6 @@ fn find(case: &mut Case<'_>) -> Option<PublicKey> {
             None
         }
     }
-}
-
-/// The key that a program holds, where it can check a token with it and that can be told here.
-pub(super) fn usable(case: &mut Case<'_>, held: &Held) -> Option<PublicKey> {
-    match held {
-        Held::Key(key) => return Some(key.clone()),
-        Held::Useless(what) => case.say(
-            Finding::error("key", format!("{} holds {what}, which checks no token", case.program.title()))
-                .mend("give it the signing key's certificate or public key"),
-        ),
-        Held::Unread(what) => case.say(Finding::unknown(
-            "key",
-            format!("{} holds a key that is not known here: {what}", case.program.title()),
-        )),
-    }
-    None
 }
 
 /// `x5c`: the leaf's key, where its chain ends in the bundle.

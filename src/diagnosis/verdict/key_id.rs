@@ -2,7 +2,6 @@
 
 use super::Case;
 use super::jwks::{Entry, Held, Trouble};
-use super::key::usable;
 use super::rules::{KeyIds, Program};
 use super::trust::thumbprint_of_registry_3;
 use crate::ground::finding::{Finding, shortened};
@@ -10,6 +9,22 @@ use crate::ground::time::UnixTime;
 use crate::key::PublicKey;
 use crate::key::x509::X509;
 use serde_json::Value;
+
+/// The key that a program holds, where it can check a token with it and that can be told here.
+pub(super) fn usable(case: &mut Case<'_>, held: &Held) -> Option<PublicKey> {
+    match held {
+        Held::Key(key) => return Some(key.clone()),
+        Held::Useless(what) => case.say(
+            Finding::error("key", format!("{} holds {what}, which checks no token", case.program.title()))
+                .mend("give it the signing key's certificate or public key"),
+        ),
+        Held::Unread(what) => case.say(Finding::unknown(
+            "key",
+            format!("{} holds a key that is not known here: {what}", case.program.title()),
+        )),
+    }
+    None
+}
 
 /// `jwk` in the header: only a key that is trusted already.
 pub(super) fn by_jwk(case: &mut Case<'_>, jwk: &Value) -> Option<PublicKey> {

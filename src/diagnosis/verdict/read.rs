@@ -75,9 +75,12 @@ type Found<'j> = (Map<String, Value>, Vec<(String, &'j RawValue)>);
 impl Reader<'_> {
     fn object<'j>(&mut self, json: &'j str, names: Names, fields: &[Field]) -> Result<Found<'j>, Malformed> {
         let part = self.part;
-        let members = go::members(json).map_err(|error| match error.is_data() {
-            true => Malformed::NotObject(part),
-            false => Malformed::NotJson(part, error.to_string()),
+        let members = go::members(json).map_err(|error| {
+            if error.is_data() {
+                Malformed::NotObject(part)
+            } else {
+                Malformed::NotJson(part, error.to_string())
+            }
         })?;
         if json.bytes().filter(|byte| b"[{".contains(byte)).count() > MAX_DEPTH {
             self.findings.push(Finding::unknown("malformed", format!("the {part} may be nested too deep")));
@@ -139,11 +142,10 @@ impl Reader<'_> {
         let text = |json: &str| if json == "null" { Some(String::new()) } else { go::text(json) };
         match shape {
             _ if json == "null" => Some(Value::Null),
-            Shape::Text => go::text(json).map(Value::String),
+            Shape::Text | Shape::Audience { list: false } => go::text(json).map(Value::String),
             Shape::Texts => list()?.into_iter().map(|item| text(item.get()).map(Value::String)).collect(),
             Shape::Integer => json.parse::<i64>().ok().map(Value::from),
             Shape::Date => seconds(&go::text(json).unwrap_or_else(|| json.to_owned())).map(Value::from),
-            Shape::Audience { list: false } => go::text(json).map(Value::String),
             Shape::Audience { list: true } => match list() {
                 Some(items) => {
                     items.into_iter().map(|item| go::text(item.get()).map(Value::String)).collect()
@@ -181,13 +183,13 @@ impl Reader<'_> {
             {
                 self.twice(&name);
             }
-            match go::text(value.get()).map(Value::String).or_else(|| serde_json::from_str(value.get()).ok())
-            {
-                Some(value) => drop(read.insert(name, value)),
-                None => {
-                    let what = format!("the header's `{}` cannot be judged here", shortened(&name, 40));
-                    self.findings.push(Finding::unknown("malformed", what));
-                }
+            let value =
+                go::text(value.get()).map(Value::String).or_else(|| serde_json::from_str(value.get()).ok());
+            if let Some(value) = value {
+                read.insert(name, value);
+            } else {
+                let what = format!("the header's `{}` cannot be judged here", shortened(&name, 40));
+                self.findings.push(Finding::unknown("malformed", what));
             }
         }
         read

@@ -41,7 +41,7 @@ pub(super) enum Shape {
     Texts,
     /// A whole number that a Go int64 holds.
     Integer,
-    /// golang-jwt's NumericDate: any number, in quotes or not.
+    /// golang-jwt's `NumericDate`: any number, in quotes or not.
     Date,
     /// A string, or, where that is said, a list of strings without `null`.
     Audience {
