@@ -1,9 +1,12 @@
-//! What every other folder stands on, and what knows none of them: YAML with places, time, secrets,
-//! networks, findings.
+//! What every other folder stands on, and what knows none of them: files, YAML with places, text,
+//! time, secrets, networks, findings.
 
 pub mod base64;
 pub mod document;
+pub mod file;
 pub mod finding;
 pub mod net;
 pub mod secret;
+pub mod text;
 pub mod time;
+pub mod warning;

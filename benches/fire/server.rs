@@ -2,6 +2,7 @@
 
 use crate::client::{AUDIENCE, ISSUER, Question, connect};
 use keypebble::config::Config;
+use keypebble::ground::file::Files;
 use keypebble::issuer::Issuer;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
@@ -96,7 +97,8 @@ impl Server {
 
     /// Asks for a token, and knows the key.
     pub(crate) fn token_question(&self) -> Question {
-        let issuer = Issuer::open(Config::load(&self.folder.path("config.yaml")).unwrap());
+        let issuer =
+            Issuer::open(Config::load(&self.folder.path("config.yaml"), &mut Files::default()).unwrap());
         Question::Token(Arc::new(issuer.keyring().verifiers().clone()))
     }
 }

@@ -5,6 +5,7 @@ use super::{Command, new_id, print, warn};
 use crate::claims::{self, Claims, Frame, Requested};
 use crate::cli::error::Error;
 use crate::config::Warning;
+use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::issuer::Issuer;
 use crate::load::setup;
@@ -89,8 +90,8 @@ fn ttl(value: &str) -> Result<Ttl, Error> {
 }
 
 pub(super) fn run(command: &Issue) -> Result<(), Error> {
-    let mut config = setup::config(&command.config)?;
-    warn(&std::mem::take(&mut config.warnings));
+    let mut files = Files::default();
+    let config = setup::config(&command.config, &mut files)?;
     let requested = requested(command.claims.as_deref())?;
     let issuer = Issuer::open(config);
     let id = new_id().ok_or_else(|| Error::System {
@@ -102,8 +103,9 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
     let frame = Frame { audience: command.audience.as_deref().unwrap_or(frame.audience), ..frame };
     let claims = match &command.policy {
         None => plain(&issuer, &frame, requested)?,
-        Some(path) => under_policy(&issuer, frame, requested, path, command)?,
+        Some(path) => under_policy(&issuer, frame, requested, path, command, &mut files)?,
     };
+    warn(files.warnings());
     let issued = issuer.issue(claims).map_err(Error::Seal)?;
     print(&format!("{}\n", issued.token.expose()))
 }
@@ -122,8 +124,9 @@ fn under_policy(
     requested: Requested,
     path: &Path,
     command: &Issue,
+    files: &mut Files,
 ) -> Result<Claims, Error> {
-    let policy = setup::policy(path)?;
+    let policy = setup::policy(path, files)?;
     let user = requested.user().map_err(Error::Claims)?.to_owned();
     let asker = Asker {
         who: Who::User(&user),

@@ -7,8 +7,9 @@ pub(super) mod explain;
 pub(super) mod test;
 
 use crate::cli::error::Error;
-use crate::ground::document::Document;
-use crate::load::setup;
+use crate::ground::document::{Document, DocumentError};
+use crate::ground::file::Files;
+use crate::load::LoadError;
 use crate::policy::scope;
 use crate::policy::{Because, Decision, Explained, Explanation, Near, Policy, Who};
 use serde_json::{Value, json};
@@ -31,8 +32,12 @@ struct File {
 impl File {
     /// Reads it, without holding it to its own expectations: what becomes of those is asked here.
     fn load(path: &Path) -> Result<Self, Error> {
-        let document = Document::load(path).map_err(setup::policy_error)?;
-        let policy = Policy::compile(&document).map_err(setup::policy_error)?;
+        let load = || -> Result<_, DocumentError> {
+            let document = Document::load(path, &mut Files::default())?;
+            let policy = Policy::compile(&document)?;
+            Ok((document, policy))
+        };
+        let (document, policy) = load().map_err(LoadError::of("policy"))?;
         Ok(Self { document, policy, places: RefCell::default() })
     }
 

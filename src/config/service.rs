@@ -82,7 +82,9 @@ impl ServiceConfig {
                 Some(log) => match log.string()? {
                     "json" => LogFormat::Json,
                     "text" => LogFormat::Text,
-                    other => return Err(log.error(format!("expected `text` or `json`, found `{other}`"))),
+                    _ => {
+                        return Err(log.error(format!("expected `text` or `json`, found {}", log.quoted())));
+                    }
                 },
             },
             limits: limits(&service)?,
@@ -143,7 +145,7 @@ fn trusted_proxies(service: &Node<'_>, passwords: bool) -> Result<(Vec<Network>,
             "unix" => unix = true,
             text => networks.push(
                 text.parse::<Network>()
-                    .map_err(|error| item.error(format!("`{text}` is no network: {error}")))?,
+                    .map_err(|error| item.error(format!("{} is no network: {error}", item.quoted())))?,
             ),
         }
     }

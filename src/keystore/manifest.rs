@@ -5,6 +5,7 @@
 //! whoever edits it by hand is cited like one in any other file.
 
 use crate::ground::document::{Document, DocumentError, Node};
+use crate::ground::text::quoted;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::State;
@@ -60,7 +61,7 @@ impl Manifest {
             let entry = entry(&item)?;
             let entries = &manifest.entries;
             if entries.iter().any(|other| other.id == entry.id || other.file == entry.file) {
-                return Err(item.error(format!("the key `{}` stands twice", entry.id)));
+                return Err(item.error(format!("the key {} stands twice", quoted("", &entry.id))));
             }
             let single = match entry.state {
                 State::Active => Some("active"),
@@ -154,18 +155,17 @@ fn entry(item: &Node<'_>) -> Result<Entry, DocumentError> {
         let read = |node: Node<'_>| node.integer(0, most).map(|at| UnixTime(i64::try_from(at).unwrap_or(0)));
         item.get(name).map(read).transpose()
     };
-    let field = |name: &str, message: String| {
-        item.get(name).map_or_else(|| item.error(message.clone()), |node| node.error(message.clone()))
+    let wrong = |name: &str, what: &str| {
+        let node = item.get(name);
+        node.map_or_else(|| item.error(what), |node| node.error(format!("{what}, found {}", node.quoted())))
     };
-    let algorithm = text("algorithm")?;
     let algorithm =
-        algorithm.parse().map_err(|_| field("algorithm", format!("unknown algorithm `{algorithm}`")))?;
-    let state = text("state")?;
-    let state = State::named(&state)
-        .ok_or_else(|| field("state", format!("expected next, active or previous, found `{state}`")))?;
+        text("algorithm")?.parse().map_err(|_| wrong("algorithm", "expected an algorithm such as ES256"))?;
+    let state =
+        State::named(&text("state")?).ok_or_else(|| wrong("state", "expected next, active or previous"))?;
     let file = text("file")?;
     if !is_key_file(&file) {
-        return Err(field("file", format!("`{file}` is not the name of a key file of this folder")));
+        return Err(wrong("file", "expected the name of a key file of this folder"));
     }
     let created = time("created_at")?.ok_or_else(|| item.error("`created_at` is missing"))?;
     let stopped = time("stopped_at")?;
@@ -232,7 +232,7 @@ mod tests {
     fn each_contradiction_has_its_own_refusal() {
         let (a, b) = (key("a", "state: active"), key("bb", "state: active"));
         for (text, part) in [
-            (String::new(), "not the manifest of a key folder"),
+            ("{}".to_owned(), "not the manifest of a key folder"),
             ("{format: 2, keys: []}".to_owned(), "a newer version of keypebble"),
             ("{format: 1, keys: []}".to_owned(), "no key is `active`"),
             (format!("{{format: 1, keys: [{a}, {b}]}}"), "a second key is `active`"),
@@ -241,9 +241,12 @@ mod tests {
             (format!("{{format: 1, keys: [{}]}}", key("a", "state: previous")), "`stopped_at` stands where"),
             (
                 format!("{{format: 1, keys: [{}]}}", a.replace("key-", "../key-")),
-                "is not the name of a key file",
+                "expected the name of a key file",
             ),
-            (format!("{{format: 1, keys: [{}]}}", a.replace("ES256", "none")), "unknown algorithm `none`"),
+            (
+                format!("{{format: 1, keys: [{}]}}", a.replace("ES256", "none")),
+                "expected an algorithm such as ES256, found `none`",
+            ),
             (format!("{{format: 1, kyes: [{a}]}}"), "unknown key `kyes`"),
         ] {
             let error = read(&text).expect_err(&text).to_string();
