@@ -341,7 +341,12 @@ fn nothing_of_a_file_or_an_argument_acts_on_a_terminal() {
     let strong = STRONG.replace("issuer: i", &format!("issuer: \"{evil}\\e[2J\\n\""));
     folder.write("evil.yaml", &format!("{strong}allowed_custom_claims: [a]\nkid: {evil}\n"));
     folder.write("wrong.yaml", &format!("{STRONG}nonsense{evil}: 1\n"));
-    folder.write("user.yaml", &format!("users: {{\"b{evil}\\e\\n\": {{repos: [a], actions: [pull]}}}}\n"));
+    let user = format!("users: {{\"b{evil}\\e\\n\": {{repos: [a], actions: [pull]}}}}\n");
+    folder.write("user.yaml", &user);
+    let test = format!(
+        "tests: [{{user: \"b{evil}\", scope: \"repository:a:pull\", grants: \"repository:a:pull\"}}]\n"
+    );
+    folder.write("test.yaml", &(user + &test));
     for arguments in [
         &["check", "--config", "evil.yaml"][..],
         &["check", "--config", "wrong.yaml"],
@@ -349,7 +354,7 @@ fn nothing_of_a_file_or_an_argument_acts_on_a_terminal() {
         &["issue", "--config", "evil.yaml", "--claims", &format!("{{\"x{evil}\": 1}}")],
         &["keys", "list", "--config", "evil.yaml"],
         &["doctor", "--config", "evil.yaml"],
-        &["policy", "test", "--policy", "user.yaml"],
+        &["policy", "test", "--policy", "test.yaml"],
         &[
             "policy",
             "explain",
