@@ -12,13 +12,15 @@ mod service;
 pub use logins::LoginConfig;
 pub use service::{Bind, LogFormat, ServiceConfig};
 
-use crate::claims::{ClaimFilter, ISSUER_CLAIMS};
+use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
 use crate::ground::document::{Document, DocumentError, Node};
 use crate::ground::file::Files;
-use crate::ground::time::Ttl;
+use crate::ground::time::{Lifetimes, Ttl};
 pub use crate::ground::warning::Warning;
+use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
 use serde_json::Map;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Everything that a configuration file says.
@@ -28,10 +30,8 @@ pub struct Config {
     pub issuer: String,
     /// `audience`: the `aud` of a token that asks for no other.
     pub audience: String,
-    /// `default_ttl_seconds`
-    pub default_ttl: Ttl,
-    /// `max_ttl_seconds`: the longest life of a registry's token, whatever a policy says.
-    pub max_ttl: Ttl,
+    /// `default_ttl_seconds` and `max_ttl_seconds`
+    pub lifetimes: Lifetimes,
     /// The keys.
     pub keyring: Keyring,
     /// `allowed_custom_claims` and `static_claims`
@@ -60,9 +60,9 @@ const KEYS: [&str; 8] = [
 const MAX_TTL_SECONDS: u64 = 86_400;
 
 impl Config {
-    /// The life of a registry's token: at least what its clients can use, at most what is configured.
-    pub fn registry_ttl(&self, wanted: Ttl) -> Ttl {
-        wanted.min(self.max_ttl).max(Ttl::REGISTRY_MIN)
+    /// The issuer that it describes.
+    pub fn into_issuer(self) -> Issuer {
+        Issuer::new(self.issuer, self.audience, self.lifetimes, self.filter, self.keyring)
     }
 
     /// Reads a configuration file and the keys that it names.
@@ -112,8 +112,10 @@ impl Config {
                 "audience",
                 "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
             )?,
-            default_ttl,
-            max_ttl: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
+            lifetimes: Lifetimes {
+                default: default_ttl,
+                max: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
+            },
             keyring: key::load(document, &root, files)?,
             filter: filter(&root)?,
             policy_off: policy_off(&root)?,
@@ -136,9 +138,9 @@ fn ttl(root: &Node<'_>, key: &str) -> Result<Option<Ttl>, DocumentError> {
 }
 
 fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
-    let reserved = |node: &Node<'_>, name: &str| {
-        let (_, setter) = ISSUER_CLAIMS.into_iter().find(|(reserved, _)| *reserved == name)?;
-        Some(node.error(format!("the claim `{name}` is the issuer's own")).hint(setter))
+    let check_name = |node: &Node<'_>, name: &str| match ISSUER_CLAIMS.into_iter().find(|own| own.0 == name) {
+        Some((_, setter)) => Err(node.error(format!("the claim `{name}` is the issuer's own")).hint(setter)),
+        None => claims::check_name(name).map_err(|error| node.error(error.to_string())),
     };
     let mut statics = Map::new();
     if let Some(node) = root.get("static_claims") {
@@ -148,22 +150,26 @@ fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
                     value.error("the claim `sub` says whom a token is for: it cannot be the same in all");
                 return Err(error.hint("a caller names it: --claims '{\"sub\": \"alice\"}'"));
             }
-            if let Some(error) = reserved(&value, name) {
-                return Err(error);
-            }
-            statics.insert(name.to_owned(), value.json()?);
+            check_name(&value, name)?;
+            let json = value.json()?;
+            claims::check_value(&json).map_err(|error| value.error(error.to_string()))?;
+            statics.insert(name.to_owned(), json);
         }
     }
-    let allowed = match root.get("allowed_custom_claims") {
-        None => None,
-        Some(list) => {
-            let name = |item: Node<'_>| {
-                let name = item.string()?;
-                reserved(&item, name).map_or_else(|| Ok(name.to_owned()), Err)
-            };
-            Some(list.items()?.map(name).collect::<Result<_, _>>()?)
+    let mut allowed = None;
+    if let Some(list) = root.get("allowed_custom_claims") {
+        let mut names = BTreeSet::new();
+        for item in list.items()? {
+            check_name(&item, item.string()?)?;
+            names.insert(item.string()?.to_owned());
         }
-    };
+        allowed = Some(names);
+    }
+    // Both may end up in one token.
+    if let Err(error) = claims::check_distinct(statics.keys().chain(allowed.iter().flatten())) {
+        let key = if allowed.is_some() { "allowed_custom_claims" } else { "static_claims" };
+        return Err(root.key_error(key, error.to_string()));
+    }
     Ok(ClaimFilter::new(allowed, statics))
 }
 

@@ -1,10 +1,12 @@
 //! What every other folder stands on, and what knows none of them: files, YAML with places, text,
-//! time, secrets, networks, findings.
+//! time, secrets, networks, findings, how names are compared.
 
 pub mod base64;
 pub mod document;
+pub mod encoding;
 pub mod file;
 pub mod finding;
+pub mod fold;
 pub mod net;
 pub mod secret;
 pub mod text;

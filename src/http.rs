@@ -10,11 +10,12 @@ pub mod identity;
 pub mod refusal;
 pub mod request;
 pub mod response;
-pub mod reuse;
 pub mod route;
 
-mod handlers;
+mod auth;
+mod call;
 mod oauth;
+mod token;
 mod wellknown;
 
 use crate::claims::ClaimsError;
@@ -24,14 +25,14 @@ use crate::issuer::Issuer;
 use crate::login::Logins;
 use crate::login::attempts::Passwords;
 use crate::policy::Enforcement;
-use crate::server::{ConnectionEvent, Handler};
-use crate::telemetry::log::{Finished, Log};
-use crate::telemetry::metrics::{CONTENT_TYPE, Metrics};
+use crate::server::{ConnectionEvent, EventKind, Handler};
+use crate::telemetry::log::Log;
+use crate::telemetry::metrics::{CONTENT_TYPE, Labels, Metrics};
+use call::{Call, Note};
 use identity::Trust;
 use refusal::Refusal;
 use request::{Body, Method, Request};
 use response::Response;
-use reuse::Reuse;
 use route::{Parameters, Route, split_target};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -49,8 +50,6 @@ pub struct State {
     pub logins: Option<Logins>,
     /// The audiences beside the issuer's own.
     pub allowed_services: Vec<String>,
-    /// The tokens that may be handed out again.
-    pub reuse: Reuse,
 }
 
 impl State {
@@ -67,10 +66,13 @@ impl State {
             trust: Trust::new(service.trusted_proxies.clone(), service.trusts_unix),
             logins,
             allowed_services: service.allowed_services.clone(),
-            reuse: Reuse::new(service.token_reuse_seconds),
         }
     }
 }
+
+/// The label values of what is counted here: closed sets, so that no client can add one.
+const LABELS: Labels =
+    Labels { routes: &Route::LABELS, refusals: &Refusal::CODES, events: &EventKind::LABELS };
 
 /// Where the service gets what is not in a request.
 #[derive(Debug, Clone, Copy)]
@@ -92,20 +94,10 @@ pub struct Service {
     sources: Sources,
 }
 
-/// What the log says of a request beside its answer.
-#[derive(Debug, Default)]
-struct Note {
-    user: Option<String>,
-    /// What the operator should know and the client should not.
-    detail: Option<String>,
-    /// The line of a token that was made; it is written with the request's.
-    token: Option<Finished>,
-}
-
 impl Service {
     /// A service in that state.
     pub fn new(state: State, log: Log, sources: Sources) -> Self {
-        let metrics = Metrics::new((sources.clock)());
+        let metrics = Metrics::new((sources.clock)(), &LABELS);
         Self { state: RwLock::new(Arc::new(state)), passwords: Passwords::default(), metrics, log, sources }
     }
 
@@ -157,15 +149,15 @@ impl Service {
         if !route.allows(request.method, passwords) {
             return Err(Refusal::Method(route.allow(passwords)));
         }
-        let call = handlers::Call { service: self, state: &state, request, note };
+        let call = Call { service: self, state: &state, request, route, note };
         match route {
             Route::Healthz => Ok(Response::json(200, &b"{\"status\": \"ok\"}"[..])),
             Route::Metrics => Ok(self.metrics_text()),
             Route::Jwks => Ok(wellknown::jwks(state.issuer.keyring())),
             Route::Discovery => Ok(wellknown::discovery(&state.issuer)),
-            Route::Auth => handlers::auth(call),
-            Route::Token if request.method == Method::Post => oauth::token(call),
-            Route::Token => handlers::token(call, &Parameters::parse(query).map_err(Refusal::Invalid)?),
+            Route::Auth => auth::auth(call),
+            Route::Token if request.method == Method::Post => oauth::post(call),
+            Route::Token => token::get(call, &Parameters::parse(query).map_err(Refusal::Invalid)?),
             Route::Other => Err(Refusal::NotFound),
         }
     }
@@ -186,14 +178,14 @@ impl Handler for Service {
         let (response, refusal) = match self.answer(request, route, query, &mut note) {
             Ok(response) => (response, None),
             Err(refusal) => {
-                self.metrics.refusal(&refusal);
+                self.metrics.refusal(refusal.code());
                 let form = route == Route::Token && request.method == Method::Post;
                 let response = if form { refusal.oauth_response() } else { refusal.response() };
                 (response, Some(refusal))
             }
         };
         let took = started.elapsed();
-        self.metrics.request(route, response.status, took);
+        self.metrics.request(route.label(), response.status, took);
         let mut line = self
             .log
             .line((self.sources.clock)(), "request")
@@ -206,12 +198,12 @@ impl Handler for Service {
             line = line.text("code", refusal.code()).text("reason", &refusal.message());
         }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        line.maybe("detail", note.detail.as_deref()).number("duration_us", micros).end_after(note.token);
+        line.maybe("detail", note.detail.as_deref()).number("duration_us", micros).end_after(note.tokens);
         response
     }
 
     fn event(&self, event: ConnectionEvent) {
-        self.metrics.event(event.kind);
+        self.metrics.event(event.kind.label());
         let peer = event.peer.map(|peer| peer.to_string());
         let line = self.log.line((self.sources.clock)(), "connection").text("what", event.kind.label());
         let detail = Some(&*event.detail).filter(|detail| !detail.is_empty());
@@ -227,6 +219,3 @@ impl From<ClaimsError> for Refusal {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,7 +10,7 @@
 //! ```
 
 pub mod algorithm;
-#[cfg(feature = "x509")]
+#[cfg(feature = "certificates")]
 mod certificate;
 pub mod chain;
 mod der;

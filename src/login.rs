@@ -11,7 +11,7 @@ use crate::config::LoginConfig;
 use crate::ground::document::DocumentError;
 use crate::ground::file::Files;
 use crate::ground::secret::Secret;
-use crate::login::refresh::{MIN_SECRET_BYTES, Refresh, RefreshKey};
+use crate::login::refresh::{MIN_SECRET_BYTES, Refresh};
 use crate::login::users::Users;
 use std::path::Path;
 
@@ -31,11 +31,8 @@ impl Logins {
     /// Reads the files that a configuration names; may be called again when they change.
     pub fn load(config: &LoginConfig, files: &mut Files) -> Result<Self, DocumentError> {
         let users = Users::load(&config.users_file, files)?;
-        let key = match &config.refresh_secret {
-            None => RefreshKey::Ring,
-            Some(path) => RefreshKey::Own(secret(path, files)?),
-        };
-        let refresh = config.refresh_ttl.map(|ttl| Refresh::new(key, ttl));
+        let own = config.refresh_secret.as_deref().map(|path| secret(path, files)).transpose()?;
+        let refresh = config.refresh_ttl.map(|ttl| Refresh::new(own, ttl));
         Ok(Self { users, refresh })
     }
 }

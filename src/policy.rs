@@ -1,7 +1,7 @@
 //! Who may do what: the compiled policy and its one decision.
 //!
-//! Owns the rules and how they combine: a deny wins, then the union of what matches. Must not know
-//! requests or tokens. Decision: `Policy::decide` alone says yes or no, for one action on one resource,
+//! Owns the rules and how they combine: a deny wins, then the union of what matches, and whoever logs in
+//! keeps what the anonymous may read. Must not know requests or tokens. Decision: `Policy::decide` alone says yes or no, for one action on one resource,
 //! and names the rule; granting, generating, explaining and testing are all made of it, so they cannot
 //! disagree. The cost of a decision is the number of the user's own rules, whatever the number of users.
 
@@ -24,6 +24,7 @@ use explain::SubjectName;
 use rule::{Effect, Rule, Span};
 use scope::{Access, Action, Resource, Scope};
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::collections::HashMap;
 
 /// A compiled policy file.
@@ -72,7 +73,7 @@ struct Subject {
 pub enum Who<'a> {
     /// An authenticated user.
     User(&'a str),
-    /// Nobody in particular.
+    /// A request without a user.
     Anonymous,
 }
 
@@ -106,6 +107,8 @@ pub struct Grant {
     pub ttl: Ttl,
     /// Whether everything asked is granted.
     pub complete: bool,
+    /// `mode: deny` refuses the whole request, since not everything is granted.
+    pub refused: bool,
 }
 
 /// Everything that can be written down of what a user may do.
@@ -157,7 +160,7 @@ impl Policy {
         self.anonymous.is_some()
     }
 
-    /// Whether it names this user (or has an anonymous entry).
+    /// Whether it names this user, or for the anonymous has an entry.
     pub fn knows(&self, who: Who<'_>) -> bool {
         self.subject(who).is_some()
     }
@@ -181,7 +184,12 @@ impl Policy {
         }
         let access =
             granted.into_iter().filter_map(|scope| Access::granted(scope.resource, scope.actions)).collect();
-        Grant { access, ttl: longest.unwrap_or(asker.default_ttl), complete }
+        Grant {
+            access,
+            ttl: longest.unwrap_or(asker.default_ttl),
+            complete,
+            refused: !complete && self.mode == Mode::Deny,
+        }
     }
 
     /// Decides one scope, as it stands and then without the registry's host.
@@ -201,17 +209,20 @@ impl Policy {
         resource: Cow<'s, Resource>,
         asked: &[Action],
     ) -> Settled<'p, 's> {
-        let decide = |action| (action, self.decide(asker, &resource, action));
+        let aliases = LazyCell::new(|| aliases(&resource, asker.hosts));
+        let decide = |action| (action, self.decide(asker, &resource, &aliases, action));
         let decisions = expanded(&resource, asked).into_iter().map(decide).collect();
         Settled { resource, decisions }
     }
 
-    /// All that this user may do, as far as it can be named; `None` for an unknown user.
+    /// All that this user may do, as far as it can be named; `None` for one whom the policy does not name,
+    /// where it has no anonymous entry either.
     pub fn grants_of(&self, asker: &Asker<'_>) -> Option<Generated> {
-        self.subject(asker.who)?;
+        self.subject(asker.who).or(self.anonymous)?;
         let mut named: Vec<Resource> = Vec::new();
         let mut skipped = Vec::new();
-        for (_, rule) in self.rules(asker.who).filter(|(_, rule)| rule.effect == Effect::Allow) {
+        let rules = self.rules(asker.who).chain(self.rules(Who::Anonymous));
+        for (_, rule) in rules.filter(|(_, rule)| rule.effect == Effect::Allow) {
             let Some(patterns) = &rule.patterns else {
                 add_once(&mut named, Resource::Catalog);
                 continue;
@@ -234,14 +245,46 @@ impl Policy {
         Some(Generated { access, ttl: longest.unwrap_or(asker.default_ttl), skipped })
     }
 
-    /// The one decision: a deny wins, then the union of what matches.
-    fn decide<'p>(&'p self, asker: &Asker<'p>, resource: &Resource, action: Action) -> Decision<'p> {
+    /// The one decision: what the rules about the asker say. Where they say nothing, whoever logs in keeps
+    /// what the anonymous may read.
+    fn decide<'p>(
+        &'p self,
+        asker: &Asker<'p>,
+        resource: &Resource,
+        aliases: &[Resource],
+        action: Action,
+    ) -> Decision<'p> {
+        match self.decide_alone(asker, resource, aliases, action) {
+            Decision::Unmatched if is_reading(resource, action) => {
+                let anonymous = Asker { who: Who::Anonymous, ..*asker };
+                match self.decide_alone(&anonymous, resource, aliases, action) {
+                    Decision::Denied { .. } => Decision::Unmatched,
+                    decision => decision,
+                }
+            }
+            decision => decision,
+        }
+    }
+
+    /// A deny wins, of whatever name of the resource it speaks, then the union of what matches.
+    fn decide_alone<'p>(
+        &'p self,
+        asker: &Asker<'p>,
+        resource: &Resource,
+        aliases: &[Resource],
+        action: Action,
+    ) -> Decision<'p> {
         let mut granted: Option<(Because<'p>, Ttl)> = None;
+        let user = asker.who.name();
         for (subject, rule) in self.rules(asker.who) {
-            if !rule.speaks_of(action) {
+            if !rule.speaks_of(resource, action) {
                 continue;
             }
-            let Some(matched) = rule.fits(resource, asker.who.name()) else { continue };
+            let by_alias = || {
+                let names = if rule.effect == Effect::Deny { aliases } else { &[] };
+                names.iter().find_map(|alias| rule.fits(alias, user))
+            };
+            let Some(matched) = rule.fits(resource, user).or_else(by_alias) else { continue };
             let found = Because { subject, rule, pattern: matched.pattern() };
             if rule.effect == Effect::Deny {
                 return Decision::Denied { by: found };
@@ -304,10 +347,31 @@ fn is_complete(resource: &Resource, asked: &[Action], given: &[Action]) -> bool 
     })
 }
 
+/// Whether this shows what is there and changes nothing.
+fn is_reading(resource: &Resource, action: Action) -> bool {
+    action == Action::Pull || *resource == Resource::Catalog
+}
+
 fn without_host(resource: &Resource, hosts: &[&str]) -> Option<Resource> {
     let Resource::Repository(name) = resource else { return None };
+    behind_host(name, hosts).map(Resource::repository)
+}
+
+/// What follows one of the registry's own names, in whatever letter case (RFC 4343).
+fn behind_host<'n>(name: &'n str, hosts: &[&str]) -> Option<&'n str> {
     let (host, path) = scope::split_host(name)?;
-    hosts.contains(&host).then(|| Resource::repository(path))
+    hosts.iter().any(|known| known.eq_ignore_ascii_case(host)).then_some(path)
+}
+
+/// The other names of a repository: without the registry's own, and behind each of them.
+fn aliases(resource: &Resource, hosts: &[&str]) -> Vec<Resource> {
+    let Resource::Repository(name) = resource else { return Vec::new() };
+    let mut bare = &**name;
+    while let Some(path) = behind_host(bare, hosts) {
+        bare = path;
+    }
+    let behind = hosts.iter().map(|host| format!("{host}/{bare}").into());
+    std::iter::once(bare.into()).chain(behind).map(Resource::Repository).collect()
 }
 
 fn add_once<T: PartialEq>(list: &mut Vec<T>, item: T) {

@@ -17,10 +17,8 @@ users:
 ";
 
 fn folder() -> Folder {
-    let folder = Folder::new();
-    folder.write("config.yaml", DEV);
+    let folder = common::folder(DEV, POLICY);
     folder.write("strong.yaml", STRONG);
-    folder.write("policy.yaml", POLICY);
     folder
 }
 
@@ -283,12 +281,33 @@ fn help_and_version_are_results() {
         ("serve -h", "Usage: keypebble serve"),
         ("check --help", "Usage: keypebble check"),
         ("healthcheck --help", "Usage: keypebble healthcheck"),
-        ("--version", "keypebble 0.1.0"),
+        ("--version", "keypebble 0.1.0\nfeatures: "),
     ] {
         let output = line(&folder, arguments);
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{arguments}");
         assert!(stdout(&output).contains(part), "{arguments}: {}", stdout(&output));
     }
+}
+
+#[test]
+fn the_version_says_which_build_it_is() {
+    let said = stdout(&line(&folder(), "--version"));
+    let lines: Vec<(&str, &str)> = said.lines().skip(1).map(|line| line.split_once(": ").unwrap()).collect();
+    let value = |name: &str| lines.iter().find(|(found, _)| *found == name).unwrap().1;
+    assert_eq!(lines.len(), 4, "{said}");
+    for (feature, built_in) in [
+        ("passwords", cfg!(feature = "passwords")),
+        ("certificates", cfg!(feature = "certificates")),
+        ("fast", cfg!(feature = "fast")),
+    ] {
+        assert_eq!(value("features").split(' ').any(|name| name == feature), built_in, "{said}");
+    }
+    assert_eq!(value("engine"), if cfg!(feature = "fast") { "AWS-LC" } else { "Rust" });
+    assert_eq!(value("commit"), option_env!("KEYPEBBLE_COMMIT").unwrap_or("unknown"));
+    // As `rustc -vV` names its own host, for which tests are built.
+    let rustc = std::process::Command::new("rustc").arg("-vV").output().unwrap();
+    let host = String::from_utf8(rustc.stdout).unwrap();
+    assert!(host.contains(&format!("host: {}\n", value("target"))), "{said}{host}");
 }
 
 #[test]

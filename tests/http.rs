@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Answer, Folder, Server, claims, exchange, line, stderr};
+use common::{Answer, Folder, JSON, Server, access, claims, exchange, folder, line, serve, stderr};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -26,37 +26,8 @@ users:
   admin: {repos: [\"**\"], actions: [\"*\"], catalog: true}
 ";
 
-fn folder(config: &str, policy: &str) -> Folder {
-    let folder = Folder::new();
-    folder.write("config.yaml", config);
-    folder.write("policy.yaml", policy);
-    folder
-}
-
-fn serve(folder: &Folder) -> Server {
-    Server::start(folder, &["--config", "config.yaml", "--policy", "policy.yaml"])
-}
-
 fn token(server: &Server, user: &str, query: &str) -> Answer {
     server.get(&format!("/v2/token{query}"), &[("X-Authenticated-User", user)])
-}
-
-/// The access entries of an answer, as scopes.
-fn access(answer: &Answer) -> String {
-    let body = answer.json();
-    let in_token = claims(body["token"].as_str().unwrap());
-    assert_eq!(in_token, body["claims"], "the answer shows what the token says");
-    let entry = |entry: &Value| {
-        let actions: Vec<&str> =
-            entry["actions"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
-        format!(
-            "{}:{}:{}",
-            entry["type"].as_str().unwrap(),
-            entry["name"].as_str().unwrap(),
-            actions.join(",")
-        )
-    };
-    in_token["access"].as_array().unwrap().iter().map(entry).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -167,7 +138,6 @@ fn every_refusal_is_json_with_the_right_status() {
     let folder = folder(CONFIG, POLICY);
     let server = serve(&folder);
     let alice = ("X-Authenticated-User", "alice");
-    let json_type = ("Content-Type", "application/json");
     let long = format!("{{\"a\": \"{}\"}}", "x".repeat(70_000));
     for (method, target, headers, body, status, code) in [
         ("GET", "/", vec![], None, 404, "NOT_FOUND"),
@@ -190,13 +160,13 @@ fn every_refusal_is_json_with_the_right_status() {
         ("GET", "/v2/token?scope=repository", vec![alice], None, 400, "INVALID_SCOPE"),
         ("GET", "/v2/token?scope=repository:a:PULL", vec![alice], None, 400, "INVALID_SCOPE"),
         ("GET", "/v2/token?scope=%zz", vec![alice], None, 400, "INVALID_REQUEST"),
-        ("POST", "/auth", vec![json_type], Some("{"), 400, "INVALID_CLAIMS"),
-        ("POST", "/auth", vec![json_type], Some(""), 400, "INVALID_CLAIMS"),
-        ("POST", "/auth", vec![json_type], Some("[]"), 400, "INVALID_CLAIMS"),
-        ("POST", "/auth", vec![json_type], Some("{\"iss\": \"me\"}"), 400, "INVALID_CLAIMS"),
-        ("POST", "/auth", vec![json_type], Some("{\"sub\": \"a\", \"sub\": \"b\"}"), 400, "INVALID_CLAIMS"),
-        ("POST", "/auth", vec![json_type], None, 411, "LENGTH_REQUIRED"),
-        ("POST", "/auth", vec![json_type], Some(&long), 413, "TOO_LARGE"),
+        ("POST", "/auth", vec![JSON], Some("{"), 400, "INVALID_CLAIMS"),
+        ("POST", "/auth", vec![JSON], Some(""), 400, "INVALID_CLAIMS"),
+        ("POST", "/auth", vec![JSON], Some("[]"), 400, "INVALID_CLAIMS"),
+        ("POST", "/auth", vec![JSON], Some("{\"iss\": \"me\"}"), 400, "INVALID_CLAIMS"),
+        ("POST", "/auth", vec![JSON], Some("{\"sub\": \"a\", \"sub\": \"b\"}"), 400, "INVALID_CLAIMS"),
+        ("POST", "/auth", vec![JSON], None, 411, "LENGTH_REQUIRED"),
+        ("POST", "/auth", vec![JSON], Some(&long), 413, "TOO_LARGE"),
         ("POST", "/auth", vec![], Some("{}"), 415, "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", "/auth", vec![("Content-Type", "text/plain")], Some("{}"), 415, "UNSUPPORTED_MEDIA_TYPE"),
     ] {
@@ -236,7 +206,7 @@ fn auth_issues_a_token_for_the_claims_in_the_body() {
 fn a_peer_that_is_not_trusted_gets_nothing_and_the_log_says_which_key_to_set() {
     let folder = folder(&format!("{CONFIG}  trusted_proxies: [10.0.0.0/8]\n"), POLICY);
     let server = serve(&folder);
-    let auth = server.post("/auth", &[("Content-Type", "application/json")], "{}");
+    let auth = server.post("/auth", &[JSON], "{}");
     assert_eq!((auth.status, auth.code()), (403, "DENIED".into()));
     assert_eq!(token(&server, "admin", "?scope=registry:catalog:*").status, 401);
     assert_eq!(server.get("/healthz", &[]).status, 200);

@@ -12,6 +12,8 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::cast_precision_loss, missing_docs)]
 
+#[path = "../../tests/common/mod.rs"]
+mod common;
 mod http;
 mod load;
 mod micro;

@@ -10,9 +10,8 @@ use keypebble::ground::time::{Ttl, UnixTime};
 use keypebble::http::request::{Body, MAX_BODY_BYTES, Method, Peer, Request};
 use keypebble::http::response::Response;
 use keypebble::http::{Service, Sources, State};
-use keypebble::issuer::Issuer;
 use keypebble::login::Logins;
-use keypebble::login::refresh::{Refresh, RefreshKey};
+use keypebble::login::refresh::Refresh;
 use keypebble::login::users::Users;
 use keypebble::policy::{Enforcement, Policy};
 use keypebble::server::framing::{Framing, Head, head_end};
@@ -68,8 +67,8 @@ fn service() -> Service {
     let policy = Document::parse(Path::new("policy.yaml"), POLICY.to_owned()).unwrap();
     let enforcement = Enforcement::Policy(Policy::compile(&policy).unwrap());
     let users = Users::parse(Path::new("users"), USERS).unwrap();
-    let logins = Logins { users, refresh: Some(Refresh::new(RefreshKey::Ring, Ttl::DEFAULT)) };
-    let state = State::new(Issuer::open(config), enforcement, Some(logins), &settings);
+    let logins = Logins { users, refresh: Some(Refresh::new(None, Ttl::DEFAULT)) };
+    let state = State::new(config.into_issuer(), enforcement, Some(logins), &settings);
     let sources = Sources { clock: || UnixTime(1_000_000), id: || Some("the id".to_owned()) };
     Service::new(state, Log::new(LogFormat::Json), sources)
 }
@@ -89,7 +88,7 @@ fn answered(response: &Response, trusted: bool, names_user: bool, target: &str) 
     let body: Value = serde_json::from_slice(&response.body).expect("JSON");
     let Some(text) = body["token"].as_str().or(body["access_token"].as_str()) else { return };
     assert_eq!(response.status, 200);
-    let issuer = Issuer::open(config());
+    let issuer = config().into_issuer();
     let payload = token::verify(text, issuer.keyring().verifiers()).expect("a token that stands");
     let claims: Value = serde_json::from_slice(&payload).unwrap();
     assert_eq!(claims, body["claims"]);

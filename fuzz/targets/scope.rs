@@ -24,6 +24,7 @@ fn one(text: &str) {
     match &scope.resource {
         Resource::Repository(_) => assert!(kind == "repository" && is_repository(name), "{name:?}"),
         Resource::Catalog => assert_eq!((kind, name), ("registry", "catalog")),
+        Resource::ZotCatalog => assert_eq!((kind, name), ("repository", "")),
         Resource::Other { .. } => {
             assert!(!(kind == "repository" && is_repository(name)), "{name:?}");
             assert_ne!((kind, name), ("registry", "catalog"));
@@ -79,7 +80,7 @@ fn reference(text: &str) -> Option<Shape> {
         Some(_) => return None,
         None => kind,
     };
-    if !word(kind) || name.is_empty() {
+    if !word(kind) {
         return None;
     }
     let mut shape =

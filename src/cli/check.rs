@@ -66,8 +66,8 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
         "token life",
         &format!(
             "{}, registry tokens at most {}",
-            issuer.default_ttl(),
-            issuer.registry_ttl(crate::ground::time::Ttl::MAX)
+            issuer.lifetimes().default,
+            issuer.lifetimes().registry(crate::ground::time::Ttl::MAX)
         ),
     );
     line(
@@ -108,7 +108,7 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     let findings = match &state.enforcement {
         Enforcement::Policy(policy) => {
             line("expectations", &format!("{} hold", policy.expectations().len()));
-            policy.findings(|ttl| issuer.registry_ttl(ttl.unwrap_or(issuer.default_ttl())))
+            policy.findings(|ttl| issuer.lifetimes().registry(ttl.unwrap_or(issuer.lifetimes().default)))
         }
         Enforcement::Nothing | Enforcement::Off => Vec::new(),
     };

@@ -18,7 +18,6 @@ use crate::ground::file::Files;
 use crate::ground::finding::{Finding, Level, ascii_json, worst};
 use crate::ground::text::sentence;
 use crate::ground::time::{Ttl, UnixTime};
-use crate::issuer::Issuer;
 use crate::load::LoadError;
 use crate::load::setup::{self, Paths};
 use crate::policy::Enforcement;
@@ -133,7 +132,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
             let programs =
                 command.program.map_or_else(|| doctor::programs(registry), |program| vec![program]);
             findings.extend(doctor::ring(&config.keyring, &trust));
-            let issuer = Issuer::open(config);
+            let issuer = config.into_issuer();
             findings.extend(doctor::self_check(&issuer, &services, registry, &trust, &programs, now));
         }
     }
@@ -192,7 +191,8 @@ fn policy(command: &Doctor, config: &Config) -> Vec<Finding> {
             let mut findings = vec![doctor::policy(&enforcement, &place)];
             findings.extend(warnings("policy", &files));
             if let Enforcement::Policy(policy) = &enforcement {
-                let life = |ttl: Option<Ttl>| ttl.unwrap_or(config.default_ttl).min(config.max_ttl);
+                let life =
+                    |ttl: Option<Ttl>| config.lifetimes.registry(ttl.unwrap_or(config.lifetimes.default));
                 let looks_wrong = policy.findings(life).into_iter();
                 findings.extend(
                     looks_wrong.map(|found| Finding::warning("policy", found.message).mend(found.hint)),

@@ -26,7 +26,7 @@ Flags:
 One line end after the password is not part of it. A password has 1 to 72 bytes, since bcrypt reads no
 more, and no control characters. On a terminal what is typed is shown; pipe it in to avoid that.
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 this build is without the feature htpasswd.
+Exit codes: 0 done, 1 failed, 2 usage, 3 this build is without the feature passwords.
 
 Examples:
   printf %s \"$PASSWORD\" | keypebble hash-password --user alice >> users.htpasswd

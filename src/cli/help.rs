@@ -1,5 +1,8 @@
 //! The main usage text; each subcommand has its own in its file.
 
+use crate::login::password;
+use std::env::consts;
+
 /// `keypebble --help`
 pub(super) const MAIN: &str = "\
 Keypebble issues tokens: JWTs for services, and the Docker registry token protocol.
@@ -26,7 +29,7 @@ Commands:
 
 Flags:
   -h, --help     Print help; with a command, that command's
-  -V, --version  Print the version
+  -V, --version  Print the version, and what is in this build
 
 Exit codes:
   0  done
@@ -41,8 +44,41 @@ Examples:
   keypebble serve --config config.yaml --policy policy.yaml
 ";
 
-/// `keypebble --version`: with what signs, where the build has more than the default.
+/// The optional features, and whether this build has them.
+const FEATURES: [(&str, bool); 3] = [
+    ("certificates", cfg!(feature = "certificates")),
+    ("fast", cfg!(feature = "fast")),
+    ("passwords", password::ENABLED),
+];
+
+/// `keypebble --version`: what this build is, for whoever has to tell two builds apart.
 pub(super) fn version() -> String {
-    let crypto = if cfg!(feature = "fast") { " (fast: aws-lc)" } else { "" };
-    format!("keypebble {}{crypto}\n", env!("CARGO_PKG_VERSION"))
+    let built_in = FEATURES.iter().filter(|(_, built_in)| *built_in).map(|(name, _)| *name);
+    let features = built_in.collect::<Vec<_>>().join(" ");
+    format!(
+        "keypebble {}\nfeatures: {}\ncommit: {}\ntarget: {}\nengine: {}\n",
+        env!("CARGO_PKG_VERSION"),
+        if features.is_empty() { "none" } else { &features },
+        // Set by whoever builds from a repository: a source archive does not know its commit.
+        option_env!("KEYPEBBLE_COMMIT").unwrap_or("unknown"),
+        target(),
+        if cfg!(feature = "fast") { "AWS-LC" } else { "Rust" },
+    )
+}
+
+/// The target triple, put together from what the compiler tells the source.
+fn target() -> String {
+    let (vendor, environment) = match () {
+        () if cfg!(target_vendor = "apple") => ("apple", ""),
+        () if cfg!(target_env = "musl") => ("unknown", "-musl"),
+        () if cfg!(target_env = "gnu") => ("unknown", "-gnu"),
+        () => ("unknown", ""),
+    };
+    let abi = match () {
+        () if cfg!(target_abi = "eabihf") => "eabihf",
+        () if cfg!(target_abi = "eabi") => "eabi",
+        () => "",
+    };
+    let system = if consts::OS == "macos" { "darwin" } else { consts::OS };
+    format!("{}-{vendor}-{system}{environment}{abi}", consts::ARCH)
 }

@@ -45,7 +45,7 @@ Flags:
   -h, --help       Print this help
 
 DIR must be empty or not there. It gets keys/ (0700: one key signs, one is staged), config.yaml,
-policy.yaml, users.htpasswd (0600), and registry/ with what the registry needs: bundle.pem (feature x509),
+policy.yaml, users.htpasswd (0600), and registry/ with what the registry needs: bundle.pem (feature certificates),
 jwks.json, config-2.8.yml and config-3.yml. All of it appears at once, or nothing does.
 
 Exit codes: 0 done, 1 failed or refused, 2 usage.
@@ -182,7 +182,7 @@ fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
     let keyring = store.keyring();
     write("registry/jwks.json", PUBLIC, &keyring.jwks_text())?;
     if files::on_registry_2(plan.algorithm) {
-        if cfg!(feature = "x509") {
+        if cfg!(feature = "certificates") {
             let all: Vec<&RingKey> = keyring.verifiers().iter().collect();
             let bundle = export::certificates(keyring, &all, store.manifest(), export::DAYS, now)?;
             write("registry/bundle.pem", PUBLIC, &bundle)?;

@@ -148,6 +148,9 @@ impl File {
             (Who::User(_), Some(similar)) => {
                 format!("no such user in {}; did you mean `{similar}`?", self.path())
             }
+            (Who::User(_), None) if self.policy.has_anonymous() => {
+                format!("no such user in {}: what `anonymous` may pull is all there is", self.path())
+            }
             (Who::User(_), None) => format!("no such user in {}", self.path()),
         })
     }

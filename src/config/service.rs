@@ -21,8 +21,6 @@ pub struct ServiceConfig {
     pub log: LogFormat,
     /// `limits`: what one client may cost.
     pub limits: Limits,
-    /// `token_reuse_seconds`: how old a registry token may be when it is handed out again; 0 for never.
-    pub token_reuse_seconds: u32,
 }
 
 /// Where to listen.
@@ -44,11 +42,7 @@ pub enum LogFormat {
     Json,
 }
 
-const KEYS: [&str; 7] =
-    ["host", "port", "trusted_proxies", "allowed_services", "log", "limits", "token_reuse_seconds"];
-
-/// The most that `token_reuse_seconds` may be: an operation of a registry's client is over by then.
-const MAX_REUSE_SECONDS: u64 = 600;
+const KEYS: [&str; 6] = ["host", "port", "trusted_proxies", "allowed_services", "log", "limits"];
 
 impl ServiceConfig {
     /// Reads the section from the root of a configuration.
@@ -62,7 +56,6 @@ impl ServiceConfig {
                 allowed_services: Vec::new(),
                 log: LogFormat::default(),
                 limits: Limits::default(),
-                token_reuse_seconds: 0,
             });
         };
         service.allow_keys(&KEYS)?;
@@ -88,10 +81,6 @@ impl ServiceConfig {
                 },
             },
             limits: limits(&service)?,
-            token_reuse_seconds: match service.get("token_reuse_seconds") {
-                None => 0,
-                Some(seconds) => u32::try_from(seconds.integer(0, MAX_REUSE_SECONDS)?).unwrap_or(0),
-            },
         })
     }
 }

@@ -26,7 +26,7 @@ fn base(rest: &str) -> Result<Config, DocumentError> {
 fn the_quick_start_works_and_warns_of_its_secret() {
     let config =
         read("issuer: \"example.com\"\naudience: \"example.com\"\nalgorithm: \"HS256\"\nhs256_secret: \"change-me\"\n").unwrap();
-    assert_eq!(config.default_ttl.seconds(), 3600);
+    assert_eq!(config.lifetimes.default.seconds(), 3600);
     assert_eq!(config.service.bind, Bind::Tcp("0.0.0.0".into(), 8080));
 }
 
@@ -64,7 +64,7 @@ fn every_file_that_is_named_is_noted_whether_it_is_there_or_not() {
         ),
         ("keys: [{path: p256.pem, state: active}, {path: no.pem, state: next}]", "p256.pem no.pem"),
         ("key_dir: no", "no no/keyring.json"),
-        #[cfg(feature = "htpasswd")]
+        #[cfg(feature = "passwords")]
         ("hs256_secret: x\nusers_file: u\nrefresh_secret_path: ./r", "u r"),
     ] {
         assert_eq!(noted(yaml), names, "{yaml}");

@@ -16,7 +16,8 @@ pub(super) use nearest::edits;
 pub use nearest::nearest;
 pub use node::{Node, Step, path};
 
-use super::file::{BYTE_ORDER_MARK, Files, encoding};
+use super::encoding::{BYTE_ORDER_MARK, byte_order};
+use super::file::Files;
 use super::text::{line_may_be_secret, looks_secret};
 use serde::de::DeserializeSeed;
 use std::fmt;
@@ -57,7 +58,7 @@ impl Document {
         if bytes.starts_with(BYTE_ORDER_MARK) {
             bytes.drain(..BYTE_ORDER_MARK.len()); // YAML 1.2, 5.2
         }
-        if let Some(problem) = encoding(&bytes) {
+        if let Some(problem) = byte_order(&bytes) {
             return Err(DocumentError::new(path, problem));
         }
         let text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(|error| {

@@ -5,6 +5,7 @@
 //! a file reads it through [`Files`], which notes every path, also of what is not there, so that a server
 //! watches exactly what was read.
 
+use super::encoding::byte_order;
 use super::secret::Secret;
 use super::warning::Warning;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -12,9 +13,6 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
-
-/// What some editors put before UTF-8 text.
-pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What one load has read so far.
 #[derive(Debug, Default)]
@@ -60,8 +58,8 @@ impl Files {
     /// As [`Files::read`], for text that people edit: never UTF-16, nor with a byte order mark.
     pub fn read_text(&mut self, path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
         let bytes = self.read(path, limit)?;
-        match encoding(&bytes) {
-            Some(problem) => Err(io::Error::new(ErrorKind::InvalidData, problem)),
+        match byte_order(&bytes) {
+            Some(problem) => Err(io::Error::new(ErrorKind::InvalidData, format!("it {problem}"))),
             None => Ok(bytes),
         }
     }
@@ -140,21 +138,6 @@ pub fn folder_of(path: &Path) -> &Path {
         Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
         folder => folder.unwrap_or(path),
     }
-}
-
-/// Why bytes are not the text that they seem to be: a mark or an encoding that an editor chose.
-pub fn encoding(bytes: &[u8]) -> Option<&'static str> {
-    if bytes.starts_with(BYTE_ORDER_MARK) {
-        return Some(
-            "it begins with a byte order mark, which would be part of it: save it as UTF-8 without one",
-        );
-    }
-    // The mark alone may be two random bytes of a secret.
-    let marks: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
-    let units = marks.iter().find_map(|mark| bytes.strip_prefix(*mark)).unwrap_or(bytes);
-    let zero_in_each =
-        |place: usize| units.len() >= 4 && units.chunks(2).all(|unit| unit.get(place) == Some(&0));
-    (zero_in_each(0) || zero_in_each(1)).then_some("it is UTF-16 text: save it as UTF-8")
 }
 
 fn regular(metadata: &Metadata) -> io::Result<()> {

@@ -8,8 +8,8 @@
 //! What a trusted peer says wins over an `Authorization` field beside it: nginx with `auth_basic` forwards
 //! both, and the proxy, which was told to decide, may know passwords that are not in our file.
 
+use super::call::Call;
 use super::credentials::Credentials;
-use super::handlers::Call;
 use super::refusal::Refusal;
 use super::request::{Peer, Request};
 use crate::ground::net::Network;

@@ -1,20 +1,20 @@
 //! `POST /v2/token`: the same tokens, for a form (distribution: docs/spec/auth/oauth.md; RFC 6749, 4.3, 6).
 //!
-//! Owns the form. Must not know how tokens are made (`handlers` does). Decision: a proof may come in one
+//! Owns the form. Must not know how tokens are made (`token` does). Decision: a proof may come in one
 //! place only (RFC 6749, 2.3): a form with a name or a password beside an `Authorization` field is refused,
 //! since it would be a guess which of the two counts.
 
+use super::call::Call;
 use super::credentials::Credentials;
-use super::handlers::{Answer, Call, Wanted, answer};
 use super::identity::{self, Identity, by_basic, by_proxy, has_authorization, single_header};
 use super::refusal::Refusal;
 use super::request::Body;
 use super::response::Response;
 use super::route::Parameters;
+use super::token::{Answer, Wanted, answer};
 use crate::login::Logins;
 use crate::login::refresh::Holder;
 use crate::policy::scope;
-use crate::policy::{Enforcement, Who};
 use crate::telemetry::metrics::RefreshEvent;
 use zeroize::Zeroizing;
 
@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 const ONCE: [&str; 7] =
     ["grant_type", "username", "password", "refresh_token", "service", "client_id", "access_type"];
 
-pub(super) fn token(mut call: Call<'_>) -> Result<Response, Refusal> {
+pub(super) fn post(mut call: Call<'_>) -> Result<Response, Refusal> {
     let state = call.state;
     let Some(logins) = &state.logins else { return Err(Refusal::Method("GET, HEAD")) };
     let body = form(&call)?;
@@ -114,9 +114,9 @@ fn by_refresh_token(call: &mut Call<'_>, logins: &Logins, token: &str) -> Result
     let problem = match &logins.refresh {
         None => "refresh_ttl_seconds is 0, so no refresh token is taken".to_owned(),
         Some(refresh) => {
-            let now = (call.service.sources.clock)();
+            let now = call.now();
             match refresh.verify(&call.state.issuer, &logins.users, token, now) {
-                Ok(holder) if is_in_policy(&call.state.enforcement, &holder.user) => return Ok(holder),
+                Ok(holder) if call.state.enforcement.may_know(&holder.user) => return Ok(holder),
                 Ok(holder) => format!("{} is not in the policy any more", holder.user),
                 Err(error) => error.to_string(),
             }
@@ -125,12 +125,4 @@ fn by_refresh_token(call: &mut Call<'_>, logins: &Logins, token: &str) -> Result
     call.service.metrics.refresh_token(RefreshEvent::Refused);
     call.note.detail = Some(problem);
     Err(Refusal::RefreshToken)
-}
-
-/// Whether a policy, if there is one, names the user: only then a refresh token is given out or taken.
-pub(super) fn is_in_policy(enforcement: &Enforcement, user: &str) -> bool {
-    match enforcement {
-        Enforcement::Policy(policy) => policy.knows(Who::User(user)),
-        Enforcement::Nothing | Enforcement::Off => true,
-    }
 }

@@ -1,4 +1,4 @@
-//! Certificates for a registry's `rootcertbundle` (feature `x509`).
+//! Certificates for a registry's `rootcertbundle` (feature `certificates`).
 //!
 //! Owns what our certificates say. Must not know files or the time. Decision: no authority. A registry
 //! takes the public key out of each certificate of its bundle, and lets any certificate that chains to one

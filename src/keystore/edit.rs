@@ -5,6 +5,7 @@
 //! real, so that it can be stopped anywhere and simply be run again.
 
 use super::disk::{self, Disk, PRIVATE, in_folder};
+use super::error::failed;
 use super::lock::{lock, refuse_foreign};
 use super::manifest::{Entry, Manifest};
 use super::{MANIFEST, StoreError, read_manifest};
@@ -263,8 +264,4 @@ fn unexported(next: &Entry, folder: &str) -> StoreError {
         )
     };
     StoreError::refused(message, hint)
-}
-
-pub(super) fn failed(verb: &str, path: &Path, source: io::Error) -> StoreError {
-    StoreError::System { what: format!("cannot {verb} {}", path.display()), source }
 }

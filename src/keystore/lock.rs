@@ -4,7 +4,7 @@
 //! with its holder however that ends, so that no lock is ever stale and none has to be broken.
 
 use super::disk::{Disk, PRIVATE, in_folder};
-use super::edit::failed;
+use super::error::failed;
 use super::manifest::is_key_file;
 use super::{LOCK, MANIFEST, StoreError};
 use std::fs::{File, OpenOptions, TryLockError};

@@ -5,7 +5,6 @@ use crate::config::{Bind, Config, LoginConfig, ServiceConfig};
 use crate::ground::file::Files;
 use crate::ground::time::Ttl;
 use crate::http::State;
-use crate::issuer::Issuer;
 use crate::login::Logins;
 use crate::policy::{Enforcement, Policy};
 use std::net::IpAddr;
@@ -66,12 +65,12 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     let login_config = config.logins.take();
     let load = |config: &LoginConfig| logins(config, &service.bind, files);
     let logins = login_config.as_ref().map(load).transpose()?;
-    let issuer = Issuer::open(config);
-    if issuer.default_ttl() < Ttl::REGISTRY_MIN {
+    let issuer = config.into_issuer();
+    if issuer.lifetimes().default < Ttl::REGISTRY_MIN {
         files.warn(
             format!(
                 "default_ttl_seconds is {}, but a registry's token lives at least {}: clients take less as that",
-                issuer.default_ttl(),
+                issuer.lifetimes().default,
                 Ttl::REGISTRY_MIN
             ),
             "set default_ttl_seconds to 60 or more",

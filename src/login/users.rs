@@ -21,8 +21,8 @@ pub const MAX_NAME_BYTES: usize = 256;
 
 /// What a build without the feature says, and what to do about it.
 pub const NOT_ENABLED: [&str; 2] = [
-    "htpasswd is not enabled in this build",
-    "build with `cargo build --release --features htpasswd`, or let a proxy say who the user is",
+    "this build is without the feature `passwords`",
+    "build with `cargo build --release --features passwords`, or let a proxy say who the user is",
 ];
 
 /// How to make a line that is accepted.
@@ -170,7 +170,7 @@ fn mend(hash: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(feature = "htpasswd")]
+    #[cfg(feature = "passwords")]
     use zeroize::Zeroizing;
 
     const ALICE: &str = "$2b$04$AAAAAAAAAAAAAAAAAAAAA.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -215,7 +215,7 @@ mod tests {
         assert!(Users::parse(Path::new("users"), b"a:\xff").unwrap_err().to_string().contains("UTF-8"));
     }
 
-    #[cfg(feature = "htpasswd")]
+    #[cfg(feature = "passwords")]
     #[test]
     fn only_the_right_password_of_a_known_user_is_right() {
         let password = |text: &str| Password::new(Zeroizing::new(text.to_owned())).unwrap();
@@ -235,10 +235,10 @@ mod tests {
         }
     }
 
-    #[cfg(not(feature = "htpasswd"))]
+    #[cfg(not(feature = "passwords"))]
     #[test]
     fn without_the_feature_nothing_is_read() {
         let error = Users::load(Path::new("users"), &mut Files::default()).unwrap_err();
-        assert!(error.to_string().contains("htpasswd is not enabled in this build"), "{error}");
+        assert!(error.to_string().contains("without the feature `passwords`"), "{error}");
     }
 }

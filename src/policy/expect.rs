@@ -4,7 +4,7 @@
 //! are printed. Decision: an expectation is about who gets what, never about lives or configuration, so that
 //! it can be tried wherever the file is read; and a file that breaks its own expectation is not loaded.
 
-use super::{Asker, Mode, Policy, Who};
+use super::{Asker, Policy, Who};
 use crate::ground::document::{Document, DocumentError, Node};
 use crate::ground::time::Ttl;
 use crate::policy::scope::{self, Access, Scope};
@@ -74,12 +74,11 @@ impl Policy {
         let service = expectation.service();
         let asker = Asker { who: expectation.who(), hosts: service.as_slice(), default_ttl: Ttl::DEFAULT };
         let grant = self.grant(&asker, &expectation.asked);
-        let refused = self.mode == Mode::Deny && !grant.complete;
-        let got = if refused { Vec::new() } else { grant.access };
+        let got = if grant.refused { Vec::new() } else { grant.access };
         let granted: Vec<Scope> = got.iter().map(as_scope).collect();
         let (missing, extra) =
             (without(&expectation.grants, &granted), without(&granted, &expectation.grants));
-        Outcome { got, missing, extra, refused }
+        Outcome { got, missing, extra, refused: grant.refused }
     }
 }
 

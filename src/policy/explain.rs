@@ -5,7 +5,7 @@
 //! the line only when somebody asks, so that a running server does not carry line numbers.
 
 use super::rule::{Effect, Place, Rule};
-use super::{Asker, Grant, Mode, Policy, Who};
+use super::{Asker, Grant, Policy, Who, is_reading};
 use crate::ground::document::{self, Step};
 use crate::ground::time::Ttl;
 use crate::policy::glob::{Glob, Globs};
@@ -95,13 +95,23 @@ impl fmt::Display for Because<'_> {
     }
 }
 
-/// The rule that came nearest to granting.
+/// The rule that came nearest to granting: the asker's own, or for reading the anonymous entry's.
 #[derive(Debug, Clone, Copy)]
 pub enum Near<'p> {
     /// It matches the name, but not the action.
     Action(Because<'p>),
     /// Its pattern is the fewest edits away from the name.
     Pattern(Because<'p>, usize),
+}
+
+impl Near<'_> {
+    /// How many characters of the name to change until the pattern fits.
+    fn edits(&self) -> usize {
+        match self {
+            Near::Action(_) => 0,
+            Near::Pattern(_, edits) => *edits,
+        }
+    }
 }
 
 /// One asked scope, explained.
@@ -126,8 +136,6 @@ pub struct Explanation<'p> {
     pub scopes: Vec<Explained<'p>>,
     /// What [`Policy::grant`] gives.
     pub grant: Grant,
-    /// `mode: deny` refuses the whole request, as it is not granted whole.
-    pub refused: bool,
 }
 
 impl Policy {
@@ -139,9 +147,8 @@ impl Policy {
             _ => None,
         };
         let grant = self.grant(asker, asked);
-        let refused = self.mode == Mode::Deny && !grant.complete;
         let scopes = asked.iter().map(|scope| self.explained(asker, scope)).collect();
-        Explanation { known, similar, scopes, grant, refused }
+        Explanation { known, similar, scopes, grant }
     }
 
     fn explained<'p>(&'p self, asker: &Asker<'p>, scope: &Scope) -> Explained<'p> {
@@ -149,7 +156,11 @@ impl Policy {
         let resource = settled.resource.into_owned();
         let with_near = |(action, decision)| {
             let near = match decision {
-                Decision::Unmatched => self.near(asker, &resource),
+                Decision::Unmatched => {
+                    let public = is_reading(&resource, action).then_some(Who::Anonymous);
+                    let near = [Some(asker.who), public].into_iter().flatten();
+                    near.filter_map(|who| self.near(who, &resource)).min_by_key(Near::edits)
+                }
                 Decision::Granted { .. } | Decision::Denied { .. } => None,
             };
             (action, decision, near)
@@ -159,9 +170,9 @@ impl Policy {
     }
 
     /// The allowing rule that came nearest, for an action that none speaks of.
-    fn near<'p>(&'p self, asker: &Asker<'p>, resource: &Resource) -> Option<Near<'p>> {
-        let user = asker.who.name();
-        let allowing = || self.rules(asker.who).filter(|(_, rule)| rule.effect == Effect::Allow);
+    fn near<'p>(&'p self, who: Who<'p>, resource: &Resource) -> Option<Near<'p>> {
+        let user = who.name();
+        let allowing = || self.rules(who).filter(|(_, rule)| rule.effect == Effect::Allow);
         let fitting = allowing().find_map(|(subject, rule)| {
             let pattern = rule.fits(resource, user)?.pattern();
             Some(Because { subject, rule, pattern })
@@ -206,6 +217,9 @@ impl Explained<'_> {
                         "if `{host}` is the registry itself, name it with --audience or --service"
                     ));
                 }
+            }
+            Resource::ZotCatalog => {
+                notes.push("this is how zot asks for its catalog, whose only action is `pull`".to_owned());
             }
             Resource::Catalog => {
                 if self.asked.actions.iter().any(|action| *action != Action::All) {

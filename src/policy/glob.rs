@@ -44,6 +44,8 @@ pub enum GlobError {
     EmptySegment,
     /// `${...}` of something other than `user`.
     Variable(String),
+    /// What fits for one user fits for another, too.
+    SharedUser,
 }
 
 impl fmt::Display for GlobError {
@@ -61,6 +63,9 @@ impl fmt::Display for GlobError {
                 f.write_str("a '/' at the beginning or end, or two in a row, matches no repository name")
             }
             GlobError::Variable(name) => write!(f, "unknown variable ${{{name}}}, only ${{user}} is known"),
+            GlobError::SharedUser => f.write_str(
+                "it fits for one user what is another's: no `*` stands in the segment of ${user}, nor `**` on both sides of it, as in ${user}/** or team/${user}-app/*",
+            ),
         }
     }
 }
@@ -96,7 +101,7 @@ impl<'p> Glob<'p> {
                 (None, found) => GlobError::Character(found.unwrap_or_default()),
             });
         }
-        Ok(Self(text))
+        if is_shared(text) { Err(GlobError::SharedUser) } else { Ok(Self(text)) }
     }
 
     /// The pattern as it was written.
@@ -113,15 +118,18 @@ impl<'p> Glob<'p> {
 
     /// The one name that fits, for `user`; `None` where a wildcard leaves it open.
     pub fn literal(self, user: &str) -> Option<String> {
-        let mut name = String::new();
-        for part in self.parts() {
-            match part {
-                Part::Text(text) => name.push_str(text),
-                Part::User if is_segment(user) => name.push_str(user),
-                Part::User | Part::Segment | Part::Any => return None,
-            }
-        }
-        Some(name)
+        if self.0.contains('*') { None } else { self.example(user) }
+    }
+
+    /// A name that fits, for `user`; `None` where none does.
+    pub fn example(self, user: &str) -> Option<String> {
+        let text = |part| match part {
+            Part::Text(text) => Some(text),
+            Part::User => is_segment(user).then_some(user),
+            Part::Segment => Some("x"),
+            Part::Any => Some("x/x"),
+        };
+        self.parts().map(text).collect()
     }
 
     /// How many characters of `name` to add, drop or change until it fits; `None` where no name fits `user`.
@@ -245,6 +253,17 @@ fn take(name: &[u8], at: &mut usize, text: &str) -> bool {
         *at += text.len();
     }
     fits
+}
+
+/// Whether a checked pattern may fit one name for two users: where a wildcard stands in the segment of
+/// `${user}`, so that `al` gets what is `alice`'s, or where `**` on both sides lets that segment be any.
+fn is_shared(text: &str) -> bool {
+    let around: Vec<(&str, &str)> =
+        text.match_indices(USER).map(|(at, user)| (&text[..at], &text[at + user.len()..])).collect();
+    let wild = |part: Option<&str>| part.is_some_and(|part| part.contains('*'));
+    around.iter().any(|(before, after)| wild(before.rsplit('/').next()) || wild(after.split('/').next()))
+        || (!around.is_empty()
+            && around.iter().all(|(before, after)| before.contains("**") && after.contains("**")))
 }
 
 fn is_name_character(c: char) -> bool {
@@ -385,6 +404,38 @@ mod tests {
         assert_eq!(glob.literal("alice"), None);
     }
 
+    /// Every row of at most so many pieces.
+    fn rows(pieces: &[&str], most: u32) -> Vec<String> {
+        let longer = |rows: &Vec<String>| {
+            rows.iter().flat_map(|row| pieces.iter().map(move |piece| format!("{row}{piece}"))).collect()
+        };
+        std::iter::successors(Some(vec![String::new()]), |rows| Some(longer(rows)))
+            .take(most as usize + 1)
+            .flatten()
+            .collect()
+    }
+
+    #[test]
+    fn no_pattern_fits_one_name_for_two_users() {
+        let patterns = rows(&[USER, "a", "-", "*", "**", "/"], 5);
+        let names = rows(&["a", "-", "/"], 5);
+        let globs =
+            patterns.iter().filter(|text| text.contains(USER)).filter_map(|text| Glob::new(text).ok());
+        let mut tried = 0;
+        for glob in globs {
+            tried += 1;
+            for name in &names {
+                let fitting =
+                    ["a", "aa", "a-", "-a", "a-a"].into_iter().filter(|user| glob.matches(name, user));
+                assert!(fitting.count() <= 1, "{glob} ~ {name}");
+            }
+        }
+        assert!(tried > 500, "{tried}");
+        for text in ["${user}/**", "**/${user}", "*/${user}-a/**", "${user}/**/${user}", "a/**/${user}/*"] {
+            assert!(Glob::new(text).is_ok(), "{text}");
+        }
+    }
+
     #[test]
     fn the_distance_is_the_edits_until_a_name_fits() {
         for (pattern, name, edits) in [
@@ -446,6 +497,13 @@ mod tests {
             ("$user/x", GlobError::Character('$')),
             ("${user/x", GlobError::Character('$')),
             ("${group}", GlobError::Variable("group".into())),
+            ("${user}*/**", GlobError::SharedUser),
+            ("*${user}", GlobError::SharedUser),
+            ("a/**${user}", GlobError::SharedUser),
+            ("${user}-*/app", GlobError::SharedUser),
+            ("${user}/a*${user}", GlobError::SharedUser),
+            ("**/${user}/**", GlobError::SharedUser),
+            ("a**/b/${user}/${user}/**", GlobError::SharedUser),
         ] {
             assert_eq!(Glob::new(pattern), Err(error), "{pattern}");
         }

@@ -5,10 +5,11 @@
 
 use super::explain::SubjectName;
 use super::rule::{Effect, Rule};
-use super::{Because, Policy};
+use super::{Asker, Because, Decision, Policy, Who};
 use crate::ground::time::Ttl;
 use crate::policy::glob::Globs;
-use crate::policy::scope::Action;
+use crate::policy::scope::{Action, Resource};
+use std::collections::HashSet;
 
 /// One kind of finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,12 +56,24 @@ impl Policy {
         let mut short = Places::default();
         let mut doubled = Places::default();
         let mut shadowed = Places::default();
+        let mut unread = Places::default();
+        let mut told = HashSet::new();
         let groups = self.groups.iter().map(|(name, group)| (SubjectName::Group(name), *group));
         let anonymous = self.anonymous.iter().map(|subject| (SubjectName::Anonymous, *subject));
         let mut users: Vec<_> =
             self.users.iter().map(|(name, user)| (SubjectName::User(name), *user)).collect();
         users.sort_unstable_by_key(|(_, user)| user.rules); // the file's order
         for (name, subject) in groups.chain(anonymous).chain(users) {
+            let who = match name {
+                SubjectName::User(user) => Some(Who::User(user)),
+                SubjectName::Anonymous => Some(Who::Anonymous),
+                SubjectName::Group(_) => None, // its members may read by another rule
+            };
+            for by in who.into_iter().flat_map(|who| self.pushes_unread(who)) {
+                if told.insert(std::ptr::from_ref(by.rule)) {
+                    unread.add(|| by.to_string());
+                }
+            }
             let rules = subject.rules.of(&self.rules);
             for rule in rules.iter().filter(|rule| rule.effect == Effect::Allow) {
                 let because = Because { subject: name, rule, pattern: None };
@@ -84,6 +97,10 @@ impl Policy {
                 "push is granted for less than 900 s, and a push of large layers outlives five minutes",
                 "add `ttl_seconds: 1800` to the rule, or raise default_ttl_seconds and max_ttl_seconds in the configuration",
             ),
+            unread.finding(
+                "push is granted without pull, and a registry wants both for every push",
+                "add `pull` to the actions of the rule",
+            ),
             doubled.finding(
                 "a pattern repeats its namespace",
                 "`namespace: a` with `repos: [\"a/b\"]` is the repository a/a/b: leave the namespace out of `repos`",
@@ -94,6 +111,26 @@ impl Policy {
             ),
         ];
         findings.into_iter().flatten().collect()
+    }
+}
+
+impl Policy {
+    /// The rules by which someone may push what they may not pull, tried on an example of each pattern.
+    fn pushes_unread<'p>(&'p self, who: Who<'p>) -> impl Iterator<Item = Because<'p>> {
+        let asker = Asker { who, hosts: &[], default_ttl: Ttl::DEFAULT };
+        let patterns = self.rules(who).flat_map(|(_, rule)| {
+            let pushes = rule.effect == Effect::Allow && rule.actions.have(Action::Push);
+            rule.patterns.iter().filter(move |_| pushes).flat_map(Globs::iter)
+        });
+        patterns.filter_map(move |pattern| {
+            let name = Resource::repository(&pattern.example(who.name())?);
+            let decide = |action| self.decide(&asker, &name, &[], action);
+            match (decide(Action::Push), decide(Action::Pull)) {
+                (_, Decision::Granted { .. }) => None,
+                (Decision::Granted { by, .. }, _) => Some(by),
+                _ => None,
+            }
+        })
     }
 }
 

@@ -219,6 +219,9 @@ fn rule(
     Ok(Rule { effect, patterns: Some(patterns), actions, ttl: life(node)?, place })
 }
 
+/// What to do about a rule that says nothing.
+const EMPTY: &str = "fill it, or leave the rule out; `{}` is a user who may do nothing";
+
 fn patterns(repos: &Node<'_>, namespace: Option<&str>) -> Result<Globs, DocumentError> {
     let mut full = Vec::new();
     for item in repos.items()? {
@@ -228,6 +231,9 @@ fn patterns(repos: &Node<'_>, namespace: Option<&str>) -> Result<Globs, Document
             return Err(item.error(format!("{} is no repository pattern: {error}", quoted("", &text))));
         }
         full.push(text);
+    }
+    if full.is_empty() {
+        return Err(repos.error("an empty list fits no repository").hint(EMPTY));
     }
     Ok(full.iter().filter_map(|text| Glob::new(text).ok()).collect())
 }
@@ -245,6 +251,9 @@ fn actions(list: &Node<'_>) -> Result<Actions, DocumentError> {
             });
         };
         actions.add(action);
+    }
+    if actions == Actions::default() {
+        return Err(list.error("an empty list names no action").hint(EMPTY));
     }
     Ok(actions)
 }

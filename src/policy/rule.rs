@@ -67,15 +67,19 @@ impl Actions {
 }
 
 impl Rule {
-    /// Whether it is about this action; the catalog has only one.
-    pub(super) fn speaks_of(&self, action: Action) -> bool {
-        if self.patterns.is_none() { action == Action::All } else { self.actions.have(action) }
+    /// Whether it is about this action on such a resource; a catalog has only one.
+    pub(super) fn speaks_of(&self, resource: &Resource, action: Action) -> bool {
+        match resource {
+            Resource::Catalog => action == Action::All,
+            Resource::ZotCatalog => action == Action::Pull,
+            Resource::Repository(_) | Resource::Other { .. } => self.actions.have(action),
+        }
     }
 
     /// Whether it is about this resource, and through what.
     pub(super) fn fits(&self, resource: &Resource, user: &str) -> Option<Match<'_>> {
         match (&self.patterns, resource) {
-            (None, Resource::Catalog) => Some(Match::Catalog),
+            (None, Resource::Catalog | Resource::ZotCatalog) => Some(Match::Catalog),
             (Some(patterns), Resource::Repository(name)) => {
                 patterns.iter().find(|glob| glob.matches(name, user)).map(Match::Pattern)
             }

@@ -19,6 +19,8 @@ pub enum Resource {
     Repository(Box<str>),
     /// `registry:catalog`, the list of repositories.
     Catalog,
+    /// A repository without a name: how zot calls its catalog.
+    ZotCatalog,
     /// Anything else, which gets nothing: an unknown type, or a name that is none.
     Other {
         /// The type as asked, without its class.
@@ -33,6 +35,7 @@ impl Resource {
         match (kind, name) {
             ("repository", name) if is_repository(name) => Resource::Repository(name.into()),
             ("registry", "catalog") => Resource::Catalog,
+            ("repository", "") => Resource::ZotCatalog,
             _ => Resource::Other { kind: kind.into(), name: name.into() },
         }
     }
@@ -45,7 +48,7 @@ impl Resource {
     /// The `type` of an access entry.
     pub fn kind(&self) -> &str {
         match self {
-            Resource::Repository(_) => "repository",
+            Resource::Repository(_) | Resource::ZotCatalog => "repository",
             Resource::Catalog => "registry",
             Resource::Other { kind, .. } => kind,
         }
@@ -56,6 +59,7 @@ impl Resource {
         match self {
             Resource::Repository(name) | Resource::Other { name, .. } => name,
             Resource::Catalog => "catalog",
+            Resource::ZotCatalog => "",
         }
     }
 }
@@ -119,8 +123,6 @@ pub enum ScopeError {
     Parts,
     /// A type outside `[a-z0-9]+` with an optional `(class)`.
     Type,
-    /// No name.
-    Name,
     /// An action outside `[a-z]+` and `*`.
     Action,
     /// Longer than [`MAX_SCOPE_BYTES`].
@@ -141,7 +143,6 @@ impl fmt::Display for ScopeError {
             ScopeError::Type => {
                 f.write_str("a scope's type is made of a-z and 0-9, with an optional (class)")
             }
-            ScopeError::Name => f.write_str("a scope names a resource between its first and last colon"),
             ScopeError::Action => {
                 f.write_str("a scope's actions are words of a-z, or *, separated by commas")
             }
@@ -175,9 +176,6 @@ impl Scope {
         actions: impl Iterator<Item = &'a str>,
     ) -> Result<Self, ScopeError> {
         let kind = type_without_class(kind).ok_or(ScopeError::Type)?;
-        if name.is_empty() {
-            return Err(ScopeError::Name);
-        }
         let mut scope =
             Scope { resource: Resource::new(kind, name), actions: Vec::new(), unknown_actions: Vec::new() };
         for action in actions {
@@ -334,6 +332,8 @@ mod tests {
             ("repository:a:pull,,pull,push", "repository", "a", "pull,push"),
             ("repository:a:pull,frobnicate", "repository", "a", "pull,frobnicate"),
             ("repository:catalog:*", "repository", "catalog", "*"),
+            ("repository::pull", "repository", "", "pull"),
+            ("registry::pull", "registry", "", "pull"),
         ] {
             let scope = scope(text);
             assert_eq!((scope.resource.kind(), scope.resource.name()), (kind, name), "{text}");
@@ -351,7 +351,6 @@ mod tests {
             ("Repository:a:pull", ScopeError::Type),
             ("repository():a:pull", ScopeError::Type),
             ("repository(x:a:pull", ScopeError::Type),
-            ("repository::pull", ScopeError::Name),
             ("repository:a:Pull", ScopeError::Action),
             ("repository:a:pull;push", ScopeError::Action),
         ] {
@@ -416,6 +415,8 @@ mod tests {
         assert_eq!(Access::granted(Resource::new("repository", "a"), vec![]), None);
         assert_eq!(Access::granted(Resource::new("cluster", "a"), vec![Action::Pull]), None);
         assert_eq!(Access::granted(Resource::Catalog, vec![Action::Pull]), None);
+        assert_eq!(Access::granted(Resource::ZotCatalog, vec![Action::All]), None);
+        assert_eq!(Access::granted(Resource::ZotCatalog, vec![Action::Pull, Action::Push]), None);
         let catalog = Access::granted(Resource::Catalog, vec![Action::All]).unwrap();
         assert_eq!(
             serde_json::to_string(&catalog).unwrap(),

@@ -10,6 +10,7 @@ mod sink;
 use crate::config::LogFormat;
 use crate::ground::text::{acts, escape};
 use crate::ground::time::UnixTime;
+use crate::issuer::Record;
 use sink::Sink;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
@@ -51,10 +52,13 @@ pub struct Line<'l> {
     text: String,
 }
 
-/// A whole line that is written with a later one.
+/// Whole lines that are written with a later one.
 #[derive(Debug)]
 #[must_use = "a line is written by another's `end_after`"]
-pub struct Finished(String);
+pub struct Finished {
+    text: String,
+    lines: u64,
+}
 
 /// The longest value that is written, in bytes.
 const MAX_VALUE_BYTES: usize = 4096;
@@ -106,24 +110,40 @@ impl Line<'_> {
         self.end_after(None);
     }
 
-    /// Writes two lines, `earlier` first, at once: for events that always come together.
+    /// Writes the line, and `earlier` ones before it, at once: for events that always come together.
     pub fn end_after(self, earlier: Option<Finished>) {
-        let lines = if earlier.is_some() { 2 } else { 1 };
-        let (log, time, last) = (self.log, self.time, self.finish().0);
-        let text = match earlier {
-            Some(Finished(earlier)) => earlier + &last,
-            None => last,
-        };
-        log.sink.write(&text, lines, |lost| log.line(time, "log_lost").number("lines", lost).finish().0);
+        let (log, time) = (self.log, self.time);
+        let Finished { text, lines } = self.finish_after(earlier);
+        log.sink.write(&text, lines, |lost| log.line(time, "log_lost").number("lines", lost).whole());
     }
 
-    /// The line whole, to be written with a later one.
-    pub fn finish(mut self) -> Finished {
+    /// The line whole, behind `earlier` ones, to be written with a later one.
+    pub fn finish_after(self, earlier: Option<Finished>) -> Finished {
+        let line = self.whole();
+        match earlier {
+            Some(Finished { text, lines }) => Finished { text: text + &line, lines: lines + 1 },
+            None => Finished { text: line, lines: 1 },
+        }
+    }
+
+    /// Adds what is remembered of a token: who got what, for how long; never the token itself.
+    pub fn record(self, record: &Record<'_>) -> Self {
+        self.text("profile", record.profile)
+            .text("jti", &record.id)
+            .text("user", record.subject)
+            .text("audience", record.audience)
+            .text("granted", &record.granted)
+            .text("algorithm", record.algorithm.name())
+            .maybe("kid", record.key_id)
+            .plain("expires", record.expires_at)
+    }
+
+    fn whole(mut self) -> String {
         if self.log.format == LogFormat::Json {
             self.text.push('}');
         }
         self.text.push('\n');
-        Finished(self.text)
+        self.text
     }
 
     fn key(&mut self, key: &'static str) {
@@ -165,7 +185,7 @@ mod tests {
     use super::*;
 
     fn line(format: LogFormat, value: &str) -> String {
-        Log::new(format).line(UnixTime(0), "x").text("user", value).number("n", 7).maybe("a", None).finish().0
+        Log::new(format).line(UnixTime(0), "x").text("user", value).number("n", 7).maybe("a", None).whole()
     }
 
     #[test]

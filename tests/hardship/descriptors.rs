@@ -11,7 +11,7 @@ fn with_64_descriptors_a_crowd_changes_nothing_and_leaves_nothing() {
     let ask = || right(&server.get(TARGET, &[ALICE]));
     ask();
     until("the first connection is gone", || server.log().contains("path=/v2/token"));
-    let before = descriptors(&server);
+    let before = server.descriptors();
 
     // Half of them say nothing, half stop in the middle of a word.
     let crowd: Vec<TcpStream> = (0..150).map(|_| server.connect()).collect();
@@ -21,17 +21,17 @@ fn with_64_descriptors_a_crowd_changes_nothing_and_leaves_nothing() {
     for _ in 0..30 {
         ask();
     }
-    assert!(descriptors(&server) <= 64);
+    assert!(server.descriptors() <= 64);
 
     // Files can still be read: the policy changes in the middle of it.
     folder.write("policy.yaml", &POLICY.replace("[pull]", "[pull, push]"));
-    assert!(Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().unwrap().success());
+    server.signal("HUP");
     until("a reload", || server.log().contains("event=reload result=ok"));
     let answer = server.get(TARGET, &[ALICE]);
     assert!(answer.body.contains("\"actions\":[\"pull\",\"push\"]"), "{answer:?}");
 
     drop(crowd);
-    until("the descriptors are back", || descriptors(&server) <= before);
+    until("the descriptors are back", || server.descriptors() <= before);
     // And it has room again for some at once, each of which keeps its connection.
     let mut kept: Vec<TcpStream> = (0..8).map(|_| server.connect()).collect();
     for _ in 0..3 {
@@ -39,7 +39,7 @@ fn with_64_descriptors_a_crowd_changes_nothing_and_leaves_nothing() {
             stream.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
         }
         for stream in &mut kept {
-            read_answered(stream);
+            assert_eq!(Answer::read(stream, true).status, 200);
         }
     }
 }

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Whether this build reads `users_file`.
-const USERS_FILE: bool = cfg!(feature = "htpasswd");
+const USERS_FILE: bool = cfg!(feature = "passwords");
 
 /// What the folder is for.
 pub(super) struct Plan {
@@ -51,7 +51,7 @@ pub(super) fn config(plan: &Plan) -> String {
         )
     } else {
         (
-            "# This build checks no passwords (feature htpasswd): a proxy must say who the user is.\n\
+            "# This build checks no passwords (feature passwords): a proxy must say who the user is.\n\
              # users_file: users.htpasswd\n",
             "  # The proxy that checks passwords and says who the user is in X-Authenticated-User. It must drop\n  \
              # that header, X-Scopes and X-Policy-Generate from what clients send.\n  \
@@ -139,8 +139,8 @@ pub(super) fn registry_2(plan: &Plan, store: &Keystore) -> String {
     let bundle = plan.folder.join("registry/bundle.pem");
     let mut text = head(plan, "2.8 (docker-registry)");
     let _ = writeln!(text, "    rootcertbundle: {}", yaml(&bundle.display().to_string()));
-    if cfg!(not(feature = "x509")) {
-        text += "\n# This build of keypebble makes no certificates (feature x509). Make the bundle with:\n";
+    if cfg!(not(feature = "certificates")) {
+        text += "\n# This build of keypebble makes no certificates (feature certificates). Make the bundle with:\n";
         for (file, arrow) in store.manifest().entries().iter().map(|entry| &entry.file).zip([">", ">>"]) {
             let key = quoted(&plan.folder.join("keys").join(file));
             let _ = writeln!(
@@ -186,8 +186,8 @@ pub(super) fn next_steps(plan: &Plan) -> String {
     } else {
         format!("\n       distribution 2.8: does not accept {}", plan.algorithm)
     };
-    let bundle = if on_registry_2(plan.algorithm) && cfg!(not(feature = "x509")) {
-        " (make its bundle first, as it says: x509 is not enabled in this build)"
+    let bundle = if on_registry_2(plan.algorithm) && cfg!(not(feature = "certificates")) {
+        " (make its bundle first, as it says: this build is without the feature `certificates`)"
     } else {
         ""
     };

@@ -35,7 +35,7 @@ Flags:
   --format jwks   A JWKS (RFC 7517) with the key ids that tokens carry: for distribution 3.x `jwks`, and
                   the very bytes of GET /.well-known/jwks.json
   --format pem    Public keys as PEM
-  --format cert   Certificates as PEM, for a `rootcertbundle`; self-signed, no authority (feature x509)
+  --format cert   Certificates as PEM, for a `rootcertbundle`; self-signed, no authority (feature certificates)
   --format id     For people: each key's id, its libtrust id and its RFC 7638 thumbprint
   --out FILE      Replace this file at once and whole, instead of stdout; never one with a private key
   --id ID         This key only
@@ -87,9 +87,9 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         }
         None => return Err(arguments.missing("--format jwks|pem|cert|id")),
     };
-    if format == Format::Cert && cfg!(not(feature = "x509")) {
-        return Err(usage("x509 is not enabled in this build").with_hint(
-            "build with --features x509, or use openssl: openssl req -x509 -key FILE -subj /CN=keypebble -days 3650",
+    if format == Format::Cert && cfg!(not(feature = "certificates")) {
+        return Err(usage("this build is without the feature `certificates`").with_hint(
+            "build with --features certificates, or use openssl: openssl req -x509 -key FILE -subj /CN=keypebble -days 3650",
         ));
     }
     let (out, id) = (arguments.path("out")?, arguments.name("id")?);
@@ -204,7 +204,7 @@ fn ids(keys: &[&RingKey]) -> String {
 }
 
 /// One certificate for each key, all states in one bundle.
-#[cfg(feature = "x509")]
+#[cfg(feature = "certificates")]
 pub(in crate::cli) fn certificates(
     keyring: &Keyring,
     keys: &[&RingKey],
@@ -234,7 +234,7 @@ pub(in crate::cli) fn certificates(
 }
 
 /// The same without the feature, which `read` has refused.
-#[cfg(not(feature = "x509"))]
+#[cfg(not(feature = "certificates"))]
 pub(in crate::cli) fn certificates(
     _: &Keyring,
     keys: &[&RingKey],
@@ -243,7 +243,7 @@ pub(in crate::cli) fn certificates(
     _: UnixTime,
 ) -> Result<String, Error> {
     warn(&unfit_for_registries(Format::Cert, keys));
-    Err(usage("x509 is not enabled in this build"))
+    Err(usage("this build is without the feature `certificates`"))
 }
 
 /// Some registries do not start over some keys: distribution 2.8 over its certificates, 3 over its key set.

@@ -87,7 +87,7 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
             // Refresh tokens are signed by these keys, too, unless they have a secret of their own.
             let refresh = config.logins.as_ref().filter(|logins| logins.refresh_secret.is_none());
             let refresh = refresh.and_then(|logins| logins.refresh_ttl).unwrap_or(Ttl::REGISTRY_MIN);
-            config.max_ttl.max(config.default_ttl).max(refresh)
+            config.lifetimes.max.max(config.lifetimes.default).max(refresh)
         }
         _ => Ttl::DEFAULT, // forced: it plays no part
     };

@@ -95,10 +95,10 @@ pub(in crate::cli) fn run(command: &Explain) -> Result<(), Error> {
     let audience = command.audience.as_deref().or(config.as_ref().map(|config| config.audience.as_str()));
     let hosts: Vec<&str> = command.service.as_deref().into_iter().chain(audience).collect();
     let who = command.user.as_deref().map_or(Who::Anonymous, Who::User);
-    let default_ttl = config.as_ref().map_or(Ttl::DEFAULT, |config| config.default_ttl);
+    let default_ttl = config.as_ref().map_or(Ttl::DEFAULT, |config| config.lifetimes.default);
     let explanation = file.policy.explain(&Asker { who, hosts: &hosts, default_ttl }, &asked);
     let wanted = explanation.grant.ttl;
-    let life = config.as_ref().map_or(wanted, |config| config.registry_ttl(wanted));
+    let life = config.as_ref().map_or(wanted, |config| config.lifetimes.registry(wanted));
     let answer = Answer { file: &file, who, hosts: &hosts, explanation: &explanation, life };
     print(&if command.json { answer.json() } else { answer.text() })
 }
@@ -124,7 +124,7 @@ impl Answer<'_> {
         for explained in &self.explanation.scopes {
             text.push_str(&self.file.lines(explained, self.hosts));
         }
-        if self.explanation.refused {
+        if self.explanation.grant.refused {
             let _ = writeln!(text, "token     none: `mode: deny` refuses what is not granted whole");
         } else {
             let access = joined(&self.explanation.grant.access);
@@ -135,7 +135,7 @@ impl Answer<'_> {
 
     fn json(&self) -> String {
         let scopes = self.explanation.scopes.iter();
-        let token = (!self.explanation.refused)
+        let token = (!self.explanation.grant.refused)
             .then(|| json!({"access": self.explanation.grant.access, "ttl_seconds": self.life.seconds()}));
         pretty(&json!({
             "policy": self.file.path().to_string(),
@@ -148,7 +148,7 @@ impl Answer<'_> {
             "similar": self.explanation.similar,
             "scopes": scopes.map(|scope| self.file.scope_json(scope, self.hosts)).collect::<Vec<_>>(),
             "complete": self.explanation.grant.complete,
-            "refused": self.explanation.refused,
+            "refused": self.explanation.grant.refused,
             "token": token,
         }))
     }

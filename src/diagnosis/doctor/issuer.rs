@@ -107,7 +107,7 @@ pub(super) fn certificates(chain: &Chain, now: UnixTime) -> Vec<Finding> {
 }
 
 fn lifetimes(config: &Config) -> Vec<Finding> {
-    let (default, most) = (config.default_ttl, config.max_ttl);
+    let (default, most) = (config.lifetimes.default, config.lifetimes.max);
     let mut findings = Vec::new();
     if default < Ttl::REGISTRY_MIN {
         findings.push(

@@ -1,12 +1,11 @@
 //! The registry's side: names, realm, trust, and a token made now as it would judge it.
 
-use crate::claims::{self, Frame};
 use crate::config::Config;
 use crate::diagnosis::registry::RegistryConfig;
 use crate::diagnosis::verdict::{Expected, Program, Trust, judge};
 use crate::ground::finding::{Finding, Level, shortened};
 use crate::ground::time::UnixTime;
-use crate::issuer::Issuer;
+use crate::issuer::{Issuance, Issuer, Profile};
 use crate::key::keyring::{Keyring, State};
 
 /// The registry's configuration beside the issuer's.
@@ -109,14 +108,18 @@ pub fn self_check(
     // As `serve` does: the service that is asked for, where tokens are signed for it.
     let asked = registry.service.as_deref();
     let audience = asked.filter(|asked| allowed_services.iter().any(|known| known == asked));
-    let ttl = issuer.registry_ttl(issuer.default_ttl());
-    let frame = issuer.frame(now, ttl, "doctor");
-    let frame = Frame { audience: audience.unwrap_or(frame.audience), ..frame };
-    let issued = claims::registry(&frame, issuer.filter(), "doctor", &[]).map_err(|error| error.to_string());
-    let issued = issued.and_then(|claims| issuer.issue(claims).map_err(|error| error.to_string()));
+    let issuance = Issuance {
+        profile: Profile::Registry(&[]),
+        subject: "doctor",
+        audience: audience.unwrap_or(issuer.audience()),
+        ttl: issuer.lifetimes().default,
+    };
+    let issued = issuer.issue(&issuance, now, "doctor".to_owned());
     let token = match &issued {
         Ok(issued) => issued.token.expose(),
-        Err(error) => return vec![Finding::error("self-check", format!("no token can be made: {error}"))],
+        Err(error) => {
+            return vec![Finding::error("self-check", format!("no token can be made: {}", error.cause()))];
+        }
     };
     let expected = Expected {
         service: registry.service.as_deref(),

@@ -9,7 +9,6 @@ use crate::ground::document::Document;
 use crate::ground::finding::{Finding, Level};
 use crate::ground::secret::Secret;
 use crate::ground::time::UnixTime;
-use crate::issuer::Issuer;
 use crate::key::keyring::{Keyring, RingKey, State};
 use crate::key::{Chain, Key};
 use crate::policy::Enforcement;
@@ -161,7 +160,7 @@ fn a_token_made_now_is_judged_as_the_registry_would() {
     let other =
         Trust::default().with_bundle(include_bytes!("../../../tests/data/keys/rsa2048-cert.pem")).unwrap();
     let check = |rest: &str, registry: &RegistryConfig, trust: &Trust| {
-        let issuer = Issuer::open(config(rest));
+        let issuer = config(rest).into_issuer();
         self_check(&issuer, &["s".to_owned()], registry, trust, &programs(registry), NOW)
     };
     let good = check(EC, &registry_config(|_| {}), &bundle);

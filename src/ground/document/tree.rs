@@ -226,11 +226,11 @@ impl<'de> Visitor<'de> for &Reading {
 
     // Not what serde says by itself: that would quote the number.
     fn visit_u128<E: Error>(self, _: u128) -> Result<Tree, E> {
-        Err(E::custom("a whole number of more than 64 bits"))
+        Err(E::custom("a whole number of more than 64 bits: put it in quotes"))
     }
 
     fn visit_i128<E: Error>(self, _: i128) -> Result<Tree, E> {
-        Err(E::custom("a whole number of more than 64 bits"))
+        Err(E::custom("a whole number of more than 64 bits: put it in quotes"))
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Tree, E> {

@@ -1,6 +1,6 @@
 //! Passwords checked through all that slows, remembers and queues, under a clock that the test turns.
 
-#![cfg(feature = "htpasswd")]
+#![cfg(feature = "passwords")]
 
 use super::throttle::SLOTS;
 use super::*;
