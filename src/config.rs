@@ -9,8 +9,9 @@ mod logins;
 mod ring;
 mod service;
 
+pub use crate::ground::net::Bind;
 pub use logins::LoginConfig;
-pub use service::{Bind, LogFormat, ServiceConfig};
+pub use service::{LogFormat, ServiceConfig};
 
 use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
 use crate::ground::document::{Document, DocumentError, Node};

@@ -1,5 +1,5 @@
-//! What every other folder stands on, and what knows none of them: files, YAML with places, text,
-//! time, secrets, networks, findings, how names are compared.
+//! What every other folder stands on, and what knows none of them: files, YAML with places, text, time,
+//! secrets, limits, addresses, findings, how names are compared.
 
 pub mod base64;
 pub mod document;
@@ -7,8 +7,10 @@ pub mod encoding;
 pub mod file;
 pub mod finding;
 pub mod fold;
+pub mod limits;
 pub mod net;
 pub mod secret;
+pub(crate) mod sys;
 pub mod text;
 pub mod time;
 pub mod warning;

@@ -6,6 +6,7 @@
 //! half of a change.
 
 pub mod credentials;
+pub mod handler;
 pub mod identity;
 pub mod refusal;
 pub mod request;
@@ -25,10 +26,11 @@ use crate::issuer::Issuer;
 use crate::login::Logins;
 use crate::login::attempts::Passwords;
 use crate::policy::Enforcement;
-use crate::server::{ConnectionEvent, EventKind, Handler};
+use crate::telemetry::event::EventKind;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::{CONTENT_TYPE, Labels, Metrics};
 use call::{Call, Note};
+use handler::{ConnectionEvent, Handler};
 use identity::Trust;
 use refusal::Refusal;
 use request::{Body, Method, Request};

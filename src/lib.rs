@@ -16,7 +16,7 @@
 //! `verdict` judge it (the latter as a registry would); all of them are pure and speak in `finding`s.
 //!
 //! The layer rule, which a test checks: the core (`scope`, `glob`, `policy`, `claims`, `key`, `keyring`,
-//! `token`, `issuer`, `password`, `users`, `refresh`, `logins`) imports neither `http`, `cli`, `std::env`, `std::net` nor `tiny_http`.
+//! `token`, `issuer`, `password`, `users`, `refresh`, `logins`) imports neither `http`, `cli`, `std::env` nor `std::net`.
 
 pub mod cli;
 pub mod load;
@@ -43,5 +43,3 @@ pub mod policy;
 pub mod key;
 
 pub mod ground;
-
-pub mod memory;

@@ -154,7 +154,9 @@ fn a_number_that_readers_round_is_refused_from_every_source() {
     for number in ["18446744073709551615", "449.49106478873813", "945.2706955539223", "5e-324"] {
         let claims = format!("{{\"n\":{number}}}");
         let answer = auth(&server, &claims);
-        let signed = common::base64url(answer.json()["token"].as_str().unwrap().split('.').nth(1).unwrap());
+        let signed = common::encode::from_base64url(
+            answer.json()["token"].as_str().unwrap().split('.').nth(1).unwrap(),
+        );
         let signed = String::from_utf8(signed).unwrap();
         assert!(signed.contains(&format!("\"n\":{number}")), "{number}: {signed}");
     }

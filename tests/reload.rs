@@ -114,16 +114,16 @@ fn a_broken_file_leaves_the_old_in_force_says_so_and_recovers() {
 #[test]
 fn a_pipe_in_place_of_a_file_stops_nothing() {
     let folder = folder();
-    let server = start(&folder);
+    let server = serve(&folder);
     let looked = || metric(&server, "keypebble_reload_look_time_seconds");
     let pipe = folder.path().join("secret");
     fs::remove_file(&pipe).unwrap();
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    common::output("mkfifo", &[pipe.to_str().unwrap()], "");
     until("the pipe is named", || server.log().contains("it is a pipe, not a regular file"));
     assert_eq!(metric(&server, "keypebble_reload_failed"), 1);
     let before = looked();
     until("the files are still looked at", || looked() > before);
-    hangup(&server);
+    server.signal("HUP");
     fs::remove_file(&pipe).unwrap();
     folder.write("secret", "0123456789abcdef0123456789abcdef");
     folder.write("policy.yaml", &version("push", 2000));

@@ -9,10 +9,13 @@ use crate::common::free_address;
 use crate::load::{Round, latency, round};
 use crate::process::{Place, Server, TARGET, key_file, token_request};
 use crate::{BINARY, median, micro};
+use keypebble::ground::limits::Limits;
+use keypebble::ground::net::Bind;
+use keypebble::http::handler::{ConnectionEvent, Handler};
 use keypebble::http::request::Request;
 use keypebble::http::response::Response;
 use keypebble::key::algorithm::Algorithm;
-use keypebble::server::{Bind, ConnectionEvent, Handler, Limits, Server as Loop, Stop};
+use keypebble::server::{Server as Loop, Stop};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -38,7 +41,7 @@ impl Handler for Constant {
 /// Serves a constant of a token answer's size, until killed.
 pub(crate) fn constant(port: u16) {
     let limits = Limits { requests_per_connection: u32::MAX, ..Limits::default() };
-    let server = Loop::bind(&Bind::Tcp("127.0.0.1".into(), port), limits).unwrap();
+    let server = Loop::bind(&Bind::Tcp("127.0.0.1".into(), port), 0o600, limits).unwrap();
     server.run(Arc::new(Constant(vec![b'x'; 1400])), &Stop::new().unwrap());
 }
 

@@ -20,11 +20,6 @@ mod micro;
 mod process;
 mod start;
 
-/// The binary's allocator, because the constant answer and the signatures are its limits.
-#[global_allocator]
-static ALLOCATOR: keypebble::memory::Keeping<std::alloc::System> =
-    keypebble::memory::Keeping(std::alloc::System);
-
 /// The binary of this build.
 const BINARY: &str = env!("CARGO_BIN_EXE_keypebble");
 

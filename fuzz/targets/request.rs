@@ -6,16 +6,17 @@
 use super::keys_folder;
 use keypebble::config::{Config, LogFormat};
 use keypebble::ground::document::Document;
+use keypebble::ground::limits::{Limits, MAX_BODY_BYTES};
 use keypebble::ground::time::{Ttl, UnixTime};
-use keypebble::http::request::{Body, MAX_BODY_BYTES, Method, Peer, Request};
+use keypebble::http::handler::Handler;
+use keypebble::http::request::{Body, Peer, Request};
 use keypebble::http::response::Response;
 use keypebble::http::{Service, Sources, State};
 use keypebble::login::Logins;
 use keypebble::login::refresh::Refresh;
 use keypebble::login::users::Users;
 use keypebble::policy::{Enforcement, Policy};
-use keypebble::server::framing::{Framing, Head, head_end};
-use keypebble::server::{Handler, Limits};
+use keypebble::server::head::{Framing, Head, head_end};
 use keypebble::telemetry::log::Log;
 use keypebble::token;
 use serde_json::Value;
@@ -34,26 +35,19 @@ pub fn check(bytes: &[u8]) {
     let [peer, sent @ ..] = bytes else { return };
     let trusted = peer % 2 == 0;
     let Ok(Some(end)) = head_end(sent, &mut 0) else { return };
-    let Ok(head) = Head::parse(&sent[..end], &Limits::default()) else { return };
+    let peer = Peer::Ip(if trusted { [127, 0, 0, 1].into() } else { [192, 0, 2, 1].into() });
+    let Ok(head) = Head::parse(&sent[..end], peer, &Limits::default()) else { return };
     let rest = &sent[end..];
     let body = match head.body {
         Framing::None => Body::Absent,
         Framing::Malformed(problem) => Body::Malformed(problem),
         Framing::Length(length) if length > MAX_BODY_BYTES as u64 => Body::TooLarge,
-        Framing::Length(_) | Framing::Chunked => Body::Bytes(rest.to_vec()),
+        Framing::Length(_) | Framing::Chunked => Body::Bytes(rest),
     };
-    let method = match head.method {
-        "GET" => Method::Get,
-        "HEAD" => Method::Head,
-        "POST" => Method::Post,
-        other => Method::Other(other),
-    };
-    let peer = Peer::Ip(if trusted { [127, 0, 0, 1].into() } else { [192, 0, 2, 1].into() });
-    let (target, names_user) = (head.target, head.values("x-authenticated-user").next().is_some());
-    let request = Request { method, target, headers: head.headers, body, peer };
-    let service = service();
-    let response = service.handle(&request);
-    answered(&response, trusted, names_user, target);
+    let request = Request { body, ..head.request };
+    let names_user = request.header_values("x-authenticated-user").next().is_some();
+    let response = service().handle(&request);
+    answered(&response, trusted, names_user, request.target);
 }
 
 fn config() -> Config {

@@ -3,13 +3,13 @@
 use super::args::{Arguments, Spec};
 use super::{Command, new_id, warn};
 use crate::cli::error::Error;
-use crate::config::Bind;
 use crate::ground::file::Files;
+use crate::ground::sys;
 use crate::ground::time::UnixTime;
 use crate::http::{Service, Sources};
 use crate::load::reload::{Hangup, Reloader};
 use crate::load::setup::{self, Loaded, Paths};
-use crate::server::{self, Server, Stop};
+use crate::server::{Server, Stop};
 use crate::telemetry::log::Log;
 use std::io;
 use std::sync::Arc;
@@ -50,24 +50,26 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 
 pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     let began = SystemTime::now();
+    let forbidden = sys::forbid_dumps();
     let hangup = Hangup::on_signal().map_err(signals)?;
     let mut files = Files::default();
     let Loaded { state, service: config, .. } = setup::load(paths, &mut files)?;
     warn(files.warnings());
     let log = Log::new(config.log);
-    let bind = match &config.bind {
-        Bind::Tcp(host, port) => server::Bind::Tcp(host.clone(), *port),
-        Bind::Unix(path) => server::Bind::Unix(path.clone()),
-    };
+    if let Err(error) = forbidden {
+        let message = format!("cannot forbid core dumps and ptrace: {error}");
+        log.line(UnixTime::now(), "warning").text("message", &message).end();
+    }
     let stop = Stop::on_signals().map_err(signals)?;
-    let server = Server::bind(&bind, config.limits.clone()).map_err(Error::Listen)?;
+    let server =
+        Server::bind(&config.bind, config.socket_mode, config.limits.clone()).map_err(Error::Listen)?;
     let service = Arc::new(Service::new(state, log.clone(), Sources { clock: UnixTime::now, id: new_id }));
     let reloader = Reloader::new(Arc::clone(&service), log.clone(), paths.clone(), config, &files, began);
     // It ends with the process: there is nothing that it would have to finish.
     reloader
         .start(hangup)
         .map_err(|source| Error::System { what: "cannot start a thread".to_owned(), source })?;
-    log.line(UnixTime::now(), "listening").text("address", &server.address().to_string()).end();
+    log.line(UnixTime::now(), "listening").text("address", server.address()).end();
     server.run(service, &stop);
     log.line(UnixTime::now(), "stopped").end();
     Ok(())

@@ -1,9 +1,8 @@
 //! `service`: where `serve` listens, whom it trusts, how it logs.
 
 use crate::ground::document::{DocumentError, Node};
-use crate::ground::net::Network;
-use crate::server::Limits;
-use std::path::PathBuf;
+use crate::ground::limits::Limits;
+use crate::ground::net::{Bind, Network};
 use std::time::Duration;
 
 /// The `service` section.
@@ -11,6 +10,8 @@ use std::time::Duration;
 pub struct ServiceConfig {
     /// `host` and `port`
     pub bind: Bind,
+    /// `socket_mode`: the permissions of the Unix socket's file.
+    pub socket_mode: u16,
     /// `trusted_proxies`: who may say who the user is.
     pub trusted_proxies: Vec<Network>,
     /// Whether whoever comes through the Unix socket may, too.
@@ -23,15 +24,6 @@ pub struct ServiceConfig {
     pub limits: Limits,
 }
 
-/// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Bind {
-    /// A host name or address, and a port; port 0 takes a free one.
-    Tcp(String, u16),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
 /// How a line of the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -42,7 +34,8 @@ pub enum LogFormat {
     Json,
 }
 
-const KEYS: [&str; 6] = ["host", "port", "trusted_proxies", "allowed_services", "log", "limits"];
+const KEYS: [&str; 7] =
+    ["host", "port", "socket_mode", "trusted_proxies", "allowed_services", "log", "limits"];
 
 impl ServiceConfig {
     /// Reads the section from the root of a configuration.
@@ -51,6 +44,7 @@ impl ServiceConfig {
         let Some(service) = root.get("service") else {
             return Ok(Self {
                 bind: Bind::Tcp(DEFAULT_HOST.to_owned(), DEFAULT_PORT),
+                socket_mode: DEFAULT_SOCKET_MODE,
                 trusted_proxies: believed(passwords),
                 trusts_unix: !passwords,
                 allowed_services: Vec::new(),
@@ -60,8 +54,10 @@ impl ServiceConfig {
         };
         service.allow_keys(&KEYS)?;
         let (trusted_proxies, trusts_unix) = trusted_proxies(&service, passwords)?;
+        let bind = bind(&service)?;
         Ok(Self {
-            bind: bind(&service)?,
+            socket_mode: socket_mode(&service, &bind)?,
+            bind,
             trusted_proxies,
             trusts_unix,
             allowed_services: match service.get("allowed_services") {
@@ -90,6 +86,7 @@ impl ServiceConfig {
     pub fn fixed_changes(&self, other: &Self) -> Vec<&'static str> {
         let differ = [
             ("service.host and service.port", self.bind != other.bind),
+            ("service.socket_mode", self.socket_mode != other.socket_mode),
             ("service.log", self.log != other.log),
             ("service.limits", self.limits != other.limits),
         ];
@@ -99,6 +96,7 @@ impl ServiceConfig {
 
 const DEFAULT_HOST: &str = "0.0.0.0";
 const DEFAULT_PORT: u16 = 8080;
+const DEFAULT_SOCKET_MODE: u16 = 0o660;
 
 fn bind(service: &Node<'_>) -> Result<Bind, DocumentError> {
     let host = match service.get("host") {
@@ -122,6 +120,23 @@ fn bind(service: &Node<'_>) -> Result<Bind, DocumentError> {
         Some(port) => port.integer(0, u64::from(u16::MAX))?,
     };
     Ok(Bind::Tcp(host.to_owned(), u16::try_from(port).unwrap_or(DEFAULT_PORT)))
+}
+
+/// The permissions of the socket's file. Whoever may write it can connect; the server must be able to.
+fn socket_mode(service: &Node<'_>, bind: &Bind) -> Result<u16, DocumentError> {
+    let Some(node) = service.get("socket_mode") else { return Ok(DEFAULT_SOCKET_MODE) };
+    if !matches!(bind, Bind::Unix(_)) {
+        return Err(node.error("only a Unix socket has a mode").hint("leave `socket_mode` out"));
+    }
+    let text = node.string().map_err(|error| error.hint("write it in quotes, such as \"0660\""))?;
+    let is_octal = matches!(text.len(), 3..=4) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+    u16::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| is_octal && *mode <= 0o777 && mode & 0o600 == 0o600)
+        .ok_or_else(|| {
+            node.error(format!("expected an octal mode from 0600 to 0777, found `{text}`"))
+                .hint("\"0660\" lets the owner and the group connect, \"0600\" the owner alone")
+        })
 }
 
 /// The networks, and whether the Unix socket is trusted: always where no password is checked here, else only

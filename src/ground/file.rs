@@ -7,6 +7,7 @@
 
 use super::encoding::byte_order;
 use super::secret::Secret;
+use super::sys::user_id;
 use super::warning::Warning;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -110,7 +111,7 @@ impl Files {
         if let Some(who) = who {
             self.warn(format!("{path}: {who} can {can} (mode {mode:04o})"), format!("chmod go-w {path}"));
         }
-        if owner != 0 && own_id().is_some_and(|own| own != owner) {
+        if owner != 0 && owner != user_id() {
             self.warn(
                 format!("{path} belongs to the user with id {owner}, who can {can}"),
                 format!("chown root {path}, or run keypebble as that user"),
@@ -162,11 +163,6 @@ fn contents(file: File, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).map_err(|_| long())? + 1));
     file.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit { Err(long()) } else { Ok(bytes) }
-}
-
-/// The user that this process acts as; `None` where the system does not say.
-fn own_id() -> Option<u32> {
-    fs::metadata("/proc/self").ok().map(|metadata| metadata.uid())
 }
 
 #[cfg(test)]
@@ -293,7 +289,7 @@ mod tests {
         let mut files = Files::default();
         files.read(&path, 10).unwrap();
         assert_eq!(files.warnings(), []);
-        let owner = own_id().unwrap();
+        let owner = user_id();
         let theirs = std::os::unix::fs::chown(&path, Some(owner + 1000), None);
         if theirs.is_ok() {
             files.read(&path, 10).unwrap();

@@ -1,10 +1,32 @@
-//! Addresses and networks, as `service.trusted_proxies` lists them.
+//! Where to listen, and networks as `service.trusted_proxies` lists them.
 //!
-//! Owns CIDR text and containment. Must not know sockets.
+//! Owns the text of a listening address, CIDR text and containment. Must not know sockets.
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    /// A host name or address (IPv6 with or without brackets), and a port; 0 takes a free one.
+    Tcp(String, u16),
+    /// The path of a Unix socket, made at start and removed at the end.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') && !host.starts_with('[') => {
+                write!(f, "[{host}]:{port}")
+            }
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
 
 /// An address with a prefix length: `10.0.0.0/8`, `::1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

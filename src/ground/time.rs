@@ -23,6 +23,22 @@ impl UnixTime {
         Self(self.0.saturating_add(i64::from(ttl.0)))
     }
 
+    /// RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`, for years to 9999.
+    pub fn http_date(self) -> [u8; 29] {
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let (days, second) = (self.0.div_euclid(86_400), self.0.rem_euclid(86_400));
+        let (year, month, day) = civil(days);
+        let name = |names: &[&'static str], index: i64| names[usize::try_from(index).unwrap_or(0)].as_bytes();
+        let mut text = *b"Thu, 00 Jan 0000 00:00:00 GMT";
+        text[..3].copy_from_slice(name(&DAYS, days.rem_euclid(7)));
+        text[8..11].copy_from_slice(name(&MONTHS, month - 1));
+        put_digits(&mut text, [(5, day), (12, year / 100), (14, year % 100)]);
+        put_digits(&mut text, [(17, second / 3600), (20, second / 60 % 60), (23, second % 60)]);
+        text
+    }
+
     /// This many seconds earlier, not before 1970.
     #[must_use]
     pub fn minus_seconds(self, seconds: u32) -> Self {
@@ -39,16 +55,20 @@ impl fmt::Display for UnixTime {
         if !(0..=9999).contains(&year) {
             return write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
         }
-        // By hand, because each request writes four of these, and seven padded numbers cost 16 times as much.
         let mut text = *b"0000-00-00T00:00:00Z";
-        for (at, number) in
-            [(0, year / 100), (2, year % 100), (5, month), (8, day), (11, hour), (14, minute), (17, second)]
-        {
-            let digits = number.to_le_bytes()[0];
-            text[at] += digits / 10;
-            text[at + 1] += digits % 10;
-        }
+        put_digits(&mut text, [(0, year / 100), (2, year % 100), (5, month), (8, day)]);
+        put_digits(&mut text, [(11, hour), (14, minute), (17, second)]);
         f.write_str(str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+/// Writes numbers below 100 over the two zeros at their places. By hand, because each request writes five times,
+/// and padded numbers cost 16 times as much.
+fn put_digits<const N: usize>(text: &mut [u8], numbers: [(usize, i64); N]) {
+    for (at, number) in numbers {
+        let digits = number.to_le_bytes()[0];
+        text[at] += digits / 10;
+        text[at + 1] += digits % 10;
     }
 }
 
@@ -151,6 +171,20 @@ mod tests {
         for days in (-1_000..40_000).step_by(7) {
             let (year, month, day) = civil(days);
             assert_eq!(days_from_civil(year, month, day), days, "{year}-{month}-{day}");
+        }
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (second, expected) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (951_868_800, "Wed, 01 Mar 2000 00:00:00 GMT"),
+            (4_107_542_399, "Sun, 28 Feb 2100 23:59:59 GMT"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+        ] {
+            assert_eq!(str::from_utf8(&UnixTime(second).http_date()), Ok(expected));
         }
     }
 

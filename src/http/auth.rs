@@ -4,7 +4,7 @@
 
 use super::State;
 use super::call::Call;
-use super::identity::{self, single_header};
+use super::identity;
 use super::refusal::Refusal;
 use super::request::Body;
 use super::response::Response;
@@ -75,7 +75,6 @@ fn json_body<'c>(call: &Call<'c>) -> Result<&'c [u8], Refusal> {
         Body::Incomplete => return Err(Refusal::Timeout),
         Body::Malformed(problem) => return Err(Refusal::Malformed(problem)),
     };
-    let content_type = single_header(call.request, "Content-Type")?.unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") { Ok(body) } else { Err(Refusal::MediaType) }
+    let is_json = call.request.media_type()?.eq_ignore_ascii_case(b"application/json");
+    if is_json { Ok(body) } else { Err(Refusal::MediaType) }
 }

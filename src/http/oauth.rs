@@ -6,7 +6,7 @@
 
 use super::call::Call;
 use super::credentials::Credentials;
-use super::identity::{self, Identity, by_basic, by_proxy, has_authorization, single_header};
+use super::identity::{self, Identity, by_basic, by_proxy, has_authorization};
 use super::refusal::Refusal;
 use super::request::Body;
 use super::response::Response;
@@ -74,9 +74,7 @@ fn form<'c>(call: &Call<'c>) -> Result<&'c str, Refusal> {
         Body::Malformed(problem) => return Err(Refusal::Malformed(problem)),
     };
     // Not 415, which breaks pulls.
-    let content_type = single_header(call.request, "Content-Type")?.unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    if !call.request.media_type()?.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
         return Err(Refusal::Invalid("expected Content-Type: application/x-www-form-urlencoded"));
     }
     std::str::from_utf8(body).map_err(|_| Refusal::Invalid("the form is not UTF-8"))

@@ -15,8 +15,24 @@ use std::borrow::Cow;
 pub enum Refusal {
     /// The head or the body's framing is malformed or ambiguous.
     Malformed(&'static str),
-    /// A query or header field cannot be understood.
+    /// A query cannot be understood.
     Invalid(&'static str),
+    /// A header field of that name cannot be taken, and why.
+    Field(&'static str, &'static str),
+    /// The connection speaks another protocol; the text says which.
+    Protocol(&'static str),
+    /// The head did not come in time.
+    HeadTimeout,
+    /// A request line over the limit.
+    TargetTooLong,
+    /// A head over the limit, or with too many fields.
+    HeadTooLarge(&'static str),
+    /// Neither HTTP/1.0 nor HTTP/1.1.
+    Version,
+    /// An `Expect` other than `100-continue`.
+    Expectation,
+    /// More is asked at once than is served; the text says of what.
+    Overloaded(&'static str),
     /// A scope cannot be understood.
     Scope(ScopeError),
     /// The service asked for is not one that tokens are signed for.
@@ -63,7 +79,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every code, for counters that start at zero.
-    pub const CODES: [&'static str; 14] = [
+    pub const CODES: [&'static str; 15] = [
         "INVALID_REQUEST",
         "INVALID_SCOPE",
         "INVALID_SERVICE",
@@ -77,13 +93,18 @@ impl Refusal {
         "TOO_LARGE",
         "UNSUPPORTED_MEDIA_TYPE",
         "TOOMANYREQUESTS",
+        "OVERLOADED",
         "UNKNOWN",
     ];
 
     /// The code in the body, which is also the metric's label.
     pub fn code(&self) -> &'static str {
         match self {
-            Refusal::Malformed(_) | Refusal::Invalid(_) | Refusal::GrantType => "INVALID_REQUEST",
+            Refusal::Malformed(_)
+            | Refusal::Invalid(_)
+            | Refusal::Field(..)
+            | Refusal::Protocol(_)
+            | Refusal::GrantType => "INVALID_REQUEST",
             Refusal::Scope(_) => "INVALID_SCOPE",
             Refusal::Service => "INVALID_SERVICE",
             Refusal::Claims(_) => "INVALID_CLAIMS",
@@ -94,10 +115,11 @@ impl Refusal {
             Refusal::Throttled(_) | Refusal::Busy => "TOOMANYREQUESTS",
             Refusal::Untrusted | Refusal::UnknownUser | Refusal::Denied | Refusal::OtherUser => "DENIED",
             Refusal::NotFound => "NOT_FOUND",
-            Refusal::Method(_) => "UNSUPPORTED",
-            Refusal::Timeout => "TIMEOUT",
+            Refusal::Method(_) | Refusal::Version | Refusal::Expectation => "UNSUPPORTED",
+            Refusal::Timeout | Refusal::HeadTimeout => "TIMEOUT",
             Refusal::LengthRequired => "LENGTH_REQUIRED",
-            Refusal::TooLarge => "TOO_LARGE",
+            Refusal::TooLarge | Refusal::TargetTooLong | Refusal::HeadTooLarge(_) => "TOO_LARGE",
+            Refusal::Overloaded(_) => "OVERLOADED",
             Refusal::MediaType => "UNSUPPORTED_MEDIA_TYPE",
             Refusal::Internal => "UNKNOWN",
         }
@@ -108,6 +130,8 @@ impl Refusal {
         match self {
             Refusal::Malformed(_)
             | Refusal::Invalid(_)
+            | Refusal::Field(..)
+            | Refusal::Protocol(_)
             | Refusal::Scope(_)
             | Refusal::Service
             | Refusal::GrantType
@@ -119,20 +143,31 @@ impl Refusal {
             Refusal::Untrusted | Refusal::UnknownUser | Refusal::Denied | Refusal::OtherUser => 403,
             Refusal::NotFound => 404,
             Refusal::Method(_) => 405,
-            Refusal::Timeout => 408,
+            Refusal::Timeout | Refusal::HeadTimeout => 408,
             Refusal::LengthRequired => 411,
             Refusal::TooLarge => 413,
+            Refusal::TargetTooLong => 414,
             Refusal::MediaType => 415,
+            Refusal::Expectation => 417,
             Refusal::Throttled(_) | Refusal::Busy => 429,
+            Refusal::HeadTooLarge(_) => 431,
             Refusal::Internal => 500,
+            Refusal::Overloaded(_) => 503,
+            Refusal::Version => 505,
         }
     }
 
     /// What the client is told.
     pub fn message(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Refusal::Malformed(problem) | Refusal::Invalid(problem) | Refusal::Credentials(problem) => {
-                problem
+            Refusal::Malformed(text)
+            | Refusal::Invalid(text)
+            | Refusal::Credentials(text)
+            | Refusal::HeadTooLarge(text)
+            | Refusal::Overloaded(text) => text,
+            Refusal::Field(name, problem) => return format!("{name} {problem}").into(),
+            Refusal::Protocol(text) => {
+                return format!("expected HTTP/1.1, found {text}").into();
             }
             Refusal::Scope(error) => return error.to_string().into(),
             Refusal::Claims(error) => return error.to_string().into(),
@@ -152,6 +187,10 @@ impl Refusal {
             Refusal::NotFound => "there is no such path",
             Refusal::Method(_) => "the method is not allowed here",
             Refusal::Timeout => "the body did not arrive in time",
+            Refusal::HeadTimeout => "the request head did not arrive in time",
+            Refusal::TargetTooLong => "the request line is too long",
+            Refusal::Version => "the HTTP version is neither 1.0 nor 1.1",
+            Refusal::Expectation => "no expectation but 100-continue is met here",
             Refusal::LengthRequired => "a body with a Content-Length is required",
             Refusal::TooLarge => "the body is too long",
             Refusal::MediaType => "expected Content-Type: application/json",
@@ -207,11 +246,25 @@ impl Refusal {
             Refusal::Throttled(seconds) => {
                 response.headers.push(("Retry-After", seconds.to_string().into()));
             }
-            Refusal::Busy => response.headers.push(("Retry-After", "1".into())),
+            Refusal::Busy | Refusal::Overloaded(_) => response.headers.push(("Retry-After", "1".into())),
             _ => {}
         }
-        response.close =
-            matches!(self, Refusal::Malformed(_) | Refusal::Timeout | Refusal::TooLarge | Refusal::Internal);
+        // Where the next request would begin cannot be known, or its sender cannot be trusted with it.
+        response.close = matches!(
+            self,
+            Refusal::Malformed(_)
+                | Refusal::Field(..)
+                | Refusal::Protocol(_)
+                | Refusal::Timeout
+                | Refusal::HeadTimeout
+                | Refusal::TooLarge
+                | Refusal::TargetTooLong
+                | Refusal::HeadTooLarge(_)
+                | Refusal::Version
+                | Refusal::Expectation
+                | Refusal::Overloaded(_)
+                | Refusal::Internal
+        );
         response
     }
 }
@@ -225,6 +278,14 @@ mod tests {
         for (refusal, status) in [
             (Refusal::Malformed("x"), 400),
             (Refusal::Invalid("x"), 400),
+            (Refusal::Field("X-A", "is wrong"), 400),
+            (Refusal::Protocol("TLS"), 400),
+            (Refusal::HeadTimeout, 408),
+            (Refusal::TargetTooLong, 414),
+            (Refusal::Expectation, 417),
+            (Refusal::HeadTooLarge("x"), 431),
+            (Refusal::Overloaded("x"), 503),
+            (Refusal::Version, 505),
             (Refusal::Scope(ScopeError::Parts), 400),
             (Refusal::Service, 400),
             (Refusal::Claims(ClaimsError::NotAnObject), 400),
@@ -250,6 +311,7 @@ mod tests {
             let response = refusal.response();
             assert_eq!(response.status, status);
             assert!(Refusal::CODES.contains(&refusal.code()), "{refusal:?}");
+            assert_eq!(refusal.code() == "UNKNOWN", status == 500, "{refusal:?}");
             let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
             assert_eq!(body["errors"][0]["code"], refusal.code());
             assert!(body["errors"][0]["detail"].is_null());
@@ -261,7 +323,7 @@ mod tests {
             for response in [response, oauth] {
                 let has = |name| response.headers.iter().any(|(header, _)| *header == name);
                 assert_eq!(has("WWW-Authenticate"), response.status == 401, "{refusal:?}");
-                assert_eq!(has("Retry-After"), response.status == 429, "{refusal:?}");
+                assert_eq!(has("Retry-After"), [429, 503].contains(&response.status), "{refusal:?}");
             }
         }
     }

@@ -1,9 +1,11 @@
-//! One HTTP request as the service sees it: read whole, bounded, and free of `tiny_http`.
+//! One HTTP request as the service sees it: read whole and bounded.
 //!
 //! Owns the shape that crosses from `server` (which reads sockets) to `Service` (which decides).
 //! Must not know sockets. Decision: the body is read before the service is called, up to the limit,
-//! so that the service is a function of plain data and can be tested without a network.
+//! so that the service is a function of plain data and can be tested without a network. A field's value
+//! is bytes (RFC 9110, 5.5): it becomes text where somebody reads it, and is refused only there.
 
+use super::refusal::Refusal;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -12,23 +14,48 @@ use std::net::IpAddr;
 pub struct Request<'a> {
     /// The method, as sent.
     pub method: Method<'a>,
-    /// The request target as sent: path and query, undecoded (RFC 9112, 3.2).
+    /// Path and query, undecoded (RFC 9112, 3.2.1), or `*`. Printable ASCII.
     pub target: &'a str,
-    /// Header fields in the order they came, names as sent.
-    pub headers: Vec<(&'a str, &'a str)>,
+    /// Header fields in the order they came: names as sent, values without the blanks around them.
+    pub headers: Vec<(&'a str, &'a [u8])>,
     /// What came after the head.
-    pub body: Body,
+    pub body: Body<'a>,
     /// Who is at the other end of the socket.
     pub peer: Peer,
 }
 
 impl<'a> Request<'a> {
     /// Every value of the header field `name`, which is compared without case.
-    pub fn header_values<'r>(&'r self, name: &'r str) -> impl Iterator<Item = &'a str> + 'r {
+    pub fn header_values<'r>(&'r self, name: &'r str) -> impl Iterator<Item = &'a [u8]> + 'r {
         self.headers
             .iter()
             .filter(move |(field, _)| field.eq_ignore_ascii_case(name))
             .map(|(_, value)| *value)
+    }
+
+    /// The value of a field that may stand once: two of them could be read by two programs differently.
+    pub fn header(&self, name: &'static str) -> Result<Option<&'a [u8]>, Refusal> {
+        let mut values = self.header_values(name);
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            _ => Err(Refusal::Field(name, "may stand once, and stands twice")),
+        }
+    }
+
+    /// The same as text, of a field that must be UTF-8 and hold no control characters, tabs included.
+    pub fn header_text(&self, name: &'static str) -> Result<Option<&'a str>, Refusal> {
+        let Some(value) = self.header(name)? else { return Ok(None) };
+        let text = str::from_utf8(value).map_err(|_| Refusal::Field(name, "is not UTF-8"))?;
+        if text.chars().any(char::is_control) {
+            return Err(Refusal::Field(name, "holds a control character"));
+        }
+        Ok(Some(text))
+    }
+
+    /// The `Content-Type` without its parameters; empty where there is none.
+    pub fn media_type(&self) -> Result<&'a [u8], Refusal> {
+        let value = self.header("Content-Type")?.unwrap_or_default();
+        Ok(value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii())
     }
 }
 
@@ -46,6 +73,16 @@ pub enum Method<'a> {
 }
 
 impl<'a> Method<'a> {
+    /// The method of that name.
+    pub fn of(name: &'a str) -> Self {
+        match name {
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            "POST" => Method::Post,
+            other => Method::Other(other),
+        }
+    }
+
     /// The method as sent.
     pub fn name(self) -> &'a str {
         match self {
@@ -58,22 +95,19 @@ impl<'a> Method<'a> {
 }
 
 /// A request's body, read to its end or known to be unreadable.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Body {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body<'a> {
     /// Neither `Content-Length` nor `Transfer-Encoding` was sent.
     Absent,
-    /// The whole body, at most [`MAX_BODY_BYTES`].
-    Bytes(Vec<u8>),
-    /// Announced or found to be longer than [`MAX_BODY_BYTES`]; not kept.
+    /// The whole body, within the limit.
+    Bytes(&'a [u8]),
+    /// Announced or found to be longer than the limit; not kept.
     TooLarge,
     /// The client stopped before the end that it announced, or took too long.
     Incomplete,
     /// Its framing is malformed or ambiguous (RFC 9112, 6.3); the text says how.
     Malformed(&'static str),
 }
-
-/// The longest body that is read, in bytes.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,5 +124,31 @@ impl fmt::Display for Peer {
             Peer::Ip(address) => address.fmt(f),
             Peer::Unix => f.write_str("unix"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_bytes_until_somebody_reads_it() {
+        let headers: Vec<(&str, &[u8])> = vec![
+            ("X-City", b"M\xfcnchen"),
+            ("X-User", "zo\u{eb}".as_bytes()),
+            ("X-Tab", b"a\tb"),
+            ("X-Twice", b"a"),
+            ("x-twice", b"a"),
+        ];
+        let request =
+            Request { method: Method::Get, target: "/", headers, body: Body::Absent, peer: Peer::Unix };
+        assert_eq!(request.header("x-city"), Ok(Some(&b"M\xfcnchen"[..])));
+        assert_eq!(request.header_text("x-user"), Ok(Some("zo\u{eb}")));
+        assert_eq!(request.header_text("X-None"), Ok(None));
+        for (name, problem) in [("X-City", "is not UTF-8"), ("X-Tab", "holds a control character")] {
+            assert_eq!(request.header_text(name), Err(Refusal::Field(name, problem)));
+        }
+        assert!(request.header("X-Twice").is_err());
+        assert_eq!(request.header_values("X-Twice").count(), 2);
     }
 }

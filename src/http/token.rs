@@ -5,7 +5,7 @@
 
 use super::State;
 use super::call::Call;
-use super::identity::{self, Identity, single_header};
+use super::identity::{self, Identity};
 use super::refusal::Refusal;
 use super::response::Response;
 use super::route::Parameters;
@@ -122,7 +122,7 @@ fn asked_scopes(call: &Call<'_>, parameters: &Parameters<'_>) -> Result<Vec<Scop
 
 /// A header field that only a trusted peer may send: passed over in what others send.
 fn trusted_header<'c>(call: &Call<'c>, name: &'static str) -> Result<Option<&'c str>, Refusal> {
-    if call.state.trust.covers(call.request.peer) { single_header(call.request, name) } else { Ok(None) }
+    if call.state.trust.covers(call.request.peer) { call.request.header_text(name) } else { Ok(None) }
 }
 
 fn wants_everything(call: &Call<'_>) -> Result<bool, Refusal> {

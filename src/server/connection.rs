@@ -1,31 +1,25 @@
 //! One connection, from its first byte to its last answer.
 //!
-//! Owns the order of things: examine a head, let `tiny_http` read it, read the body, ask the handler,
-//! write the answer. Must not know where connections come from. Decision: a request that will not be read
-//! to its end never reaches `tiny_http`, which would drain it; it is answered from the examined head, and
-//! the connection ends.
+//! Owns the order of things: read a head, read its body, ask the handler, write the answer. Must not know
+//! where connections come from. Decision: each step has a bound and a deadline of its own, and an answer is
+//! written before the next request is looked at, so that answers can only come in order.
 
-mod body;
-mod head;
+mod reading;
 
 use std::borrow::Cow;
-use std::io::{Read, Write};
-use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use super::answer::{self, Date, Envelope};
-use super::budget::Permit;
-use super::event::{ConnectionEvent, EventKind};
-use super::framing::Head;
+use super::answer::{self, Envelope};
 use super::guard::{Phase, Watched};
+use super::head::Head;
 use super::inbox::Inbox;
-use super::transport::Requests;
+use super::stream::Stream;
+use crate::http::refusal::Refusal;
 use crate::http::request::{Body, Method, Request};
 use crate::http::response::Response;
-use head::NoHead;
+use crate::telemetry::event::EventKind;
 
 /// How long, and how much, a client that was refused may go on sending before the socket is closed, so
 /// that it reads the refusal instead of a reset.
@@ -33,39 +27,26 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
 /// Serves one connection until it ends.
-pub(super) fn serve(connection: &Arc<Watched>, requests: Requests, shared: &Shared) {
-    let mut serving = Serving {
-        connection,
-        shared,
-        requests,
-        inbox: Inbox::new(),
-        burst: 0,
-        permit: None,
-        head: Vec::new(),
-        out: Vec::new(),
-        date: Date::default(),
-    };
+pub(super) fn serve(stream: impl Stream, connection: &Watched, shared: &Shared) {
+    let inbox = Inbox::new(&shared.large_spare);
+    let mut serving = Serving { stream, connection, shared, inbox, begun: false };
     for number in 1..=shared.limits.requests_per_connection.max(1) {
-        match serving.one(number) {
+        let next = serving.one(number).unwrap_or_else(|failure| serving.fail(failure));
+        match next {
             Next::Request => {}
-            Next::Close => break,
+            Next::Close => return,
             Next::Linger => return serving.linger(),
         }
     }
 }
 
-struct Serving<'s> {
+struct Serving<'s, S> {
+    stream: S,
     connection: &'s Watched,
     shared: &'s Shared,
-    requests: Requests,
-    inbox: Inbox,
-    /// Requests in a row that were here before they were waited for.
-    burst: u32,
-    /// Held while the view, or the body, is a large one.
-    permit: Option<Permit>,
-    head: Vec<u8>,
-    out: Vec<u8>,
-    date: Date,
+    inbox: Inbox<'s>,
+    /// The client has begun a request, and is told why it gets no answer.
+    begun: bool,
 }
 
 /// What follows a request.
@@ -76,132 +57,99 @@ enum Next {
     Linger,
 }
 
-impl Serving<'_> {
-    fn one(&mut self, number: u32) -> Next {
-        let length = match self.await_head(number) {
-            Ok(length) => length,
-            Err(why) => return self.no_head(&why),
-        };
-        // Copied, because the view moves on while the body is read.
-        let mut head = std::mem::take(&mut self.head);
-        head.clear();
-        head.extend_from_slice(&self.inbox.view()[..length]);
-        let next = self.request(&head, number);
-        self.head = head;
-        next
-    }
+/// Why there is no request to answer: what is counted of that, and what the client is told, if anybody is there.
+struct Failure(Option<EventKind>, Option<Refusal>);
 
-    /// Answers the request whose head is `view`.
-    fn request(&mut self, view: &[u8], number: u32) -> Next {
-        let limits = &self.shared.limits;
-        let mut parsed = None;
-        let head = match Head::parse(view, limits) {
-            Ok(head) => head,
-            Err(error) => return self.no_head(&NoHead::Refuse(error)),
-        };
-        // From here on it waits for us: tiny_http finds all that it reads before the body.
-        if self.connection.enter(Phase::Handling, limits.body_deadline).is_err() {
-            return Next::Close;
-        }
-        let read = self.body(&head, view.len(), &mut parsed);
-        let (body, total) = match read {
-            Ok(read) => read,
-            Err(next) => return next,
-        };
-        let whole = matches!(body, Body::Absent | Body::Bytes(_));
-        let stays = whole && self.inbox.advance(total, self.connection);
-        let request = Request {
-            method: method(head.method),
-            target: head.target,
-            headers: head.headers,
-            body,
-            peer: self.connection.peer,
-        };
-        // The guard has no say over a handler, so a connection that it ended is seen when writing.
-        let _ = self.connection.enter(Phase::Handling, limits.body_deadline);
+impl Failure {
+    const QUIET: Self = Self(None, None);
+}
+
+impl<S: Stream> Serving<'_, S> {
+    /// Reads a request and answers it.
+    fn one(&mut self, number: u32) -> Result<Next, Failure> {
+        let head = self.read_head(number)?;
+        let head = Head::parse(&head, self.connection.peer, &self.shared.limits)?;
+        let content = self.read_body(&head)?;
+        // It cannot be ended any more until the answer is there.
+        self.enter(Phase::Handling)?;
+        let body = content.data.map_or_else(|body| body, |data| Body::Bytes(&self.inbox.bytes()[..data]));
+        let request = Request { body, ..head.request };
         let response = self.handle(&request);
-        let close = !stays
+        let is_whole = matches!(body, Body::Absent | Body::Bytes(_));
+        let is_secret = body != Body::Absent || request.header_values("Authorization").next().is_some();
+        let head_only = request.method == Method::Head;
+        let close = !is_whole
             || response.close
             || head.last
-            || number >= limits.requests_per_connection
+            || number >= self.shared.limits.requests_per_connection
             || self.shared.is_stopping();
-        let envelope = Envelope { head_only: request.method == Method::Head, close, old: head.old };
-        let written = self.respond(&response, envelope);
-        if !whole {
-            // Dropping tiny_http's request reads the rest of its body: only what is here already.
-            let _ = self.connection.socket.shutdown(Shutdown::Read);
+        self.inbox.consume(content.length);
+        if is_secret {
+            self.inbox.wipe();
         }
-        drop(parsed);
-        match (written, close) {
-            (true, false) => Next::Request,
-            (true, true) if stays => Next::Close,
-            (true, true) => Next::Linger,
-            (false, _) => Next::Close,
-        }
+        self.enter(Phase::Writing)?;
+        self.write(
+            &response,
+            Envelope { head_only, close, old: head.old },
+            self.shared.limits.write_deadline,
+        )?;
+        self.connection.has_answered();
+        Ok(match close {
+            false => Next::Request,
+            // The client knows that this was the last, and has sent nothing else.
+            true if head.last && is_whole && self.inbox.bytes().is_empty() => Next::Close,
+            true => Next::Linger,
+        })
     }
 
     fn handle(&self, request: &Request<'_>) -> Response {
         catch_unwind(AssertUnwindSafe(|| self.shared.handler.handle(request))).unwrap_or_else(|_| {
-            self.event(EventKind::HandlerPanicked, "");
-            answer::refusal(500, "internal error")
+            self.event(EventKind::HandlerPanicked, "".into());
+            Refusal::Internal.response()
         })
     }
 
-    /// Writes the answer; false if it did not leave whole.
-    fn respond(&mut self, response: &Response, envelope: Envelope) -> bool {
-        self.out.clear();
-        answer::write(&mut self.out, response, envelope, &mut self.date);
-        let deadline = self.shared.limits.write_deadline;
-        let mut socket = &self.connection.socket;
-        let written = match self.connection.enter(Phase::Writing, deadline) {
-            Ok(()) => socket.write_all(&self.out),
-            // Where a request had begun, the guard ended the reading side only.
-            Err(_) => super::send_now(socket, &self.out),
-        };
-        if self.out.capacity() > 64 * 1024 {
-            self.out = Vec::with_capacity(1024);
+    fn write(&mut self, response: &Response, envelope: Envelope, patience: Duration) -> Result<(), Failure> {
+        self.stream.set_patience(patience);
+        self.send(&answer::bytes(response, envelope))
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.stream.write_all(bytes).and_then(|()| self.stream.flush()).map_err(|error| {
+            self.event(EventKind::WriteFailed, error.to_string().into());
+            Failure::QUIET
+        })
+    }
+
+    /// Ends a connection that has no request to answer.
+    fn fail(&mut self, Failure(kind, refusal): Failure) -> Next {
+        let message = refusal.as_ref().map(Refusal::message).unwrap_or_default();
+        if let Some(kind) = kind {
+            self.event(kind, message);
         }
-        match written {
-            Ok(()) => {
-                self.connection.has_answered();
-                true
-            }
-            Err(error) => {
-                self.event(EventKind::WriteFailed, error.to_string());
-                false
-            }
-        }
+        // A client that doesn't read gets no more of our time than this.
+        let told =
+            refusal.is_some_and(|refusal| self.write(&refusal.response(), Envelope::LAST, LINGER).is_ok());
+        if told && kind != Some(EventKind::Evicted) { Next::Linger } else { Next::Close }
     }
 
     /// Throws away what the client still sends, for a while.
     fn linger(&mut self) {
-        self.connection.force(Phase::Lingering, LINGER);
-        let mut socket = &self.connection.socket;
+        if !self.connection.enter(Phase::Lingering) || self.stream.end_writing().is_err() {
+            return;
+        }
+        self.stream.set_patience(LINGER);
         let mut left = LINGER_BYTES;
         let mut piece = [0; 4096];
-        if socket.shutdown(Shutdown::Write).is_ok() {
-            while let Ok(count @ 1..) = socket.read(&mut piece) {
-                left = left.saturating_sub(count);
-                if left == 0 || self.connection.ended().is_some() {
-                    break;
-                }
+        while let Ok(count @ 1..) = self.stream.read(&mut piece) {
+            left = left.saturating_sub(count);
+            if left == 0 {
+                break;
             }
         }
-        // Without this, dropping tiny_http's half might wait for a body that nobody sends.
-        let _ = socket.shutdown(Shutdown::Both);
     }
 
-    fn event(&self, kind: EventKind, detail: impl Into<Cow<'static, str>>) {
-        let event = ConnectionEvent { kind, peer: Some(self.connection.peer), detail: detail.into() };
-        self.shared.handler.event(event);
-    }
-}
-
-fn method(text: &str) -> Method<'_> {
-    match text {
-        "GET" => Method::Get,
-        "HEAD" => Method::Head,
-        "POST" => Method::Post,
-        other => Method::Other(other),
+    fn event(&self, kind: EventKind, detail: Cow<'static, str>) {
+        self.shared.tell(kind, Some(self.connection.peer), detail);
     }
 }

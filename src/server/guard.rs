@@ -1,320 +1,211 @@
-//! Deadlines, eviction and stopping, enforced from outside the thread that serves a connection.
+//! Eviction and stopping, from outside the thread that serves a connection.
 //!
-//! Owns what a connection is doing and until when. Must not know HTTP or `tiny_http`. Decision: one atomic
-//! word per connection holds phase and deadline; whoever changes it by compare-and-swap has decided, so
-//! that an answer is never cut off by a deadline that it met. The socket is a descriptor of our own: its
-//! number cannot be reused while the guard holds it.
+//! Owns what each connection is doing. Must not know HTTP. Decision: the phase is changed under a lock, and
+//! ended only from the phase that was seen, so that an answer in the making is never cut off.
 
-use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::cmp::Reverse;
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::sys;
+use socket2::Socket;
+
+use crate::ground::sys;
 use crate::http::request::Peer;
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Nothing has come yet.
-    Fresh = 0,
+    Fresh,
     /// Between requests.
-    Idle = 1,
-    /// A head has begun.
-    Head = 2,
-    /// A body is awaited.
-    Body = 3,
+    Idle,
+    /// A request has begun.
+    Reading,
     /// The handler has it.
-    Handling = 4,
+    Handling,
     /// An answer is being written.
-    Writing = 5,
+    Writing,
     /// Answered for good; what the client still sends is thrown away, so that it reads the answer.
-    Lingering = 6,
-    /// The guard has shut it down.
-    Ended = 7,
+    Lingering,
+    /// Shut down to make room for another.
+    Evicted,
+    /// Shut down because the server stops.
+    Stopped,
 }
 
 impl Phase {
-    const ALL: [Self; 8] = [
-        Self::Fresh,
-        Self::Idle,
-        Self::Head,
-        Self::Body,
-        Self::Handling,
-        Self::Writing,
-        Self::Lingering,
-        Self::Ended,
-    ];
-}
-
-/// Why the guard shut a connection down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    Expired = 0,
-    Evicted = 1,
-    Stopping = 2,
-}
-
-/// Milliseconds since the server was made.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Clock(Instant);
-
-impl Clock {
-    pub(super) fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    pub(super) fn now(self) -> u64 {
-        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn after(self, patience: Duration) -> u64 {
-        self.now().saturating_add(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX))
+    /// Whether it was shut down from outside.
+    pub(super) fn is_end(self) -> bool {
+        matches!(self, Phase::Evicted | Phase::Stopped)
     }
 }
 
-/// An answer is recent for this long, in milliseconds.
-const RECENT: u64 = 1000;
+/// An answer is recent for this long.
+const RECENT: Duration = Duration::from_secs(1);
 
-/// The two low bytes of the word are phase and reason, the others the deadline.
-const DEADLINE_SHIFT: u32 = 16;
-
-fn word(phase: Phase, ended: Ended, deadline: u64) -> u64 {
-    (deadline.min(u64::MAX >> DEADLINE_SHIFT) << DEADLINE_SHIFT) | ((ended as u64) << 8) | phase as u64
-}
-
-fn phase_of(word: u64) -> Phase {
-    Phase::ALL[(word & 7) as usize]
-}
-
-/// One connection, as its thread and the guard share it.
+/// One connection, as its thread and the accepting one share it.
 #[derive(Debug)]
 pub(super) struct Watched {
-    /// For Unix sockets too: only socket calls are made on it, and std's `UnixStream` cannot peek.
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     pub(super) peer: Peer,
-    clock: Clock,
-    state: AtomicU64,
-    accepted: u64,
-    /// When it was last answered; 0 if never.
-    answered: AtomicU64,
+    accepted: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    phase: Phase,
+    answered: Option<Instant>,
 }
 
 impl Watched {
-    pub(super) fn new(socket: TcpStream, peer: Peer, clock: Clock, patience: Duration) -> Self {
-        let state = word(Phase::Fresh, Ended::Expired, clock.after(patience));
-        Self {
-            socket,
-            peer,
-            clock,
-            state: AtomicU64::new(state),
-            accepted: clock.now(),
-            answered: AtomicU64::new(0),
+    pub(super) fn new(socket: Socket, peer: Peer) -> Self {
+        let state = Mutex::new(State { phase: Phase::Fresh, answered: None });
+        Self { socket, peer, accepted: Instant::now(), state }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.state().phase
+    }
+
+    /// Goes on to `phase`; false where the connection was shut down.
+    pub(super) fn enter(&self, phase: Phase) -> bool {
+        let mut state = self.state();
+        let goes_on = !state.phase.is_end();
+        if goes_on {
+            state.phase = phase;
         }
-    }
-
-    /// Goes on to `phase`, unless the guard has ended the connection.
-    pub(super) fn enter(&self, phase: Phase, patience: Duration) -> Result<(), Ended> {
-        let next = word(phase, Ended::Expired, self.clock.after(patience));
-        let mut seen = self.state.load(Ordering::Acquire);
-        loop {
-            if phase_of(seen) == Phase::Ended {
-                return Err(reason_of(seen));
-            }
-            match self.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(()),
-                Err(now) => seen = now,
-            }
-        }
-    }
-
-    /// Goes on to `phase` even where the guard has ended what went before: to linger after a 408.
-    pub(super) fn force(&self, phase: Phase, patience: Duration) {
-        self.state.store(word(phase, Ended::Expired, self.clock.after(patience)), Ordering::Release);
-    }
-
-    /// The guard's reason, if it has ended the connection.
-    pub(super) fn ended(&self) -> Option<Ended> {
-        let seen = self.state.load(Ordering::Acquire);
-        (phase_of(seen) == Phase::Ended).then(|| reason_of(seen))
+        goes_on
     }
 
     /// An answer has left.
     pub(super) fn has_answered(&self) {
-        self.answered.store(self.clock.now().max(1), Ordering::Relaxed);
+        self.state().answered = Some(Instant::now());
     }
 
-    /// How long it has had no answer, in milliseconds, weighted for eviction.
-    fn waited(&self, phase: Phase) -> u64 {
-        let now = self.clock.now() + 1;
-        let answered = self.answered.load(Ordering::Relaxed);
-        let waited = now.saturating_sub(answered.max(self.accepted));
-        match (answered > 0, phase) {
-            (true, _) if waited < RECENT => waited,
-            (true, Phase::Idle) => RECENT + waited,
+    /// How long it has had no answer, weighted for eviction. Those that were answered within the last second
+    /// come last, whatever they do now: one that is ended while its next answer is written loses the request
+    /// after that. For one that rests longer time counts once, for any other 64-fold: clients in good standing
+    /// survive a flood of newcomers, but one answer is no right to stay for ever.
+    fn waited(&self, State { phase, answered }: State) -> Duration {
+        let waited = answered.unwrap_or(self.accepted).elapsed();
+        match (answered, phase) {
+            (Some(_), _) if waited < RECENT => waited,
+            (Some(_), Phase::Idle) => RECENT + waited,
             _ => RECENT + waited * 64,
         }
     }
 
-    /// Whether its thread, and not the client, is what it waits for: the request is here, or the answer
-    /// has left.
+    /// Whether its thread, and not the client, is what it waits for: the request is here, or the answer has
+    /// left.
     fn waits_for_us(&self, phase: Phase) -> bool {
         match phase {
-            Phase::Fresh | Phase::Idle => sys::bytes_unread(&self.socket).is_some_and(|unread| unread > 0),
-            Phase::Writing => sys::bytes_unsent(&self.socket) == Some(0),
+            Phase::Fresh | Phase::Idle => sys::is_readable(self.socket.as_fd()),
+            Phase::Writing => sys::is_writable(self.socket.as_fd(), Duration::ZERO),
             _ => false,
         }
     }
 
-    /// Ends the connection if it still is in the state that was `seen`.
-    fn end(&self, seen: u64, reason: Ended) -> bool {
-        let ended = word(Phase::Ended, reason, 0);
-        if self.state.compare_exchange(seen, ended, Ordering::AcqRel, Ordering::Acquire).is_err() {
+    /// Shuts the connection down if it still is in the phase that was seen. Its thread wakes up; where a
+    /// request had begun, it can still say why.
+    fn end(&self, seen: Phase, end: Phase) -> bool {
+        let mut state = self.state();
+        if state.phase != seen {
             return false;
         }
-        // Its thread wakes up; where a request had begun it can still say why.
-        let how = match phase_of(seen) {
-            Phase::Head | Phase::Body => Shutdown::Read,
-            _ => Shutdown::Both,
-        };
+        state.phase = end;
         // It fails where the peer was faster, and then there is nothing to shut down.
-        let _ = self.socket.shutdown(how);
+        let _ = self.socket.shutdown(if seen == Phase::Reading { Shutdown::Read } else { Shutdown::Both });
         true
-    }
-}
-
-fn reason_of(word: u64) -> Ended {
-    match (word >> 8) & 0xff {
-        0 => Ended::Expired,
-        1 => Ended::Evicted,
-        _ => Ended::Stopping,
     }
 }
 
 /// Every connection that is served. Only the accepting thread has it.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
-    connections: Vec<(u64, Weak<Watched>)>,
+    connections: Vec<Weak<Watched>>,
 }
 
 impl Guard {
-    /// Watches one more connection, known to the system as `cookie`.
-    pub(super) fn watch(&mut self, cookie: u64, connection: &Arc<Watched>) {
-        self.connections.push((cookie, Arc::downgrade(connection)));
+    /// Watches one more connection; of those that are gone it forgets all, once they are half.
+    pub(super) fn watch(&mut self, connection: &Arc<Watched>, live: usize) {
+        if self.connections.len() > 2 * live + 16 {
+            self.connections.retain(|connection| connection.strong_count() > 0);
+        }
+        self.connections.push(Arc::downgrade(connection));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.connections.is_empty()
-    }
-
-    pub(super) fn knows(&self, cookie: u64) -> bool {
-        self.connections.iter().any(|(known, _)| *known == cookie)
-    }
-
-    /// Forgets what is closed and ends what is past its deadline.
-    pub(super) fn sweep(&mut self) {
-        self.connections.retain(|(_, connection)| {
-            let Some(connection) = connection.upgrade() else { return false };
-            let seen = connection.state.load(Ordering::Acquire);
-            let late = connection.clock.now() > seen >> DEADLINE_SHIFT;
-            if late && !matches!(phase_of(seen), Phase::Handling | Phase::Ended) {
-                connection.end(seen, Ended::Expired);
-            }
-            true
-        });
-    }
-
-    /// Ends the connections, at most `count`, that have gone longest without an answer; gives how many.
-    /// Those that were answered within the last second come last, whatever they do now: one that is ended
-    /// while its next answer is written loses the request after that. For one that rests longer
-    /// time counts once, for any other 64-fold: clients in good standing survive a flood of newcomers, but
-    /// one answer is no right to stay for ever. One that waits for us is spared while there are others.
+    /// Ends the connections, at most `count`, that have gone longest without an answer; gives how many. One
+    /// that waits for us comes after all others.
     pub(super) fn evict(&self, count: usize) -> usize {
-        let mut waiting: Vec<(u64, u64, Arc<Watched>)> = self
-            .connections
-            .iter()
-            .filter_map(|(_, connection)| connection.upgrade())
-            .map(|connection| {
-                let seen = connection.state.load(Ordering::Acquire);
-                (connection.waited(phase_of(seen)), seen, connection)
-            })
-            .filter(|(_, seen, _)| !matches!(phase_of(*seen), Phase::Handling | Phase::Ended))
-            .collect();
-        waiting.sort_unstable_by_key(|(waited, _, _)| std::cmp::Reverse(*waited));
-        let mut evicted = 0;
-        let mut end = |(_, seen, connection): &(u64, u64, Arc<Watched>)| {
-            let ends = evicted < count && connection.end(*seen, Ended::Evicted);
-            evicted += usize::from(ends);
-            evicted < count
+        let candidate = |connection: Arc<Watched>| {
+            let state = *connection.state();
+            let ends = state.phase != Phase::Handling && !state.phase.is_end();
+            let order = (connection.waits_for_us(state.phase), Reverse(connection.waited(state)));
+            ends.then_some((order, state.phase, connection))
         };
-        let (mut spared, mut room) = (Vec::new(), true);
-        for candidate in &waiting {
-            if !room {
-                break;
-            }
-            if candidate.2.waits_for_us(phase_of(candidate.1)) {
-                spared.push(candidate);
-            } else {
-                room = end(candidate);
-            }
-        }
-        for candidate in spared {
-            end(candidate);
-        }
-        evicted
+        let mut candidates: Vec<_> = self.live().filter_map(candidate).collect();
+        candidates.sort_unstable_by_key(|(order, ..)| *order);
+        let ends = |(_, phase, connection): &(_, Phase, Arc<Watched>)| connection.end(*phase, Phase::Evicted);
+        candidates.iter().filter(|candidate| ends(candidate)).take(count).count()
     }
 
-    /// Ends those between requests.
-    pub(super) fn end_idle(&self) {
-        self.end_where(|phase| matches!(phase, Phase::Idle | Phase::Lingering));
-    }
-
-    /// Ends those that have sent nothing.
-    pub(super) fn end_fresh(&self) {
-        self.end_where(|phase| phase == Phase::Fresh);
-    }
-
-    /// Ends all, whatever they do.
-    pub(super) fn end_all(&self) {
-        self.end_where(|phase| phase != Phase::Ended);
-    }
-
-    fn end_where(&self, chosen: impl Fn(Phase) -> bool) {
-        for connection in self.connections.iter().filter_map(|(_, connection)| connection.upgrade()) {
-            let seen = connection.state.load(Ordering::Acquire);
-            if chosen(phase_of(seen)) {
-                connection.end(seen, Ended::Stopping);
+    /// Ends, because the server stops, those that do what is `chosen`.
+    pub(super) fn stop(&self, chosen: impl Fn(Phase) -> bool) {
+        for connection in self.live() {
+            let phase = connection.phase();
+            if chosen(phase) && !phase.is_end() {
+                connection.end(phase, Phase::Stopped);
             }
         }
+    }
+
+    fn live(&self) -> impl Iterator<Item = Arc<Watched>> {
+        self.connections.iter().filter_map(Weak::upgrade)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
 
     fn watched() -> Watched {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let mut watched = Watched::new(socket, Peer::Unix, Clock::start(), Duration::from_secs(1));
-        // As if the server had run for a while.
-        watched.clock = Clock(Instant::now().checked_sub(Duration::from_secs(5)).unwrap());
-        watched.accepted = watched.clock.now();
-        watched
+        let (ours, _) = std::os::unix::net::UnixStream::pair().unwrap();
+        Watched::new(std::os::fd::OwnedFd::from(ours).into(), Peer::Unix)
     }
 
     #[test]
     fn one_that_was_answered_a_moment_ago_is_evicted_after_every_newcomer() {
-        let (mut good, newcomer) = (watched(), watched());
-        good.accepted -= 3000;
-        good.has_answered();
-        for phase in [Phase::Idle, Phase::Head, Phase::Body, Phase::Writing] {
-            assert!(good.waited(phase) < newcomer.waited(Phase::Fresh), "{phase:?}");
+        let before = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        let newcomer = watched();
+        let new = newcomer.waited(State { phase: Phase::Fresh, answered: None });
+        let mut good = watched();
+        good.accepted = before(5);
+        let good = |phase, seconds| good.waited(State { phase, answered: Some(before(seconds)) });
+        for phase in [Phase::Idle, Phase::Reading, Phase::Writing] {
+            assert!(good(phase, 0) < new, "{phase:?}");
         }
         // Two seconds later it must be resting to come after them.
-        good.answered.store(good.clock.now() - 2000, Ordering::Relaxed);
-        assert!(good.waited(Phase::Writing) > good.waited(Phase::Idle));
-        assert!(good.waited(Phase::Writing) > newcomer.waited(Phase::Fresh));
+        assert!(good(Phase::Writing, 2) > good(Phase::Idle, 2));
+        assert!(good(Phase::Writing, 2) > new);
+    }
+
+    #[test]
+    fn what_the_handler_has_is_not_ended_and_what_was_ended_goes_on_to_nothing() {
+        let connection = Arc::new(watched());
+        let mut guard = Guard::default();
+        guard.watch(&connection, 0);
+        assert!(connection.enter(Phase::Handling));
+        assert_eq!(guard.evict(1), 0);
+        assert!(connection.enter(Phase::Reading));
+        assert_eq!(guard.evict(1), 1);
+        assert_eq!(connection.phase(), Phase::Evicted);
+        assert!(!connection.enter(Phase::Handling));
     }
 }

@@ -1,167 +1,129 @@
-//! The bytes of a connection that `tiny_http` is about to read, seen before it reads them.
+//! What a connection has received and not yet used.
 //!
-//! Owns the view of the stream from the next request on. Must not know what the bytes mean. Decision: the
-//! kernel keeps the bytes (`MSG_PEEK`) and `tiny_http` reads them there. It reads ahead, though, so after
-//! each request the view is set against what the kernel says it has received: bytes that `tiny_http`
-//! holds and that were seen stay in the view; bytes that it took unseen end the connection after the
-//! answer, because no request may be read that was not examined.
+//! Owns the one buffer that a connection reads into, and how many may be large at once: a thousand clients that
+//! each stop just short of every limit would hold a thousand times the largest request. Must not know what the
+//! bytes mean. Decision: the next request's bytes stay in it, so that every byte that is read is examined, in
+//! order; and whatever it held is wiped before the memory goes back, because credentials pass through here.
 
-use std::io;
-use std::time::Duration;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::guard::Watched;
-use super::sys;
+use zeroize::{Zeroize, Zeroizing};
 
-/// The view's size for ordinary heads, in bytes; it grows for others and shrinks after them.
+/// The size for ordinary requests, in bytes; it grows for others and shrinks after them.
 const SMALL: usize = 1024;
 
-/// The size beyond which a view is a large one, of which there may only be so many.
+/// The size beyond which a buffer is a large one.
 const LARGE: usize = 8 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Inbox {
-    buffer: Vec<u8>,
-    /// How much of `buffer` is the view.
+pub(super) struct Inbox<'s> {
+    buffer: Zeroizing<Vec<u8>>,
+    /// How much of the buffer is filled.
     length: usize,
-    /// How much of the view `tiny_http` has taken from the kernel already.
-    held: usize,
-    /// Where the view starts, counted from the connection's first byte.
-    start: u64,
+    /// How much of it holds what was received, used up or not.
+    dirty: usize,
+    /// How many more may be large.
+    spare: &'s AtomicUsize,
+    permit: Option<Permit<'s>>,
 }
 
-/// What waiting for bytes came to.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Filled {
-    More,
-    /// The peer has ended its side, or the guard has ended the connection.
-    End,
+/// Leave for one large buffer, given back when dropped.
+#[derive(Debug)]
+struct Permit<'s>(&'s AtomicUsize);
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
-impl Inbox {
-    pub(super) fn new() -> Self {
-        Self { buffer: vec![0; SMALL], length: 0, held: 0, start: 0 }
+impl<'s> Inbox<'s> {
+    pub(super) fn new(spare: &'s AtomicUsize) -> Self {
+        Self { buffer: Zeroizing::new(vec![0; SMALL]), length: 0, dirty: 0, spare, permit: None }
     }
 
-    pub(super) fn view(&self) -> &[u8] {
+    /// What is there.
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.buffer[..self.length]
     }
 
-    /// Whether the next `fill` makes the view a large one.
-    pub(super) fn outgrows(&self) -> bool {
-        self.length == self.buffer.len() && self.length >= LARGE
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer[..self.length]
     }
 
-    pub(super) fn is_large(&self) -> bool {
-        self.buffer.len() > LARGE
+    /// Reads once; gives how much, 0 at the end of the stream. `QuotaExceeded` where it would be one large
+    /// buffer too many.
+    pub(super) fn fill(&mut self, stream: &mut impl Read) -> io::Result<usize> {
+        if self.length == self.buffer.len() {
+            if self.length >= LARGE && self.permit.is_none() {
+                let taken =
+                    self.spare.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
+                taken.map_err(|_| io::ErrorKind::QuotaExceeded)?;
+                self.permit = Some(Permit(self.spare));
+            }
+            self.resize(self.length * 2);
+        }
+        let count = stream.read(&mut self.buffer[self.length..])?;
+        self.length += count;
+        self.dirty = self.dirty.max(self.length);
+        Ok(count)
     }
 
-    /// Waits until the view is longer.
-    pub(super) fn fill(&mut self, connection: &Watched) -> io::Result<Filled> {
-        let mut patience = Duration::from_millis(1);
-        loop {
-            if self.length == self.buffer.len() {
-                self.buffer.resize(self.length * 2, 0);
-            }
-            let seen = match connection.socket.peek(&mut self.buffer[self.held..]) {
-                Ok(0) => return Ok(Filled::End),
-                Ok(seen) => seen,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            if self.held + seen > self.length {
-                self.length = self.held + seen;
-                return Ok(Filled::More);
-            }
-            // On TCP this wakes for one byte more; a Unix socket returns at once, and waits below.
-            if wait_for(connection, seen + 1)? > seen {
-                continue;
-            }
-            if connection.ended().is_some() || sys::peer_closed(&connection.socket, patience) {
-                return Ok(Filled::End);
-            }
-            patience = (patience * 2).min(Duration::from_millis(50));
+    /// Forgets the first bytes, which have been used.
+    pub(super) fn consume(&mut self, used: usize) {
+        self.buffer.copy_within(used..self.length, 0);
+        self.length -= used;
+        if self.permit.is_some() && self.length <= SMALL {
+            self.resize(SMALL);
+            self.permit = None;
         }
     }
 
-    /// Where more follows a request of `total` bytes, sees all of it that is here and that `tiny_http` may
-    /// take: it reads ahead by less than 1024. For the largest requests this is left out; a client that
-    /// pipelines after one finds its connection closed.
-    pub(super) fn look_ahead(&mut self, total: u64, connection: &Watched) -> io::Result<()> {
-        let reach = usize::try_from(total).map_or(usize::MAX, |total| total.saturating_add(1024));
-        let follows = (self.length as u64) > total || self.length == self.buffer.len() || self.held > 0;
-        if !follows || !(self.length..=LARGE).contains(&reach) {
-            return Ok(());
-        }
-        let unread = sys::bytes_unread(&connection.socket).and_then(|unread| usize::try_from(unread).ok());
-        if unread.is_some_and(|unread| unread > self.length - self.held) {
-            self.buffer.resize(self.buffer.len().max(reach), 0);
-            let seen = connection.socket.peek(&mut self.buffer[self.held..])?;
-            self.length = self.length.max(self.held + seen);
-        }
-        Ok(())
+    /// Overwrites what has been used.
+    pub(super) fn wipe(&mut self) {
+        self.buffer[self.length..self.dirty].zeroize();
+        self.dirty = self.length;
     }
 
-    /// `tiny_http` has read a request of `total` bytes: sets the view to what follows. False if bytes
-    /// follow that were not seen; then no other request may be read.
-    pub(super) fn advance(&mut self, total: u64, connection: &Watched) -> bool {
-        let end = self.start + total;
-        let seen_to = self.start + self.length as u64;
-        self.start = end;
-        // Fewer than were read is what a system says that doesn't count.
-        let taken = match sys::bytes_received(&connection.socket).filter(|received| *received >= end) {
-            Some(received) if received == end => Some(end),
-            Some(_) => taken(connection),
-            None if seen_to <= end => Some(end),
-            None => None,
-        };
-        let Some(taken) = taken.filter(|taken| (end..=seen_to.max(end)).contains(taken)) else {
-            return false;
-        };
-        let kept = usize::try_from(taken - end).unwrap_or(0);
-        if kept > 0 {
-            let from = self.length - usize::try_from(seen_to - end).unwrap_or(0);
-            self.buffer.copy_within(from..from + kept, 0);
-        } else if self.buffer.len() > LARGE {
-            self.buffer = vec![0; SMALL];
-        }
-        self.length = kept;
-        self.held = kept;
-        true
+    /// By hand, because a `Vec` that grows leaves its bytes behind.
+    fn resize(&mut self, size: usize) {
+        let mut buffer = Zeroizing::new(vec![0; size]);
+        buffer[..self.length].copy_from_slice(self.bytes());
+        self.buffer = buffer;
+        self.dirty = self.length;
     }
 }
 
-/// How far `tiny_http` has read: what was received, without what is unread and without the peer's FIN.
-fn taken(connection: &Watched) -> Option<u64> {
-    let socket = &connection.socket;
-    for _ in 0..4 {
-        let fin = sys::peer_closed(socket, Duration::ZERO);
-        let received = sys::bytes_received(socket)?;
-        let unread = sys::bytes_unread(socket)?;
-        let same =
-            received == sys::bytes_received(socket)? && fin == sys::peer_closed(socket, Duration::ZERO);
-        // The guard's own shutdown looks like a FIN.
-        if connection.ended().is_some() {
-            return None;
-        }
-        if same {
-            return received.checked_sub(unread + u64::from(fin));
-        }
-    }
-    None
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[cfg(target_os = "linux")]
-fn wait_for(connection: &Watched, count: usize) -> io::Result<usize> {
-    let mut scratch = vec![std::mem::MaybeUninit::uninit(); count];
-    let socket = socket2::SockRef::from(&connection.socket);
-    match socket.recv_with_flags(&mut scratch, libc::MSG_PEEK | libc::MSG_WAITALL) {
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-        result => result,
+    #[test]
+    fn what_follows_a_request_stays_and_what_was_secret_is_gone() {
+        let spare = AtomicUsize::new(1);
+        let mut inbox = Inbox::new(&spare);
+        let sent = [b"secret".repeat(2000), b"next".to_vec()].concat();
+        let mut stream = &sent[..];
+        while inbox.fill(&mut stream).unwrap() > 0 {}
+        assert!(spare.load(Ordering::Relaxed) == 0 && inbox.bytes() == sent);
+        let mut other = Inbox::new(&spare);
+        let mut stream = &sent[..];
+        while other.length < LARGE {
+            other.fill(&mut stream).unwrap();
+        }
+        let error = other.fill(&mut stream).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
+        inbox.consume(6);
+        inbox.wipe();
+        let rest = inbox.length;
+        assert_eq!(rest, sent.len() - 6);
+        assert!(inbox.buffer[rest..].iter().all(|byte| *byte == 0));
+        inbox.consume(12_000 - 6);
+        assert_eq!((inbox.bytes(), inbox.buffer.len()), (&b"next"[..], SMALL));
+        assert_eq!(spare.load(Ordering::Relaxed), 1);
+        inbox.consume(4);
+        inbox.wipe();
+        assert!(inbox.buffer.iter().all(|byte| *byte == 0));
     }
-}
-
-#[cfg(not(target_os = "linux"))]
-#[allow(clippy::unnecessary_wraps)]
-fn wait_for(_connection: &Watched, _count: usize) -> io::Result<usize> {
-    Ok(0)
 }

@@ -1,12 +1,11 @@
 //! The threads that serve connections: made when needed, used again, gone when idle.
 //!
-//! Owns threads. Must not know what a connection is. Decision: the thread that became idle last gets the
-//! next job, so that after a crowd the others stay idle long enough to leave.
+//! Owns threads. Must not know what a connection is. Decision: only a few idle ones are kept, and for a while:
+//! the others leave with their last job, and with them the memory that a crowd took.
 
-use crate::memory::{self, Kept};
+use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,83 +15,58 @@ const STACK_BYTES: usize = 512 * 1024;
 /// How long a thread waits for its next job before it leaves.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How many may wait.
+const MOST_IDLE: usize = 32;
+
 type Job = Box<dyn FnOnce() + Send>;
-type Idle = Arc<Mutex<Vec<(u64, SyncSender<Job>)>>>;
 
 /// A pool without a bound of its own: who gives it jobs bounds them.
-#[derive(Debug, Default)]
-pub(super) struct Pool {
-    idle: Idle,
-    made: u64,
+#[derive(Default)]
+pub(super) struct Pool(Arc<(Mutex<Queue>, Condvar)>);
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// Threads that wait for one.
+    idle: usize,
 }
 
 impl Pool {
-    /// Threads that wait for a job.
-    pub(super) fn idle(&self) -> usize {
-        lock(&self.idle).len()
-    }
-
-    /// Runs `job` on an idle thread or a new one. It must not panic.
-    pub(super) fn run(&mut self, job: Job) -> io::Result<()> {
-        let mut job = job;
-        loop {
-            // A statement of its own, so that the lock is not held while the job is handed over.
-            let last = lock(&self.idle).pop();
-            let Some((_, thread)) = last else { break };
-            match thread.send(job) {
-                Ok(()) => return Ok(()),
-                Err(back) => job = back.0,
-            }
+    /// Runs `job`, which must not panic, on an idle thread or a new one.
+    pub(super) fn run(&self, job: Job) -> io::Result<()> {
+        let mut queue = lock(&self.0.0);
+        if queue.idle > queue.jobs.len() {
+            queue.jobs.push_back(job);
+            self.0.1.notify_one();
+            return Ok(());
         }
-        let idle = Arc::clone(&self.idle);
-        let id = self.made;
-        self.made += 1;
-        let (sender, receiver) = sync_channel(1);
-        thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES).spawn(move || {
-            let kept = memory::keep();
-            job();
-            live(&idle, id, &sender, &receiver, &kept);
-        })?;
-        Ok(())
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        // Idle threads leave when nobody can send to them: they hold their sender only through this list.
-        lock(&self.idle).clear();
-    }
-}
-
-/// Takes jobs until none has come for a while.
-fn live(idle: &Idle, id: u64, sender: &SyncSender<Job>, receiver: &Receiver<Job>, kept: &Kept) {
-    loop {
-        kept.give_back();
-        lock(idle).push((id, sender.clone()));
-        let job = match receiver.recv_timeout(PATIENCE) {
-            Ok(job) => job,
-            Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                let mut list = lock(idle);
-                let before = list.len();
-                list.retain(|(other, _)| *other != id);
-                if list.len() < before {
-                    return;
-                }
-                drop(list);
-                // It was taken from the list in that instant: a job is on its way.
-                match receiver.recv_timeout(PATIENCE) {
-                    Ok(job) => job,
-                    Err(_) => return,
-                }
+        drop(queue);
+        let shared = Arc::clone(&self.0);
+        let work = move || {
+            let mut next = Some(job);
+            while let Some(job) = next {
+                job();
+                next = wait(&shared);
             }
         };
-        job();
+        thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES).spawn(work).map(|_| ())
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// The next job; none where the thread is to leave.
+fn wait((queue, told): &(Mutex<Queue>, Condvar)) -> Option<Job> {
+    let mut queue = lock(queue);
+    if queue.idle < MOST_IDLE {
+        queue.idle += 1;
+        let waited = told.wait_timeout_while(queue, PATIENCE, |queue| queue.jobs.is_empty());
+        queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        queue.idle -= 1;
+    }
+    queue.jobs.pop_front()
+}
+
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -102,17 +76,41 @@ mod tests {
 
     #[test]
     fn a_thread_that_is_idle_is_used_again() {
-        let mut pool = Pool::default();
+        let pool = Pool::default();
         let (tell, told) = channel();
-        let mut run = || {
+        let run = || {
             let tell = tell.clone();
             pool.run(Box::new(move || tell.send(thread::current().id()).unwrap())).unwrap();
             let id = told.recv().unwrap();
-            while lock(&pool.idle).is_empty() {
+            while lock(&pool.0.0).idle == 0 {
                 thread::yield_now();
             }
             id
         };
         assert_eq!(run(), run());
+    }
+
+    #[test]
+    fn after_a_crowd_few_threads_stay_and_every_job_was_done() {
+        let pool = Pool::default();
+        let gate = Arc::new(std::sync::Barrier::new(101));
+        let (tell, told) = channel();
+        for number in 0..100 {
+            let (gate, tell) = (Arc::clone(&gate), tell.clone());
+            pool.run(Box::new(move || {
+                gate.wait();
+                tell.send(number).unwrap();
+            }))
+            .unwrap();
+        }
+        gate.wait();
+        let mut done: Vec<i32> = told.iter().take(100).collect();
+        done.sort_unstable();
+        assert_eq!(done, (0..100).collect::<Vec<_>>());
+        // A thread holds the queue for as long as it lives.
+        while Arc::strong_count(&pool.0) > MOST_IDLE + 1 {
+            thread::yield_now();
+        }
+        assert!(lock(&pool.0.0).jobs.is_empty());
     }
 }

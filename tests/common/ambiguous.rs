@@ -95,9 +95,10 @@ pub const AMBIGUOUS: &[(&str, &str)] = &[
     ("delete in a value", "GET /v2/token HTTP/1.1\r\nHost: h\r\nX-Authenticated-User: mallory\x7f\r\n\r\n"),
     ("tab in a value", "GET /v2/token HTTP/1.1\r\nHost: h\r\nX-Authenticated-User: mal\tlory\r\n\r\n"),
     (
-        "a letter beyond ASCII",
-        "GET /v2/token HTTP/1.1\r\nHost: h\r\nX-Authenticated-User: mallor\u{fd}\r\n\r\n",
+        "a letter beyond ASCII in a name",
+        "GET /v2/token HTTP/1.1\r\nHost: h\r\nX-Authenticated-User\u{fd}: mallory\r\n\r\n",
     ),
+    ("a letter beyond ASCII in the target", "GET /v2/tok\u{e9}n HTTP/1.1\r\nHost: h\r\n\r\n"),
     ("two hosts", "GET /v2/token HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n"),
     ("no host", "GET /v2/token HTTP/1.1\r\nX-Authenticated-User: mallory\r\n\r\n"),
     ("a host with a path", "GET /v2/token HTTP/1.1\r\nHost: h/x\r\n\r\n"),

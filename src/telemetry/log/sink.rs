@@ -5,11 +5,10 @@
 //! write could wait, it is asked first whether it would. What was lost is counted, and once the log takes
 //! lines again the first one says how many.
 
-#![allow(unsafe_code)]
-
+use crate::ground::sys;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -72,7 +71,7 @@ impl Sink {
         let mut rest = whole.as_bytes();
         let mut stderr = io::stderr().lock();
         while !rest.is_empty() {
-            if self.waits && !takes_more(&stderr, state.patience) {
+            if self.waits && !sys::is_writable(stderr.as_fd(), state.patience) {
                 state.patience = Duration::ZERO;
                 break;
             }
@@ -98,13 +97,4 @@ fn may_wait() -> io::Result<bool> {
     let stderr = io::stderr();
     let kind = File::from(stderr.as_fd().try_clone_to_owned()?).metadata()?.file_type();
     Ok(kind.is_fifo() || kind.is_socket() || stderr.is_terminal())
-}
-
-/// Whether it takes a piece now, or within that time. An error shows when the piece is written.
-fn takes_more(to: &impl AsFd, patience: Duration) -> bool {
-    let mut polled = libc::pollfd { fd: to.as_fd().as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    let millis = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: one pollfd, which outlives the call.
-    let ready = unsafe { libc::poll(&raw mut polled, 1, millis) };
-    ready > 0 && polled.revents != 0
 }

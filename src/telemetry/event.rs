@@ -1,31 +1,17 @@
 //! What happened on a connection that no request and answer tell.
 //!
-//! Owns the closed list of such events. Must not know who counts or logs them. Decision: `label()` is the
-//! only text that may become a metric label; `detail` is for the log and holds no text of the client's.
-
-use std::borrow::Cow;
-
-use crate::http::request::Peer;
-
-/// Something that happened outside of `Handler::handle`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectionEvent {
-    /// What happened.
-    pub kind: EventKind,
-    /// To whom, where a connection was there.
-    pub peer: Option<Peer>,
-    /// More for the log, perhaps empty.
-    pub detail: Cow<'static, str>,
-}
+//! Owns the closed list of such events: `label()` is the only text of them that becomes a metric label.
 
 /// The kinds of event, with the status that was sent for each, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
     /// The head is no HTTP: 400.
     HeadMalformed,
+    /// The bytes are another protocol's: 400.
+    OtherProtocol,
     /// The head did not end in time: 408.
     HeadTimedOut,
-    /// The head is longer than the limits: 431.
+    /// The head is longer than the limits: 431, or 414.
     HeadTooLarge,
     /// Neither HTTP/1.0 nor HTTP/1.1: 505.
     VersionUnsupported,
@@ -49,8 +35,9 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind's label, for counters that start at zero.
-    pub const LABELS: [&'static str; 12] = [
+    pub const LABELS: [&'static str; 13] = [
         "head_malformed",
+        "other_protocol",
         "head_timed_out",
         "head_too_large",
         "version_unsupported",
@@ -68,6 +55,7 @@ impl EventKind {
     pub fn label(self) -> &'static str {
         match self {
             Self::HeadMalformed => "head_malformed",
+            Self::OtherProtocol => "other_protocol",
             Self::HeadTimedOut => "head_timed_out",
             Self::HeadTooLarge => "head_too_large",
             Self::VersionUnsupported => "version_unsupported",

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use crate::http::request::MAX_BODY_BYTES;
+/// The longest body that is read unless the configuration says otherwise, in bytes.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Bounds on connections and requests.
 #[derive(Debug, Clone, PartialEq, Eq)]

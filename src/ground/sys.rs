@@ -1,0 +1,121 @@
+//! The calls that neither std nor socket2 offers: poll, limits, umask, who we are.
+//!
+//! Owns every `unsafe` block of the program. Decision: plain functions over borrowed descriptors, so that
+//! each block's reason is beside it and the rest is safe code.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Which of `sources` can be read, waiting for that until the time is up (`None`: for ever) or a signal comes.
+pub(crate) fn wait_readable<const N: usize>(
+    sources: [Option<BorrowedFd<'_>>; N],
+    timeout: Option<Duration>,
+) -> [bool; N] {
+    wait(sources, libc::POLLIN, timeout)
+}
+
+/// Whether bytes, or the peer's end, wait to be read.
+pub(crate) fn is_readable(socket: BorrowedFd<'_>) -> bool {
+    wait([Some(socket)], libc::POLLIN, Some(Duration::ZERO)) == [true]
+}
+
+/// Whether the kernel takes more bytes, now or within that time. An error shows when they are written.
+pub(crate) fn is_writable(sink: BorrowedFd<'_>, patience: Duration) -> bool {
+    wait([Some(sink)], libc::POLLOUT, Some(patience)) == [true]
+}
+
+fn wait<const N: usize>(
+    sources: [Option<BorrowedFd<'_>>; N],
+    events: libc::c_short,
+    timeout: Option<Duration>,
+) -> [bool; N] {
+    // A negative descriptor is skipped by poll.
+    let mut polled =
+        sources.map(|fd| libc::pollfd { fd: fd.map_or(-1, |fd| fd.as_raw_fd()), events, revents: 0 });
+    // Rounded up, so that a timer that is due in 0.9 ms does not spin.
+    let millis = timeout.map_or(-1, |t| i32::try_from(t.as_micros().div_ceil(1000)).unwrap_or(i32::MAX));
+    // SAFETY: the pointer and the length are those of `polled`, which outlives the call.
+    let ready = unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, millis) };
+    polled.map(|entry| ready > 0 && entry.revents != 0)
+}
+
+/// Raises the soft limit on descriptors to `wanted`, as far as the hard limit and the system let it; gives the
+/// limit that is in force.
+pub(crate) fn raise_descriptor_limit(wanted: usize) -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: getrlimit fills the struct, which outlives the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return 1024;
+    }
+    let wanted = libc::rlim_t::try_from(wanted).unwrap_or(libc::rlim_t::MAX);
+    if limit.rlim_cur < wanted {
+        let raised = libc::rlimit { rlim_cur: wanted.min(limit.rlim_max), rlim_max: limit.rlim_max };
+        // SAFETY: setrlimit reads the struct, which outlives the call.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
+            limit = raised;
+        }
+    }
+    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
+}
+
+/// Descriptors that are open now, as far as /proc tells; 0 where it doesn't.
+pub(crate) fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+/// Does something while files that are made get none of the permissions in `mask`. The mask is the whole
+/// process's, so this is for the start, before there are other threads.
+pub(crate) fn with_umask<T>(mask: u16, act: impl FnOnce() -> T) -> T {
+    // SAFETY: umask takes a number, cannot fail and touches no memory.
+    let before = unsafe { libc::umask(mask.into()) };
+    let done = act();
+    // SAFETY: the same.
+    unsafe { libc::umask(before) };
+    done
+}
+
+/// Keeps keys out of core files, and other processes of this user out of the memory: no core dumps, no ptrace.
+pub(crate) fn forbid_dumps() -> io::Result<()> {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: setrlimit reads the struct, which outlives the call.
+    if unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    #[cfg(target_os = "linux")]
+    // SAFETY: PR_SET_DUMPABLE takes one number and touches no memory.
+    if unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0 as libc::c_ulong) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// The user that the process acts as.
+pub(crate) fn user_id() -> u32 {
+    // SAFETY: geteuid takes nothing, cannot fail and touches no memory.
+    unsafe { libc::geteuid() }
+}
+
+/// Whether standard output was closed when the program began. std puts /dev/null in the place of a closed one
+/// before `main`, and nothing can tell that from a /dev/null that was meant.
+pub(crate) fn stdout_was_closed() -> bool {
+    STDOUT_CLOSED.load(Ordering::Relaxed)
+}
+
+static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Among the functions that the loader calls before std begins.
+#[used]
+// SAFETY: an array of plain C functions is what the loader expects in this section.
+#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+static LOOK_AT_STDOUT: extern "C" fn() = look_at_stdout;
+
+extern "C" fn look_at_stdout() {
+    // SAFETY: asks for the flags of a descriptor, open or not; changes nothing.
+    let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
+    STDOUT_CLOSED.store(flags == -1, Ordering::Relaxed);
+}
