@@ -8,6 +8,7 @@ pub mod file;
 pub mod finding;
 pub mod fold;
 pub mod limits;
+pub mod nearest;
 pub mod net;
 pub mod secret;
 pub(crate) mod sys;

@@ -32,7 +32,6 @@ use crate::ground::file::Files;
 use crate::ground::secret::Secret;
 use crate::key::keyring::{Keyring, RingKey, State};
 use crate::key::{Key, KeyError};
-use disk::in_folder;
 use manifest::is_key_file;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -98,7 +97,7 @@ impl Keystore {
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter(|name| is_key_file(name))
             .filter(|name| !self.manifest.entries().iter().any(|entry| entry.file == *name))
-            .map(|name| in_folder(&self.folder, &name))
+            .map(|name| self.folder.join(&name))
             .collect();
         strays.sort();
         strays
@@ -106,7 +105,7 @@ impl Keystore {
 }
 
 fn read_manifest(folder: &Path, files: &mut Files) -> Result<Manifest, StoreError> {
-    let path = in_folder(folder, MANIFEST);
+    let path = folder.join(MANIFEST);
     let document = Document::load(&path, files).map_err(|error| {
         let missing = error.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::NotFound);
         if missing {
@@ -132,12 +131,12 @@ fn keyring(folder: &Path, manifest: &Manifest, files: &mut Files) -> Result<Keyr
             others.push(RingKey::own(key, entry.state));
         }
     }
-    let wrong = |source| StoreError::Key { path: in_folder(folder, MANIFEST), source };
+    let wrong = |source| StoreError::Key { path: folder.join(MANIFEST), source };
     Keyring::new(active.ok_or_else(|| wrong(KeyError::NoKeys))?, others).map_err(wrong)
 }
 
 fn load_key(folder: &Path, entry: &Entry, files: &mut Files) -> Result<Key, StoreError> {
-    let path = in_folder(folder, &entry.file);
+    let path = folder.join(&entry.file);
     let bytes = files
         .read(&path, MAX_KEY_FILE_BYTES)
         .map_err(|source| StoreError::System { what: format!("cannot read {}", path.display()), source })?;

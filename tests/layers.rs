@@ -27,7 +27,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
         ],
     ),
     ("server", &["http", "telemetry", "ground"]),
-    ("load", &["http", "telemetry", "config", "login", "issuer", "policy", "ground"]),
+    ("load", &["http", "telemetry", "config", "login", "policy", "ground"]),
     ("http", &["telemetry", "config", "login", "issuer", "claims", "policy", "key", "ground"]),
     ("diagnosis", &["config", "issuer", "claims", "token", "policy", "key", "ground"]),
     ("telemetry", &["config", "login", "issuer", "key", "ground"]),

@@ -6,7 +6,7 @@
 
 use super::{COMMANDS, Command, help};
 use crate::cli::error::Error;
-use crate::ground::document::nearest;
+use crate::ground::nearest::nearest;
 use crate::load::setup::Paths;
 use lexopt::{Arg, Parser, ValueExt};
 use std::ffi::OsString;

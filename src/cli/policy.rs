@@ -9,6 +9,7 @@ pub(super) mod test;
 use crate::cli::error::Error;
 use crate::ground::document::{Document, DocumentError};
 use crate::ground::file::Files;
+use crate::ground::text::printable;
 use crate::load::LoadError;
 use crate::policy::scope;
 use crate::policy::{Because, Decision, Explained, Explanation, Near, Policy, Who};
@@ -146,7 +147,7 @@ impl File {
                 )
             }
             (Who::User(_), Some(similar)) => {
-                format!("no such user in {}; did you mean `{similar}`?", self.path())
+                format!("no such user in {}; did you mean `{}`?", self.path(), printable(similar))
             }
             (Who::User(_), None) if self.policy.has_anonymous() => {
                 format!("no such user in {}: what `anonymous` may pull is all there is", self.path())
@@ -164,10 +165,10 @@ fn verdict(decision: &Decision<'_>) -> &'static str {
     }
 }
 
-fn name(who: Who<'_>) -> &str {
+fn name(who: Who<'_>) -> String {
     match who {
-        Who::User(name) => name,
-        Who::Anonymous => "anonymous",
+        Who::User(name) => printable(name),
+        Who::Anonymous => "anonymous".to_owned(),
     }
 }
 

@@ -8,6 +8,7 @@
 use super::key::{self, checked_id, key_error, named_algorithm, warn_if_weak};
 use crate::ground::document::{DocumentError, Node};
 use crate::ground::file::Files;
+use crate::ground::text::sentence;
 use crate::key::keyring::{Keyring, RingKey, State};
 use crate::key::{Key, PublicKey};
 use crate::keystore::{Keystore, StoreError};
@@ -108,9 +109,8 @@ fn state(item: &Node<'_>) -> Result<State, DocumentError> {
 fn folder(node: &Node<'_>, files: &mut Files) -> Result<Keyring, DocumentError> {
     let store = Keystore::load(&node.path(files)?, files).map_err(|error| match error {
         StoreError::Document(error) => error,
-        StoreError::System { what, source } => node.error(what).caused_by(source),
         other => {
-            let failed = node.error(other.to_string());
+            let failed = node.error(sentence(&other));
             other.hint().into_iter().fold(failed, DocumentError::hint)
         }
     })?;

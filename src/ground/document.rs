@@ -7,13 +7,10 @@
 //! read again, up to that number, to find the line.
 
 mod error;
-mod nearest;
 mod node;
 mod tree;
 
 pub use error::{Details, DocumentError};
-pub(super) use nearest::edits;
-pub use nearest::nearest;
 pub use node::{Node, Step, path};
 
 use super::encoding::{BYTE_ORDER_MARK, byte_order};
@@ -429,12 +426,5 @@ mod tests {
             assert!(root.get(key).unwrap().integer(1, 65_535).is_err(), "{key}");
         }
         assert_eq!(root.get("e").unwrap().integer(1, 65_535).unwrap(), 7);
-    }
-
-    #[test]
-    fn a_name_far_from_all_has_no_suggestion() {
-        assert_eq!(nearest("frobnicate", ["issuer", "audience"].into_iter()), None);
-        assert_eq!(nearest("audiense", ["issuer", "audience"].into_iter()), Some("audience"));
-        assert_eq!(nearest("hots", ["host", "port"].into_iter()), Some("host"));
     }
 }

@@ -5,7 +5,7 @@
 //! Decision: characters are escaped as JSON does it (`\u001b`), so that the same escapes are right within
 //! JSON, and escaping twice changes nothing.
 
-use super::document::edits;
+use super::nearest::edits;
 use std::error::Error;
 use std::fmt::Write as _;
 

@@ -9,7 +9,7 @@ use crate::ground::file::{self, folder_of};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A file that only its owner may read: every private key.
 pub const PRIVATE: u32 = 0o600;
@@ -128,11 +128,6 @@ pub fn random_name() -> io::Result<String> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     Ok(format!("{:016x}", u64::from_be_bytes(random)))
-}
-
-/// A path in a folder, for a file of this name.
-pub(super) fn in_folder(folder: &Path, name: &str) -> PathBuf {
-    folder.join(name)
 }
 
 #[cfg(test)]

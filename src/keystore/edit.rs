@@ -4,7 +4,7 @@
 //! Decision: an edit never touches a key file that is there, and ends with the one rename that makes it
 //! real, so that it can be stopped anywhere and simply be run again.
 
-use super::disk::{self, Disk, PRIVATE, in_folder};
+use super::disk::{self, Disk, PRIVATE};
 use super::error::failed;
 use super::lock::{lock, refuse_foreign};
 use super::manifest::{Entry, Manifest};
@@ -68,13 +68,13 @@ impl<'d> Editor<'d> {
             Err(error) => Err(error),
         };
         made.map_err(|source| failed("create the folder", folder, source))?;
-        if in_folder(folder, MANIFEST).exists() {
+        if folder.join(MANIFEST).exists() {
             return Self::open(folder, disk);
         }
         refuse_foreign(folder)?;
         let lock = lock(folder, disk)?;
         // Another command may have made the first key meanwhile.
-        let manifest = if in_folder(folder, MANIFEST).exists() {
+        let manifest = if folder.join(MANIFEST).exists() {
             read_manifest(folder, &mut Files::default())?
         } else {
             Manifest::default()
@@ -165,7 +165,7 @@ impl<'d> Editor<'d> {
             manifest.entries.retain(|entry| !retired.iter().any(|gone| gone.id == entry.id));
             self.commit(manifest)?;
             for entry in &retired {
-                let path = in_folder(&self.folder, &entry.file);
+                let path = self.folder.join(&entry.file);
                 match self.disk.remove(&path) {
                     Err(source) if source.kind() != io::ErrorKind::NotFound => {
                         return Err(failed("remove", &path, source));
@@ -224,7 +224,7 @@ impl<'d> Editor<'d> {
             None => (digits.clone(), "secret"),
         };
         let file = format!("key-{digits}.{suffix}");
-        let path = in_folder(&self.folder, &file);
+        let path = self.folder.join(&file);
         disk::write_new(self.disk, &path, PRIVATE, secret.expose())
             .map_err(|source| failed("write", &path, source))?;
         self.sync_folder()?;
@@ -235,8 +235,8 @@ impl<'d> Editor<'d> {
     /// Makes a change real.
     fn commit(&mut self, mut manifest: Manifest) -> Result<(), StoreError> {
         manifest.sort();
-        let path = in_folder(&self.folder, MANIFEST);
-        let aside = in_folder(&self.folder, &format!("{MANIFEST}.new"));
+        let path = self.folder.join(MANIFEST);
+        let aside = self.folder.join(format!("{MANIFEST}.new"));
         disk::replace(self.disk, &path, &aside, PRIVATE, manifest.text().as_bytes())
             .map_err(|source| failed("write", &path, source))?;
         self.manifest = manifest;

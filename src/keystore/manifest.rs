@@ -9,7 +9,7 @@ use crate::ground::text::quoted;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::State;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The version of the format that this writes and reads.
 const FORMAT: u64 = 1;
@@ -85,25 +85,23 @@ impl Manifest {
     /// Its text.
     pub(super) fn text(&self) -> String {
         let entry = |entry: &Entry| {
-            let mut object = Map::new();
-            let mut set = |name: &str, value: Value| {
-                object.insert(name.to_owned(), value);
-            };
-            set("id", entry.id.as_str().into());
-            set("algorithm", entry.algorithm.name().into());
-            set("state", entry.state.name().into());
-            set("file", entry.file.as_str().into());
-            set("created_at", entry.created.0.into());
+            let mut object = json!({
+                "id": entry.id,
+                "algorithm": entry.algorithm.name(),
+                "state": entry.state.name(),
+                "file": entry.file,
+                "created_at": entry.created.0,
+            });
             for (name, time) in [
                 ("exported_at", entry.exported),
                 ("activated_at", entry.activated),
                 ("stopped_at", entry.stopped),
             ] {
                 if let Some(time) = time {
-                    set(name, time.0.into());
+                    object[name] = time.0.into();
                 }
             }
-            Value::Object(object)
+            object
         };
         let keys: Vec<Value> = self.entries.iter().map(entry).collect();
         format!("{:#}\n", json!({ "format": FORMAT, "keys": keys }))

@@ -7,8 +7,9 @@
 
 use super::rule::{Actions, Effect, Place, Rule, Span};
 use super::{Mode, Policy, Subject, expect};
-use crate::ground::document::{Document, DocumentError, Node, nearest};
+use crate::ground::document::{Document, DocumentError, Node};
 use crate::ground::file::Files;
+use crate::ground::nearest::nearest;
 use crate::ground::text::quoted;
 use crate::ground::time::Ttl;
 use crate::policy::glob::{Glob, Globs};

@@ -114,13 +114,10 @@ impl DocumentError {
             escape(&mut shown, c.encode_utf8(&mut [0; 4]), |c| c == '\t' || !acts(c));
             if place + 1 < column {
                 let width = shown.get(start..).map_or(0, |shown| shown.chars().count());
-                before.push_str(if c == '\t' { "\t" } else { SPACES.get(..width).unwrap_or(SPACES) });
+                before.push_str(&if c == '\t' { "\t".to_owned() } else { " ".repeat(width) });
             }
         }
         let margin = " ".repeat(number.to_string().len());
         Some(format!("{number} | {shown}\n{margin} | {before}^"))
     }
 }
-
-/// As wide as the widest escape.
-const SPACES: &str = "            ";

@@ -4,8 +4,9 @@
 //! a node knows its way from the root, so that every complaint names its place without the caller's help.
 
 use super::tree::{Tree, Value};
-use super::{Document, DocumentError, nearest};
+use super::{Document, DocumentError};
 use crate::ground::file::Files;
+use crate::ground::nearest::nearest;
 use crate::ground::secret::Secret;
 use crate::ground::text;
 use std::fmt::Write as _;
@@ -45,7 +46,7 @@ pub fn path(steps: &[Step<'_>]) -> String {
                 if !at.is_empty() {
                     at.push('.');
                 }
-                at.push_str(key);
+                at.push_str(&text::printable(key));
             }
             Step::Index(index) => {
                 let _ = write!(at, "[{index}]"); // to a String: cannot fail
@@ -242,11 +243,6 @@ impl<'a> Node<'a> {
     /// True where the key is there without a value (`key:`).
     pub fn is_null(&self) -> bool {
         matches!(self.tree.value, Value::Null)
-    }
-
-    /// True for a list, false for anything else.
-    pub fn is_list(&self) -> bool {
-        matches!(self.tree.value, Value::List(_))
     }
 
     /// True for a mapping, false for anything else.

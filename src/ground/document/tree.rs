@@ -138,14 +138,8 @@ impl Tree {
 
 /// The first key that stands twice.
 fn repeated(entries: &[(Tree, Tree)]) -> Option<&str> {
-    let mut keys = entries.iter().filter_map(|(key, _)| key.text());
-    if entries.len() > 16 {
-        let mut seen = HashSet::with_capacity(entries.len());
-        return keys.find(|key| !seen.insert(*key));
-    }
-    let earlier = |at: usize, key: &str| entries[..at].iter().any(|(known, _)| known.text() == Some(key));
-    let texts = entries.iter().enumerate().filter_map(|(at, (key, _))| Some((at, key.text()?)));
-    texts.into_iter().find(|(at, key)| earlier(*at, key)).map(|(_, key)| key)
+    let mut seen = HashSet::with_capacity(entries.len());
+    entries.iter().filter_map(|(key, _)| key.text()).find(|key| !seen.insert(*key))
 }
 
 /// What a node takes at most, beside its text, in bytes: twice itself, as a list that grows has room.

@@ -31,3 +31,15 @@ pub(crate) fn edits(a: &str, b: &str) -> usize {
     }
     row[b.len()]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_far_from_all_has_no_suggestion() {
+        assert_eq!(nearest("frobnicate", ["issuer", "audience"].into_iter()), None);
+        assert_eq!(nearest("audiense", ["issuer", "audience"].into_iter()), Some("audience"));
+        assert_eq!(nearest("hots", ["host", "port"].into_iter()), Some("host"));
+    }
+}
