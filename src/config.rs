@@ -13,7 +13,7 @@ mod watched;
 
 pub use crate::ground::net::Bind;
 pub use logins::LoginConfig;
-pub use service::{LogFormat, ServiceConfig};
+pub use service::{LogFormat, ServiceConfig, shared_address};
 
 use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
 use crate::ground::document::{Document, DocumentError, Node};

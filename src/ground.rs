@@ -8,6 +8,7 @@ pub mod encoding;
 pub mod finding;
 pub mod fold;
 pub mod limits;
+pub mod name;
 pub mod net;
 pub mod secret;
 pub(crate) mod sys;

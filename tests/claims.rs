@@ -66,7 +66,7 @@ fn a_claim_in_another_letter_case_is_refused_wherever_claims_are_named() {
             let output = run(&folder, &[&["issue", "--config", "config.yaml"][..], &arguments].concat());
             let said = stderr(&output);
             assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{name}: {said}");
-            assert!(said.contains(&format!("read it as `{owned}`")), "{name}: {said}");
+            assert!(said.contains(&format!("is `{owned}` to programs")), "{name}: {said}");
         }
         let answer = auth(&server, &claims);
         assert_eq!((answer.status, answer.code().as_str()), (400, "INVALID_CLAIMS"), "{name}: {answer:?}");
@@ -197,8 +197,8 @@ fn inspect_and_verify_warn_of_a_token_that_go_reads_otherwise() {
     let folder = folder();
     let claims = |rest: &str| format!(r#"{{"iss":"i","aud":"a","exp":4102444800{rest}}}"#);
     for (rest, part) in [
-        (r#","ACCESS":[]"#, "read it as `access`"),
-        (r#","Exp":1"#, "read it as `exp`"),
+        (r#","ACCESS":[]"#, "is `access` to programs"),
+        (r#","Exp":1"#, "is `exp` to programs"),
         (r#","x":[{"a":1,"A":2}]"#, "are one name to programs"),
     ] {
         let token = signed(&claims(rest));

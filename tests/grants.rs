@@ -5,8 +5,7 @@
 
 mod common;
 
-use common::{Answer, Folder, Server, claims, line, run, stderr, stdout};
-use serde_json::Value;
+use common::{Answer, Folder, Server, claims, line, run, scopes, serve, stderr, stdout};
 
 const CONFIG: &str = "
 issuer: i
@@ -22,14 +21,7 @@ anonymous: {repos: [\"public/*\"], actions: [pull, push], deny: [{repos: [public
 ";
 
 fn folder(policy: &str) -> Folder {
-    let folder = Folder::new();
-    folder.write("config.yaml", CONFIG);
-    folder.write("policy.yaml", policy);
-    folder
-}
-
-fn serve(folder: &Folder) -> Server {
-    Server::start(folder, &["--config", "config.yaml", "--policy", "policy.yaml"])
+    common::folder(CONFIG, policy)
 }
 
 fn ask(server: &Server, user: &str, scope: &str) -> Answer {
@@ -39,12 +31,7 @@ fn ask(server: &Server, user: &str, scope: &str) -> Answer {
 
 /// The `access` of a token, as scopes.
 fn access(token: &str) -> String {
-    let entry = |entry: &Value| {
-        let text = |name: &str| entry[name].as_str().unwrap().to_owned();
-        let actions = entry["actions"].as_array().unwrap().iter().map(|action| action.as_str().unwrap());
-        format!("{}:{}:{}", text("type"), text("name"), actions.collect::<Vec<_>>().join(","))
-    };
-    claims(token)["access"].as_array().unwrap().iter().map(entry).collect::<Vec<_>>().join(" ")
+    scopes(&claims(token))
 }
 
 fn given(server: &Server, user: &str, scope: &str) -> String {

@@ -254,6 +254,12 @@ fn metrics_count_what_was_answered() {
         assert!(answer.body.lines().any(|known| known == line), "{line}\n{}", answer.body);
     }
     assert!(!answer.body.contains("nowhere"), "no text of a client's becomes a label");
+    let old = server.get("/metrics", &[("Accept", "text/plain;version=0.0.4;q=1,*/*;q=0.1")]);
+    assert_eq!(old.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert!(
+        old.body.contains("# TYPE keypebble_build_info gauge\n") && !old.body.contains("# EOF"),
+        "{old:?}"
+    );
 }
 
 #[test]
@@ -318,10 +324,8 @@ fn a_unix_socket_s_peer_is_trusted() {
     use std::os::unix::net::UnixStream;
     let folder = Folder::new();
     let socket = folder.path().join("s");
-    let config = CONFIG.replace(
-        "host: 127.0.0.1\n  port: 0",
-        &format!("host: \"unix:{}\"\n  trusted_proxies: []", socket.display()),
-    );
+    let config =
+        CONFIG.replace("host: 127.0.0.1\n  port: 0", &format!("host: \"unix:{}\"", socket.display()));
     folder.write("config.yaml", &config);
     folder.write("policy.yaml", POLICY);
     let server = serve(&folder);
@@ -334,6 +338,85 @@ fn a_unix_socket_s_peer_is_trusted() {
     assert_eq!(code, Some(0));
     assert!(log.contains("peer=unix"), "{log}");
     assert!(!socket.exists(), "the socket is removed");
+    // Where others are listed, it is trusted only if it is, too.
+    for (proxies, status) in [("[]", 401), ("[10.0.0.1]", 401), ("[10.0.0.1, unix]", 200)] {
+        folder.write("config.yaml", &format!("{config}  trusted_proxies: {proxies}\n"));
+        let _server = serve(&folder);
+        let answer = exchange(connect(), "GET", "/v2/token", &[("X-Authenticated-User", "alice")], None);
+        assert_eq!(answer.status, status, "{proxies}");
+    }
+}
+
+#[test]
+fn a_web_page_is_not_trusted_for_running_on_this_host() {
+    let folder = folder(CONFIG, POLICY);
+    let server = serve(&folder);
+    let evil = [("Host", "evil.example"), ("Origin", "http://evil.example")];
+    for headers in [&evil[..1], &evil[1..], &evil, &[("Origin", "null")], &[("Sec-Fetch-Site", "cross-site")]]
+    {
+        let auth = [&[JSON], headers].concat();
+        let answer = server.post("/auth", &auth, r#"{"sub": "alice"}"#);
+        assert_eq!((answer.status, answer.code()), (403, "DENIED".into()), "{headers:?}");
+        for name in ["X-Authenticated-User", "X-Scopes", "X-Policy-Generate"] {
+            let answer = server.get("/v2/token", &[&[(name, "true")], headers].concat());
+            assert!(matches!(answer.status, 401 | 403), "{headers:?} {answer:?}");
+            assert_eq!(answer.status == 403, name == "X-Authenticated-User", "nobody is named: {answer:?}");
+        }
+        assert_eq!(server.get("/healthz", headers).status, 200);
+    }
+    let host = server.address.trim_start_matches("http://").to_owned();
+    let own = format!("http://{host}");
+    for headers in
+        [&[("Host", &*host), ("Origin", &*own)][..], &[("Host", "[::1]:8080")], &[("Host", "LocalHost:1")]]
+    {
+        assert_eq!(server.post("/auth", &[&[JSON], headers].concat(), "{}").status, 200, "{headers:?}");
+    }
+    let (_, log) = server.stop("TERM");
+    assert!(log.contains("level=warning event=request") && log.contains("Host: evil.example"), "{log}");
+    // A name of one's own; and a proxy that is listed may pass on any.
+    for more in ["hosts: [evil.example]", "trusted_proxies: [127.0.0.1]"] {
+        folder.write("config.yaml", &format!("{CONFIG}  {more}\n"));
+        let server = serve(&folder);
+        let answer =
+            server.get("/v2/token", &[("Host", "evil.example:80"), ("X-Authenticated-User", "alice")]);
+        assert_eq!(answer.status, 200, "{more}");
+    }
+}
+
+#[test]
+fn a_user_may_have_any_name_in_unicode_s_composed_form() {
+    let names = "users: {j\u{fc}rgen: {repos: [a], actions: [pull]}}\n";
+    let folder = folder(CONFIG, names);
+    let server = serve(&folder);
+    let ask = |user: &str| token(&server, user, "?scope=repository:a:pull");
+    assert_eq!(access(&ask("j\u{fc}rgen")), "repository:a:pull");
+    let answer = ask("ju\u{308}rgen");
+    assert_eq!((answer.status, answer.code()), (400, "INVALID_REQUEST".into()));
+    assert!(
+        answer.body.contains("X-Authenticated-User is not in Unicode's composed form (NFC)"),
+        "{answer:?}"
+    );
+    folder.write("policy.yaml", &names.replace('\u{fc}', "u\u{308}"));
+    let output = line(&folder, "check --config config.yaml --policy policy.yaml");
+    assert!(stderr(&output).contains("composed form (NFC), so nobody has it"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_refused_service_is_named_in_the_log_in_bounds() {
+    let folder = folder(CONFIG, POLICY);
+    let server = serve(&folder);
+    for service in ["registry.example.org", "a%22b%E2%80%AE", &"x".repeat(1000)] {
+        let answer = token(&server, "alice", &format!("?service={service}"));
+        assert_eq!((answer.status, answer.code()), (400, "INVALID_SERVICE".into()));
+        assert!(!answer.body.contains("example.org"), "{answer:?}");
+    }
+    let (_, log) = server.stop("TERM");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("code=INVALID_SERVICE")).collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    assert!(lines.iter().all(|line| line.contains(" level=info event=request ")), "{log}");
+    assert!(lines[0].contains("detail=\"asked for the service registry.example.org\""), "{log}");
+    assert!(lines[1].contains("service a\\\"b\\u202e\""), "{log}");
+    assert!(lines[2].contains(&"x".repeat(200)) && !lines[2].contains(&"x".repeat(201)), "{log}");
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl Place {
         Self { folder: Folder::new(), files: Cell::new(0) }
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         self.files.set(self.files.get() + 1);
         self.folder.write(&format!("{}-{name}", self.files.get()), text)
     }

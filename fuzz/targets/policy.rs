@@ -61,7 +61,7 @@ fn ask(policy: &Policy, document: &Document, asker: &Asker<'_>, asked: &[Scope])
         complete &= one.complete;
         for access in one.access {
             let (resource, actions) = (access.resource().clone(), access.actions().to_vec());
-            scope::merge(&mut alone, Scope { resource, actions, unknown_actions: Vec::new() });
+            scope::merge(&mut alone, Scope { resource, actions, unknown_actions: Vec::new() }).unwrap();
         }
     }
     assert_eq!(scope::join(&alone), scope::join(&grant.access));
@@ -75,7 +75,7 @@ fn ask(policy: &Policy, document: &Document, asker: &Asker<'_>, asked: &[Scope])
         for (action, decision, near) in &explained.actions {
             let because = match (decision, near) {
                 (Decision::Granted { by, .. } | Decision::Denied { by }, None) => by,
-                (Decision::Unmatched, Some(Near::Action(because) | Near::Pattern(because, _))) => because,
+                (Decision::Unmatched, Some(Near { because, .. })) => because,
                 (Decision::Unmatched, None) => continue,
                 other => panic!("{other:?}"),
             };

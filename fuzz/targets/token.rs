@@ -6,6 +6,7 @@ use super::base64::{self, URL};
 use super::keys_folder;
 use keypebble::config::Config;
 use keypebble::diagnosis::unverified::Unverified;
+use keypebble::diagnosis::verdict::{Expected, Program, Trust, judge};
 use keypebble::diagnosis::verify::{Checks, verify};
 use keypebble::ground::document::Document;
 use keypebble::ground::finding::Level;
@@ -86,16 +87,19 @@ fn read(text: &str, ring: &Keyring) {
             assert_eq!(finding::worst(&findings), Level::Error, "{error}");
         }
     }
-    for parsed in [Unverified::parse(text), Unverified::parse_padded(text)] {
-        match parsed {
-            Ok(parsed) => {
-                assert!(text.starts_with(&parsed.signed));
-                printable(&inspect::text(&parsed, NOW));
-                let json = finding::ascii_json(&inspect::json(&parsed, NOW));
-                assert!(json.bytes().all(|byte| byte == b'\n' || matches!(byte, b' '..=b'~')));
-                assert!(serde_json::from_str::<Value>(&json).is_ok());
-            }
-            Err(malformed) => printable(&malformed.to_string()),
+    match Unverified::parse(text) {
+        Ok(parsed) => {
+            printable(&inspect::text(&parsed, NOW));
+            let json = finding::ascii_json(&inspect::json(&parsed, NOW));
+            assert!(json.bytes().all(|byte| byte == b'\n' || matches!(byte, b' '..=b'~')));
+            assert!(serde_json::from_str::<Value>(&json).is_ok());
+        }
+        Err(malformed) => printable(&malformed.to_string()),
+    }
+    let trust = Trust::default().with_jwks(ring.jwks().to_string().as_bytes());
+    for program in Program::ALL {
+        for found in &judge(program, text, &trust, &Expected::default(), NOW).findings {
+            printable(&found.text());
         }
     }
     // What opens can be taken apart too, unless it holds no claims.

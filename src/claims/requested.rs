@@ -5,7 +5,6 @@
 
 use super::{ISSUER_CLAIMS, check_members, check_name};
 use crate::ground::encoding;
-use crate::ground::finding::printable;
 use crate::policy::scope::{self, Scope, ScopeError};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -47,23 +46,14 @@ impl fmt::Display for ClaimsError {
                 write!(f, "the claim `{name}` may not be asked for: {setter}")
             }
             ClaimsError::Disguised(name, owned) => {
-                let name = printable(name);
-                write!(
-                    f,
-                    "the claim `{name}`: programs that ignore letter case, such as registries, read it as `{owned}`"
-                )
+                write!(f, "the claim `{name}` is `{owned}` to programs that ignore letter case")
             }
             ClaimsError::Alike(one, other) => {
-                let (one, other) = (printable(one), printable(other));
-                write!(
-                    f,
-                    "`{one}` and `{other}` are one name to programs that ignore letter case, such as registries"
-                )
+                write!(f, "`{one}` and `{other}` are one name to programs that ignore letter case")
             }
-            ClaimsError::Number(number) => write!(
-                f,
-                "the number {number} is rounded by who reads it: put it in quotes, or keep it below 2^53, and a whole number below 2^64"
-            ),
+            ClaimsError::Number(number) => {
+                write!(f, "the number {number} is too large to be read exactly: put it in quotes")
+            }
             ClaimsError::Type(name, expected) => write!(f, "the claim `{name}`: expected {expected}"),
             ClaimsError::Scope(error) => error.fmt(f),
             ClaimsError::Write(problem) => write!(f, "the claims cannot be written: {problem}"),
@@ -101,7 +91,7 @@ impl Requested {
         })
     }
 
-    /// Whether it names this user or nobody: each of `sub` and `user` is his name, empty, or not there.
+    /// Whether it names this user or nobody: each of `sub` and `user` is their name, empty, or not there.
     pub fn is_about(&self, user: &str) -> bool {
         let names = |name| match self.0.get(name) {
             None => true,
@@ -129,7 +119,7 @@ impl Requested {
         };
         let mut scopes = scope::parse_all([text]).map_err(ClaimsError::Scope)?;
         for entry in access.map(access_entries).transpose()?.unwrap_or_default() {
-            scope::merge(&mut scopes, entry);
+            scope::merge(&mut scopes, entry).map_err(ClaimsError::Scope)?;
         }
         Ok(Some(scopes))
     }

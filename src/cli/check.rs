@@ -11,22 +11,7 @@ use crate::policy::Enforcement;
 use std::fmt::Write;
 
 /// The subcommand.
-pub(super) const SPEC: Spec =
-    Spec { name: "check", values: &["config", "policy"], switches: &[], operands: 0, help: HELP, read };
-
-const HELP: &str = "\
-Load the configuration, the key, the users file and the policy as serve would; print what was found and every warning.
-The policy's own expectations (`tests:`) must hold.
-
-Usage: keypebble check --config PATH [--policy PATH]
-
-Flags:
-  --config PATH  The configuration file (YAML)
-  --policy PATH  The policy file; without it as for serve
-  -h, --help     Print this help
-
-Exit codes: 0 serve would start, 2 usage, 3 serve would refuse.
-";
+pub(super) const SPEC: Spec = Spec { name: "check", operands: 0, help: include_str!("help/check.txt"), read };
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     Ok(Command::Check(arguments.files()?))
@@ -75,10 +60,10 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
             Bind::Unix(path) => format!("unix:{}", path.display()),
         },
     );
-    let proxies: Vec<String> = setup.service.trusted_proxies.iter().map(ToString::to_string).collect();
-    let proxies = if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") };
-    let proxies = if setup.service.trusts_unix { proxies + " (and the Unix socket)" } else { proxies };
-    line("trusted proxies", &proxies);
+    line("trusted proxies", &setup.service.trusted_proxies.to_string());
+    if !setup.service.forwarded_by.is_empty() {
+        line("forwarded by", &setup.service.forwarded_by.to_string());
+    }
     if !setup.service.allowed_services.is_empty() {
         line("other services", &setup.service.allowed_services.join(", "));
     }

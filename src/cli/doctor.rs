@@ -6,7 +6,7 @@
 mod ask;
 
 use super::args::{Arguments, Spec, usage};
-use super::verify::{file, trust};
+use super::verify::file;
 use super::{Command, print};
 use crate::cli::error::Error;
 use crate::config::Config;
@@ -23,39 +23,8 @@ use std::error::Error as _;
 use std::path::{Path, PathBuf};
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec {
-    name: "doctor",
-    values: &["config", "policy", "registry-config", "registry-env", "rootcertbundle", "jwks", "for", "url"],
-    switches: &["json"],
-    operands: 0,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Find what is wrong: the configuration, its key and certificates, a registry's configuration beside it;
-make a token in memory and judge it as the registry would. Nothing is changed, no token is printed.
-
-Usage: keypebble doctor --config PATH [--policy PATH] [--registry-config FILE] [--registry-env FILE]
-                        [--rootcertbundle FILE] [--jwks FILE] [--for PROGRAM] [--url URL] [--json]
-
-Flags:
-  --config PATH           The configuration file (YAML)
-  --policy PATH           The policy file; without it as for serve
-  --registry-config FILE  The registry's own config.yml: auth.token.*
-  --registry-env FILE     Its REGISTRY_* variables, NAME=value a line; without it those of this process
-  --rootcertbundle FILE   Its bundle, where the path in its configuration is not one of this host
-  --jwks FILE             Its JWKS, likewise
-  --for PROGRAM           Which one it is: registry-2.8, registry-3 or zot; without it both registries
-                          that could start
-  --url URL               Ask the registry there (plain http): its challenge, the realm, the clock
-  --json                  Print one JSON object
-  -h, --help              Print this help
-
-Each finding says what, why and what to do. Without --url no network is used.
-
-Exit codes: 0 no finding is an error, 1 at least one is, 2 usage.
-";
+pub(super) const SPEC: Spec =
+    Spec { name: "doctor", operands: 0, help: include_str!("help/doctor.txt"), read };
 
 /// What is to be looked at.
 #[derive(Debug, PartialEq, Eq)]
@@ -98,12 +67,16 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         registry.jwks = command.jwks.clone().or(registry.jwks);
         registry
     });
+    let programs = match (command.program, &registry) {
+        (Some(program), _) => vec![program],
+        (None, registry) => registry.as_ref().map(doctor::programs).unwrap_or_default(),
+    };
     if let Some(config) = &config {
         findings.extend(doctor::issuer(config, now));
         findings.extend(users(config));
         findings.extend(policy(command, config));
         if let Some(registry) = &registry {
-            findings.extend(doctor::registry(config, registry));
+            findings.extend(doctor::registry(config, registry, &programs));
         } else {
             findings.push(
                 Finding::ok(
@@ -123,14 +96,14 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         let (trust, complaints) = trusted(registry, command.registry_config.as_deref());
         let told = !complaints.is_empty();
         findings.extend(complaints);
-        if registry.has_token_auth && !told && (registry.bundle.is_some() || registry.jwks.is_some()) {
-            let programs =
-                command.program.map_or_else(|| doctor::programs(registry), |program| vec![program]);
+        if registry.may_ask_for_tokens() && !told && (registry.bundle.is_some() || registry.jwks.is_some()) {
             findings.extend(doctor::ring(&config.keyring, &trust));
             let issuer = config.into_issuer();
             findings.extend(doctor::self_check(&issuer, &services, registry, &trust, &programs, now));
         }
     }
+    // A registry that lets in whoever comes is said first.
+    findings.sort_by_key(|finding| finding.code != "open");
     answer(&findings, command.json)
 }
 
@@ -208,8 +181,8 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
         Some(path) => env_file(&String::from_utf8_lossy(&file(path)?)),
         None => std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            // Not REGISTRY_AUTH_FILE, which is skopeo's.
-            .filter(|(name, _)| name == "REGISTRY_AUTH" || name.starts_with("REGISTRY_AUTH_TOKEN_"))
+            // REGISTRY_AUTH_FILE is for skopeo here.
+            .filter(|(name, _)| name.starts_with("REGISTRY_AUTH") && name != "REGISTRY_AUTH_FILE")
             .collect(),
     };
     if document.is_none() && variables.is_empty() {
@@ -220,25 +193,22 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
 
 /// What it trusts; a path that means nothing here is looked for beside its configuration as well.
 fn trusted(registry: &RegistryConfig, config: Option<&Path>) -> (Trust, Vec<Finding>) {
-    let mut findings = Vec::new();
     let folder = config.and_then(Path::parent).unwrap_or(Path::new(""));
-    let mut load = |path: &Option<PathBuf>, flag: &str, read: &dyn Fn(&Path) -> Result<Trust, Error>| {
-        let Some(path) = path else { return Trust::default() };
+    let (mut trust, mut findings) = (Trust::default(), Vec::new());
+    for (path, flag, with) in [
+        (&registry.bundle, "--rootcertbundle FILE", Trust::with_bundle as fn(Trust, &[u8]) -> Trust),
+        (&registry.jwks, "--jwks FILE", Trust::with_jwks),
+    ] {
+        let Some(path) = path else { continue };
         let path = if path.exists() { path.clone() } else { folder.join(path) };
-        match read(&path) {
-            Ok(trust) => trust,
-            Err(error) => {
-                let finding = complaint("trust", &error);
-                let own =
-                    format!("where the registry's path is not one of this host, give the file with {flag}");
-                findings.push(if finding.mend.is_empty() { finding.mend(own) } else { finding });
-                Trust::default()
-            }
+        match file(&path) {
+            Ok(bytes) => trust = with(trust, &bytes),
+            Err(error) => findings.push(complaint("trust", &error).mend(format!(
+                "where the registry's path is not one of this host, give the file with {flag}"
+            ))),
         }
-    };
-    let bundle = load(&registry.bundle, "--rootcertbundle FILE", &|path| trust(Some(path), None, None));
-    let jwks = load(&registry.jwks, "--jwks FILE", &|path| trust(None, Some(path), None));
-    (Trust { jwks: jwks.jwks, ..bundle }, findings)
+    }
+    (trust, findings)
 }
 
 fn answer(findings: &[Finding], json: bool) -> Result<(), Error> {

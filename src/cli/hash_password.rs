@@ -10,27 +10,7 @@ use zeroize::Zeroizing;
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
-    Spec { name: "hash-password", values: &["user", "cost"], switches: &[], operands: 0, help: HELP, read };
-
-const HELP: &str = "\
-Read a password from standard input, and print its bcrypt hash: with --user as the line of a users file.
-
-Usage: keypebble hash-password [--user NAME] [--cost N]
-
-Flags:
-  --user NAME  Print `NAME:HASH`, a line to add to `users_file`
-  --cost N     The base 2 logarithm of the work for each login, 4 to 14; 10 without it
-  -h, --help   Print this help
-
-One line end after the password is not part of it. A password has 1 to 72 bytes, since bcrypt reads no
-more, and no control characters. On a terminal what is typed is shown; pipe it in to avoid that.
-
-Exit codes: 0 done, 1 failed, 2 usage, 3 this build is without the feature passwords.
-
-Examples:
-  printf %s \"$PASSWORD\" | keypebble hash-password --user alice >> users.htpasswd
-  openssl rand -base64 24 | tee password | keypebble hash-password --user robot >> users.htpasswd
-";
+    Spec { name: "hash-password", operands: 0, help: include_str!("help/hash-password.txt"), read };
 
 /// More than this is no password.
 const MAX_INPUT_BYTES: u16 = 4096;

@@ -16,19 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
-    Spec { name: "healthcheck", values: &["config"], switches: &[], operands: 0, help: HELP, read };
-
-const HELP: &str = "\
-Ask the server of this configuration, on this host, for GET /healthz: for a container without curl.
-
-Usage: keypebble healthcheck --config PATH
-
-Flags:
-  --config PATH  The configuration file (YAML); `service.host` and `service.port` say where to ask
-  -h, --help     Print this help
-
-Exit codes: 0 healthy, 1 not healthy, 2 usage, 3 configuration rejected.
-";
+    Spec { name: "healthcheck", operands: 0, help: include_str!("help/healthcheck.txt"), read };
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     Ok(Command::Healthcheck(arguments.required_path("config")?))

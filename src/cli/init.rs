@@ -21,37 +21,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec {
-    name: "init",
-    values: &["registry", "url", "algorithm"],
-    switches: &[],
-    operands: 1,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Make a folder with keys, configuration, policy, users file and the registry's own configuration.
-
-Usage: keypebble init DIR [--registry NAME] [--url URL] [--algorithm ALG]
-
-Flags:
-  --registry NAME  The registry's name, as clients write it; localhost:5000 without it
-  --url URL        Where clients reach Keypebble; without it https://NAME, where a proxy sends /v2/token
-                   to it, or for a registry on localhost an http:// address there
-  --algorithm ALG  ES256 without it, which distribution 2.8 and 3.x and zot take; also RS256, RS384,
-                   RS512, ES384; only 3.x takes PS256, PS384, PS512 and EdDSA
-  -h, --help       Print this help
-
-DIR must be empty or not there. It gets keys/ (0700: one key signs, one is staged), config.yaml,
-policy.yaml, users.htpasswd (0600), and registry/ with what the registry needs: bundle.pem (feature certificates),
-jwks.json, config-2.8.yml and config-3.yml. All of it appears at once, or nothing does.
-
-Exit codes: 0 done, 1 failed or refused, 2 usage.
-
-Example:
-  keypebble init registry-auth --registry registry.example.com
-";
+pub(super) const SPEC: Spec = Spec { name: "init", operands: 1, help: include_str!("help/init.txt"), read };
 
 /// The name of a registry on this machine.
 const LOCAL_REGISTRY: &str = "localhost:5000";

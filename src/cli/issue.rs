@@ -18,41 +18,7 @@ use std::path::{Path, PathBuf};
 const MAX_CLAIMS_BYTES: u64 = 1024 * 1024;
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec {
-    name: "issue",
-    values: &["config", "claims", "policy", "ttl", "audience"],
-    switches: &["generate"],
-    operands: 0,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Print one signed token and a newline on stdout, nothing else.
-
-Usage: keypebble issue --config PATH [--claims JSON|@FILE|-] [--policy PATH] [--generate]
-                       [--ttl SECONDS] [--audience AUD]
-
-Flags:
-  --config PATH    The configuration file (YAML)
-  --claims JSON    Claims as a JSON object; @FILE reads them from a file, - from standard input
-  --policy PATH    A policy file: `scope` and `access` keep only what it grants the user
-  --generate       Take all that the policy gives the user, whatever the claims ask
-  --ttl SECONDS    How long the token lives, 1 s to ten years
-  --audience AUD   `aud` of the token, instead of the configuration's `audience`
-  -h, --help       Print this help
-
-The user is `sub`, else `user`, else `unknown`. The claims iss, aud, iat, nbf, exp and jti are the
-issuer's own. With a policy and neither `scope` nor `access` asked, --generate is understood.
-
-Exit codes: 0 done, 1 failed, 2 usage, 3 configuration, policy or key rejected, 4 refused by the policy.
-
-Examples:
-  keypebble issue --config config.yaml --claims '{\"sub\": \"alice\"}'
-  keypebble issue --config config.yaml --policy policy.yaml \\
-    --claims '{\"sub\": \"alice\", \"scope\": \"repository:alice-space/app-api:pull,push\"}'
-  keypebble issue --config config.yaml --policy policy.yaml --generate --claims '{\"sub\": \"alice\"}'
-";
+pub(super) const SPEC: Spec = Spec { name: "issue", operands: 0, help: include_str!("help/issue.txt"), read };
 
 /// What is to be issued.
 #[derive(Debug, PartialEq, Eq)]
@@ -139,7 +105,7 @@ fn grant(
         return Err(Error::Refused {
             message: format!(
                 "the policy grants user `{user}` {}, not all of {}",
-                or_nothing(&scope::join(&grant.access)),
+                scope::join_or_nothing(&grant.access),
                 scope::join(&asked)
             ),
             hint: Some(format!("`mode: deny` in {} refuses rather than leave out", path.display())),
@@ -178,10 +144,6 @@ fn check_known(policy: &Policy, user: &str, path: &Path) -> Result<(), Error> {
     }
     warn(&[Warning::new(message + ": what `anonymous` may pull is all there is", hint)]);
     Ok(())
-}
-
-fn or_nothing(text: &str) -> &str {
-    if text.is_empty() { "nothing" } else { text }
 }
 
 fn warn_dropped<'n>(names: impl Iterator<Item = &'n str>) {

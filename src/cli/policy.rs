@@ -9,7 +9,6 @@ pub(super) mod test;
 use crate::cli::error::Error;
 use crate::ground::document::Document;
 use crate::load::setup;
-use crate::policy::scope;
 use crate::policy::{Because, Decision, Explained, Explanation, Near, Policy, Who};
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -70,12 +69,12 @@ impl File {
         match (decision, near) {
             (Decision::Granted { by, ttl }, _) => format!("{}, for {ttl}", self.rule(by)),
             (Decision::Denied { by }, _) => self.rule(by),
-            (Decision::Unmatched, Some(Near::Action(because))) => format!(
+            (Decision::Unmatched, Some(Near { because, edits: 0 })) => format!(
                 "the nearest, {}, fits the name, but its actions are {}",
                 self.rule(because),
-                or_nothing(&because.actions().join(", "))
+                because.actions().join(", ")
             ),
-            (Decision::Unmatched, Some(Near::Pattern(because, edits))) => format!(
+            (Decision::Unmatched, Some(Near { because, edits })) => format!(
                 "the nearest, {}, is {edits} edit{} away from the name",
                 self.rule(because),
                 if *edits == 1 { "" } else { "s" }
@@ -105,11 +104,9 @@ impl File {
                 Decision::Denied { by } => (Some(self.rule_json(by)), None),
                 Decision::Unmatched => (None, None),
             };
-            let nearest = near.map(|near| match near {
-                Near::Action(because) => json!({"lacks": "action", "rule": self.rule_json(&because)}),
-                Near::Pattern(because, edits) => {
-                    json!({"lacks": "name", "edits": edits, "rule": self.rule_json(&because)})
-                }
+            let nearest = near.map(|near| {
+                let lacks = if near.edits == 0 { "action" } else { "name" };
+                json!({"lacks": lacks, "edits": near.edits, "rule": self.rule_json(&near.because)})
             });
             json!({
                 "action": action.name(),
@@ -164,15 +161,6 @@ fn name(who: Who<'_>) -> &str {
         Who::User(name) => name,
         Who::Anonymous => "anonymous",
     }
-}
-
-/// The entries as one text.
-fn joined<T: Display>(entries: &[T]) -> String {
-    or_nothing(&scope::join(entries)).to_owned()
-}
-
-fn or_nothing(text: &str) -> &str {
-    if text.is_empty() { "nothing" } else { text }
 }
 
 /// Indented JSON and a newline.

@@ -16,33 +16,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 /// The subcommand.
-pub(super) const SPEC: Spec =
-    Spec { name: "serve", values: &["config", "policy"], switches: &[], operands: 0, help: HELP, read };
-
-const HELP: &str = "\
-Answer HTTP: GET /healthz, POST /auth, GET and (with a users_file) POST /v2/token, GET /metrics.
-
-Usage: keypebble serve --config PATH [--policy PATH]
-
-Flags:
-  --config PATH  The configuration file (YAML); `service.host` and `service.port` say where to listen
-  --policy PATH  The policy file; without it /etc/keypebble/policy.yaml if that is there, else nothing
-                 is granted (`policy: none` in the configuration grants all that is asked)
-  -h, --help     Print this help
-
-It prints one line with the address it listens on, then one line for each request and each token, on
-stderr. SIGTERM and SIGINT finish what is in flight and end it with 0.
-
-Configuration, policy and every file that the configuration names are read again when they change, once
-a look finds them at rest (within about three seconds), and at once on SIGHUP. A broken file leaves what
-was loaded before in force, is logged, and keeps the metric keypebble_reload_failed at 1 until mended.
-service.host, port, log and limits take effect at the start only.
-
-Exit codes: 0 stopped by a signal, 1 failed, 2 usage, 3 configuration, policy or key rejected.
-
-Example:
-  keypebble serve --config config.yaml --policy policy.yaml
-";
+pub(super) const SPEC: Spec = Spec { name: "serve", operands: 0, help: include_str!("help/serve.txt"), read };
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     Ok(Command::Serve(arguments.files()?))

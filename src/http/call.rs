@@ -4,7 +4,7 @@
 //! of the log and its count. Must not know what an endpoint asks.
 
 use super::refusal::Refusal;
-use super::request::Request;
+use super::request::{Peer, Request};
 use super::route::Route;
 use super::{Service, State};
 use crate::ground::time::UnixTime;
@@ -26,6 +26,8 @@ pub(super) struct Call<'c> {
     pub(super) service: &'c Service,
     pub(super) state: &'c State,
     pub(super) request: &'c Request<'c>,
+    /// For whom the peer passes it on; the peer itself where it does not.
+    pub(super) client: Peer,
     pub(super) route: Route,
     pub(super) note: &'c mut Note,
 }
@@ -55,7 +57,7 @@ impl<'c> Call<'c> {
         })?;
         self.service.metrics.token(self.route.label(), &issued.record);
         let line = self.service.log.line(now, "token").text("route", self.route.label());
-        let line = line.record(&issued.record).plain("peer", self.request.peer);
+        let line = line.record(&issued.record).plain("peer", self.request.peer).plain("client", self.client);
         let line = more.iter().fold(line, |line, (key, value)| line.text(key, value));
         self.note.tokens = Some(line.finish_after(self.note.tokens.take()));
         Ok(issued)

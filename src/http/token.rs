@@ -5,7 +5,7 @@
 
 use super::State;
 use super::call::Call;
-use super::identity::{self, Identity};
+use super::identity::{self, Identity, trusted_header};
 use super::refusal::Refusal;
 use super::response::Response;
 use super::route::Parameters;
@@ -17,13 +17,14 @@ use serde_json::json;
 use std::fmt::Write as _;
 
 /// `GET /v2/token`: the Docker registry token protocol (distribution: docs/spec/auth/token.md).
-pub(super) fn get(mut call: Call<'_>, parameters: &Parameters<'_>) -> Result<Response, Refusal> {
+pub(super) fn get(mut call: Call<'_>, query: &str) -> Result<Response, Refusal> {
     let identity = identity::of_get(&mut call)?;
+    let parameters = Parameters::parse(query).map_err(Refusal::Invalid)?;
     let one = |name| parameters.one(name).map_err(Refusal::Invalid);
     let wanted = Wanted {
         service: one("service")?.filter(|service| !service.is_empty()),
-        scopes: asked_scopes(&call, parameters)?,
-        everything: wants_everything(&call)?,
+        scopes: asked_scopes(&mut call, &parameters)?,
+        everything: wants_everything(&mut call)?,
         refresh: one("offline_token")?.is_some_and(|value| value.eq_ignore_ascii_case("true")),
     };
     answer(call, &identity, &wanted, Answer::Query)
@@ -58,7 +59,7 @@ pub(super) fn answer(
     let state = call.state;
     let who = identity.who();
     call.note.user = Some(who.name().to_owned());
-    let service = audience(state, wanted.service)?;
+    let service = audience(&mut call, wanted.service)?;
     let hosts = [service, state.issuer.audience()];
     let asker = Asker { who, hosts: &hosts, default_ttl: state.issuer.lifetimes().default };
     let grant = if wanted.everything {
@@ -105,27 +106,25 @@ fn refresh_token(
 }
 
 /// The token's `aud`: the service asked for, where it is one that tokens are signed for.
-fn audience<'s>(state: &'s State, asked: Option<&str>) -> Result<&'s str, Refusal> {
+fn audience<'c>(call: &mut Call<'c>, asked: Option<&str>) -> Result<&'c str, Refusal> {
+    let state = call.state;
     let own = state.issuer.audience();
     let Some(asked) = asked else { return Ok(own) };
-    std::iter::once(own)
-        .chain(state.allowed_services.iter().map(String::as_str))
-        .find(|known| *known == asked)
-        .ok_or(Refusal::Service)
+    let mut known = std::iter::once(own).chain(state.allowed_services.iter().map(String::as_str));
+    known.find(|known| *known == asked).ok_or_else(|| {
+        let shown: String = asked.chars().take(200).collect();
+        call.note.detail = Some(format!("asked for the service {shown}"));
+        Refusal::Service
+    })
 }
 
 /// What `scope` parameters and a trusted peer's `X-Scopes` ask together.
-fn asked_scopes(call: &Call<'_>, parameters: &Parameters<'_>) -> Result<Vec<Scope>, Refusal> {
+fn asked_scopes(call: &mut Call<'_>, parameters: &Parameters<'_>) -> Result<Vec<Scope>, Refusal> {
     let header = trusted_header(call, "X-Scopes")?;
     scope::parse_all(parameters.all("scope").chain(header)).map_err(Refusal::Scope)
 }
 
-/// A header field that only a trusted peer may send: passed over in what others send.
-fn trusted_header<'c>(call: &Call<'c>, name: &'static str) -> Result<Option<&'c str>, Refusal> {
-    if call.state.trust.covers(call.request.peer) { call.request.header_text(name) } else { Ok(None) }
-}
-
-fn wants_everything(call: &Call<'_>) -> Result<bool, Refusal> {
+fn wants_everything(call: &mut Call<'_>) -> Result<bool, Refusal> {
     match trusted_header(call, "X-Policy-Generate")? {
         None | Some("") => Ok(false),
         Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),

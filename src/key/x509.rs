@@ -31,6 +31,8 @@ pub struct X509 {
     signature_algorithm: Vec<u8>,
     signature: Vec<u8>,
     constraints: Constraints,
+    /// It has an extension that may decide and is not judged here.
+    unjudged: bool,
 }
 
 /// What the extensions say of signing other certificates.
@@ -41,8 +43,6 @@ struct Constraints {
     authority: bool,
     path_length: Option<usize>,
     key_usage: Option<u8>,
-    /// It has an extension that may decide and is not judged here.
-    unjudged: bool,
 }
 
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
@@ -69,13 +69,6 @@ impl X509 {
         X509::from_der(&der.ok_or_else(|| KeyError::Base64 { label: "CERTIFICATE".to_owned() })?)
     }
 
-    /// Every `CERTIFICATE` of a PEM text, in its order; other blocks are passed over, as registries do.
-    pub fn bundle(text: &[u8]) -> Result<Vec<X509>, KeyError> {
-        let blocks = super::pem::blocks(text)?;
-        let certificates = blocks.iter().filter(|block| block.label() == "CERTIFICATE");
-        certificates.take(256).map(|block| X509::from_der(&block.decode()?)).collect()
-    }
-
     fn read(bytes: &[u8]) -> Result<X509, BadDer> {
         let mut outer = Reader::only(bytes, der::SEQUENCE)?;
         let signed = outer.expect(der::SEQUENCE)?;
@@ -97,10 +90,11 @@ impl X509 {
         let subject = fields.expect(der::SEQUENCE)?.whole.to_vec();
         let spki = fields.expect(der::SEQUENCE)?.whole.to_vec();
         let mut constraints = Constraints { version_3, ..Constraints::default() };
+        let mut unjudged = false;
         while !fields.is_empty() {
             let element = fields.element()?;
             if element.tag == der::context(3) {
-                constraints.read(Reader::only(element.content, der::SEQUENCE)?)?;
+                unjudged |= constraints.read(Reader::only(element.content, der::SEQUENCE)?)?;
             }
         }
         Ok(X509 {
@@ -115,6 +109,7 @@ impl X509 {
             signature_algorithm,
             signature,
             constraints,
+            unjudged,
         })
     }
 
@@ -192,8 +187,10 @@ impl PartialEq for X509 {
 impl Eq for X509 {}
 
 impl Constraints {
-    fn read(&mut self, mut extensions: Reader<'_>) -> Result<(), BadDer> {
+    /// Reads them; whether there is one that is not judged here.
+    fn read(&mut self, mut extensions: Reader<'_>) -> Result<bool, BadDer> {
         const BOOLEAN: u8 = 0x01;
+        let mut unjudged = false;
         while !extensions.is_empty() {
             let mut extension = extensions.enter(der::SEQUENCE)?;
             let name = extension.expect(der::OID)?.content;
@@ -213,10 +210,10 @@ impl Constraints {
                 let bits = Reader::new(value).expect(der::BIT_STRING)?.content;
                 self.key_usage = Some(bits.get(1).copied().unwrap_or(0));
             } else {
-                self.unjudged |= critical && name != EXTENDED_KEY_USAGE || CONSTRAINTS.contains(&name);
+                unjudged |= critical && name != EXTENDED_KEY_USAGE || CONSTRAINTS.contains(&name);
             }
         }
-        Ok(())
+        Ok(unjudged)
     }
 
     /// Go's `CheckSignatureFrom`: what a certificate needs to vouch for another.

@@ -13,7 +13,7 @@ use crate::cli::error::Error;
 use crate::config::{ServiceConfig, Warning};
 use crate::ground::time::UnixTime;
 use crate::http::{Service, State};
-use crate::telemetry::log::Log;
+use crate::telemetry::log::{Level, Log};
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -186,8 +186,7 @@ impl<L: FnMut() -> Result<Loaded, Error>> Reloader<L> {
         let line = self.log.line(now, "reload").text("result", "ok").text("cause", cause.name());
         line.maybe("restart_needed_for", Some(restart.as_str()).filter(|keys| !keys.is_empty())).end();
         for warning in warnings.iter().filter(|warning| !self.warnings.contains(warning)) {
-            let line = self.log.line(now, "warning").text("message", &warning.message);
-            line.maybe("hint", warning.hint.as_deref()).end();
+            self.log.warning(now, warning);
         }
         self.warnings = warnings;
     }
@@ -197,7 +196,8 @@ impl<L: FnMut() -> Result<Loaded, Error>> Reloader<L> {
         let news = self.failed.as_ref().is_none_or(|(known, _)| *known != sentence);
         if news || cause != Cause::Retry {
             let now: UnixTime = self.service.reload_failed();
-            let line = self.log.line(now, "reload").text("result", "failed").text("cause", cause.name());
+            let line =
+                self.log.at(Level::Error, now, "reload").text("result", "failed").text("cause", cause.name());
             line.text("error", &sentence)
                 .maybe("hint", error.hint().as_deref())
                 .text("kept", "what was loaded before stays in force")

@@ -3,11 +3,11 @@
 use crate::cli::error::Error;
 use crate::config::{Bind, Config, LoginConfig, ServiceConfig, Warning};
 use crate::ground::document::DocumentError;
+use crate::ground::net::is_local;
 use crate::ground::time::Ttl;
 use crate::issuer::Issuer;
 use crate::login::Logins;
 use crate::policy::{Enforcement, Policy};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// Where a policy is looked for when none is named.
@@ -62,8 +62,7 @@ pub(crate) fn in_the_clear(bind: &Bind) -> Option<Warning> {
         Bind::Unix(_) => return None,
         Bind::Tcp(host, _) => host,
     };
-    let local = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    (!local).then(|| {
+    (!is_local(host)).then(|| {
         Warning::new(
             format!("passwords come in over plain http on {host}: whoever sees the network sees them"),
             "put TLS in front: a proxy on this host, and `host: 127.0.0.1` or `host: unix:/PATH` under `service`",
@@ -84,7 +83,11 @@ pub(crate) fn load(files: &Files) -> Result<Setup, Error> {
     watched.append(&mut config.watched);
     let login_config = config.logins.take();
     let logins = login_config.as_ref().map(|login_config| logins(login_config, &mut warnings)).transpose()?;
-    warnings.extend(logins.as_ref().and(in_the_clear(&service.bind)));
+    warnings.extend(service.open_to_strangers());
+    if logins.is_some() {
+        warnings.extend(in_the_clear(&service.bind));
+        warnings.extend(service.shares_one_address(&config.audience));
+    }
     let users_path = login_config.map(|login_config| login_config.users_file);
     let issuer = config.into_issuer();
     if issuer.lifetimes().default < Ttl::REGISTRY_MIN {

@@ -7,6 +7,7 @@
 
 use crate::config::Warning;
 use crate::ground::document::{Details, DocumentError, read_bounded};
+use crate::ground::name::is_composed;
 use crate::login::password::{DEFAULT_COST, ENABLED, Hash, HashError, Password};
 use std::collections::HashMap;
 use std::fmt;
@@ -54,6 +55,8 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
         Some("a user name holds no control characters")
     } else if name.trim() != name {
         Some("a user name neither begins nor ends with a space")
+    } else if !is_composed(name) {
+        Some("a user name is in Unicode's composed form (NFC): a letter and its accent are one character")
     } else {
         None
     }

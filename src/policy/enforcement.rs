@@ -17,26 +17,15 @@ pub enum Enforcement {
 impl Enforcement {
     /// As [`Policy::grant`].
     pub fn grant(&self, asker: &Asker<'_>, asked: &[Scope]) -> Grant {
-        match self {
-            Enforcement::Policy(policy) => policy.grant(asker, asked),
-            Enforcement::Nothing => Grant {
-                access: Vec::new(),
-                ttl: asker.default_ttl,
-                complete: asked.is_empty(),
-                refused: false,
-            },
-            Enforcement::Off => {
-                let all = |scope: &Scope| {
-                    Access::granted(scope.resource.clone(), expanded(&scope.resource, &scope.actions))
-                };
-                Grant {
-                    access: asked.iter().filter_map(all).collect(),
-                    ttl: asker.default_ttl,
-                    complete: true,
-                    refused: false,
-                }
-            }
-        }
+        let all = |scope: &Scope| {
+            Access::granted(scope.resource.clone(), expanded(&scope.resource, &scope.actions))
+        };
+        let (access, complete) = match self {
+            Enforcement::Policy(policy) => return policy.grant(asker, asked),
+            Enforcement::Nothing => (Vec::new(), asked.is_empty()),
+            Enforcement::Off => (asked.iter().filter_map(all).collect(), true),
+        };
+        Grant { access, ttl: asker.default_ttl, complete, refused: false }
     }
 
     /// Whether a policy, if there is one, names the user: only then a refresh token is given out or taken.

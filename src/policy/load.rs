@@ -8,6 +8,7 @@
 use super::rule::{Actions, Effect, Place, Rule, Span};
 use super::{Mode, Policy, Subject, expect};
 use crate::ground::document::{Document, DocumentError, Node, nearest};
+use crate::ground::name::is_composed;
 use crate::ground::time::Ttl;
 use crate::policy::glob::{Glob, Globs};
 use crate::policy::scope::Action;
@@ -56,6 +57,11 @@ impl Policy {
                     return Err(users
                         .error("a user's name is empty")
                         .hint("`anonymous:` is its own top-level key"));
+                }
+                if !is_composed(name) {
+                    return Err(node
+                        .error("the user's name is not in Unicode's composed form (NFC), so nobody has it")
+                        .hint("write each letter and its accent as one character"));
                 }
                 let mut user = policy.subject_of(&node, &keys)?;
                 let before = policy.memberships.len();
@@ -180,7 +186,7 @@ fn catalog(node: &Node<'_>) -> Result<bool, DocumentError> {
 }
 
 fn catalog_rule(place: Place, ttl: Option<Ttl>) -> Rule {
-    Rule { effect: Effect::Allow, patterns: None, actions: Actions::ALL, ttl, place }
+    Rule { effect: Effect::Allow, patterns: Globs::default(), actions: Actions::ALL, ttl, place }
 }
 
 /// `ttl_seconds` of a mapping: the life that everything which it allows has.
@@ -212,7 +218,7 @@ fn rule(
                 .hint("add `actions: [pull]`; there are pull, push, delete and \"*\""));
         }
     };
-    Ok(Rule { effect, patterns: Some(patterns), actions, ttl: life(node)?, place })
+    Ok(Rule { effect, patterns, actions, ttl: life(node)?, place })
 }
 
 /// What to do about a rule that says nothing.

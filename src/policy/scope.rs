@@ -129,12 +129,16 @@ pub enum ScopeError {
     TooLong,
     /// More than [`MAX_SCOPES`] in one request.
     TooMany,
+    /// More than [`MAX_ACTIONS`] in one scope, or as many that nobody knows on one resource.
+    TooManyActions,
 }
 
 /// The longest scope, in bytes: a name of 255, a host, and room to spare.
 pub const MAX_SCOPE_BYTES: usize = 1024;
 /// The most scopes in one request.
 pub const MAX_SCOPES: usize = 64;
+/// The most actions in one scope: clients ask for one to three.
+pub const MAX_ACTIONS: usize = 16;
 
 impl fmt::Display for ScopeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,6 +151,7 @@ impl fmt::Display for ScopeError {
                 f.write_str("a scope's actions are words of a-z, or *, separated by commas")
             }
             ScopeError::TooLong => write!(f, "a scope is at most {MAX_SCOPE_BYTES} bytes long"),
+            ScopeError::TooManyActions => write!(f, "a scope names at most {MAX_ACTIONS} actions"),
             ScopeError::TooMany => write!(f, "a request holds at most {MAX_SCOPES} scopes"),
         }
     }
@@ -169,6 +174,11 @@ impl FromStr for Scope {
 }
 
 impl Scope {
+    /// A resource with these known actions.
+    pub(super) fn of(resource: Resource, actions: Vec<Action>) -> Self {
+        Self { resource, actions, unknown_actions: Vec::new() }
+    }
+
     /// A scope from its parts, as an `access` entry has them.
     pub fn new<'a>(
         kind: &str,
@@ -176,15 +186,15 @@ impl Scope {
         actions: impl Iterator<Item = &'a str>,
     ) -> Result<Self, ScopeError> {
         let kind = type_without_class(kind).ok_or(ScopeError::Type)?;
-        let mut scope =
-            Scope { resource: Resource::new(kind, name), actions: Vec::new(), unknown_actions: Vec::new() };
-        for action in actions {
+        let mut scope = Scope::of(Resource::new(kind, name), Vec::new());
+        for (count, action) in actions.enumerate() {
+            if count >= MAX_ACTIONS {
+                return Err(ScopeError::TooManyActions);
+            }
             match Action::from_name(action) {
-                Some(action) => scope.add(action),
+                Some(action) => add_once(&mut scope.actions, action),
                 None if !action.is_empty() && action.bytes().all(|byte| byte.is_ascii_lowercase()) => {
-                    if !scope.unknown_actions.iter().any(|known| **known == *action) {
-                        scope.unknown_actions.push(action.into());
-                    }
+                    scope.add_unknown(action.into())?;
                 }
                 None => return Err(ScopeError::Action),
             }
@@ -192,10 +202,15 @@ impl Scope {
         Ok(scope)
     }
 
-    fn add(&mut self, action: Action) {
-        if !self.actions.contains(&action) {
-            self.actions.push(action);
+    fn add_unknown(&mut self, action: Box<str>) -> Result<(), ScopeError> {
+        if self.unknown_actions.contains(&action) {
+            return Ok(());
         }
+        if self.unknown_actions.len() >= MAX_ACTIONS {
+            return Err(ScopeError::TooManyActions);
+        }
+        self.unknown_actions.push(action);
+        Ok(())
     }
 }
 
@@ -218,23 +233,26 @@ pub fn parse_all<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Vec<Sco
         if count >= MAX_SCOPES {
             return Err(ScopeError::TooMany);
         }
-        merge(&mut scopes, text.parse()?);
+        merge(&mut scopes, text.parse()?)?;
     }
     Ok(scopes)
 }
 
 /// Adds a scope, or its actions where the resource is there already.
-pub fn merge(scopes: &mut Vec<Scope>, scope: Scope) {
+pub fn merge(scopes: &mut Vec<Scope>, scope: Scope) -> Result<(), ScopeError> {
     match scopes.iter_mut().find(|known| known.resource == scope.resource) {
         None => scopes.push(scope),
         Some(known) => {
-            scope.actions.into_iter().for_each(|action| known.add(action));
-            for action in scope.unknown_actions {
-                if !known.unknown_actions.contains(&action) {
-                    known.unknown_actions.push(action);
-                }
-            }
+            scope.actions.into_iter().for_each(|action| add_once(&mut known.actions, action));
+            scope.unknown_actions.into_iter().try_for_each(|action| known.add_unknown(action))?;
         }
+    }
+    Ok(())
+}
+
+pub(super) fn add_once<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
     }
 }
 
@@ -270,6 +288,11 @@ pub fn join<T: fmt::Display>(entries: &[T]) -> String {
         text.push_str(&entry.to_string());
     }
     text
+}
+
+/// As [`join`], in a sentence: `nothing` where there is none.
+pub fn join_or_nothing<T: fmt::Display>(entries: &[T]) -> String {
+    if entries.is_empty() { "nothing".to_owned() } else { join(entries) }
 }
 
 /// Whether the registry's grammar allows this name, with or without `host[:port]/` before it
@@ -407,6 +430,24 @@ mod tests {
         assert_eq!(parse_all(["", "  "]), Ok(vec![]));
         let many = vec!["repository:a:pull"; MAX_SCOPES + 1];
         assert_eq!(parse_all(many), Err(ScopeError::TooMany));
+    }
+
+    #[test]
+    fn a_scope_has_an_end_and_so_has_what_is_merged() {
+        let of = |count: usize, from: usize| {
+            let action =
+                |number: usize| char::from(b'a' + u8::try_from(number).unwrap()).to_string().repeat(9);
+            let actions: Vec<String> = (from..from + count).map(action).collect();
+            format!("repository:a:{}", actions.join(","))
+        };
+        assert!(parse_all([of(MAX_ACTIONS, 0).as_str()]).is_ok());
+        assert_eq!(parse_all([of(MAX_ACTIONS + 1, 0).as_str()]), Err(ScopeError::TooManyActions));
+        let same = "repository:a:".to_owned() + &"pull,".repeat(MAX_ACTIONS + 1);
+        assert_eq!(parse_all([same.as_str()]), Err(ScopeError::TooManyActions));
+        let merged = [of(10, 0), of(10, 0), of(6, 10)];
+        assert_eq!(parse_all(merged.iter().map(String::as_str)).unwrap().len(), 1);
+        let merged = [of(10, 0), of(7, 10)];
+        assert_eq!(parse_all(merged.iter().map(String::as_str)), Err(ScopeError::TooManyActions));
     }
 
     #[test]

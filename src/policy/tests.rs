@@ -296,8 +296,8 @@ fn an_explanation_names_the_rule_and_its_place_or_the_nearest() {
         let (what, because) = match (decision, near) {
             (Decision::Granted { by, .. }, _) => ("granted", by),
             (Decision::Denied { by }, _) => ("denied", by),
-            (Decision::Unmatched, Some(Near::Action(because))) => ("fits", because),
-            (Decision::Unmatched, Some(Near::Pattern(because, 1))) => ("1 edit", because),
+            (Decision::Unmatched, Some(Near { because, edits: 0 })) => ("fits", because),
+            (Decision::Unmatched, Some(Near { because, edits: 1 })) => ("1 edit", because),
             _ => {
                 assert_eq!(expected, "nothing", "{user} {asked}");
                 continue;
@@ -433,7 +433,7 @@ anonymous: {repos: [public], actions: [pull]}
     let doubled = "a pattern repeats its namespace: users.a (pattern a/a/b)";
     let shadowed = "a rule can never grant, as a deny of the same subject covers all of it: users.b.rules[0], users.f.catalog";
     let push = "push is granted for less than 900 s, and a push of large layers outlives five minutes: groups.g (899 s)";
-    let unread = "push is granted without pull, and a registry wants both for every push: groups.writers (pattern w/*), users.i (pattern ${user}/**)";
+    let unread = "push is granted without pull, and a registry wants both for every push: groups.writers (pattern v), groups.writers (pattern w/*), users.i (pattern ${user}/**)";
     assert_eq!(found(900), [push, unread, doubled, shadowed]);
     assert_eq!(found(300)[0], format!("{push}, groups.writers (300 s), users.e (300 s) and 2 more"));
 }

@@ -7,12 +7,42 @@
 
 mod sink;
 
-use crate::config::LogFormat;
+use crate::config::{LogFormat, Warning};
 use crate::ground::time::UnixTime;
 use crate::issuer::Record;
 use sink::Sink;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
+
+/// How much a line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Ordinary business, refusals of what nobody should ask included.
+    Info,
+    /// Somebody was not let in, or something should not stay as it is.
+    Warning,
+    /// The program or its surroundings failed.
+    Error,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
+
+    /// The level of an answer.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            500.. => Level::Error,
+            401 | 403 | 429 => Level::Warning,
+            _ => Level::Info,
+        }
+    }
+}
 
 /// Writes lines in one form.
 #[derive(Debug, Clone)]
@@ -27,13 +57,24 @@ impl Log {
         Self { format, sink: Arc::new(Sink::stderr()) }
     }
 
-    /// Begins a line.
+    /// Begins a line of ordinary business.
     pub fn line(&self, time: UnixTime, event: &'static str) -> Line<'_> {
+        self.at(Level::Info, time, event)
+    }
+
+    /// Begins a line.
+    pub fn at(&self, level: Level, time: UnixTime, event: &'static str) -> Line<'_> {
         let mut line = Line { log: self, time, text: String::with_capacity(512) };
         if self.format == LogFormat::Json {
             line.text.push('{');
         }
-        line.plain("time", time).text("event", event)
+        line.plain("time", time).text("level", level.name()).text("event", event)
+    }
+
+    /// Writes what works but should not stay as it is.
+    pub fn warning(&self, time: UnixTime, warning: &Warning) {
+        let line = self.at(Level::Warning, time, "warning").text("message", &warning.message);
+        line.maybe("hint", warning.hint.as_deref()).end();
     }
 
     /// How many lines could not be written.
@@ -113,7 +154,9 @@ impl Line<'_> {
     pub fn end_after(self, earlier: Option<Finished>) {
         let (log, time) = (self.log, self.time);
         let Finished { text, lines } = self.finish_after(earlier);
-        log.sink.write(&text, lines, |lost| log.line(time, "log_lost").number("lines", lost).whole());
+        log.sink.write(&text, lines, |lost| {
+            log.at(Level::Warning, time, "log_lost").number("lines", lost).whole()
+        });
     }
 
     /// The line whole, behind `earlier` ones, to be written with a later one.
@@ -220,7 +263,7 @@ mod tests {
         ] {
             assert_eq!(
                 line(LogFormat::Text, value),
-                format!("time=1970-01-01T00:00:00Z event=x {text} n=7\n")
+                format!("time=1970-01-01T00:00:00Z level=info event=x {text} n=7\n")
             );
             let json: serde_json::Value = serde_json::from_str(&line(LogFormat::Json, value)).unwrap();
             assert_eq!((json["user"].as_str(), json["n"].as_i64()), (Some(value), Some(7)));

@@ -1,4 +1,4 @@
-//! Counters, and their text in OpenMetrics 1.0.
+//! Counters, and their text for scrapers.
 //!
 //! Owns atomics and the text form. Decision: every label is one of a closed set known at compile time, so
 //! each counter has its place in an array, counting is one atomic addition, and no client can make the
@@ -14,8 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use text::Text;
 
-/// The content type of the text (OpenMetrics 1.0, Text Format).
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub use text::Format;
 
 /// The statuses that an answer can have; the last stands for any other.
 const STATUSES: [u16; 12] = [200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 429, 500];
@@ -207,8 +206,8 @@ impl Metrics {
     }
 
     /// The text, whole. The log counts for itself what it could not write.
-    pub fn render(&self, lost_lines: u64) -> String {
-        let mut text = Text(String::with_capacity(8 * 1024));
+    pub fn render(&self, lost_lines: u64, format: Format) -> String {
+        let mut text = Text { text: String::with_capacity(8 * 1024), format };
         text.family("keypebble_requests", "counter", "", "Answered requests.");
         for route in &self.routes {
             for (status, count) in STATUSES.iter().zip(&route.requests) {
@@ -289,8 +288,7 @@ impl Metrics {
             "When it started, in seconds since 1970.",
         );
         text.sample("keypebble_start_time_seconds", &[], seconds(self.started));
-        text.0.push_str("# EOF\n");
-        text.0
+        text.end()
     }
 }
 
@@ -358,7 +356,7 @@ mod tests {
         metrics.event("silent");
         metrics.password(Outcome::Throttled(3));
         metrics.refresh_token(RefreshEvent::Used);
-        let text = metrics.render(7);
+        let text = metrics.render(7, Format::OpenMetrics);
         for line in [
             "# TYPE keypebble_requests counter",
             "keypebble_requests_total{route=\"v2_token\",status=\"200\"} 2",
@@ -381,6 +379,15 @@ mod tests {
             assert!(text.lines().any(|known| known == line), "{line}\n{text}");
         }
         assert!(text.ends_with("\n# EOF\n") && !text.contains("client"), "{text}");
+        // The older form: the same samples, and no word that it does not have.
+        let old = metrics.render(7, Format::Prometheus);
+        let samples = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+        };
+        assert_eq!(samples(&old), samples(&text));
+        assert!(old.contains("# TYPE keypebble_requests_total counter\n# HELP keypebble_requests_total "));
+        assert!(old.contains("# TYPE keypebble_build_info gauge\n"), "{old}");
+        assert!(!old.contains("# UNIT") && !old.contains("# EOF") && !old.contains(" info\n"), "{old}");
     }
 
     #[test]

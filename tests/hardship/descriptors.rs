@@ -43,3 +43,46 @@ fn with_64_descriptors_a_crowd_changes_nothing_and_leaves_nothing() {
         }
     }
 }
+
+/// The kernel's usual soft limit, once with and once without leave to raise it.
+#[test]
+#[ignore = "needs root, for 6,000 descriptors of its own: see .ci/run"]
+fn a_flood_of_5000_connections_does_not_end_it() {
+    let me = std::process::id().to_string();
+    common::output("prlimit", &["--pid", &me, "--nofile=8192:8192"], "");
+    for limit in ["--nofile=1024:1024", "--nofile=1024:524288"] {
+        let folder = folder(TCP);
+        let server = Server::run(&mut serve_after(&["prlimit", limit], &folder));
+        let ask = || right(&server.get(TARGET, &[ALICE]));
+        ask();
+        until("the first connection is gone", || server.log().contains("path=/v2/token"));
+        let before = server.descriptors();
+
+        // Some say nothing, some stop in the middle of a word, some ask and stay.
+        let flood = |part: usize| {
+            let open = |number: usize| {
+                let mut stream = server.connect();
+                let _ = match number % 3 {
+                    0 => stream.write_all(b"GET / HT"),
+                    1 => stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"),
+                    _ => Ok(()),
+                };
+                stream
+            };
+            (0..1250).map(|number| open(4 * number + part)).collect::<Vec<TcpStream>>()
+        };
+        let crowd: Vec<_> = std::thread::scope(|scope| {
+            let parts: Vec<_> = (0..4).map(|part| scope.spawn(move || flood(part))).collect();
+            parts.into_iter().map(|part| part.join().unwrap()).collect()
+        });
+        assert_eq!(crowd.iter().map(Vec::len).sum::<usize>(), 5000);
+        ask();
+        drop(crowd);
+        until("the descriptors are back", || server.descriptors() <= before);
+        ask();
+        let (code, log) = server.stop("TERM");
+        assert_eq!(code, Some(0), "{limit}");
+        let panics: Vec<&str> = log.lines().filter(|line| line.contains("panicked")).collect();
+        assert_eq!(panics, [""; 0], "{limit}");
+    }
+}

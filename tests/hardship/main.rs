@@ -11,8 +11,12 @@ mod clock;
 #[path = "../common/mod.rs"]
 mod common;
 mod descriptors;
+#[cfg(feature = "passwords")]
+mod guesses;
 mod kills;
 mod log;
+#[cfg(target_arch = "x86_64")]
+mod panic;
 mod smuggling;
 
 use common::{Answer, Folder, Killed, Server, keypebble, until};

@@ -9,7 +9,8 @@
 //!     apt-get install -y --no-install-recommends docker-registry nginx skopeo openssl podman docker.io
 //!     cargo test --features full --test registry -- --ignored
 //!
-//! distribution 3 (`registry`) and `crane` are taken from PATH. A check whose program is missing fails.
+//! distribution 3 (`registry`), `crane` and `zot-verdict` (`zot/main.go`) are taken from PATH. A check whose program
+//! is missing fails.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a test has to say")]
@@ -20,17 +21,23 @@ mod common;
 mod compose;
 #[cfg(feature = "passwords")]
 mod engines;
+mod environment;
 mod guarded;
 mod image;
 mod init;
+mod judges;
 mod keys;
 #[cfg(feature = "passwords")]
 mod passwords;
 mod process;
 mod smuggling;
+mod spellings;
 mod stage;
+mod tokens;
 mod tools;
+mod trusts;
 mod verdicts;
+mod world;
 
 use client::{ALICE, BOB, CAROL, Crane, NOBODY, Skopeo};
 use keys::{Algorithm, KeyId};

@@ -47,7 +47,9 @@ pub(super) fn config(plan: &Plan) -> String {
             "# Who may log in, and with which password; remove it if a proxy says who the user is.\n\
              users_file: users.htpasswd\n",
             "  # A proxy that says who the user is, in X-Authenticated-User: none, as passwords are checked here.\n  \
-             trusted_proxies: []\n",
+             trusted_proxies: []\n  \
+             # A proxy that says for which client it passes a request on, in X-Forwarded-For (nginx:\n  \
+             # proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for). Wrong passwords count by client.\n",
         )
     } else {
         (
@@ -55,8 +57,13 @@ pub(super) fn config(plan: &Plan) -> String {
              # users_file: users.htpasswd\n",
             "  # The proxy that checks passwords and says who the user is in X-Authenticated-User. It must drop\n  \
              # that header, X-Scopes and X-Policy-Generate from what clients send.\n  \
-             trusted_proxies: [\"127.0.0.0/8\", \"::1\"]\n",
+             trusted_proxies: [\"127.0.0.1\", \"::1\"]\n",
         )
+    };
+    let forwarders = match (USERS_FILE, plan.url.starts_with("https://")) {
+        (true, true) => "  forwarded_by: [\"127.0.0.1\", \"::1\"]\n",
+        (true, false) => "  forwarded_by: []\n",
+        (false, _) => "",
     };
     let port = port(&plan.url);
     format!(
@@ -74,7 +81,7 @@ pub(super) fn config(plan: &Plan) -> String {
          # In a container: 0.0.0.0.\n  \
          host: \"127.0.0.1\"\n  \
          port: {port}\n\
-         {proxies}",
+         {proxies}{forwarders}",
         plan.registry,
         yaml(&plan.url),
         yaml(&plan.registry),

@@ -14,44 +14,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The subcommand.
-pub(in crate::cli) const SPEC: Spec = Spec {
-    name: "keys export",
-    values: &["dir", "config", "format", "out", "id", "state", "days"],
-    switches: &[],
-    operands: 0,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Print the public halves of the keys, of every state unless one is chosen.
-
-Usage: keypebble keys export --dir DIR|--config PATH --format jwks|pem|cert|id [--out FILE]
-                             [--id ID|--state STATE] [--days DAYS]
-
-Flags:
-  --dir DIR       The key folder
-  --config PATH   A configuration: its `key_dir`, its `keys`, or its single key
-  --format jwks   A JWKS (RFC 7517) with the key ids that tokens carry: for distribution 3.x `jwks`, and
-                  the very bytes of GET /.well-known/jwks.json
-  --format pem    Public keys as PEM
-  --format cert   Certificates as PEM, for a `rootcertbundle`; self-signed, no authority (feature certificates)
-  --format id     For people: each key's id, its libtrust id and its RFC 7638 thumbprint
-  --out FILE      Replace this file at once and whole, instead of stdout; never one with a private key
-  --id ID         This key only
-  --state STATE   The keys of this state only: next, active or previous
-  --days DAYS     How long certificates are valid, from when the key was made; 3650 without it
-  -h, --help      Print this help
-
-Shared secrets are never printed. In a folder, the keys are marked as exported once the output is written;
-`rotate` asks for that. --format id marks nothing.
-
-Exit codes: 0 done, 1 failed, 2 usage, 3 the configuration, the folder or a key is rejected.
-
-Examples:
-  keypebble keys export --dir keys --format cert --out /etc/docker/registry/bundle.pem
-  keypebble keys export --config config.yaml --format jwks
-";
+pub(in crate::cli) const SPEC: Spec =
+    Spec { name: "keys export", operands: 0, help: include_str!("../help/keys-export.txt"), read };
 
 /// Validity of certificates: ten years of 365 days. A registry checks it only where a token carries x5c.
 pub(in crate::cli) const DAYS: u32 = 3650;

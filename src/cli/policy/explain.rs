@@ -2,7 +2,7 @@
 
 use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print};
-use super::{File, joined, name, pretty};
+use super::{File, name, pretty};
 use crate::cli::error::Error;
 use crate::ground::time::Ttl;
 use crate::load::setup;
@@ -13,40 +13,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The subcommand.
-pub(in crate::cli) const SPEC: Spec = Spec {
-    name: "policy explain",
-    values: &["policy", "user", "scope", "service", "audience", "config"],
-    switches: &["anonymous", "json"],
-    operands: 0,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Say for each asked action which rule of the policy grants or denies it, or that none speaks of it and
-which came nearest; then what the token would hold.
-
-Usage: keypebble policy explain --policy PATH (--user NAME | --anonymous) --scope SCOPE
-                                [--service NAME] [--audience NAME] [--config PATH] [--json]
-
-Flags:
-  --policy PATH    The policy file
-  --user NAME      Who asks
-  --anonymous      Nobody in particular asks
-  --scope SCOPE    What is asked: type:name:action[,action...]; several separated by spaces
-  --service NAME   The `service` of the request: it may stand before a repository's name
-  --audience NAME  The configuration's `audience`, which may stand there too
-  --config PATH    Take `audience`, `default_ttl_seconds` and `max_ttl_seconds` from a configuration;
-                   without it a rule without `ttl_seconds` gives 3600 s, the default
-  --json           Print JSON
-  -h, --help       Print this help
-
-Exit codes: 0 explained, granted or not; 2 usage, 3 the policy or the configuration is rejected.
-
-Example:
-  keypebble policy explain --policy policy.yaml --user alice \\
-    --scope repository:alice-space/app-api:pull,push
-";
+pub(in crate::cli) const SPEC: Spec =
+    Spec { name: "policy explain", operands: 0, help: include_str!("../help/policy-explain.txt"), read };
 
 /// What is to be explained.
 #[derive(Debug, PartialEq, Eq)]
@@ -125,7 +93,7 @@ impl Answer<'_> {
         if self.explanation.grant.refused {
             let _ = writeln!(text, "token     none: `mode: deny` refuses what is not granted whole");
         } else {
-            let access = joined(&self.explanation.grant.access);
+            let access = scope::join_or_nothing(&self.explanation.grant.access);
             let _ = writeln!(text, "token     grants {access}, for {}", self.life);
         }
         text

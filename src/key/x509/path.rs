@@ -25,7 +25,7 @@ pub enum PathError {
 pub fn verify_path(chain: &[X509], roots: &[X509], now: i64) -> Result<(), PathError> {
     let [leaf, others @ ..] = chain else { return Err(PathError::Unknown) };
     leaf.in_time(0, now)?;
-    if leaf.constraints.unjudged {
+    if leaf.unjudged {
         return Err(PathError::Unsupported);
     }
     if roots.contains(leaf) {
@@ -59,7 +59,7 @@ fn extend<'c>(
             Some(true) if parent.constraints.path_length.is_some_and(|most| path.len() - 1 > most) => {
                 Err(PathError::NotAuthority)
             }
-            Some(true) if parent.constraints.unjudged => Err(PathError::Unsupported),
+            Some(true) if parent.unjudged => Err(PathError::Unsupported),
             Some(true) => parent.in_time(path.len(), now).and_then(|()| {
                 if is_root {
                     return Ok(());
