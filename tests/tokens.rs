@@ -183,7 +183,7 @@ fn verify_for_a_registry_gives_its_verdict() {
             1,
             "does not start: it finds no certificate in its rootcertbundle",
         ),
-        ("registry-3 --jwks bundle.pem", 3, "cannot use bundle.pem: not JSON"),
+        ("registry-3 --jwks bundle.pem", 1, "does not start: it does not read its jwks: not a JWKS"),
     ] {
         let (found, text) = said(&folder, &format!("verify --for {line} -"), &token);
         assert!(found == code && text.contains(part), "{line}: {found} {text}");

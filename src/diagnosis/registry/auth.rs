@@ -101,7 +101,7 @@ fn set_option(options: &mut Map<String, Value>, path: &[&str], value: &str) -> R
 
 /// A variable's value, which is YAML 1.1.
 fn yaml(text: &str) -> Result<Value, String> {
-    if text.trim().is_empty() {
+    if matches!(text.trim(), "" | "~" | "null" | "Null" | "NULL") {
         return Ok(Value::Null);
     }
     let document = Document::parse(Path::new("its value"), text.to_owned());
