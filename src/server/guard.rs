@@ -4,6 +4,7 @@
 //! ended only from the phase that was seen, so that an answer in the making is never cut off.
 
 use std::cmp::Reverse;
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -106,7 +107,10 @@ impl Watched {
     /// left.
     fn waits_for_us(&self, phase: Phase) -> bool {
         match phase {
-            Phase::Fresh | Phase::Idle => sys::is_readable(self.socket.as_fd()),
+            Phase::Fresh | Phase::Idle => {
+                let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+                self.socket.recv_with_flags(&mut [MaybeUninit::uninit()], flags).is_ok_and(|count| count > 0)
+            }
             Phase::Writing => sys::is_writable(self.socket.as_fd(), Duration::ZERO),
             _ => false,
         }

@@ -22,6 +22,11 @@ fn with_64_descriptors_a_crowd_changes_nothing_and_leaves_nothing() {
         ask();
     }
     assert!(descriptors(&server) <= 64);
+    let log = server.log();
+    assert!(
+        log.contains("what=evicted") && !log.contains("accept_failed") && !log.contains("panicked"),
+        "{log}"
+    );
 
     // Files can still be read: the policy changes in the middle of it.
     folder.write("policy.yaml", &POLICY.replace("[pull]", "[pull, push]"));
@@ -42,4 +47,29 @@ fn with_64_descriptors_a_crowd_changes_nothing_and_leaves_nothing() {
             read_answered(stream);
         }
     }
+}
+
+#[test]
+#[ignore = "needs prlimit, of util-linux: see .ci/run"]
+fn without_a_descriptor_for_a_connection_it_waits_and_says_so() {
+    let folder = folder(TCP);
+    let server = Server::run(&mut serve(&folder));
+    let limit = |soft: usize| {
+        let arguments = [format!("--pid={}", server.pid()), format!("--nofile={soft}:")];
+        assert!(Command::new("prlimit").args(arguments).status().unwrap().success());
+    };
+    let ask = || right(&server.get(TARGET, &[ALICE]));
+    ask();
+    until("the first connection is gone", || server.log().contains("path=/v2/token"));
+    // What is open stays so; there is nothing left for a connection.
+    limit(3);
+    let mut waiting = server.connect();
+    waiting.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    until("a line in the log", || server.log().contains("what=accept_failed"));
+    limit(1024);
+    read_answered(&mut waiting);
+    ask();
+    let (code, log) = server.stop("TERM");
+    assert_eq!(code, Some(0));
+    assert!(!log.contains("panicked"), "{log}");
 }
