@@ -49,17 +49,18 @@ impl Visit {
         }
     }
 
-    /// Something has happened on it while it rested.
-    pub(super) fn resume(self) {
+    /// Something has happened on it while it rested: it was ended from either side, or there is a request.
+    fn resume(self) {
         if self.connection.phase() == Phase::Evicted {
             self.tell(EventKind::Evicted);
-        } else if !self.connection.phase().is_end() {
+        } else if self.connection.has_bytes() {
+            // Without a thread it ends.
             let _ = self.start();
         }
     }
 
     /// It has rested too long.
-    pub(super) fn expire(self) {
+    fn expire(self) {
         if self.next == 1 {
             self.tell(EventKind::Silent);
         }
