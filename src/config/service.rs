@@ -189,7 +189,7 @@ fn socket_mode(service: &Node<'_>, bind: &Bind) -> Result<u16, DocumentError> {
         .ok()
         .filter(|mode| is_octal && *mode <= 0o777 && mode & 0o600 == 0o600)
         .ok_or_else(|| {
-            node.error(format!("expected an octal mode from 0600 to 0777, found `{text}`"))
+            node.error(format!("expected an octal mode from 0600 to 0777, found {}", node.quoted()))
                 .hint("\"0660\" lets the owner and the group connect, \"0600\" the owner alone")
         })
 }
