@@ -142,6 +142,11 @@ impl Service {
         }
     }
 
+    /// Notes that a look at the files has ended.
+    pub fn looked(&self) {
+        self.metrics.looked((self.sources.clock)());
+    }
+
     fn state(&self) -> Arc<State> {
         // A poisoned lock still holds a whole state: it is only ever replaced by one assignment.
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))

@@ -612,7 +612,9 @@ fn check_tells_of_the_users_file_and_what_is_wrong_with_it() {
         std::fs::set_permissions(folder.path().join("users.htpasswd"), open).unwrap();
         let (_, text) = checked(CONFIG);
         assert!(
-            text.contains("users.htpasswd can be read or changed by every user of this host (mode 0644)"),
+            text.contains(
+                "users.htpasswd holds a secret and can be read by every user of this host (mode 0644)"
+            ),
             "{text}"
         );
     }

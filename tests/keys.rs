@@ -342,9 +342,42 @@ fn readable_keys_and_open_folders_are_warned_of() {
     let key = fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().path());
     let key = key.into_iter().find(|path| path.extension().is_some_and(|found| found == "pem")).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    let said = stderr(&line(&folder, "issue --config config.yaml"));
-    assert!(said.contains("others can exchange the keys in it (mode 0777)"), "{said}");
-    assert!(said.contains("can be read by every user of this host (mode 0644)"), "{said}");
+    folder.write("policy.yaml", "users: {alice: {repos: [a], actions: [pull]}}\n");
+    for name in ["config.yaml", "policy.yaml"] {
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o666)).unwrap();
+    }
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let issue = r#"issue --config config.yaml --policy policy.yaml --claims {"sub":"alice"}"#;
+    for said in [
+        stderr(&line(&folder, issue)),
+        stdout(&line(&folder, "check --config config.yaml --policy policy.yaml")),
+        stdout(&line(&folder, "doctor --config config.yaml --policy policy.yaml")),
+    ] {
+        for part in [
+            "/keys: every user of this host can put other files into it (mode 0777)",
+            "pem holds a secret and can be read by every user of this host (mode 0644)",
+            "config.yaml: every user of this host can change it (mode 0666)",
+            "policy.yaml: every user of this host can change it (mode 0666)",
+            "every user of this host can put other files into it (mode 1777)",
+            "chmod go-w ",
+        ] {
+            assert!(said.contains(part), "{part}\n{said}");
+        }
+    }
+}
+
+#[test]
+fn an_export_follows_no_link_that_somebody_planted() {
+    let folder = folder();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let victim = folder.write("victim", "precious");
+    std::os::unix::fs::symlink(&victim, folder.path().join("bundle.jwks")).unwrap();
+    let said = fails(&folder, "keys export --dir keys --format jwks --out bundle.jwks", 1);
+    assert!(said.contains("cannot write bundle.jwks: it is a link to /"), "{said}");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    fs::remove_file(folder.path().join("bundle.jwks")).unwrap();
+    let done = line(&folder, "keys export --dir keys --format jwks --out bundle.jwks");
+    assert!(done.status.success(), "{}", stderr(&done));
 }
 
 #[test]

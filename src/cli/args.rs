@@ -7,8 +7,8 @@
 
 use super::{COMMANDS, Command, help};
 use crate::cli::error::Error;
-use crate::ground::document::nearest;
-use crate::load::setup::Files;
+use crate::ground::nearest::nearest;
+use crate::load::setup::Paths;
 use lexopt::{Arg, Parser, ValueExt};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -81,8 +81,8 @@ impl Arguments {
     }
 
     /// `--config` and `--policy`.
-    pub(super) fn files(&mut self) -> Result<Files, Error> {
-        Ok(Files { config: self.required_path("config")?, policy: self.path("policy")? })
+    pub(super) fn files(&mut self) -> Result<Paths, Error> {
+        Ok(Paths { config: self.required_path("config")?, policy: self.path("policy")? })
     }
 
     /// The next argument without a flag.
@@ -242,7 +242,7 @@ mod tests {
         );
         assert_eq!(
             parsed("serve --config=c").unwrap(),
-            Command::Serve(Files { config: "c".into(), policy: None })
+            Command::Serve(Paths { config: "c".into(), policy: None })
         );
         assert!(
             matches!(parsed("issue --config c --help").unwrap(), Command::Help(text) if text.contains("Print one signed"))

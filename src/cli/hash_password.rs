@@ -1,7 +1,8 @@
 //! `keypebble hash-password`: from a password on standard input to the line of a users file.
 
 use super::args::{Arguments, Spec, usage};
-use super::{Command, print, say};
+use super::stdout::print_raw;
+use super::{Command, say};
 use crate::cli::error::Error;
 use crate::login::password::{DEFAULT_COST, ENABLED, Hash, MAX_COST, MIN_COST, Password, SALT};
 use crate::login::users::{NOT_ENABLED, name_problem};
@@ -56,8 +57,8 @@ pub(super) fn run(command: &HashPassword) -> Result<(), Error> {
     getrandom::fill(&mut salt).map_err(|error| system(io::Error::other(error.to_string())))?;
     let hash = Hash::make(&password, command.cost, salt).ok_or(Error::NotEnabled(NOT_ENABLED))?;
     match &command.user {
-        Some(user) => print(&format!("{user}:{hash}\n")),
-        None => print(&format!("{hash}\n")),
+        Some(user) => print_raw(&format!("{user}:{hash}\n")),
+        None => print_raw(&format!("{hash}\n")),
     }
 }
 

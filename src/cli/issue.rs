@@ -5,6 +5,7 @@ use super::{Command, new_id, print, warn};
 use crate::claims::{self, Requested};
 use crate::cli::error::Error;
 use crate::config::Warning;
+use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::issuer::{Issuance, IssueError, Issuer, Profile};
 use crate::load::setup;
@@ -55,8 +56,8 @@ fn ttl(value: &str) -> Result<Ttl, Error> {
 }
 
 pub(super) fn run(command: &Issue) -> Result<(), Error> {
-    let mut config = setup::config(&command.config)?;
-    warn(&std::mem::take(&mut config.warnings));
+    let mut files = Files::default();
+    let config = setup::config(&command.config, &mut files)?;
     let requested = requested(command.claims.as_deref())?;
     let issuer = config.into_issuer();
     let id = new_id().ok_or_else(|| Error::System {
@@ -67,8 +68,9 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
     let subject = requested.user().map_err(Error::Claims)?.to_owned();
     let grant = match &command.policy {
         None => None,
-        Some(path) => Some(grant(&issuer, audience, &requested, path, command)?),
+        Some(path) => Some(grant(&issuer, audience, &requested, path, command, &mut files)?),
     };
+    warn(files.warnings());
     // With a policy these three are what it grants; nobody need list them.
     let ours = |name: &&str| grant.is_some() && matches!(*name, "sub" | "scope" | "access");
     let (claims, dropped) = issuer.filter().apply(requested);
@@ -92,8 +94,9 @@ fn grant(
     requested: &Requested,
     path: &Path,
     command: &Issue,
+    files: &mut Files,
 ) -> Result<(Vec<Access>, Ttl), Error> {
-    let policy = setup::policy(path)?;
+    let policy = setup::policy(path, files)?;
     let user = requested.user().map_err(Error::Claims)?;
     let hosts = [audience, issuer.audience()];
     let asker = Asker { who: Who::User(user), hosts: &hosts, default_ttl: issuer.lifetimes().default };

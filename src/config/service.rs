@@ -89,7 +89,9 @@ impl ServiceConfig {
                 Some(log) => match log.string()? {
                     "json" => LogFormat::Json,
                     "text" => LogFormat::Text,
-                    other => return Err(log.error(format!("expected `text` or `json`, found `{other}`"))),
+                    _ => {
+                        return Err(log.error(format!("expected `text` or `json`, found {}", log.quoted())));
+                    }
                 },
             },
             limits: limits(&service)?,
@@ -199,10 +201,9 @@ fn peers(service: &Node<'_>, key: &str) -> Result<Option<Peers>, DocumentError> 
     for item in list.items()? {
         match item.string()? {
             "unix" => peers.unix = true,
-            text => peers.networks.push(
-                text.parse()
-                    .map_err(|error: NetworkError| item.error(format!("`{text}` is no network: {error}")))?,
-            ),
+            text => peers.networks.push(text.parse().map_err(|error: NetworkError| {
+                item.error(format!("{} is no network: {error}", item.quoted()))
+            })?),
         }
     }
     Ok(Some(peers))

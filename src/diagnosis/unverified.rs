@@ -257,7 +257,7 @@ mod tests {
             ("a.b", "2 part(s)"),
             ("a.b.c.d", "4 part(s)"),
             ("a.b.c.d.e", "a JWE: five parts), so"),
-            (jwe.as_str(), "five parts; alg dir, enc A256GCM\\u{1b})"),
+            (jwe.as_str(), "five parts; alg dir, enc A256GCM\\u001b)"),
             ("e30=.e30.AAAA", "the header is not base64url: padding (`=`) at character 4"),
             ("e30.e+0.AAAA", "the payload is not base64url: `+` at character 2: that is standard base64"),
             ("e30.e30.A!AA", "the signature is not base64url: `!` at character 2"),

@@ -7,6 +7,7 @@
 use super::rule::{Effect, Place, Rule};
 use super::{Asker, Grant, Policy, Who, behind_host, is_reading};
 use crate::ground::document::{self, Step};
+use crate::ground::nearest::nearest;
 use crate::ground::time::Ttl;
 use crate::policy::glob::Glob;
 use crate::policy::scope::{self, Action, Resource, Scope};
@@ -147,7 +148,7 @@ impl Policy {
     pub fn explain<'p>(&'p self, asker: &Asker<'p>, asked: &[Scope]) -> Explanation<'p> {
         let known = self.knows(asker.who);
         let similar = match asker.who {
-            Who::User(name) if !known => document::nearest(name, self.users.keys().map(|known| &**known)),
+            Who::User(name) if !known => nearest(name, self.users.keys().map(|known| &**known)),
             _ => None,
         };
         let grant = self.grant(asker, asked);

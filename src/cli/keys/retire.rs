@@ -4,6 +4,7 @@ use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print};
 use super::Place;
 use crate::cli::error::Error;
+use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::keystore::disk::System;
 use crate::keystore::{Editor, LEEWAY_SECONDS, StoreError};
@@ -50,7 +51,7 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
     let longest = match (command.longest, &command.place) {
         (Some(longest), _) => longest,
         (None, Place::Config(path)) if !command.force => {
-            let config = setup::config(path)?;
+            let config = setup::config(path, &mut Files::default())?;
             // Refresh tokens are signed by these keys, too, unless they have a secret of their own.
             let refresh = config.logins.as_ref().filter(|logins| logins.refresh_secret.is_none());
             let refresh = refresh.and_then(|logins| logins.refresh_ttl).unwrap_or(Ttl::REGISTRY_MIN);

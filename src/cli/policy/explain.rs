@@ -4,6 +4,7 @@ use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print};
 use super::{File, name, pretty};
 use crate::cli::error::Error;
+use crate::ground::file::Files;
 use crate::ground::time::Ttl;
 use crate::load::setup;
 use crate::policy::scope;
@@ -56,7 +57,8 @@ pub(in crate::cli) fn run(command: &Explain) -> Result<(), Error> {
         usage(format!("--scope: {error}, found `{}`", command.scope))
             .with_hint("such as repository:alice-space/app-api:pull,push")
     })?;
-    let config = command.config.as_deref().map(setup::config).transpose()?;
+    let config = |path: &PathBuf| setup::config(path, &mut Files::default());
+    let config = command.config.as_ref().map(config).transpose()?;
     let file = File::load(&command.policy)?;
     let audience = command.audience.as_deref().or(config.as_ref().map(|config| config.audience.as_str()));
     let hosts: Vec<&str> = command.service.as_deref().into_iter().chain(audience).collect();

@@ -28,10 +28,6 @@ pub fn issuer(config: &Config, now: UnixTime) -> Vec<Finding> {
         ),
         signing_key(key),
     ];
-    for warning in &config.warnings {
-        let finding = Finding::warning("config", &warning.message);
-        findings.push(finding.mend(warning.hint.as_deref().unwrap_or_default()));
-    }
     if let Some(id) = key.id().filter(|id| form(id) == Form::Literal && !key.algorithm().is_hmac()) {
         findings.push(
             Finding::warning("key-id", format!("the key id `{}` is a name of your own", shortened(id, 80)))
