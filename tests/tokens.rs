@@ -220,7 +220,7 @@ fn doctor_compares_both_sides() {
         ),
         (
             "doctor --config config.yaml --registry-config policy.yaml".to_owned(),
-            &["the registry asks nobody for a token"],
+            &["the registry asks for no token"],
         ),
     ] {
         let (code, text) = said(&folder, &line, "");

@@ -288,7 +288,7 @@ mod tests {
         for (header, claims, part) in [
             (json!({ "kid": libtrust }), json!({}), "libtrust form"),
             (json!({ "kid": thumbprint }), json!({}), "RFC 7638 form"),
-            (json!({ "kid": "prod-1" }), json!({}), "prod-1  (a literal name"),
+            (json!({ "kid": "prod-1" }), json!({}), "prod-1  (a name of your own"),
             (
                 json!({}),
                 json!({ "exp": 1_700_003_240 }),
