@@ -4,12 +4,10 @@
 //! requests or the command line. Decision: keys are loaded here too, so that a bad one is reported at
 //! the line that names it.
 
-mod files;
 mod key;
 mod logins;
 mod ring;
 mod service;
-mod watched;
 
 pub use crate::ground::net::Bind;
 pub use logins::LoginConfig;
@@ -17,7 +15,9 @@ pub use service::{LogFormat, ServiceConfig, shared_address};
 
 use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
 use crate::ground::document::{Document, DocumentError, Node};
+use crate::ground::file::Files;
 use crate::ground::time::{Lifetimes, Ttl};
+pub use crate::ground::warning::Warning;
 use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
 use serde_json::Map;
@@ -43,26 +43,6 @@ pub struct Config {
     pub logins: Option<LoginConfig>,
     /// `service`
     pub service: ServiceConfig,
-    /// Every file that it names: a change of one is a change of the configuration.
-    pub watched: Vec<PathBuf>,
-    /// What works but should not stay as it is.
-    pub warnings: Vec<Warning>,
-}
-
-/// Something that works but should not stay as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// What was found.
-    pub message: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-}
-
-impl Warning {
-    /// A warning with something to do about it.
-    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: Some(hint.into()) }
-    }
 }
 
 /// The keys of the file beside those that name a signing key.
@@ -87,29 +67,32 @@ impl Config {
     }
 
     /// Reads a configuration file and the keys that it names.
-    pub fn load(path: &Path) -> Result<Self, DocumentError> {
-        Self::read(&Document::load(path)?)
+    pub fn load(path: &Path, files: &mut Files) -> Result<Self, DocumentError> {
+        Self::read_with(&Document::load(path, files)?, files)
     }
 
     /// The folder that `key_dir` names, where the configuration has it. The keys in it are not read, nor
     /// is the rest of the configuration judged: the folder may still have to be made.
     pub fn key_dir(path: &Path) -> Result<Option<PathBuf>, DocumentError> {
-        let document = Document::load(path)?;
-        let root = document.root();
-        let folder = document.path().parent().unwrap_or(Path::new(""));
-        match ring::source(&root)? {
-            Some(("key_dir", node)) => Ok(Some(folder.join(node.string()?))),
+        let mut files = Files::default();
+        let document = Document::load(path, &mut files)?;
+        match ring::source(&document.root())? {
+            Some(("key_dir", node)) => node.path(&mut files).map(Some),
             _ => Ok(None),
         }
     }
 
-    /// Reads a parsed configuration; relative paths in it are relative to its own folder.
+    /// As [`Config::read_with`], where nobody asks which files were read.
     pub fn read(document: &Document) -> Result<Self, DocumentError> {
+        Self::read_with(document, &mut Files::default())
+    }
+
+    /// Reads a parsed configuration; relative paths in it are relative to its own folder.
+    pub fn read_with(document: &Document, files: &mut Files) -> Result<Self, DocumentError> {
         let root = document.root();
         let known: Vec<&str> =
             KEYS.into_iter().chain(logins::KEYS).chain(ring::KEYS).chain(key::KEYS).collect();
         root.allow_keys(&known)?;
-        let mut warnings = Vec::new();
         let default_ttl = ttl(&root, "default_ttl_seconds")?;
         let max_ttl = ttl(&root, "max_ttl_seconds")?;
         if let (Some(default), Some(max), Some(node)) =
@@ -134,13 +117,11 @@ impl Config {
                 default: default_ttl,
                 max: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
             },
-            keyring: key::load(document, &root, &mut warnings)?,
+            keyring: key::load(document, &root, files)?,
             filter: filter(&root)?,
             policy_off: policy_off(&root)?,
-            logins: LoginConfig::read(document, &root)?,
+            logins: LoginConfig::read(&root, files)?,
             service: ServiceConfig::read(&root)?,
-            watched: watched::files(&root, document.path().parent().unwrap_or(Path::new("")))?,
-            warnings,
         })
     }
 }

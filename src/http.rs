@@ -84,7 +84,7 @@ const LABELS: Labels =
 pub struct Sources {
     /// The time.
     pub clock: fn() -> UnixTime,
-    /// A new token id; `None` where the system has no randomness to give.
+    /// A new token id; `None` where the system gives no random numbers.
     pub id: fn() -> Option<String>,
 }
 
@@ -140,6 +140,11 @@ impl Service {
         if !self.told.swap(true, Ordering::Relaxed) {
             self.log.warning((self.sources.clock)(), warning);
         }
+    }
+
+    /// Notes that a look at the files has ended.
+    pub fn looked(&self) {
+        self.metrics.looked((self.sources.clock)());
     }
 
     fn state(&self) -> Arc<State> {

@@ -160,7 +160,7 @@ fn wildcards_cannot_be_generated_and_that_is_said() {
     );
     assert_eq!(claims(&stdout(&output))["access"], json!([]));
     assert!(
-        stderr(&output).contains("left out, as registries compare names: bob-space/app-*"),
+        stderr(&output).contains("left out, because registries compare names: bob-space/app-*"),
         "{}",
         stderr(&output)
     );
@@ -204,7 +204,7 @@ fn what_is_wrong_is_said_with_the_right_exit_code() {
         ("issue --config typo.yaml", 3, "typo.yaml:3:1: unknown key `hs256_secrett`"),
         ("issue --config typo.yaml", 3, "keypebble: hint: did you mean `hs256_secret`?"),
         ("issue --config broken.yaml", 3, "broken.yaml:2:1: not valid YAML"),
-        ("issue --config empty.yaml", 3, "`issuer` is missing"),
+        ("issue --config empty.yaml", 3, "empty.yaml:1:1: there is nothing in it"),
         ("issue --config strong.yaml --policy nowhere.yaml", 3, "cannot load policy: nowhere.yaml"),
         (
             "issue --config strong.yaml --policy policy-typo.yaml",
@@ -214,7 +214,7 @@ fn what_is_wrong_is_said_with_the_right_exit_code() {
         ("serve --config strong.yaml --policy nowhere.yaml", 3, "cannot load policy: nowhere.yaml"),
         ("serve --config none.yaml --policy policy.yaml", 2, "contradicts `policy: none`"),
         ("check --config typo.yaml", 3, "unknown key"),
-        ("healthcheck --config free.yaml", 1, "nobody can know where to ask"),
+        ("healthcheck --config free.yaml", 1, "where to ask is not known"),
         ("healthcheck --config broken.yaml", 3, "not valid YAML"),
     ] {
         let output = common::line(&folder, line);
@@ -249,7 +249,7 @@ fn the_allow_list_leaves_out_and_says_so() {
     );
     assert_eq!(claims.get("admin"), None);
     assert!(
-        stderr(&output).contains("left out, as allowed_custom_claims does not list it: admin"),
+        stderr(&output).contains("left out, because not in allowed_custom_claims: admin"),
         "{}",
         stderr(&output)
     );
@@ -334,4 +334,64 @@ fn a_full_disk_is_an_error() {
         std::process::Command::new("sh").args(["-c", &script]).current_dir(folder().path()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("cannot write the answer: No space left"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_closed_stdout_is_an_error_and_a_null_one_is_not() {
+    let folder = folder();
+    for (output, code) in
+        [(">&-", 1), ("1</dev/null", 1), (">/dev/null", 0), ("1<>/dev/null", 0), ("| head -c 0", 0)]
+    {
+        for command in ["issue", "check"] {
+            let script = format!("{} {command} --config strong.yaml {output}", common::BINARY);
+            let ended =
+                std::process::Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output();
+            let ended = ended.unwrap();
+            assert_eq!(ended.status.code(), Some(code), "{script}: {}", stderr(&ended));
+            assert_eq!(stderr(&ended).contains("cannot write the answer: Bad file"), code == 1, "{script}");
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_file_or_an_argument_acts_on_a_terminal() {
+    let folder = folder();
+    let evil = "\u{202e}\u{e0041}\u{200b}";
+    let strong = STRONG.replace("issuer: i", &format!("issuer: \"{evil}\\e[2J\\n\""));
+    folder.write("evil.yaml", &format!("{strong}allowed_custom_claims: [a]\nkid: {evil}\n"));
+    folder.write("wrong.yaml", &format!("{STRONG}nonsense{evil}: 1\n"));
+    let user = format!("users: {{\"b{evil}\\e\\n\": {{repos: [a], actions: [pull]}}}}\n");
+    folder.write("user.yaml", &user);
+    let test = format!(
+        "tests: [{{user: \"b{evil}\\nforged\", scope: \"repository:a:pull\", grants: \"repository:a:pull\"}}]\n"
+    );
+    folder.write("test.yaml", &(user + &test));
+    for arguments in [
+        &["check", "--config", "evil.yaml"][..],
+        &["check", "--config", "wrong.yaml"],
+        &["check", "--config", "evil.yaml", "--policy", "user.yaml"],
+        &["issue", "--config", "evil.yaml", "--claims", &format!("{{\"x{evil}\": 1}}")],
+        &["keys", "list", "--config", "evil.yaml"],
+        &["doctor", "--config", "evil.yaml"],
+        &["policy", "test", "--policy", "test.yaml"],
+        &[
+            "policy",
+            "explain",
+            "--policy",
+            "user.yaml",
+            "--user",
+            &format!("c{evil}"),
+            "--scope",
+            "repository:a:pull",
+        ],
+        &["check", "--config", "\u{1b}[31mnone\u{9b}\u{202e}"],
+        &["\u{1b}[31m"],
+        &["issue", "--\u{1b}]0;x"],
+    ] {
+        let output = run(&folder, arguments);
+        let text = stdout(&output) + &stderr(&output);
+        let acts = |c: char| (c != '\n' && c.is_control()) || evil.contains(c);
+        assert!(!text.chars().any(acts), "{arguments:?}: {text:?}");
+        assert!(text.contains("\\u") && !text.contains("\nforged"), "{arguments:?}: {text:?}");
+    }
 }

@@ -78,7 +78,7 @@ fn a_folders_keys_sign_rotate_and_retire() {
     let refused = fails(&folder, &format!("keys retire --config config.yaml --id {}", after[0].1), 1);
     assert!(refused.contains("is the active key"), "{refused}");
     let retired = done(&folder, &format!("keys retire --config config.yaml --force --id {}", before[0].1));
-    assert!(retired.contains(&before[0].1) && retired.contains("drop it at every verifier"), "{retired}");
+    assert!(retired.contains(&before[0].1) && retired.contains("remove it from every verifier"), "{retired}");
     assert_eq!(ids(&folder).len(), 2);
     let keys = fs::read_dir(folder.path().join("keys")).unwrap();
     let keys = keys.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("key-"));
@@ -283,7 +283,7 @@ fn a_single_key_is_listed_and_exported_but_not_edited() {
     for command in ["generate", "rotate", "retire"] {
         let refused = fails(&folder, &format!("keys {command} --config config.yaml"), 2);
         assert!(
-            refused.contains("names no key folder") && refused.contains("set `key_dir: keys`"),
+            refused.contains("has no key folder") && refused.contains("set `key_dir: keys`"),
             "{refused}"
         );
     }
@@ -342,9 +342,42 @@ fn readable_keys_and_open_folders_are_warned_of() {
     let key = fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().path());
     let key = key.into_iter().find(|path| path.extension().is_some_and(|found| found == "pem")).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    let said = stderr(&line(&folder, "issue --config config.yaml"));
-    assert!(said.contains("others can exchange the keys in it (mode 0777)"), "{said}");
-    assert!(said.contains("can be read by every user of this host (mode 0644)"), "{said}");
+    folder.write("policy.yaml", "users: {alice: {repos: [a], actions: [pull]}}\n");
+    for name in ["config.yaml", "policy.yaml"] {
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o666)).unwrap();
+    }
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let issue = r#"issue --config config.yaml --policy policy.yaml --claims {"sub":"alice"}"#;
+    for said in [
+        stderr(&line(&folder, issue)),
+        stdout(&line(&folder, "check --config config.yaml --policy policy.yaml")),
+        stdout(&line(&folder, "doctor --config config.yaml --policy policy.yaml")),
+    ] {
+        for part in [
+            "/keys: every user of this host can put other files into it (mode 0777)",
+            "pem holds a secret and can be read by every user of this host (mode 0644)",
+            "config.yaml: every user of this host can change it (mode 0666)",
+            "policy.yaml: every user of this host can change it (mode 0666)",
+            "every user of this host can put other files into it (mode 1777)",
+            "chmod go-w ",
+        ] {
+            assert!(said.contains(part), "{part}\n{said}");
+        }
+    }
+}
+
+#[test]
+fn an_export_follows_no_link_that_somebody_planted() {
+    let folder = folder();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let victim = folder.write("victim", "precious");
+    std::os::unix::fs::symlink(&victim, folder.path().join("bundle.jwks")).unwrap();
+    let said = fails(&folder, "keys export --dir keys --format jwks --out bundle.jwks", 1);
+    assert!(said.contains("cannot write bundle.jwks: it is a link to /"), "{said}");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    fs::remove_file(folder.path().join("bundle.jwks")).unwrap();
+    let done = line(&folder, "keys export --dir keys --format jwks --out bundle.jwks");
+    assert!(done.status.success(), "{}", stderr(&done));
 }
 
 #[test]
@@ -371,10 +404,10 @@ fn what_is_wrong_is_said_with_what_to_do() {
         ("keys export --dir keys --format jwks --id x", 1, "no key has the id `x`"),
         ("init", 2, "needs a folder: keypebble init DIR"),
         ("init keys", 1, "is not empty"),
-        ("init .", 2, "names no new folder"),
+        ("init .", 2, "does not name a new folder"),
         ("init new --algorithm HS256", 2, "no Docker registry accepts HS256"),
-        ("init new --registry https://a", 2, "is no name of a registry"),
-        ("init new --url a.example.com", 2, "is no address of a server"),
+        ("init new --registry https://a", 2, "is not the name of a registry"),
+        ("init new --url a.example.com", 2, "is not the address of a server"),
         ("init none/new", 1, "cannot create"),
     ] {
         let said = fails(&folder, command, code);

@@ -7,6 +7,7 @@
 use crate::client::{self, USERS, is_right, token_target};
 use crate::common::{Folder, free_address};
 use crate::server::{POLICY, binary, configure, serve};
+use keypebble::ground::file::Files;
 use keypebble::key::keyring::State;
 use keypebble::keystore::Keystore;
 use std::collections::HashSet;
@@ -88,7 +89,7 @@ pub(crate) fn run(count: u64) -> bool {
         tally.rotations,
         tally.cut_rotations,
         tally.leftovers,
-        Keystore::load(&place.folder.join("keys")).unwrap().strays().len()
+        Keystore::load(&place.folder.join("keys"), &mut Files::default()).unwrap().strays().len()
     );
     true
 }
@@ -130,7 +131,8 @@ fn once(place: &Place, number: u64, tally: &mut Tally) -> Result<(), String> {
     });
     finish(rotation, tally)?;
     // Every key that may have signed is still in the folder: none is retired while a server runs.
-    let store = Keystore::load(&place.folder.join("keys")).map_err(|error| error.to_string())?;
+    let store = Keystore::load(&place.folder.join("keys"), &mut Files::default())
+        .map_err(|error| error.to_string())?;
     for (user, body) in bodies.into_inner().map_err(|error| error.to_string())? {
         let id = is_right(&body, store.keyring().verifiers(), user)?;
         if !tally.ids.insert(id.clone()) {

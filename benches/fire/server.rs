@@ -3,6 +3,7 @@
 use crate::client::{AUDIENCE, ISSUER, Question, connect};
 use crate::common::{Folder, Killed, free_address, keypebble};
 use keypebble::config::Config;
+use keypebble::ground::file::Files;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -66,7 +67,8 @@ impl Server {
 
     /// Asks for a token, and knows the key.
     pub(crate) fn token_question(&self) -> Question {
-        let issuer = Config::load(&self.folder.join("config.yaml")).unwrap().into_issuer();
+        let config = Config::load(&self.folder.join("config.yaml"), &mut Files::default()).unwrap();
+        let issuer = config.into_issuer();
         Question::Token(Arc::new(issuer.keyring().verifiers().clone()))
     }
 }

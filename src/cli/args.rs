@@ -7,8 +7,8 @@
 
 use super::{COMMANDS, Command, help};
 use crate::cli::error::Error;
-use crate::ground::document::nearest;
-use crate::load::setup::Files;
+use crate::ground::nearest::nearest;
+use crate::load::setup::Paths;
 use lexopt::{Arg, Parser, ValueExt};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -81,8 +81,8 @@ impl Arguments {
     }
 
     /// `--config` and `--policy`.
-    pub(super) fn files(&mut self) -> Result<Files, Error> {
-        Ok(Files { config: self.required_path("config")?, policy: self.path("policy")? })
+    pub(super) fn files(&mut self) -> Result<Paths, Error> {
+        Ok(Paths { config: self.required_path("config")?, policy: self.path("policy")? })
     }
 
     /// The next argument without a flag.
@@ -178,7 +178,7 @@ fn arguments(parser: &mut Parser, spec: &'static Spec) -> Result<Option<Argument
             OsString::new()
         };
         if given.flags.iter().any(|(seen, _)| *seen == flag) {
-            return Err(usage(format!("--{flag} stands twice")));
+            return Err(usage(format!("--{flag} is given twice")));
         }
         given.flags.push((flag, value));
     }
@@ -242,7 +242,7 @@ mod tests {
         );
         assert_eq!(
             parsed("serve --config=c").unwrap(),
-            Command::Serve(Files { config: "c".into(), policy: None })
+            Command::Serve(Paths { config: "c".into(), policy: None })
         );
         assert!(
             matches!(parsed("issue --config c --help").unwrap(), Command::Help(text) if text.contains("Print one signed"))
@@ -260,12 +260,12 @@ mod tests {
             ("--config c", "unexpected flag --config | the command comes first"),
             ("issue", "`keypebble issue` needs --config PATH"),
             ("issue --config", "--config needs a value"),
-            ("issue --config c --config d", "--config stands twice"),
+            ("issue --config c --config d", "--config is given twice"),
             ("issue --config c --polcy p", "has no flag --polcy | did you mean --policy?"),
             ("serve --config c --claims {}", "`keypebble serve` has no flag --claims"),
             ("issue --config c extra", "unexpected argument `extra`"),
             ("issue --config c -x", "unexpected flag -x"),
-            ("issue --config c --generate", "--generate takes the claims from a policy"),
+            ("issue --config c --generate", "--generate needs a policy"),
             ("issue --config c --policy p --generate=yes", "unexpected"),
             ("issue --config c --ttl 0", "--ttl: expected whole seconds from 1"),
             ("issue --config c --ttl 1h", "found `1h`"),
@@ -288,9 +288,10 @@ mod tests {
             assert!(help::MAIN.contains(&format!("\n  {} ", spec.name)), "{}", spec.name);
             let usage = spec.help.split("\n\n").find(|part| part.starts_with("Usage: ")).unwrap();
             for (flag, takes_value) in spec.flags() {
-                let shown = usage.split(['[', ']', '|', ' ', '\n']).any(|word| word == format!("--{flag}"));
+                let shown =
+                    usage.split(['[', ']', '(', ')', '|', ' ', '\n']).any(|word| word == format!("--{flag}"));
                 assert!(shown, "{}: --{flag} is not in its usage line", spec.name);
-                let valued = usage.split(['[', ']', '|', '\n']).map(str::trim_end);
+                let valued = usage.split(['[', ']', '(', ')', '|', '\n']).map(str::trim_end);
                 let alone = valued.clone().any(|word| word.ends_with(&format!("--{flag}")));
                 assert_eq!(takes_value, !alone, "{}: --{flag}", spec.name);
             }

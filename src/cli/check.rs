@@ -4,9 +4,10 @@ use super::args::{Arguments, Spec};
 use super::{Command, print};
 use crate::cli::error::Error;
 use crate::config::{Bind, Warning};
+use crate::ground::file::Files;
+use crate::ground::text::printable;
 use crate::key::algorithm::Algorithm;
-use crate::load::setup;
-use crate::load::setup::Files;
+use crate::load::setup::{self, Loaded, Paths};
 use crate::policy::Enforcement;
 use std::fmt::Write;
 
@@ -17,16 +18,17 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     Ok(Command::Check(arguments.files()?))
 }
 
-pub(super) fn run(files: &Files) -> Result<(), Error> {
-    let setup = setup::load(files)?;
-    let issuer = &setup.issuer;
+pub(super) fn run(paths: &Paths) -> Result<(), Error> {
+    let mut files = Files::default();
+    let Loaded { state, service, policy: policy_path, users: users_path } = setup::load(paths, &mut files)?;
+    let issuer = &state.issuer;
     let key = issuer.keyring().active();
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a String does not fail.
-        let _ = writeln!(text, "{name:<16} {value}");
+        let _ = writeln!(text, "{name:<16} {}", printable(value));
     };
-    line("configuration", &files.config.display().to_string());
+    line("configuration", &paths.config.display().to_string());
     line("issuer", issuer.name());
     line("audience", issuer.audience());
     line("algorithm", key.algorithm().name());
@@ -55,19 +57,19 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
     );
     line(
         "listen",
-        &match &setup.service.bind {
+        &match &service.bind {
             Bind::Tcp(host, port) => format!("{host}, port {port}"),
             Bind::Unix(path) => format!("unix:{}", path.display()),
         },
     );
-    line("trusted proxies", &setup.service.trusted_proxies.to_string());
-    if !setup.service.forwarded_by.is_empty() {
-        line("forwarded by", &setup.service.forwarded_by.to_string());
+    line("trusted proxies", &service.trusted_proxies.to_string());
+    if !service.forwarded_by.is_empty() {
+        line("forwarded by", &service.forwarded_by.to_string());
     }
-    if !setup.service.allowed_services.is_empty() {
-        line("other services", &setup.service.allowed_services.join(", "));
+    if !service.allowed_services.is_empty() {
+        line("other services", &service.allowed_services.join(", "));
     }
-    if let (Some(logins), Some(path)) = (&setup.logins, &setup.users_path) {
+    if let (Some(logins), Some(path)) = (&state.logins, &users_path) {
         let (users, cost) = (logins.users.count(), logins.users.dearest());
         line("users file", &format!("{}: {users} user(s), bcrypt cost at most {cost}", path.display()));
         line(
@@ -75,7 +77,7 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
             &logins.refresh.as_ref().map_or("none".to_owned(), |refresh| format!("for {}", refresh.ttl())),
         );
     }
-    let policy = match (&setup.enforcement, &setup.policy_path) {
+    let policy = match (&state.enforcement, &policy_path) {
         (Enforcement::Policy(policy), Some(path)) => format!(
             "{}: {} user(s){}, mode {}",
             path.display(),
@@ -83,12 +85,12 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
             if policy.has_anonymous() { " and anonymous" } else { "" },
             policy.mode().name()
         ),
-        (Enforcement::Off, _) => "none: all that is asked is granted".to_owned(),
+        (Enforcement::Off, _) => "none: everything that is asked is granted".to_owned(),
         _ => "not found: nothing is granted".to_owned(),
     };
     line("policy", &policy);
     let registry = registry_note(key.algorithm());
-    let findings = match &setup.enforcement {
+    let findings = match &state.enforcement {
         Enforcement::Policy(policy) => {
             line("expectations", &format!("{} hold", policy.expectations().len()));
             policy.findings(|ttl| issuer.lifetimes().registry(ttl.unwrap_or(issuer.lifetimes().default)))
@@ -96,10 +98,10 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
         Enforcement::Nothing | Enforcement::Off => Vec::new(),
     };
     let findings = findings.into_iter().map(|finding| Warning::new(finding.message, finding.hint));
-    for warning in setup.warnings.iter().cloned().chain(registry).chain(findings) {
-        let _ = writeln!(text, "warning: {}", warning.message);
+    for warning in files.warnings().iter().cloned().chain(registry).chain(findings) {
+        let _ = writeln!(text, "warning: {}", printable(&warning.message));
         if let Some(hint) = &warning.hint {
-            let _ = writeln!(text, "  hint: {hint}");
+            let _ = writeln!(text, "  hint: {}", printable(hint));
         }
     }
     print(&text)

@@ -14,12 +14,14 @@ use crate::diagnosis::doctor;
 use crate::diagnosis::registry::{RegistryConfig, env_file};
 use crate::diagnosis::verdict::{Program, Trust};
 use crate::ground::document::Document;
+use crate::ground::file::Files;
 use crate::ground::finding::{Finding, Level, ascii_json, worst};
+use crate::ground::text::sentence;
 use crate::ground::time::{Ttl, UnixTime};
-use crate::load::setup::{self, Files};
+use crate::load::LoadError;
+use crate::load::setup::{self, Paths};
 use crate::policy::Enforcement;
 use serde_json::{Value, json};
-use std::error::Error as _;
 use std::path::{Path, PathBuf};
 
 /// The subcommand.
@@ -29,7 +31,7 @@ pub(super) const SPEC: Spec =
 /// What is to be looked at.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Doctor {
-    files: Files,
+    files: Paths,
     registry_config: Option<PathBuf>,
     registry_env: Option<PathBuf>,
     bundle: Option<PathBuf>,
@@ -60,7 +62,9 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     let now = UnixTime::now();
     let mut findings = Vec::new();
-    let config = take(setup::config(&command.files.config), "config", &mut findings);
+    let mut files = Files::default();
+    let config = setup::config(&command.files.config, &mut files).map_err(Error::Load);
+    let config = take(config, "config", &mut findings);
     let registry = take(registry(command), "registry", &mut findings).flatten();
     let registry = registry.map(|mut registry| {
         registry.bundle = command.bundle.clone().or(registry.bundle);
@@ -73,6 +77,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     };
     if let Some(config) = &config {
         findings.extend(doctor::issuer(config, now));
+        findings.extend(warnings("config", &files));
         findings.extend(users(config));
         findings.extend(policy(command, config));
         if let Some(registry) = &registry {
@@ -81,7 +86,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
             findings.push(
                 Finding::ok(
                     "registry",
-                    "no registry's configuration was given, so nothing is compared with one",
+                    "no registry configuration was given, so nothing was compared with one",
                 )
                 .mend("--registry-config FILE, or --registry-env FILE"),
             );
@@ -120,13 +125,7 @@ fn take<T>(loaded: Result<T, Error>, code: &'static str, findings: &mut Vec<Find
 
 /// An error with all its causes as a finding.
 fn complaint(code: &'static str, error: &Error) -> Finding {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    Finding::error(code, text).mend(error.hint().unwrap_or_default())
+    Finding::error(code, sentence(error)).mend(error.hint().unwrap_or_default())
 }
 
 /// Every audience that tokens are signed for.
@@ -139,26 +138,31 @@ fn users(config: &Config) -> Vec<Finding> {
     let Some(logins) = &config.logins else {
         return vec![Finding::ok("users", "no users_file: a proxy checks passwords and names the user")];
     };
-    let mut warnings = Vec::new();
-    let mut findings = vec![match setup::logins(logins, &mut warnings) {
+    let mut files = Files::default();
+    let mut findings = vec![match setup::logins(logins, &config.service.bind, &mut files) {
         Ok(logins) => {
             Finding::ok("users", format!("passwords are checked here: {} user(s)", logins.users.count()))
         }
-        Err(error) => complaint("users", &error),
+        Err(error) => complaint("users", &error.into()),
     }];
-    warnings.extend(setup::in_the_clear(&config.service.bind));
-    findings.extend(warnings.iter().map(|warning| {
-        Finding::warning("users", &warning.message).mend(warning.hint.as_deref().unwrap_or_default())
-    }));
+    findings.extend(warnings("users", &files));
     findings
 }
 
+/// What the files' readers warned of.
+fn warnings(code: &'static str, files: &Files) -> impl Iterator<Item = Finding> {
+    files.warnings().iter().map(move |warning| {
+        Finding::warning(code, &warning.message).mend(warning.hint.as_deref().unwrap_or_default())
+    })
+}
+
 fn policy(command: &Doctor, config: &Config) -> Vec<Finding> {
-    let mut warnings = Vec::new(); // said as a finding of its own
-    match setup::enforcement(&command.files, config.policy_off, &mut warnings) {
+    let mut files = Files::default();
+    match setup::enforcement(&command.files, config.policy_off, &mut files) {
         Ok((enforcement, path)) => {
             let place = path.map(|path| path.display().to_string()).unwrap_or_default();
             let mut findings = vec![doctor::policy(&enforcement, &place)];
+            findings.extend(warnings("policy", &files));
             if let Enforcement::Policy(policy) = &enforcement {
                 let life =
                     |ttl: Option<Ttl>| config.lifetimes.registry(ttl.unwrap_or(config.lifetimes.default));
@@ -169,14 +173,15 @@ fn policy(command: &Doctor, config: &Config) -> Vec<Finding> {
             }
             findings
         }
-        Err(error) => vec![complaint("policy", &error)],
+        Err(error) => vec![complaint("policy", &error.into())],
     }
 }
 
 /// The registry's side; `None` where nothing of it is given.
 fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
-    let of_document = |source| Error::Document { what: "the registry's configuration", source };
-    let document = command.registry_config.as_deref().map(Document::load).transpose().map_err(of_document)?;
+    let wrong = LoadError::of("the registry's configuration");
+    let load = |path: &PathBuf| Document::load(path, &mut Files::default());
+    let document = command.registry_config.as_ref().map(load).transpose().map_err(&wrong)?;
     let variables = match &command.registry_env {
         Some(path) => env_file(&String::from_utf8_lossy(&file(path)?)),
         None => std::env::vars_os()
@@ -188,7 +193,7 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
     if document.is_none() && variables.is_empty() {
         return Ok(None);
     }
-    RegistryConfig::read(document.as_ref(), &variables).map(Some).map_err(of_document)
+    Ok(Some(RegistryConfig::read(document.as_ref(), &variables).map_err(&wrong)?))
 }
 
 /// What it trusts; a path that means nothing here is looked for beside its configuration as well.
@@ -204,7 +209,7 @@ fn trusted(registry: &RegistryConfig, config: Option<&Path>) -> (Trust, Vec<Find
         match file(&path) {
             Ok(bytes) => trust = with(trust, &bytes),
             Err(error) => findings.push(complaint("trust", &error).mend(format!(
-                "where the registry's path is not one of this host, give the file with {flag}"
+                "if the registry's path is not a path on this host, give the file with {flag}"
             ))),
         }
     }

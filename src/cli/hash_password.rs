@@ -1,7 +1,8 @@
 //! `keypebble hash-password`: from a password on standard input to the line of a users file.
 
 use super::args::{Arguments, Spec, usage};
-use super::{Command, print, say};
+use super::stdout::print_raw;
+use super::{Command, say};
 use crate::cli::error::Error;
 use crate::login::password::{DEFAULT_COST, ENABLED, Hash, MAX_COST, MIN_COST, Password, SALT};
 use crate::login::users::{NOT_ENABLED, name_problem};
@@ -56,8 +57,8 @@ pub(super) fn run(command: &HashPassword) -> Result<(), Error> {
     getrandom::fill(&mut salt).map_err(|error| system(io::Error::other(error.to_string())))?;
     let hash = Hash::make(&password, command.cost, salt).ok_or(Error::NotEnabled(NOT_ENABLED))?;
     match &command.user {
-        Some(user) => print(&format!("{user}:{hash}\n")),
-        None => print(&format!("{hash}\n")),
+        Some(user) => print_raw(&format!("{user}:{hash}\n")),
+        None => print_raw(&format!("{hash}\n")),
     }
 }
 
@@ -66,7 +67,7 @@ fn input() -> io::Result<Zeroizing<String>> {
     let stdin = io::stdin().lock();
     let mut text = Zeroizing::new(String::with_capacity(usize::from(MAX_INPUT_BYTES)));
     if stdin.is_terminal() {
-        say("keypebble: the password, which is shown as you type: ");
+        say("keypebble: password (visible as you type): ");
         stdin.take(MAX_INPUT_BYTES.into()).read_line(&mut text)?;
     } else {
         stdin.take(MAX_INPUT_BYTES.into()).read_to_string(&mut text)?;

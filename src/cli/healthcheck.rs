@@ -7,6 +7,8 @@ use super::args::{Arguments, Spec};
 use crate::cli::error::Error;
 use crate::config::{Bind, ServiceConfig};
 use crate::ground::document::Document;
+use crate::ground::file::Files;
+use crate::load::LoadError;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
@@ -23,12 +25,13 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 }
 
 pub(super) fn run(config: &Path) -> Result<(), Error> {
-    let document = Document::load(config);
+    let document = Document::load(config, &mut Files::default());
     let service = document.and_then(|document| ServiceConfig::read(&document.root()));
-    let service = service.map_err(|source| Error::Document { what: "configuration", source })?;
+    let service = service.map_err(LoadError::of("configuration"))?;
     let (place, answer) = match &service.bind {
         Bind::Tcp(_, 0) => {
-            let message = "the configuration takes a free port, so nobody can know where to ask".to_owned();
+            let message =
+                "the configuration says port 0 (any free port), so where to ask is not known".to_owned();
             return Err(Error::Unhealthy { message });
         }
         Bind::Tcp(host, port) => {

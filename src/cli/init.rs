@@ -10,10 +10,11 @@ use super::args::{Arguments, Spec, usage};
 use super::keys::{self, export};
 use super::{Command, print};
 use crate::cli::error::Error;
+use crate::ground::file::{Files, folder_of};
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::RingKey;
-use crate::keystore::disk::{self, Disk, PRIVATE, PUBLIC, System, parent};
+use crate::keystore::disk::{self, Disk, PRIVATE, PUBLIC, System};
 use crate::keystore::{Editor, Keystore, StoreError};
 use files::Plan;
 use std::fs;
@@ -43,7 +44,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let registry = arguments.name("registry")?.unwrap_or_else(|| LOCAL_REGISTRY.to_owned());
     let name = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
     if !registry.chars().all(name) || registry.len() > 255 {
-        let error = usage(format!("--registry: `{}` is no name of a registry", registry.escape_debug()));
+        let error = usage(format!("--registry: `{}` is not the name of a registry", registry.escape_debug()));
         return Err(
             error.with_hint("as in image names: registry.example.com or localhost:5000, without https://")
         );
@@ -75,7 +76,7 @@ fn checked(url: &str) -> Result<String, Error> {
         Some(rest) if !rest.is_empty() && !rest.starts_with('/') && rest.chars().all(plain) => {
             Ok(url.trim_end_matches('/').to_owned())
         }
-        _ => Err(usage(format!("--url: `{}` is no address of a server", url.escape_debug()))
+        _ => Err(usage(format!("--url: `{}` is not the address of a server", url.escape_debug()))
             .with_hint("such as https://auth.example.com, without a user, a ? or a #")),
     }
 }
@@ -84,13 +85,14 @@ pub(super) fn run(command: &Init) -> Result<(), Error> {
     let folder =
         std::path::absolute(&command.folder).map_err(|source| failed("find", &command.folder, source))?;
     let Some(name) = command.folder.file_name().and(folder.file_name()) else {
-        let error = usage(format!("{} names no new folder", command.folder.display()));
+        let error = usage(format!("{} does not name a new folder", command.folder.display()));
         return Err(error.with_hint("give the folder a name: keypebble init registry-auth"));
     };
     refuse_full(&folder)?;
     let mut aside = std::ffi::OsString::from(".");
     aside.push(name);
-    aside.push(format!(".init-{}", std::process::id()));
+    let random = disk::random_name();
+    aside.push(format!(".init-{}", random.map_err(|source| failed("name", &folder, source))?));
     let aside = folder.with_file_name(aside);
     let plan = Plan {
         folder: folder.clone(),
@@ -98,15 +100,23 @@ pub(super) fn run(command: &Init) -> Result<(), Error> {
         url: command.url.clone(),
         algorithm: command.algorithm,
     };
-    let made = fill(&aside, &plan).and_then(|()| {
-        fs::rename(&aside, &folder).map_err(|source| failed("create", &folder, source))?;
-        System.sync_folder(parent(&folder)).map_err(|source| failed("sync", parent(&folder), source))
+    make(&aside, &plan)?;
+    print(&files::next_steps(&plan))
+}
+
+/// Makes everything in a folder beside, which gets the wanted name when it is whole. Only what was made here
+/// is taken away where that fails.
+fn make(aside: &Path, plan: &Plan) -> Result<(), Error> {
+    System.create_folder(aside, 0o755).map_err(|source| failed("create", aside, source))?;
+    let (folder, above) = (&plan.folder, folder_of(&plan.folder));
+    let made = fill(aside, plan).and_then(|()| {
+        fs::rename(aside, folder).map_err(|source| failed("create", folder, source))?;
+        System.sync_folder(above).map_err(|source| failed("sync", above, source))
     });
     if made.is_err() {
-        let _ = fs::remove_dir_all(&aside);
+        let _ = fs::remove_dir_all(aside);
     }
-    made?;
-    print(&files::next_steps(&plan))
+    made
 }
 
 fn refuse_full(folder: &Path) -> Result<(), Error> {
@@ -119,23 +129,21 @@ fn refuse_full(folder: &Path) -> Result<(), Error> {
         None => Ok(()),
         Some(_) => Err(Error::Keys(StoreError::Refused {
             message: format!("{} is not empty", folder.display()),
-            hint: Some("name a folder that is not there yet: nothing is ever overwritten".to_owned()),
+            hint: Some("name a folder that does not exist: nothing is ever overwritten".to_owned()),
         })),
     }
 }
 
 fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
     let now = UnixTime::now();
-    let make =
-        |path: &Path| System.create_folder(path, 0o755).map_err(|source| failed("create", path, source));
-    make(folder)?;
-    make(&folder.join("registry"))?;
+    let registry = folder.join("registry");
+    System.create_folder(&registry, 0o755).map_err(|source| failed("create", &registry, source))?;
     let keys = folder.join("keys");
     let mut editor = Editor::create(&keys, &System).map_err(Error::Keys)?;
     for _ in 0..2 {
         editor.generate(plan.algorithm, now).map_err(Error::Keys)?;
     }
-    let store = Keystore::load(&keys).map_err(Error::Keys)?;
+    let store = Keystore::load(&keys, &mut Files::default()).map_err(Error::Keys)?;
     let write = |name: &str, mode: u32, text: &str| {
         let path = folder.join(name);
         disk::write_new(&System, &path, mode, text.as_bytes())
@@ -157,7 +165,7 @@ fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
     write("users.htpasswd", PRIVATE, files::USERS)?;
     let ids: Vec<String> = store.manifest().entries().iter().map(|entry| entry.id.clone()).collect();
     editor.mark_exported(&ids, now).map_err(Error::Keys)?;
-    for path in [&folder.join("registry"), folder] {
+    for path in [&registry, folder] {
         System.sync_folder(path).map_err(|source| failed("sync", path, source))?;
     }
     Ok(())
@@ -165,4 +173,24 @@ fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
 
 fn failed(verb: &str, path: &Path, source: io::Error) -> Error {
     Error::System { what: format!("cannot {verb} {}", path.display()), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_was_not_made_here_is_left_alone() {
+        let folder = std::env::temp_dir().join(format!("keypebble-init-{}", std::process::id()));
+        let (aside, wanted) = (folder.join("aside"), folder.join("wanted"));
+        fs::create_dir_all(&aside).unwrap();
+        fs::write(aside.join("photo"), "of somebody").unwrap();
+        let (registry, url) = (LOCAL_REGISTRY.to_owned(), "http://localhost:8080".to_owned());
+        let plan = Plan { folder: wanted.clone(), registry, url, algorithm: Algorithm::ES256 };
+        let error = make(&aside, &plan).unwrap_err();
+        assert!(error.to_string().contains("cannot create"), "{error}");
+        assert_eq!(fs::read_to_string(aside.join("photo")).unwrap(), "of somebody");
+        assert!(!wanted.exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -5,6 +5,7 @@ use super::{Command, new_id, print, warn};
 use crate::claims::{self, Requested};
 use crate::cli::error::Error;
 use crate::config::Warning;
+use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::issuer::{Issuance, IssueError, Issuer, Profile};
 use crate::load::setup;
@@ -41,7 +42,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         audience: arguments.name("audience")?,
     };
     if issue.generate && issue.policy.is_none() {
-        return Err(usage("--generate takes the claims from a policy").with_hint("add --policy PATH"));
+        return Err(usage("--generate needs a policy").with_hint("add --policy PATH"));
     }
     Ok(Command::Issue(issue))
 }
@@ -55,20 +56,21 @@ fn ttl(value: &str) -> Result<Ttl, Error> {
 }
 
 pub(super) fn run(command: &Issue) -> Result<(), Error> {
-    let mut config = setup::config(&command.config)?;
-    warn(&std::mem::take(&mut config.warnings));
+    let mut files = Files::default();
+    let config = setup::config(&command.config, &mut files)?;
     let requested = requested(command.claims.as_deref())?;
     let issuer = config.into_issuer();
     let id = new_id().ok_or_else(|| Error::System {
         what: "cannot make a token id".to_owned(),
-        source: io::Error::other("the system has no randomness to give"),
+        source: io::Error::other("the system gives no random numbers"),
     })?;
     let audience = command.audience.as_deref().unwrap_or(issuer.audience());
     let subject = requested.user().map_err(Error::Claims)?.to_owned();
     let grant = match &command.policy {
         None => None,
-        Some(path) => Some(grant(&issuer, audience, &requested, path, command)?),
+        Some(path) => Some(grant(&issuer, audience, &requested, path, command, &mut files)?),
     };
+    warn(files.warnings());
     // With a policy these three are what it grants; nobody need list them.
     let ours = |name: &&str| grant.is_some() && matches!(*name, "sub" | "scope" | "access");
     let (claims, dropped) = issuer.filter().apply(requested);
@@ -92,8 +94,9 @@ fn grant(
     requested: &Requested,
     path: &Path,
     command: &Issue,
+    files: &mut Files,
 ) -> Result<(Vec<Access>, Ttl), Error> {
-    let policy = setup::policy(path)?;
+    let policy = setup::policy(path, files)?;
     let user = requested.user().map_err(Error::Claims)?;
     let hosts = [audience, issuer.audience()];
     let asker = Asker { who: Who::User(user), hosts: &hosts, default_ttl: issuer.lifetimes().default };
@@ -108,7 +111,10 @@ fn grant(
                 scope::join_or_nothing(&grant.access),
                 scope::join(&asked)
             ),
-            hint: Some(format!("`mode: deny` in {} refuses rather than leave out", path.display())),
+            hint: Some(format!(
+                "`mode: deny` in {} refuses a request unless all of it is granted",
+                path.display()
+            )),
         });
     }
     Ok((grant.access, grant.ttl))
@@ -122,7 +128,7 @@ fn everything(policy: &Policy, asker: &Asker<'_>) -> (Vec<Access>, Ttl) {
     if !skipped.is_empty() {
         warn(&[Warning::new(
             format!(
-                "patterns with wildcards are left out, as registries compare names: {}",
+                "patterns with wildcards are left out, because registries compare names: {}",
                 skipped.join(" ")
             ),
             "ask for the repositories by name in `scope`",
@@ -142,7 +148,7 @@ fn check_known(policy: &Policy, user: &str, path: &Path) -> Result<(), Error> {
     if !policy.has_anonymous() {
         return Err(Error::Refused { message, hint: Some(hint) });
     }
-    warn(&[Warning::new(message + ": what `anonymous` may pull is all there is", hint)]);
+    warn(&[Warning::new(message + ": they get what `anonymous` may pull, and no more", hint)]);
     Ok(())
 }
 
@@ -150,7 +156,7 @@ fn warn_dropped<'n>(names: impl Iterator<Item = &'n str>) {
     let names: Vec<&str> = names.collect();
     if !names.is_empty() {
         warn(&[Warning::new(
-            format!("left out, as allowed_custom_claims does not list it: {}", names.join(" ")),
+            format!("left out, because not in allowed_custom_claims: {}", names.join(" ")),
             "add the name to allowed_custom_claims in the configuration",
         )]);
     }

@@ -12,10 +12,11 @@ pub(super) mod rotate;
 use super::args::{Arguments, usage};
 use crate::cli::error::Error;
 use crate::config::Config;
+use crate::ground::file::Files;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::Keyring;
 use crate::keystore::{Entry, Keystore, Manifest};
-use crate::load::setup;
+use crate::load::{LoadError, setup};
 use std::path::{Path, PathBuf};
 
 /// Where the keys are.
@@ -44,8 +45,7 @@ impl Place {
     /// The key folder, which may still have to be made; an error where the configuration has none.
     fn folder(&self) -> Result<PathBuf, Error> {
         self.key_dir()?.ok_or_else(|| Error::Usage {
-            message: "this configuration names no key folder, and only a folder can be changed here"
-                .to_owned(),
+            message: "this configuration has no key folder, and only a folder can be changed here".to_owned(),
             hint: Some("set `key_dir: keys` in it, or use --dir".to_owned()),
         })
     }
@@ -53,21 +53,19 @@ impl Place {
     fn key_dir(&self) -> Result<Option<PathBuf>, Error> {
         match self {
             Place::Folder(folder) => Ok(Some(folder.clone())),
-            Place::Config(path) => {
-                Config::key_dir(path).map_err(|source| Error::Document { what: "configuration", source })
-            }
+            Place::Config(path) => Ok(Config::key_dir(path).map_err(LoadError::of("configuration"))?),
         }
     }
 
     /// The keys, and what a folder's manifest says of them.
     fn load(&self) -> Result<Loaded, Error> {
         if let Some(folder) = self.key_dir()? {
-            let store = Keystore::load(&folder).map_err(Error::Keys)?;
+            let store = Keystore::load(&folder, &mut Files::default()).map_err(Error::Keys)?;
             let (manifest, strays) = (store.manifest().clone(), store.strays());
             return Ok(Loaded { folder: Some(folder), manifest, strays, keyring: store.into_keyring() });
         }
         let Place::Config(path) = self else { return Err(usage("--dir is missing")) };
-        let keyring = setup::config(path)?.keyring;
+        let keyring = setup::config(path, &mut Files::default())?.keyring;
         Ok(Loaded { folder: None, manifest: Manifest::default(), strays: Vec::new(), keyring })
     }
 
@@ -92,7 +90,8 @@ pub(super) fn algorithm(arguments: &mut Arguments) -> Result<Option<Algorithm>, 
     let Some(name) = arguments.name("algorithm")? else { return Ok(None) };
     name.parse().map(Some).map_err(|_| {
         let names = Algorithm::ALL.map(Algorithm::name).join(", ");
-        usage(format!("--algorithm: `{name}` is none")).with_hint(format!("the algorithms are {names}"))
+        usage(format!("--algorithm: unknown algorithm `{name}`"))
+            .with_hint(format!("the algorithms are {names}"))
     })
 }
 

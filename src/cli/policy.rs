@@ -7,8 +7,10 @@ pub(super) mod explain;
 pub(super) mod test;
 
 use crate::cli::error::Error;
-use crate::ground::document::Document;
-use crate::load::setup;
+use crate::ground::document::{Document, DocumentError};
+use crate::ground::file::Files;
+use crate::ground::text::printable;
+use crate::load::LoadError;
 use crate::policy::{Because, Decision, Explained, Explanation, Near, Policy, Who};
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -30,8 +32,12 @@ struct File {
 impl File {
     /// Reads it, without holding it to its own expectations: what becomes of those is asked here.
     fn load(path: &Path) -> Result<Self, Error> {
-        let document = Document::load(path).map_err(setup::policy_error)?;
-        let policy = Policy::compile(&document).map_err(setup::policy_error)?;
+        let load = || -> Result<_, DocumentError> {
+            let document = Document::load(path, &mut Files::default())?;
+            let policy = Policy::compile(&document)?;
+            Ok((document, policy))
+        };
+        let (document, policy) = load().map_err(LoadError::of("policy"))?;
         Ok(Self { document, policy, places: RefCell::default() })
     }
 
@@ -138,10 +144,10 @@ impl File {
                 )
             }
             (Who::User(_), Some(similar)) => {
-                format!("no such user in {}; did you mean `{similar}`?", self.path())
+                format!("no such user in {}; did you mean `{}`?", self.path(), printable(similar))
             }
             (Who::User(_), None) if self.policy.has_anonymous() => {
-                format!("no such user in {}: what `anonymous` may pull is all there is", self.path())
+                format!("no such user in {}: they get what `anonymous` may pull, and no more", self.path())
             }
             (Who::User(_), None) => format!("no such user in {}", self.path()),
         })
@@ -156,10 +162,10 @@ fn verdict(decision: &Decision<'_>) -> &'static str {
     }
 }
 
-fn name(who: Who<'_>) -> &str {
+fn name(who: Who<'_>) -> String {
     match who {
-        Who::User(name) => name,
-        Who::Anonymous => "anonymous",
+        Who::User(name) => printable(name),
+        Who::Anonymous => "anonymous".to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::cli::error::Error;
 use crate::diagnosis::unverified::Unverified;
 use crate::diagnosis::verdict::{self, Expected, Program, Trust};
 use crate::diagnosis::verify::{self, Checks};
-use crate::ground::document::read_bounded;
+use crate::ground::file::{self, Files};
 use crate::ground::finding::{Finding, Level, ascii_json, worst};
 use crate::ground::secret::Secret;
 use crate::ground::time::UnixTime;
@@ -110,7 +110,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
     let audience = command.audience.as_deref();
     let (who, findings) = match &command.against {
         Against::Config(path) => {
-            let config = setup::config(path)?;
+            let config = setup::config(path, &mut Files::default())?;
             let services = config.service.allowed_services.iter().map(String::as_str);
             let own: Vec<&str> = std::iter::once(config.audience.as_str()).chain(services).collect();
             let audiences = audience.map_or(own, |audience| vec![audience]);
@@ -190,7 +190,9 @@ const MAX_FILE: u64 = 256 * 1024;
 
 /// Reads a file of keys.
 pub(super) fn file(path: &Path) -> Result<Vec<u8>, Error> {
-    read_bounded(path, MAX_FILE).map_err(|source| Error::Read { path: path.into(), source })
+    file::read(path, MAX_FILE)
+        .map(|mut bytes| std::mem::take(&mut *bytes))
+        .map_err(|source| Error::Read { path: path.into(), source })
 }
 
 /// A file of keys cannot be used.

@@ -1,4 +1,4 @@
-//! The calls that neither std nor socket2 offers: poll, limits, umask.
+//! The calls that neither std nor socket2 offers: poll, limits, umask, who we are.
 //!
 //! Owns every `unsafe` block of the program. Decision: plain functions over borrowed descriptors, so that
 //! each block's reason is beside it and the rest is safe code.
@@ -7,39 +7,30 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Which of `sources` can be read, waiting for that until the time is up (`None`: for ever) or a signal comes.
-pub(crate) fn wait_readable<const N: usize>(
-    sources: [Option<BorrowedFd<'_>>; N],
-    timeout: Option<Duration>,
-) -> [bool; N] {
+pub(crate) fn wait_readable(sources: &[Option<BorrowedFd<'_>>], timeout: Option<Duration>) -> Vec<bool> {
     wait(sources, libc::POLLIN, timeout)
-}
-
-/// Whether bytes, or the peer's end, wait to be read.
-pub(crate) fn is_readable(socket: BorrowedFd<'_>) -> bool {
-    wait([Some(socket)], libc::POLLIN, Some(Duration::ZERO)) == [true]
 }
 
 /// Whether the kernel takes more bytes, now or within that time. An error shows when they are written.
 pub(crate) fn is_writable(sink: BorrowedFd<'_>, patience: Duration) -> bool {
-    wait([Some(sink)], libc::POLLOUT, Some(patience)) == [true]
+    wait(&[Some(sink)], libc::POLLOUT, Some(patience)) == [true]
 }
 
-fn wait<const N: usize>(
-    sources: [Option<BorrowedFd<'_>>; N],
-    events: libc::c_short,
-    timeout: Option<Duration>,
-) -> [bool; N] {
+fn wait(fds: &[Option<BorrowedFd<'_>>], events: libc::c_short, timeout: Option<Duration>) -> Vec<bool> {
     // A negative descriptor is skipped by poll.
-    let mut polled =
-        sources.map(|fd| libc::pollfd { fd: fd.map_or(-1, |fd| fd.as_raw_fd()), events, revents: 0 });
+    let number = |fd: &Option<BorrowedFd<'_>>| fd.map_or(-1, |fd| fd.as_raw_fd());
+    let mut polled: Vec<_> =
+        fds.iter().map(|fd| libc::pollfd { fd: number(fd), events, revents: 0 }).collect();
     // Rounded up, so that a timer that is due in 0.9 ms does not spin.
     let millis = timeout.map_or(-1, |t| i32::try_from(t.as_micros().div_ceil(1000)).unwrap_or(i32::MAX));
-    // SAFETY: the pointer and the length are those of `polled`, which outlives the call.
-    let ready = unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, millis) };
-    polled.map(|entry| ready > 0 && entry.revents != 0)
+    let count = libc::nfds_t::try_from(polled.len()).unwrap_or(0);
+    // SAFETY: the pointer and the count are those of `polled`, which outlives the call.
+    let ready = unsafe { libc::poll(polled.as_mut_ptr(), count, millis) };
+    polled.iter().map(|entry| ready > 0 && entry.revents != 0).collect()
 }
 
 /// Raises the soft limit on descriptors to `wanted`, as far as the hard limit and the system let it; gives the
@@ -90,4 +81,31 @@ pub(crate) fn forbid_dumps() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// The user that the process acts as.
+pub(crate) fn user_id() -> u32 {
+    // SAFETY: geteuid takes nothing, cannot fail and touches no memory.
+    unsafe { libc::geteuid() }
+}
+
+/// Whether standard output was closed when the program began. std puts /dev/null in the place of a closed one
+/// before `main`, and nothing can tell that from a /dev/null that was meant.
+pub(crate) fn stdout_was_closed() -> bool {
+    STDOUT_CLOSED.load(Ordering::Relaxed)
+}
+
+static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Among the functions that the loader calls before std begins.
+#[used]
+// SAFETY: an array of plain C functions is what the loader expects in this section.
+#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+static LOOK_AT_STDOUT: extern "C" fn() = look_at_stdout;
+
+extern "C" fn look_at_stdout() {
+    // SAFETY: asks for the flags of a descriptor, open or not; changes nothing.
+    let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
+    STDOUT_CLOSED.store(flags == -1, Ordering::Relaxed);
 }

@@ -36,13 +36,14 @@ pub(super) fn post(mut call: Call<'_>) -> Result<Response, Refusal> {
     // Who asks, and for a refresh token the service that it is for.
     let (identity, bound) = match one("grant_type")? {
         "password" => (by_password(&mut call, logins, &form)?, None),
-        "refresh_token" => match by_proxy(&mut call)? {
-            Some(user) => (Identity::Proxy(user), None),
-            None => {
+        "refresh_token" => {
+            if let Some(user) = by_proxy(&mut call)? {
+                (Identity::Proxy(user), None)
+            } else {
                 let Holder { user, service } = by_refresh_token(&mut call, logins, token, asked)?;
                 (Identity::Password(user), Some(service))
             }
-        },
+        }
         "" => return Err(Refusal::Invalid("the form has no `grant_type`")),
         _ => return Err(Refusal::GrantType),
     };
@@ -79,7 +80,7 @@ fn by_password(call: &mut Call<'_>, logins: &Logins, form: &Parameters<'_>) -> R
     let (name, password) = (one("username")?, one("password")?);
     let has_basic = has_authorization(call.request);
     if has_basic && (name.is_some() || password.is_some()) {
-        return Err(Refusal::Invalid("credentials stand in the form and in Authorization, too"));
+        return Err(Refusal::Invalid("credentials are both in the form and in Authorization"));
     }
     if let Some(user) = by_basic(call, logins)? {
         return Ok(Identity::Password(user));
@@ -99,7 +100,7 @@ fn by_refresh_token(
     asked: Option<&str>,
 ) -> Result<Holder, Refusal> {
     if has_authorization(call.request) {
-        return Err(Refusal::Invalid("credentials stand in the form and in Authorization, too"));
+        return Err(Refusal::Invalid("credentials are both in the form and in Authorization"));
     }
     if token.is_empty() {
         return Err(Refusal::Invalid("the form has no `refresh_token`"));

@@ -3,7 +3,7 @@
 //! Owns the lock. Must not know the changes. Decision: the system's lock on an open file (flock), which ends
 //! with its holder however that ends, so that no lock is ever stale and none has to be broken.
 
-use super::disk::{Disk, PRIVATE, in_folder};
+use super::disk::{Disk, PRIVATE};
 use super::error::failed;
 use super::manifest::is_key_file;
 use super::{LOCK, MANIFEST, StoreError};
@@ -24,7 +24,7 @@ pub(super) fn refuse_foreign(folder: &Path) -> Result<(), StoreError> {
         if name != LOCK && *name != format!("{MANIFEST}.new") && !is_key_file(&name) {
             return Err(StoreError::refused(
                 format!("{} is not a folder of keys: it holds {name:?} and no {MANIFEST}", folder.display()),
-                "name a folder that is empty or not there yet",
+                "name a folder that is empty or does not exist",
             ));
         }
     }
@@ -33,7 +33,7 @@ pub(super) fn refuse_foreign(folder: &Path) -> Result<(), StoreError> {
 
 /// Waits for the lock. The system gives it back when its holder ends, so that none is ever stale.
 pub(super) fn lock(folder: &Path, disk: &dyn Disk) -> Result<File, StoreError> {
-    let path = in_folder(folder, LOCK);
+    let path = folder.join(LOCK);
     match disk.create(&path, PRIVATE) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(failed("create", &path, error));

@@ -7,6 +7,7 @@
 use super::rule::{Effect, Place, Rule};
 use super::{Asker, Grant, Policy, Who, behind_host, is_reading};
 use crate::ground::document::{self, Step};
+use crate::ground::nearest::nearest;
 use crate::ground::time::Ttl;
 use crate::policy::glob::Glob;
 use crate::policy::scope::{self, Action, Resource, Scope};
@@ -147,7 +148,7 @@ impl Policy {
     pub fn explain<'p>(&'p self, asker: &Asker<'p>, asked: &[Scope]) -> Explanation<'p> {
         let known = self.knows(asker.who);
         let similar = match asker.who {
-            Who::User(name) if !known => document::nearest(name, self.users.keys().map(|known| &**known)),
+            Who::User(name) if !known => nearest(name, self.users.keys().map(|known| &**known)),
             _ => None,
         };
         let grant = self.grant(asker, asked);
@@ -195,7 +196,7 @@ impl Explained<'_> {
         let name = self.asked.resource.name();
         match &self.asked.resource {
             Resource::Other { kind, .. } if **kind == *"repository" => notes.push(format!(
-                "`{name}` is no repository name, so nothing is granted: names are segments of a-z and 0-9, joined by '.', '_' or '-', with '/' between them"
+                "`{name}` is not a repository name, so nothing is granted: names are segments of a-z and 0-9, joined by '.', '_' or '-', with '/' between them"
             )),
             Resource::Other { kind, .. } => {
                 notes.push(format!(
@@ -229,10 +230,10 @@ impl Explained<'_> {
         }
         if matches!(self.asked.resource, Resource::Repository(_)) && self.asked.actions.contains(&Action::All)
         {
-            notes.push("`*` asks for all that the user has".to_owned());
+            notes.push("`*` asks for everything that the user has".to_owned());
         }
         for action in &self.asked.unknown_actions {
-            notes.push(format!("`{action}` is no action: there are pull, push, delete and *"));
+            notes.push(format!("`{action}` is not an action: there are pull, push, delete and *"));
         }
         notes
     }

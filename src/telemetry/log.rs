@@ -7,8 +7,10 @@
 
 mod sink;
 
-use crate::config::{LogFormat, Warning};
+use crate::config::LogFormat;
+use crate::ground::text::{acts, escape};
 use crate::ground::time::UnixTime;
+use crate::ground::warning::Warning;
 use crate::issuer::Record;
 use sink::Sink;
 use std::fmt::{Display, Write as _};
@@ -215,30 +217,11 @@ fn is_plain(value: &str) -> bool {
         && value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'='))
 }
 
-/// A JSON string, which is also how `key=value` quotes; other than ASCII is escaped where it could act on a
-/// terminal.
+/// A JSON string, which is also how `key=value` quotes; what could act on a terminal is escaped.
 fn quote(out: &mut String, value: &str) {
     out.push('"');
-    for c in value.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            c if c.is_control() || is_invisible(c) => {
-                let mut units = [0; 2];
-                for unit in c.encode_utf16(&mut units) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
-            }
-            c => out.push(c),
-        }
-    }
+    escape(out, value, |c| !matches!(c, '"' | '\\') && !acts(c));
     out.push('"');
-}
-
-/// Characters that reorder or hide text, and the line separators that some readers split at.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -259,6 +242,7 @@ mod tests {
             ("a\" n=8", "user=\"a\\\" n=8\""),
             ("\u{1b}[2J", "user=\"\\u001b[2J\""),
             ("a\u{202e}b", "user=\"a\\u202eb\""),
+            ("a\u{e0041}b", "user=\"a\\udb40\\udc41b\""),
             ("a=b", "user=\"a=b\""),
         ] {
             assert_eq!(

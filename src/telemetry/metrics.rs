@@ -99,6 +99,8 @@ pub struct Metrics {
     reload_failing: AtomicU64,
     /// When what is in force was loaded, in seconds since 1970.
     loaded: AtomicU64,
+    /// When a look at the files last ended, likewise.
+    looked: AtomicU64,
 }
 
 /// What happens to refresh tokens.
@@ -146,6 +148,7 @@ impl Metrics {
             reloads: zeros(),
             reload_failing: AtomicU64::new(0),
             loaded: AtomicU64::new(seconds(started)),
+            looked: AtomicU64::new(seconds(started)),
         }
     }
 
@@ -203,6 +206,11 @@ impl Metrics {
     pub fn reload_failed(&self) {
         add(self.reloads.last(), 1);
         self.reload_failing.store(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a look at the files has ended.
+    pub fn looked(&self, now: UnixTime) {
+        self.looked.store(seconds(now), Ordering::Relaxed);
     }
 
     /// The text, whole. The log counts for itself what it could not write.
@@ -265,29 +273,28 @@ impl Metrics {
         for (result, count) in ["ok", "failed"].iter().zip(&self.reloads) {
             text.sample("keypebble_reloads_total", &[("result", result)], read(count));
         }
-        text.family(
+        text.gauge(
             "keypebble_reload_failed",
-            "gauge",
-            "",
             "1 while the files are broken and what was loaded before is in force.",
+            read(&self.reload_failing),
         );
-        text.sample("keypebble_reload_failed", &[], read(&self.reload_failing));
-        text.family(
+        text.gauge(
             "keypebble_loaded_time_seconds",
-            "gauge",
-            "seconds",
             "When what is in force was loaded, in seconds since 1970.",
+            read(&self.loaded),
         );
-        text.sample("keypebble_loaded_time_seconds", &[], read(&self.loaded));
+        text.gauge(
+            "keypebble_reload_look_time_seconds",
+            "When the files were last looked at, in seconds since 1970; it stops while a look hangs.",
+            read(&self.looked),
+        );
         text.family("keypebble_build", "info", "", "The program.");
         text.sample("keypebble_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-        text.family(
+        text.gauge(
             "keypebble_start_time_seconds",
-            "gauge",
-            "seconds",
             "When it started, in seconds since 1970.",
+            seconds(self.started),
         );
-        text.sample("keypebble_start_time_seconds", &[], seconds(self.started));
         text.end()
     }
 }

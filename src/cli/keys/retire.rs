@@ -4,6 +4,7 @@ use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print};
 use super::Place;
 use crate::cli::error::Error;
+use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::keystore::disk::System;
 use crate::keystore::{Editor, LEEWAY_SECONDS, StoreError};
@@ -50,7 +51,7 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
     let longest = match (command.longest, &command.place) {
         (Some(longest), _) => longest,
         (None, Place::Config(path)) if !command.force => {
-            let config = setup::config(path)?;
+            let config = setup::config(path, &mut Files::default())?;
             // Refresh tokens are signed by these keys, too, unless they have a secret of their own.
             let refresh = config.logins.as_ref().filter(|logins| logins.refresh_secret.is_none());
             let refresh = refresh.and_then(|logins| logins.refresh_ttl).unwrap_or(Ttl::REGISTRY_MIN);
@@ -70,7 +71,7 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
     if !done.retired.is_empty() && !command.force {
         let _ = writeln!(
             text,
-            "no token of {} s or less is cut short; a longer one, made with issue --ttl, would be",
+            "no token of {} s or less ends early; a longer one, from issue --ttl, would",
             longest.seconds()
         );
     }
@@ -78,7 +79,7 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
         let flag = command.place.flag();
         let _ = writeln!(
             text,
-            "drop it at every verifier, too: keypebble keys export {flag} --format jwks|cert --out FILE"
+            "remove it from every verifier, too: keypebble keys export {flag} --format jwks|cert --out FILE"
         );
     }
     if done.retired.is_empty() && done.kept.is_empty() {
@@ -89,7 +90,7 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
         Some((entry, until)) if done.retired.is_empty() => Err(Error::Keys(StoreError::refused(
             format!("tokens of {} can be valid until {until}", entry.id),
             format!(
-                "wait: it ceased to sign at {}, and tokens live up to {} s (and {LEEWAY_SECONDS} s of leeway)",
+                "wait: it stopped signing at {}, tokens live up to {} s, and verifiers get {LEEWAY_SECONDS} s more",
                 entry.stopped.unwrap_or(now),
                 longest.seconds()
             ),

@@ -4,6 +4,7 @@ use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print};
 use super::{File, name, pretty};
 use crate::cli::error::Error;
+use crate::ground::file::Files;
 use crate::ground::time::Ttl;
 use crate::load::setup;
 use crate::policy::scope;
@@ -33,7 +34,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let user = arguments.name("user")?;
     if user.is_some() == arguments.switch("anonymous") {
         return Err(match user {
-            Some(_) => usage("--user and --anonymous are two askers").with_hint("leave one of them out"),
+            Some(_) => usage("--user and --anonymous exclude each other").with_hint("leave one of them out"),
             None => arguments.missing("--user NAME or --anonymous"),
         });
     }
@@ -56,7 +57,8 @@ pub(in crate::cli) fn run(command: &Explain) -> Result<(), Error> {
         usage(format!("--scope: {error}, found `{}`", command.scope))
             .with_hint("such as repository:alice-space/app-api:pull,push")
     })?;
-    let config = command.config.as_deref().map(setup::config).transpose()?;
+    let config = |path: &PathBuf| setup::config(path, &mut Files::default());
+    let config = command.config.as_ref().map(config).transpose()?;
     let file = File::load(&command.policy)?;
     let audience = command.audience.as_deref().or(config.as_ref().map(|config| config.audience.as_str()));
     let hosts: Vec<&str> = command.service.as_deref().into_iter().chain(audience).collect();
@@ -91,7 +93,8 @@ impl Answer<'_> {
             text.push_str(&self.file.lines(explained, self.hosts));
         }
         if self.explanation.grant.refused {
-            let _ = writeln!(text, "token     none: `mode: deny` refuses what is not granted whole");
+            let _ =
+                writeln!(text, "token     none: `mode: deny` refuses a request that is not granted in full");
         } else {
             let access = scope::join_or_nothing(&self.explanation.grant.access);
             let _ = writeln!(text, "token     grants {access}, for {}", self.life);

@@ -75,6 +75,13 @@ impl Text {
         let _ = writeln!(self.text, "# HELP {name} {help}");
     }
 
+    /// A number that goes up and down, with the unit that its name ends in.
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        let unit = if name.ends_with("_seconds") { "seconds" } else { "" };
+        self.family(name, "gauge", unit, help);
+        self.sample(name, &[], value);
+    }
+
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
         self.line(name, labels, &value.to_string());
     }

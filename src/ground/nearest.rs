@@ -12,7 +12,7 @@ pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&
 }
 
 /// How many characters to add, drop, change or swap with the next one, over the first 64 of each word.
-fn edits(a: &str, b: &str) -> usize {
+pub(crate) fn edits(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().take(64).collect();
     let b: Vec<char> = b.chars().take(64).collect();
     let mut before: Vec<usize> = Vec::new();
@@ -30,4 +30,16 @@ fn edits(a: &str, b: &str) -> usize {
         before = std::mem::replace(&mut row, next);
     }
     row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_far_from_all_has_no_suggestion() {
+        assert_eq!(nearest("frobnicate", ["issuer", "audience"].into_iter()), None);
+        assert_eq!(nearest("audiense", ["issuer", "audience"].into_iter()), Some("audience"));
+        assert_eq!(nearest("hots", ["host", "port"].into_iter()), Some("host"));
+    }
 }
