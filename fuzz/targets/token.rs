@@ -5,9 +5,10 @@
 use super::base64::{self, URL};
 use super::keys_folder;
 use keypebble::config::Config;
+use keypebble::diagnosis::claims::Expected;
 use keypebble::diagnosis::unverified::Unverified;
-use keypebble::diagnosis::verdict::{Expected, Program, Trust, judge};
-use keypebble::diagnosis::verify::{Checks, verify};
+use keypebble::diagnosis::verdict::{Program, Trust, judge};
+use keypebble::diagnosis::verify::verify;
 use keypebble::ground::document::Document;
 use keypebble::ground::finding::Level;
 use keypebble::ground::secret::Secret;
@@ -75,8 +76,8 @@ fn keys() -> &'static Keys {
 /// What anyone may paste.
 fn read(text: &str, ring: &Keyring) {
     let opened = token::verify(text, ring.verifiers());
-    let checks = Checks { issuer: Some("i"), audiences: &["a"] };
-    let findings = verify(text, ring.verifiers(), &checks, NOW);
+    let expected = Expected { issuer: Some("i"), audiences: &["a"] };
+    let findings = verify(text, ring.verifiers(), &expected, NOW);
     for found in &findings {
         printable(&found.text());
     }
@@ -98,7 +99,7 @@ fn read(text: &str, ring: &Keyring) {
     }
     let trust = Trust::default().with_jwks(ring.jwks().to_string().as_bytes());
     for program in Program::ALL {
-        for found in &judge(program, text, &trust, &Expected::default(), NOW).findings {
+        for found in &judge(program, text, &trust, &Expected::default(), &[], NOW) {
             printable(&found.text());
         }
     }

@@ -3,9 +3,10 @@
 use super::args::{Arguments, Spec, usage};
 use super::{Command, print, token_input};
 use crate::cli::error::Error;
+use crate::diagnosis::claims::Expected;
 use crate::diagnosis::unverified::Unverified;
-use crate::diagnosis::verdict::{self, Expected, Program, Trust};
-use crate::diagnosis::verify::{self, Checks};
+use crate::diagnosis::verdict::{self, Program, Trust};
+use crate::diagnosis::verify;
 use crate::ground::file::{self, Files};
 use crate::ground::finding::{Finding, Level, ascii_json, worst};
 use crate::ground::secret::Secret;
@@ -114,7 +115,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
             let services = config.service.allowed_services.iter().map(String::as_str);
             let own: Vec<&str> = std::iter::once(config.audience.as_str()).chain(services).collect();
             let audiences = audience.map_or(own, |audience| vec![audience]);
-            let checks = Checks { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
+            let checks = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
             (None, verify::verify(&token, config.keyring.verifiers(), &checks, now))
         }
         Against::Jwks(path) => (None, with_keys(&token, &jwks(path)?, issuer, audience, now)),
@@ -124,8 +125,9 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         }
         Against::Registry { program, bundle, jwks, key, service } => {
             let trust = trust(bundle.as_deref(), jwks.as_deref(), key.as_deref())?;
-            let expected = Expected { service: service.as_deref(), issuer, algorithms: &[] };
-            let mut findings = verdict::judge(*program, &token, &trust, &expected, now).findings;
+            let audiences: Vec<&str> = service.as_deref().into_iter().collect();
+            let expected = Expected { issuer, audiences: &audiences };
+            let mut findings = verdict::judge(*program, &token, &trust, &expected, &[], now);
             if *program != Program::Zot {
                 findings.extend(unjudged("service", "--service NAME", service.is_none()));
                 findings.extend(unjudged("issuer", "--issuer NAME", issuer.is_none()));
@@ -174,7 +176,7 @@ fn with_keys(
     now: UnixTime,
 ) -> Vec<Finding> {
     let audiences: Vec<&str> = audience.into_iter().collect();
-    let mut findings = verify::verify(token, keys, &Checks { issuer, audiences: &audiences }, now);
+    let mut findings = verify::verify(token, keys, &Expected { issuer, audiences: &audiences }, now);
     findings.extend(unjudged("issuer", "--issuer I", issuer.is_none()));
     findings.extend(unjudged("audience", "--audience A", audience.is_none()));
     findings

@@ -5,8 +5,9 @@
 //! of a time that is given, so that it is the same for the same input.
 
 use crate::claims::{ClaimsError, check_members, check_name};
+use crate::diagnosis::claims::seconds;
 use crate::diagnosis::unverified::Unverified;
-use crate::diagnosis::verdict::{Form, form, number, size};
+use crate::diagnosis::verdict::{Form, form, size};
 use crate::ground::finding::{Finding, printable, shortened};
 use crate::ground::time::UnixTime;
 use crate::key::x509::X509;
@@ -46,7 +47,7 @@ pub fn text(token: &Unverified, now: UnixTime) -> String {
     };
     for name in KNOWN.into_iter().filter(|name| *name != "access") {
         let Some(value) = token.claims.get(name) else { continue };
-        match (name, number(value)) {
+        match (name, seconds(value)) {
             ("iat" | "nbf" | "exp", Some(time)) => line(name, &time_text(name, value, time, now)),
             _ => line(name, &shown(value)),
         }
@@ -82,7 +83,7 @@ fn line_break(out: &mut String, title: &str) {
 pub fn json(token: &Unverified, now: UnixTime) -> Value {
     let mut times = Map::new();
     for name in ["iat", "nbf", "exp"] {
-        if let Some(time) = token.claims.get(name).and_then(number) {
+        if let Some(time) = token.claims.get(name).and_then(seconds) {
             let entry =
                 json!({ "date": UnixTime(time).to_string(), "in_seconds": time.saturating_sub(now.0) });
             times.insert(name.to_owned(), entry);

@@ -1,9 +1,10 @@
 //! The registry's side: names, realm, trust, and a token made now as it would judge it.
 
 use crate::config::Config;
+use crate::diagnosis::claims::Expected;
 use crate::diagnosis::registry::{Gate, RegistryConfig};
-use crate::diagnosis::verdict::{Expected, Program, Trust, judge};
-use crate::ground::finding::{Finding, Level, shortened};
+use crate::diagnosis::verdict::{Program, Trust, judge};
+use crate::ground::finding::{Finding, Level, shortened, worst};
 use crate::ground::time::UnixTime;
 use crate::issuer::{Issuance, Issuer, Profile};
 use crate::key::keyring::{Keyring, State};
@@ -148,31 +149,29 @@ pub fn self_check(
             return vec![Finding::error("self-check", format!("no token can be made: {}", error.cause()))];
         }
     };
-    let expected = Expected {
-        service: registry.service.as_deref(),
-        issuer: registry.issuer.as_deref(),
-        algorithms: &registry.algorithms,
-    };
-    let judged: Vec<_> =
-        programs.iter().map(|program| judge(*program, token, trust, &expected, now)).collect();
-    let any = judged.iter().any(|judgement| judgement.accepted() == Some(true));
+    let audiences: Vec<&str> = registry.service.as_deref().into_iter().collect();
+    let expected = Expected { issuer: registry.issuer.as_deref(), audiences: &audiences };
+    let judge = |program| judge(program, token, trust, &expected, &registry.algorithms, now);
+    let judged: Vec<_> = programs.iter().map(|program| (program.title(), judge(*program))).collect();
+    let any = judged.iter().any(|(_, findings)| worst(findings) < Level::Unknown);
     let mut findings = Vec::new();
-    for judgement in judged {
-        let title = judgement.program.title();
-        findings.push(match judgement.accepted() {
-            Some(true) => Finding::ok("self-check", format!("{title} would take a token made now")),
-            // One program takes it: which one runs is not known, so that the other's refusal only warns.
-            Some(false) if any => {
-                Finding::warning("self-check", format!("{title} would refuse a token made now"))
-                    .mend("if that is not the one you run, say which with --for")
+    for (title, judgement) in judged {
+        findings.push(match worst(&judgement) {
+            Level::Ok | Level::Warning => {
+                Finding::ok("self-check", format!("{title} would take a token made now"))
             }
-            Some(false) => Finding::error("self-check", format!("{title} would refuse a token made now")),
-            None => Finding::unknown(
+            Level::Unknown => Finding::unknown(
                 "self-check",
                 format!("what {title} would say to a token made now cannot be told"),
             ),
+            // One program takes it: which one runs is not known, so that the other's refusal only warns.
+            Level::Error if any => {
+                Finding::warning("self-check", format!("{title} would refuse a token made now"))
+                    .mend("if that is not the one you run, say which with --for")
+            }
+            Level::Error => Finding::error("self-check", format!("{title} would refuse a token made now")),
         });
-        for mut finding in judgement.findings {
+        for mut finding in judgement {
             if any && finding.level == Level::Error {
                 finding.level = Level::Warning;
             }

@@ -101,12 +101,14 @@ fn set_option(options: &mut Map<String, Value>, path: &[&str], value: &str) -> R
 
 /// A variable's value, which is YAML 1.1.
 fn yaml(text: &str) -> Result<Value, String> {
+    let bare = text.split('#').next().unwrap_or_default().trim();
+    if matches!(bare, "" | "~" | "null" | "Null" | "NULL") {
+        return Ok(Value::Null);
+    }
     let document = Document::parse(Path::new("its value"), text.to_owned());
     let value = document.and_then(|document| document.root().json()).map_err(|error| error.to_string())?;
     Ok(match value {
-        // An empty text is an empty mapping to our reader.
-        Value::Object(empty) if empty.is_empty() && !text.contains('{') => Value::Null,
-        Value::String(word) if word == text.trim() && is_no_text(&word) => Value::Bool(true),
+        Value::String(word) if word == bare && is_no_text(&word) => Value::Bool(true),
         value => value,
     })
 }

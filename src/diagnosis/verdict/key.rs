@@ -32,7 +32,7 @@ pub(super) fn check(case: &mut Case<'_>) {
 fn algorithm(case: &mut Case<'_>, alg: &str) -> bool {
     let shown = shortened(alg, 40);
     let taken = case.rules.algorithms;
-    let configured = case.expected.algorithms;
+    let configured = case.algorithms;
     let title = case.program.title();
     if !taken.contains(&alg) {
         let finding = match alg {

@@ -7,6 +7,7 @@
 use super::go;
 use super::rules::{Field, Names, Rules, Shape};
 use crate::claims::read_object;
+use crate::diagnosis::claims::seconds;
 use crate::diagnosis::unverified::{Malformed, Parts};
 use crate::ground::finding::{Finding, Level, shortened};
 use crate::ground::fold::folds_to;
@@ -105,10 +106,12 @@ impl Reader<'_> {
                 );
             }
             match self.member(value, *shape) {
-                // A null leaves a text or a number as it was.
-                Some(Value::Null)
-                    if found.contains_key(*known)
-                        && !matches!(shape, Shape::Date | Shape::Texts | Shape::Access { .. }) => {}
+                // A null leaves a text or a number as it was, and takes anything else away.
+                Some(Value::Null) => {
+                    if matches!(shape, Shape::Date | Shape::Texts | Shape::Access { .. }) {
+                        found.remove(*known);
+                    }
+                }
                 Some(value) => drop(found.insert((*known).to_owned(), value)),
                 None => {
                     let (code, expected) = match shape {
@@ -145,7 +148,11 @@ impl Reader<'_> {
             Shape::Text | Shape::Audience { list: false } => go::text(json).map(Value::String),
             Shape::Texts => list()?.into_iter().map(|item| text(item.get()).map(Value::String)).collect(),
             Shape::Integer => json.parse::<i64>().ok().map(Value::from),
-            Shape::Date => seconds(&go::text(json).unwrap_or_else(|| json.to_owned())).map(Value::from),
+            Shape::Date => {
+                let number: Number = go::text(json).unwrap_or_else(|| json.to_owned()).parse().ok()?;
+                // Read as a float, whatever it is.
+                seconds(&number.as_f64()?.into()).map(Value::from)
+            }
             Shape::Audience { list: true } => match list() {
                 Some(items) => {
                     items.into_iter().map(|item| go::text(item.get()).map(Value::String)).collect()
@@ -202,11 +209,4 @@ impl Reader<'_> {
         finding.level = level;
         self.findings.push(finding.why("the last one counts to some programs, and others refuse it"));
     }
-}
-
-/// The whole seconds of a number, rounded down.
-#[allow(clippy::cast_possible_truncation, reason = "`as` saturates: beyond Go's clock either way")]
-fn seconds(number: &str) -> Option<i64> {
-    let number: Number = number.parse().ok()?;
-    number.as_f64().map(|seconds| seconds.floor() as i64)
 }
