@@ -9,8 +9,8 @@ use keypebble::diagnosis::claims::Expected;
 use keypebble::diagnosis::unverified::Unverified;
 use keypebble::diagnosis::verdict::{Program, Trust, judge};
 use keypebble::diagnosis::verify::verify;
+use keypebble::ground::diagnostic::Level;
 use keypebble::ground::document::Document;
-use keypebble::ground::finding::Level;
 use keypebble::ground::secret::Secret;
 use keypebble::ground::time::{Ttl, UnixTime};
 use keypebble::issuer::Issuer;
@@ -20,7 +20,7 @@ use keypebble::key::keyring::{Keyring, RingKey, State};
 use keypebble::login::refresh::{Holder, Refresh};
 use keypebble::login::users::Users;
 use keypebble::token::{self, MAX_TOKEN, Sealer};
-use keypebble::{diagnosis::inspect, ground::finding};
+use keypebble::{diagnosis::inspect, ground::diagnostic};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -85,13 +85,13 @@ fn read(text: &str, ring: &Keyring) {
         Ok(payload) => opened_is_canonical(text, payload, ring),
         Err(error) => {
             assert!(!error.to_string().is_empty());
-            assert_eq!(finding::worst(&findings), Level::Error, "{error}");
+            assert_eq!(diagnostic::worst(&findings), Level::Error, "{error}");
         }
     }
     match Unverified::parse(text) {
         Ok(parsed) => {
             printable(&inspect::text(&parsed, NOW));
-            let json = finding::ascii_json(&inspect::json(&parsed, NOW));
+            let json = diagnostic::ascii_json(&inspect::json(&parsed, NOW));
             assert!(json.bytes().all(|byte| byte == b'\n' || matches!(byte, b' '..=b'~')));
             assert!(serde_json::from_str::<Value>(&json).is_ok());
         }

@@ -7,8 +7,8 @@ use crate::diagnosis::claims::Expected;
 use crate::diagnosis::unverified::Unverified;
 use crate::diagnosis::verdict::{self, Program, Trust};
 use crate::diagnosis::verify;
+use crate::ground::diagnostic::{Diagnostic, Level, ascii_json, worst};
 use crate::ground::file::{self, Files};
-use crate::ground::finding::{Finding, Level, ascii_json, worst};
 use crate::ground::secret::Secret;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
@@ -139,7 +139,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
 }
 
 /// Says the verdict; an error without words where it is no.
-fn answer(program: Option<Program>, findings: &[Finding], json: bool) -> Result<(), Error> {
+fn answer(program: Option<Program>, findings: &[Diagnostic], json: bool) -> Result<(), Error> {
     let level = worst(findings);
     let verdict = match (level, program) {
         (Level::Error, Some(program)) => format!("refused: {} would not take this token", program.title()),
@@ -157,11 +157,11 @@ fn answer(program: Option<Program>, findings: &[Finding], json: bool) -> Result<
             Level::Unknown => Value::Null,
             _ => Value::Bool(true),
         };
-        let findings: Vec<Value> = findings.iter().map(Finding::json).collect();
+        let findings: Vec<Value> = findings.iter().map(Diagnostic::json).collect();
         let program = program.map(Program::name);
         print(&ascii_json(&json!({ "accepted": accepted, "for": program, "findings": findings })))?;
     } else {
-        let findings: String = findings.iter().map(Finding::text).collect();
+        let findings: String = findings.iter().map(Diagnostic::text).collect();
         print(&format!("{verdict}\n{findings}"))?;
     }
     if level < Level::Unknown { Ok(()) } else { Err(Error::Negative) }
@@ -174,7 +174,7 @@ fn with_keys(
     issuer: Option<&str>,
     audience: Option<&str>,
     now: UnixTime,
-) -> Vec<Finding> {
+) -> Vec<Diagnostic> {
     let audiences: Vec<&str> = audience.into_iter().collect();
     let mut findings = verify::verify(token, keys, &Expected { issuer, audiences: &audiences }, now);
     findings.extend(unjudged("issuer", "--issuer I", issuer.is_none()));
@@ -182,9 +182,10 @@ fn with_keys(
     findings
 }
 
-fn unjudged(code: &'static str, flag: &str, missing: bool) -> Option<Finding> {
-    missing
-        .then(|| Finding::warning(code, format!("the {code} was not compared")).mend(format!("give {flag}")))
+fn unjudged(code: &'static str, flag: &str, missing: bool) -> Option<Diagnostic> {
+    missing.then(|| {
+        Diagnostic::warning(code, format!("the {code} was not compared")).hint(format!("give {flag}"))
+    })
 }
 
 /// The most bytes of a key, bundle or JWKS file.

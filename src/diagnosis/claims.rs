@@ -1,6 +1,6 @@
 //! Issuer, audience and times of a token, compared with what is expected of them.
 
-use crate::ground::finding::{Finding, shortened};
+use crate::ground::diagnostic::{Diagnostic, shortened};
 use crate::ground::time::UnixTime;
 use serde_json::{Map, Value};
 
@@ -29,8 +29,8 @@ pub(super) fn judge(
     expected: &Expected<'_>,
     times: &Times,
     now: UnixTime,
-) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
+) -> Vec<Diagnostic> {
+    let mut findings: Vec<Diagnostic> =
         expected.issuer.and_then(|name| issuer(claims, name)).into_iter().collect();
     findings.extend(audience(claims, expected.audiences));
     let clock = times.clock;
@@ -39,7 +39,7 @@ pub(super) fn judge(
         let Some(time) = seconds(value) else {
             let what =
                 format!("`{name}` is expected to be a number, found {}", shortened(&value.to_string(), 40));
-            findings.push(Finding::error("type", what));
+            findings.push(Diagnostic::error("type", what));
             continue;
         };
         let distance = now.0.abs_diff(time);
@@ -51,23 +51,23 @@ pub(super) fn judge(
                 format!("`exp` is {time}, beyond the end of Go's clock, and counts as long ago")
             };
             findings.push(
-                Finding::error("expired", what)
+                Diagnostic::error("expired", what)
                     .why("the token is old, or the clock of the host that made it is behind")
-                    .mend("ask for a new one; compare `date -u` on both hosts"),
+                    .hint("ask for a new one; compare `date -u` on both hosts"),
             );
         } else if name != "exp" && clock(now.0) < clock(time).saturating_sub(leeway) {
             let what = format!("`{name}` is {}, in {distance} s ({leeway} s are tolerated)", UnixTime(time));
             findings.push(
-                Finding::error("not-yet", what)
+                Diagnostic::error("not-yet", what)
                     .why("the clock of the host that made it is ahead, or the reader's behind")
-                    .mend("let both hosts keep time (chrony, systemd-timesyncd); compare `date -u`"),
+                    .hint("let both hosts keep time (chrony, systemd-timesyncd); compare `date -u`"),
             );
         }
     }
     findings
 }
 
-fn issuer(claims: &Map<String, Value>, expected: &str) -> Option<Finding> {
+fn issuer(claims: &Map<String, Value>, expected: &str) -> Option<Diagnostic> {
     let found = match claims.get("iss") {
         Some(Value::String(found)) if found == expected => return None,
         Some(Value::String(found)) => format!("`{}`", shortened(found, 120)),
@@ -76,12 +76,12 @@ fn issuer(claims: &Map<String, Value>, expected: &str) -> Option<Finding> {
     };
     let what = format!("`iss` is {found}, expected `{}`", shortened(expected, 120));
     Some(
-        Finding::error("issuer", what)
-            .mend("make the issuer's and the reader's name the same text, to the last slash"),
+        Diagnostic::error("issuer", what)
+            .hint("make the issuer's and the reader's name the same text, to the last slash"),
     )
 }
 
-fn audience(claims: &Map<String, Value>, expected: &[&str]) -> Option<Finding> {
+fn audience(claims: &Map<String, Value>, expected: &[&str]) -> Option<Diagnostic> {
     let found: Vec<&str> = match claims.get("aud") {
         Some(Value::String(name)) => vec![name],
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
@@ -96,8 +96,8 @@ fn audience(claims: &Map<String, Value>, expected: &[&str]) -> Option<Finding> {
     };
     let what = format!("`aud` is {found}, expected `{}`", shortened(&expected.join("` or `"), 200));
     Some(
-        Finding::error("audience", what)
-            .mend("make `audience`, or an entry of service.allowed_services, that text"),
+        Diagnostic::error("audience", what)
+            .hint("make `audience`, or an entry of service.allowed_services, that text"),
     )
 }
 

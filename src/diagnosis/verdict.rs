@@ -21,7 +21,7 @@ pub use rules::Program;
 pub use trust::{Trust, public_key};
 
 use crate::diagnosis::claims::Expected;
-use crate::ground::finding::Finding;
+use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;
 use rules::Rules;
 
@@ -34,11 +34,11 @@ struct Case<'a> {
     expected: &'a Expected<'a>,
     algorithms: &'a [String],
     now: UnixTime,
-    findings: Vec<Finding>,
+    findings: Vec<Diagnostic>,
 }
 
 impl Case<'_> {
-    fn say(&mut self, finding: Finding) {
+    fn say(&mut self, finding: Diagnostic) {
         self.findings.push(finding);
     }
 }
@@ -53,7 +53,7 @@ pub fn judge(
     expected: &Expected<'_>,
     algorithms: &[String],
     now: UnixTime,
-) -> Vec<Finding> {
+) -> Vec<Diagnostic> {
     let rules = program.rules();
     let mut findings = trust.start(program);
     let token = match read::token(token, rules, &mut findings) {

@@ -7,7 +7,7 @@
 use crate::diagnosis::claims::{self, Expected, Times};
 use crate::diagnosis::inspect::misread;
 use crate::diagnosis::unverified::Unverified;
-use crate::ground::finding::{Finding, shortened};
+use crate::ground::diagnostic::{Diagnostic, shortened};
 use crate::ground::time::UnixTime;
 use crate::key::keyring::KeySet;
 use crate::token::{self, VerifyError};
@@ -16,7 +16,7 @@ use crate::token::{self, VerifyError};
 pub const LEEWAY: i64 = 60;
 
 /// Everything that is wrong with a token; it holds where no finding is an error.
-pub fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>, now: UnixTime) -> Vec<Finding> {
+pub fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>, now: UnixTime) -> Vec<Diagnostic> {
     let read = match Unverified::parse(token) {
         Ok(read) => read,
         Err(malformed) => return vec![malformed.finding()],
@@ -26,18 +26,18 @@ pub fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>, now: UnixTime
         findings.push(signature(&error, keys));
     }
     if let Some((part, problem)) = &read.twice {
-        findings.push(Finding::error("twice", format!("the {part}: {problem}")));
+        findings.push(Diagnostic::error("twice", format!("the {part}: {problem}")));
     }
     findings.extend(misread(&read));
     if !read.claims.contains_key("exp") {
-        findings.push(Finding::error("expired", "there is no `exp`: it would never expire"));
+        findings.push(Diagnostic::error("expired", "there is no `exp`: it would never expire"));
     }
     let times = Times { leeway: LEEWAY, issued: Some(LEEWAY), clock: |time| time };
     findings.extend(claims::judge(&read.claims, expected, &times, now));
     findings
 }
 
-fn signature(error: &VerifyError, keys: &KeySet) -> Finding {
+fn signature(error: &VerifyError, keys: &KeySet) -> Diagnostic {
     let code = match error {
         VerifyError::UnknownKey { .. } | VerifyError::NoKeyId => "key-id",
         VerifyError::AlgorithmMismatch { .. } | VerifyError::Unsigned => "algorithm",
@@ -45,7 +45,7 @@ fn signature(error: &VerifyError, keys: &KeySet) -> Finding {
         VerifyError::Signature => "signature",
         _ => "malformed",
     };
-    let finding = Finding::error(code, error.to_string());
+    let finding = Diagnostic::error(code, error.to_string());
     match error {
         VerifyError::UnknownKey { .. } => {
             let ids: Vec<String> = keys
@@ -57,10 +57,10 @@ fn signature(error: &VerifyError, keys: &KeySet) -> Finding {
             let ids = if ids.is_empty() { "keys without an id".to_owned() } else { ids.join(", ") };
             finding
                 .why(format!("the keys here are {ids}"))
-                .mend("another issuer's token, or a key rotated away")
+                .hint("another issuer's token, or a key rotated away")
         }
         VerifyError::Signature => finding.why("another key signed it, or the token was changed on its way"),
-        VerifyError::AlgorithmMismatch { .. } => finding.mend(
+        VerifyError::AlgorithmMismatch { .. } => finding.hint(
             "the key decides the algorithm; for an RSA key in --key, --algorithm names another than RS256",
         ),
         _ => finding,

@@ -5,8 +5,8 @@
 //! 3.1.1. Must not know what the options mean. Decision: its steps are taken one by one, in its order, since no
 //! shorter rule says when a variable replaces a section, adds a second type to it, or stops the registry.
 
+use crate::ground::diagnostic::shortened;
 use crate::ground::document::Document;
-use crate::ground::finding::shortened;
 use serde_json::{Map, Value};
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 use super::rules::Program;
 use super::{Case, go};
 use crate::diagnosis::claims::{Expected, Times, judge};
-use crate::ground::finding::Finding;
+use crate::ground::diagnostic::Diagnostic;
 use serde_json::Value;
 
 /// A proxy's default buffer for one header line, in bytes (nginx: `large_client_header_buffers`).
@@ -25,9 +25,9 @@ pub(super) fn check(case: &mut Case<'_>) {
     // Where its type is wrong, that is said already.
     if !claims.contains_key("exp") && !said("type", "`exp`") {
         findings.push(if rules.needs_exp {
-            Finding::error("expired", "there is no `exp`, which counts as expired in 1970")
+            Diagnostic::error("expired", "there is no `exp`, which counts as expired in 1970")
         } else {
-            Finding::warning("no-expiry", "there is no `exp`: it never expires here")
+            Diagnostic::warning("no-expiry", "there is no `exp`: it never expires here")
         });
     }
     case.findings.append(&mut findings);
@@ -40,23 +40,23 @@ pub(super) fn remarks(case: &mut Case<'_>) {
     }
     if case.program != Program::Zot && stars(&case.token.claims) {
         case.say(
-            Finding::warning("everything", "an entry of `access` has the action `*` on a repository")
+            Diagnostic::warning("everything", "an entry of `access` has the action `*` on a repository")
                 .why("to this registry that means every action"),
         );
     }
 }
 
 /// What a token's length means on its way.
-pub(crate) fn size(bytes: usize) -> Option<Finding> {
+pub(crate) fn size(bytes: usize) -> Option<Diagnostic> {
     if bytes + LINE_AROUND <= PROXY_LINE {
         return None;
     }
     Some(
-        Finding::warning(
+        Diagnostic::warning(
             "size",
             format!("the token has {bytes} bytes: nginx answers 400 to a header line past 8 kB"),
         )
-        .mend("ask for fewer scopes, use `kid` and not x5c, or raise nginx's large_client_header_buffers"),
+        .hint("ask for fewer scopes, use `kid` and not x5c, or raise nginx's large_client_header_buffers"),
     )
 }
 

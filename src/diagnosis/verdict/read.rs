@@ -9,7 +9,7 @@ use super::rules::{Field, Names, Rules, Shape};
 use crate::claims::read_object;
 use crate::diagnosis::claims::seconds;
 use crate::diagnosis::unverified::{Malformed, Parts};
-use crate::ground::finding::{Finding, Level, shortened};
+use crate::ground::diagnostic::{Diagnostic, Level, shortened};
 use crate::ground::fold::folds_to;
 use crate::key::base64url;
 use serde_json::value::RawValue;
@@ -35,7 +35,7 @@ impl Token {
 }
 
 /// Reads a token; what is odd about it goes to `say`.
-pub(super) fn token(token: &str, rules: &Rules, say: &mut Vec<Finding>) -> Result<Token, Malformed> {
+pub(super) fn token(token: &str, rules: &Rules, say: &mut Vec<Diagnostic>) -> Result<Token, Malformed> {
     let Parts { header, payload, signature, .. } = Parts::split(token, |part| {
         if !rules.padding {
             return go::base64(part.as_bytes(), true, false);
@@ -67,7 +67,7 @@ pub(super) fn token(token: &str, rules: &Rules, say: &mut Vec<Finding>) -> Resul
 struct Reader<'r> {
     part: &'static str,
     rules: &'r Rules,
-    findings: Vec<Finding>,
+    findings: Vec<Diagnostic>,
 }
 
 /// What a program finds in an object, and the members that it does not look for.
@@ -84,7 +84,8 @@ impl Reader<'_> {
             }
         })?;
         if json.bytes().filter(|byte| b"[{".contains(byte)).count() > MAX_DEPTH {
-            self.findings.push(Finding::unknown("malformed", format!("the {part} may be nested too deep")));
+            self.findings
+                .push(Diagnostic::unknown("malformed", format!("the {part} may be nested too deep")));
         }
         let (mut found, mut others) = (Map::new(), Vec::new());
         for (index, (name, value)) in members.iter().enumerate() {
@@ -98,7 +99,7 @@ impl Reader<'_> {
             };
             if name != known {
                 self.findings.push(
-                    Finding::warning(
+                    Diagnostic::warning(
                         "letter-case",
                         format!("`{}` is read as `{known}`", shortened(name, 40)),
                     )
@@ -127,9 +128,9 @@ impl Reader<'_> {
                     let value = shortened(value.get(), 40);
                     let what = format!("{part}: `{known}` is expected to be {expected}, found {value}");
                     self.findings.push(if *shape == Shape::Any {
-                        Finding::unknown(code, what)
+                        Diagnostic::unknown(code, what)
                     } else {
-                        Finding::error(code, what)
+                        Diagnostic::error(code, what)
                             .why("a member of the wrong type makes the whole token malformed")
                     });
                 }
@@ -196,7 +197,7 @@ impl Reader<'_> {
                 read.insert(name, value);
             } else {
                 let what = format!("the header's `{}` cannot be judged here", shortened(&name, 40));
-                self.findings.push(Finding::unknown("malformed", what));
+                self.findings.push(Diagnostic::unknown("malformed", what));
             }
         }
         read
@@ -205,7 +206,7 @@ impl Reader<'_> {
     fn twice(&mut self, name: &str) {
         let level = if self.rules.jose { Level::Error } else { Level::Warning };
         let what = format!("the {}: the name `{}` stands twice", self.part, shortened(name, 40));
-        let mut finding = Finding::warning("twice", what);
+        let mut finding = Diagnostic::warning("twice", what);
         finding.level = level;
         self.findings.push(finding.why("the last one counts to some programs, and others refuse it"));
     }

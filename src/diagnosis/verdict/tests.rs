@@ -1,7 +1,7 @@
 //! The verdicts, as a table over one good token.
 
 use super::*;
-use crate::ground::finding::{Level, worst};
+use crate::ground::diagnostic::{Level, worst};
 use crate::ground::secret::Secret;
 use crate::key::{Chain, Key, base64url};
 use crate::token::Sealer;
