@@ -12,6 +12,7 @@ mod guard;
 mod inbox;
 mod listener;
 mod pool;
+mod room;
 mod stop;
 mod stream;
 #[cfg(test)]
@@ -41,6 +42,8 @@ use crate::http::request::Peer;
 use crate::telemetry::event::EventKind;
 use accepting::Accepting;
 use listener::SocketFile;
+use pool::Pool;
+use room::Room;
 
 /// Descriptors for everything else than connections: files, logs, a reload, and three in the making.
 const DESCRIPTORS_SPARE: usize = 16;
@@ -52,6 +55,7 @@ pub struct Server {
     address: String,
     limits: Limits,
     file: Option<SocketFile>,
+    room: Room,
 }
 
 /// What every connection's thread needs.
@@ -60,6 +64,8 @@ struct Shared {
     limits: Limits,
     /// How many more inboxes may be large.
     large_spare: AtomicUsize,
+    pool: Pool,
+    room: Room,
     stopping: AtomicBool,
 }
 
@@ -81,7 +87,8 @@ impl Server {
     /// threads that make files.
     pub fn bind(address: &Bind, socket_mode: u16, limits: Limits) -> Result<Self, BindError> {
         let bound = listener::bind(address, socket_mode)?;
-        Ok(Self { socket: bound.socket, address: bound.address, limits, file: bound.file })
+        let room = Room::open().map_err(|error| BindError { bind: address.clone(), error })?;
+        Ok(Self { socket: bound.socket, address: bound.address, limits, file: bound.file, room })
     }
 
     /// Where it listens, with the port that was taken: `http://127.0.0.1:8080` or `unix:/path`.
@@ -92,12 +99,13 @@ impl Server {
     /// Serves until stopped; gives the number of connections that were cut off because they did not finish
     /// within the drain deadline (or because it was asked to stop twice).
     pub fn run(self, handler: Arc<dyn Handler>, stop: &Stop) -> usize {
-        let Self { socket, limits, file, .. } = self;
+        let Self { socket, limits, file, room, .. } = self;
         let wanted = limits.connections;
         let affordable = affordable(wanted, sys::open_descriptors(), sys::raise_descriptor_limit);
         let limits = Limits { connections: affordable, ..limits };
         let (large_spare, stopping) = (AtomicUsize::new(limits.large_requests), AtomicBool::new(false));
-        let shared = Arc::new(Shared { handler, limits, large_spare, stopping });
+        let pool = Pool::default();
+        let shared = Arc::new(Shared { handler, limits, large_spare, pool, room, stopping });
         let mut accepting = Accepting::new(shared);
         accepting.serve(&socket, stop);
         // Closed and removed before the drain, so that a successor can take the address.

@@ -1,6 +1,6 @@
 //! Wrong passwords and where they come from, through the real binary.
 #![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::format_collect, reason = "a test's way to fail")]
 #![cfg(feature = "passwords")]
 
 mod common;
@@ -29,6 +29,9 @@ fn folder(config: &str, users: &[&str]) -> Folder {
     folder.write("users.htpasswd", &users.iter().map(user).collect::<String>());
     folder
 }
+
+/// A guess by its number: from where, and the number of another name.
+type Attack = fn(usize) -> (String, Option<usize>);
 
 fn ask(server: &Server, from: &str, user: &str, password: &str) -> u16 {
     let login = basic(user, password);
@@ -74,7 +77,7 @@ fn a_forwarder_is_believed_for_the_client_s_address_alone() {
 fn a_guesser_learns_no_name() {
     let folder = folder(CONFIG, &["alice", "bob"]);
     // From one address against one name; against many, so that the address is slowed; from ten addresses.
-    let attacks: [fn(usize) -> (String, Option<usize>); 3] = [
+    let attacks: [Attack; 3] = [
         |_| ("10.0.0.1".into(), None),
         |number| ("10.0.0.1".into(), Some(number).filter(|number| number % 2 == 0)),
         |number| (format!("10.0.0.{}", number % 10), None),
@@ -188,8 +191,8 @@ fn who_asks_is_settled_before_what_is_asked() {
         assert_eq!(form("wrong", more), wrong(), "{}", &more[..20]);
     }
     assert_eq!(form("alice%27s+secret", &many), invalid());
-    let query = format!("/v2/token?scope=nonsense&x=%zz");
-    assert_eq!(server.get(&query, &[("Authorization", &basic("alice", "wrong"))]).status, 401);
-    assert_eq!(server.get(&query, &[("Authorization", &basic("alice", "alice's secret"))]).status, 400);
-    assert_eq!(server.get(&query, &[]).status, 401);
+    let query = "/v2/token?scope=nonsense&x=%zz";
+    assert_eq!(server.get(query, &[("Authorization", &basic("alice", "wrong"))]).status, 401);
+    assert_eq!(server.get(query, &[("Authorization", &basic("alice", "alice's secret"))]).status, 400);
+    assert_eq!(server.get(query, &[]).status, 401);
 }

@@ -181,9 +181,9 @@ fn verify_for_a_registry_gives_its_verdict() {
         (
             "registry-2.8 --rootcertbundle key.pem",
             1,
-            "does not start: its rootcertbundle holds no certificate",
+            "does not start: it finds no certificate in its rootcertbundle",
         ),
-        ("registry-3 --jwks bundle.pem", 3, "cannot use bundle.pem: not JSON"),
+        ("registry-3 --jwks bundle.pem", 1, "does not start: it does not read its jwks: not a JWKS"),
     ] {
         let (found, text) = said(&folder, &format!("verify --for {line} -"), &token);
         assert!(found == code && text.contains(part), "{line}: {found} {text}");
@@ -218,7 +218,10 @@ fn doctor_compares_both_sides() {
             "doctor --config config.yaml --policy registry.yml".to_owned(),
             &["error    policy", "unknown key `version`"],
         ),
-        ("doctor --config config.yaml --registry-config policy.yaml".to_owned(), &["no auth.token"]),
+        (
+            "doctor --config config.yaml --registry-config policy.yaml".to_owned(),
+            &["the registry asks nobody for a token"],
+        ),
     ] {
         let (code, text) = said(&folder, &line, "");
         assert_eq!(code, 1, "{line}: {text}");

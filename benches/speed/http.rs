@@ -53,12 +53,12 @@ fn start_constant() -> Server {
 }
 
 /// Rounds that take turns: of each server the highest rate and the least processor time.
-fn rounds(servers: &[&Server]) -> Vec<Round> {
+fn rounds(servers: &[&Server], connections: usize) -> Vec<Round> {
     let request = token_request();
     let mut all = vec![Vec::new(); servers.len()];
     for _ in 0..ROUNDS {
         for (server, rounds) in servers.iter().zip(&mut all) {
-            rounds.push(round(server, &request, CONNECTIONS, LENGTH));
+            rounds.push(round(server, &request, connections, LENGTH));
         }
     }
     all.into_iter()
@@ -78,7 +78,7 @@ pub(crate) fn run() {
     let engine = keys[0].engine();
     let sealed = micro::sealing_everywhere(keys, ROUNDS, LENGTH);
     let servers: Vec<&Server> = std::iter::once(&constant).chain(&ours).collect();
-    let measured = rounds(&servers);
+    let measured = rounds(&servers, CONNECTIONS);
     let plain = measured[0];
     println!("\n## `GET /v2/token` over {CONNECTIONS} connections, engine {engine}\n");
     println!(
@@ -120,7 +120,7 @@ fn peer(folder: &Place) {
         servers.push(folder.serve(BINARY, algorithm.name(), LIMITS));
         servers.push(start_peer(&program, algorithm.name()));
     }
-    let measured = rounds(&servers.iter().collect::<Vec<_>>());
+    let measured = rounds(&servers.iter().collect::<Vec<_>>(), CONNECTIONS);
     println!("\n## Against Go's net/http with its own cryptography\n");
     println!("| answer | ours a second | Go's | ratio | ours, server us | Go's | ratio |");
     println!("|---|---|---|---|---|---|---|");
@@ -174,24 +174,28 @@ fn start_peer(program: &Path, answer: &str) -> Server {
     Server::start(command, address)
 }
 
-/// The same requests to several binaries, each against the first.
+/// The same requests to several binaries, each against the first, over few connections and over many.
 pub(crate) fn compare(first: &str, others: &[&str]) {
     let folder = Place::new();
     let binaries: Vec<&str> = std::iter::once(first).chain(others.iter().copied()).collect();
     println!("\n## {TARGET}\n");
-    println!("| answer | binary | a second | ratio | server us | ratio |\n|---|---|---|---|---|---|");
+    println!(
+        "| answer | connections | binary | a second | ratio | server us | ratio |\n|---|---|---|---|---|---|---|"
+    );
     for algorithm in ALGORITHMS {
         let servers: Vec<Server> =
             binaries.iter().map(|binary| folder.serve(binary, algorithm.name(), LIMITS)).collect();
-        let measured = rounds(&servers.iter().collect::<Vec<_>>());
-        for (binary, round) in binaries.iter().zip(&measured) {
-            println!(
-                "| {algorithm} | {binary} | {:.0} | {:.2} | {:.1} | {:.2} |",
-                round.rate,
-                round.rate / measured[0].rate,
-                round.server * 1e6,
-                measured[0].server / round.server
-            );
+        for connections in [2, CONNECTIONS] {
+            let measured = rounds(&servers.iter().collect::<Vec<_>>(), connections);
+            for (binary, round) in binaries.iter().zip(&measured) {
+                println!(
+                    "| {algorithm} | {connections} | {binary} | {:.0} | {:.2} | {:.1} | {:.2} |",
+                    round.rate,
+                    round.rate / measured[0].rate,
+                    round.server * 1e6,
+                    measured[0].server / round.server
+                );
+            }
         }
     }
 }

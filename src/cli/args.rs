@@ -288,9 +288,10 @@ mod tests {
             assert!(help::MAIN.contains(&format!("\n  {} ", spec.name)), "{}", spec.name);
             let usage = spec.help.split("\n\n").find(|part| part.starts_with("Usage: ")).unwrap();
             for (flag, takes_value) in spec.flags() {
-                let shown = usage.split(['[', ']', '|', ' ', '\n']).any(|word| word == format!("--{flag}"));
+                let shown =
+                    usage.split(['[', ']', '(', ')', '|', ' ', '\n']).any(|word| word == format!("--{flag}"));
                 assert!(shown, "{}: --{flag} is not in its usage line", spec.name);
-                let valued = usage.split(['[', ']', '|', '\n']).map(str::trim_end);
+                let valued = usage.split(['[', ']', '(', ')', '|', '\n']).map(str::trim_end);
                 let alone = valued.clone().any(|word| word.ends_with(&format!("--{flag}")));
                 assert_eq!(takes_value, !alone, "{}: --{flag}", spec.name);
             }

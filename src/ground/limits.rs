@@ -11,10 +11,9 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Bounds on connections and requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections served at once, each by a thread of its own. Near it, those that have gone longest
-    /// without an answer are closed for new ones. Fewer where the process has too few descriptors: a
-    /// connection takes three. Each costs some 25 KiB idle, and 70 KiB when an attacker makes the most of
-    /// it. Default 512.
+    /// Connections served at once. Near it, those that have gone longest without an answer are closed for
+    /// new ones. Fewer where the process has too few descriptors: a connection takes one. One in use has a
+    /// thread of its own. Default 512.
     pub connections: usize,
     /// The longest request line and header fields together, in bytes; beyond it 431. Default 16 KiB.
     pub head_bytes: usize,
@@ -25,8 +24,8 @@ pub struct Limits {
     /// How many requests of more than 8 KiB (head, or body) may be underway at once; beyond it 503.
     /// Default 32.
     pub large_requests: usize,
-    /// From the first byte of a request (of a connection's first one: from its start) to the end of its
-    /// head; beyond it 408. Default 10 s.
+    /// From the first byte of a request to the end of its head; beyond it 408. And from the start of a
+    /// connection to its first byte; beyond it, closed. Default 10 s.
     pub head_deadline: Duration,
     /// From the end of the head to the end of the body; beyond it the handler sees `Body::Incomplete`.
     /// Default 10 s.
@@ -39,6 +38,13 @@ pub struct Limits {
     pub requests_per_connection: u32,
     /// How long `run` waits, once stopped, for answers in the making. Default 5 s.
     pub drain_deadline: Duration,
+}
+
+impl Limits {
+    /// How long a connection may say nothing before its request of that number, counted from 1.
+    pub fn patience(&self, number: u32) -> Duration {
+        if number == 1 { self.head_deadline } else { self.idle_deadline }
+    }
 }
 
 impl Default for Limits {

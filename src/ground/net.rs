@@ -156,6 +156,7 @@ impl Peers {
     }
 
     /// Those that strangers can be.
+    #[must_use]
     pub fn open(&self) -> Self {
         Self { networks: self.networks.iter().copied().filter(Network::is_open).collect(), unix: false }
     }

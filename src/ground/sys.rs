@@ -11,36 +11,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Which of `sources` can be read, waiting for that until the time is up (`None`: for ever) or a signal comes.
-pub(crate) fn wait_readable<const N: usize>(
-    sources: [Option<BorrowedFd<'_>>; N],
-    timeout: Option<Duration>,
-) -> [bool; N] {
+pub(crate) fn wait_readable(sources: &[Option<BorrowedFd<'_>>], timeout: Option<Duration>) -> Vec<bool> {
     wait(sources, libc::POLLIN, timeout)
-}
-
-/// Whether bytes, or the peer's end, wait to be read.
-pub(crate) fn is_readable(socket: BorrowedFd<'_>) -> bool {
-    wait([Some(socket)], libc::POLLIN, Some(Duration::ZERO)) == [true]
 }
 
 /// Whether the kernel takes more bytes, now or within that time. An error shows when they are written.
 pub(crate) fn is_writable(sink: BorrowedFd<'_>, patience: Duration) -> bool {
-    wait([Some(sink)], libc::POLLOUT, Some(patience)) == [true]
+    wait(&[Some(sink)], libc::POLLOUT, Some(patience)) == [true]
 }
 
-fn wait<const N: usize>(
-    sources: [Option<BorrowedFd<'_>>; N],
-    events: libc::c_short,
-    timeout: Option<Duration>,
-) -> [bool; N] {
+fn wait(fds: &[Option<BorrowedFd<'_>>], events: libc::c_short, timeout: Option<Duration>) -> Vec<bool> {
     // A negative descriptor is skipped by poll.
-    let mut polled =
-        sources.map(|fd| libc::pollfd { fd: fd.map_or(-1, |fd| fd.as_raw_fd()), events, revents: 0 });
+    let number = |fd: &Option<BorrowedFd<'_>>| fd.map_or(-1, |fd| fd.as_raw_fd());
+    let mut polled: Vec<_> =
+        fds.iter().map(|fd| libc::pollfd { fd: number(fd), events, revents: 0 }).collect();
     // Rounded up, so that a timer that is due in 0.9 ms does not spin.
     let millis = timeout.map_or(-1, |t| i32::try_from(t.as_micros().div_ceil(1000)).unwrap_or(i32::MAX));
-    // SAFETY: the pointer and the length are those of `polled`, which outlives the call.
-    let ready = unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, millis) };
-    polled.map(|entry| ready > 0 && entry.revents != 0)
+    let count = libc::nfds_t::try_from(polled.len()).unwrap_or(0);
+    // SAFETY: the pointer and the count are those of `polled`, which outlives the call.
+    let ready = unsafe { libc::poll(polled.as_mut_ptr(), count, millis) };
+    polled.iter().map(|entry| ready > 0 && entry.revents != 0).collect()
 }
 
 /// Raises the soft limit on descriptors to `wanted`, as far as the hard limit and the system let it; gives the

@@ -36,13 +36,14 @@ pub(super) fn post(mut call: Call<'_>) -> Result<Response, Refusal> {
     // Who asks, and for a refresh token the service that it is for.
     let (identity, bound) = match one("grant_type")? {
         "password" => (by_password(&mut call, logins, &form)?, None),
-        "refresh_token" => match by_proxy(&mut call)? {
-            Some(user) => (Identity::Proxy(user), None),
-            None => {
+        "refresh_token" => {
+            if let Some(user) = by_proxy(&mut call)? {
+                (Identity::Proxy(user), None)
+            } else {
                 let Holder { user, service } = by_refresh_token(&mut call, logins, token, asked)?;
                 (Identity::Password(user), Some(service))
             }
-        },
+        }
         "" => return Err(Refusal::Invalid("the form has no `grant_type`")),
         _ => return Err(Refusal::GrantType),
     };

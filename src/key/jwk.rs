@@ -6,7 +6,8 @@
 
 use super::error::KeyError;
 use super::kind::Kind;
-use super::public::{Numbers, PublicKey};
+use super::numbers::Numbers;
+use super::public::PublicKey;
 use crate::ground::base64::{self, text as base64url};
 use crate::ground::digest;
 use crate::key::algorithm::Algorithm;
@@ -77,18 +78,13 @@ impl PublicKey {
         };
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         let (kind, numbers) = match (text("kty"), text("crv")) {
-            (Some("RSA"), _) => (Kind::Rsa, Numbers::Rsa { modulus: bytes("n")?, exponent: bytes("e")? }),
+            (Some("RSA"), _) => (Kind::Rsa, Numbers::rsa(&bytes("n")?, &bytes("e")?)?),
             (Some("EC"), Some("P-256")) => (Kind::P256, point(Kind::P256, &bytes("x")?, &bytes("y")?)?),
             (Some("EC"), Some("P-384")) => (Kind::P384, point(Kind::P384, &bytes("x")?, &bytes("y")?)?),
             (Some("OKP"), Some("Ed25519")) => (Kind::Ed25519, Numbers::Bytes(bytes("x")?)),
             (Some("AKP"), _) => {
-                let kind = match algorithm {
-                    Some(Algorithm::MlDsa44) => Kind::MlDsa44,
-                    Some(Algorithm::MlDsa65) => Kind::MlDsa65,
-                    Some(Algorithm::MlDsa87) => Kind::MlDsa87,
-                    _ => return Err(bad("an AKP key needs `alg`")),
-                };
-                (kind, Numbers::Bytes(bytes("pub")?))
+                let kind = algorithm.filter(|algorithm| algorithm.is_ml_dsa()).and_then(Kind::of);
+                (kind.ok_or(bad("an AKP key needs `alg`"))?, Numbers::Bytes(bytes("pub")?))
             }
             (Some("oct"), _) => return Err(bad("a shared secret is no public key")),
             (Some(_), _) => return Err(bad("unknown `kty` or `crv`")),
@@ -123,7 +119,7 @@ fn members(key: &PublicKey) -> Vec<(&'static str, String)> {
 
 /// Coordinates have the full length of the field (RFC 7518, 6.2.1.2).
 fn point(kind: Kind, x: &[u8], y: &[u8]) -> Result<Numbers, KeyError> {
-    let length = kind.field_bytes().unwrap_or_default();
+    let length = kind.private_bytes();
     if x.len() != length || y.len() != length {
         return Err(KeyError::Jwk { why: "a coordinate has the wrong length" });
     }

@@ -8,13 +8,14 @@ mod path;
 
 pub use path::{PathError, verify_path};
 
-use super::der::{self, BadDer, Reader};
+use super::der::{self, BadDer, Element, Reader};
+use super::engine::Over;
 use super::error::KeyError;
 use super::kind::Kind;
-use super::public::{Numbers, PublicKey};
+use super::public::PublicKey;
 use crate::ground::base64;
+use crate::ground::time::days_from_civil;
 use crate::key::algorithm::Algorithm;
-use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use sha2::{Digest, Sha256, Sha384};
 
 /// A certificate, and all that judging a path needs.
@@ -84,8 +85,9 @@ impl X509 {
         fields.expect(der::SEQUENCE)?; // signature algorithm
         let issuer = fields.expect(der::SEQUENCE)?.whole.to_vec();
         let mut validity = fields.enter(der::SEQUENCE)?;
-        let not_before = super::chain::unix_time(validity.element()?)?;
-        let not_after = super::chain::unix_time(validity.element()?)?;
+        let not_before = unix_time(validity.element()?)?;
+        let not_after = unix_time(validity.element()?)?;
+        validity.end()?;
         let subject = fields.expect(der::SEQUENCE)?.whole.to_vec();
         let spki = fields.expect(der::SEQUENCE)?.whole.to_vec();
         let mut constraints = Constraints { version_3, ..Constraints::default() };
@@ -150,33 +152,26 @@ impl X509 {
         if now < self.not_before { Err(PathError::NotYet(place, self.not_before)) } else { Ok(()) }
     }
 
+    /// The `SubjectPublicKeyInfo` as it stands in the certificate, as DER.
+    pub(super) fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
     /// Whether `parent` signed this certificate; `None` where that is not known here.
     fn signed_by(&self, parent: &X509) -> Option<bool> {
-        let digest = match Scheme::read(&self.signature_algorithm)? {
-            Scheme::Jws(algorithm) => {
-                let key = PublicKey::from_spki(&parent.spki, Some(algorithm)).ok()?;
-                return Some(key.verify(&self.signed, &self.signature));
-            }
-            Scheme::EcdsaSha256 => Sha256::digest(&self.signed).to_vec(),
-            Scheme::EcdsaSha384 => Sha384::digest(&self.signed).to_vec(),
-        };
-        // A certificate's hash need not be that of the curve, as a token's is.
+        let scheme = Scheme::read(&self.signature_algorithm)?;
         let key = parent.key.as_ref().ok()?;
-        let Numbers::Bytes(point) = key.numbers() else { return None };
-        let raw = |length| ecdsa_raw(&self.signature, length).unwrap_or_default();
-        match key.kind() {
-            Kind::P256 => {
-                let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
-                let signature = p256::ecdsa::Signature::from_slice(&raw(32));
-                Some(signature.is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()))
+        let hash = match scheme {
+            Scheme::Jws(algorithm) if key.kind().algorithms().contains(&algorithm) => {
+                let over = Over::Text(&self.signed);
+                return Some(key.verifier().verify_any(algorithm, over, &self.signature));
             }
-            Kind::P384 => {
-                let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
-                let signature = p384::ecdsa::Signature::from_slice(&raw(48));
-                Some(signature.is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()))
-            }
-            _ => None,
-        }
+            // The hash need not be that of the curve, as a token's is.
+            Scheme::Ecdsa(hash) if matches!(key.kind(), Kind::P256 | Kind::P384) => hash(&self.signed),
+            _ => return None,
+        };
+        let raw = ecdsa_raw(&self.signature, key.kind().private_bytes()).unwrap_or_default();
+        Some(key.verifier().verify_any(key.algorithm(), Over::Hash(&hash), &raw))
     }
 }
 
@@ -230,8 +225,8 @@ impl Constraints {
 enum Scheme {
     /// As a token of this algorithm is.
     Jws(Algorithm),
-    EcdsaSha256,
-    EcdsaSha384,
+    /// Over this hash.
+    Ecdsa(fn(&[u8]) -> Vec<u8>),
 }
 
 impl Scheme {
@@ -242,8 +237,8 @@ impl Scheme {
             (11, PKCS1) => Some(Scheme::Jws(Algorithm::RS256)),
             (12, PKCS1) => Some(Scheme::Jws(Algorithm::RS384)),
             (13, PKCS1) => Some(Scheme::Jws(Algorithm::RS512)),
-            (2, ECDSA_SHA2) => Some(Scheme::EcdsaSha256),
-            (3, ECDSA_SHA2) => Some(Scheme::EcdsaSha384),
+            (2, ECDSA_SHA2) => Some(Scheme::Ecdsa(|signed| Sha256::digest(signed).to_vec())),
+            (3, ECDSA_SHA2) => Some(Scheme::Ecdsa(|signed| Sha384::digest(signed).to_vec())),
             (0x70, [0x2B, 0x65]) => Some(Scheme::Jws(Algorithm::EdDSA)),
             _ => None,
         }
@@ -260,6 +255,37 @@ fn ecdsa_raw(der: &[u8], length: usize) -> Option<Vec<u8>> {
     raw.resize(raw.len() + length.checked_sub(s.len())?, 0);
     raw.extend_from_slice(s);
     Some(raw)
+}
+
+/// `UTCTime` or `GeneralizedTime`, in the only forms that RFC 5280 (4.1.2.5) allows.
+fn unix_time(element: Element<'_>) -> Result<i64, BadDer> {
+    let (digits, zone) = element.content.split_at(element.content.len().saturating_sub(1));
+    if zone != b"Z" || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(BadDer);
+    }
+    let number = |digits: &[u8]| digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    let (year, rest) = match (element.tag, digits.len()) {
+        (der::UTC_TIME, 12) => {
+            let (year, rest) = digits.split_at(2);
+            let year = number(year);
+            (if year < 50 { 2000 + year } else { 1900 + year }, rest)
+        }
+        (der::GENERALIZED_TIME, 14) => {
+            let (year, rest) = digits.split_at(4);
+            (number(year), rest)
+        }
+        _ => return Err(BadDer),
+    };
+    let [month, day, hour, minute, second] = match rest.as_chunks::<2>() {
+        ([month, day, hour, minute, second], []) => {
+            [month, day, hour, minute, second].map(|pair| number(pair))
+        }
+        _ => return Err(BadDer),
+    };
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+        return Err(BadDer);
+    }
+    Ok(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 /// The last common name of a name (RFC 5280, 4.1.2.4), as far as it is text.
@@ -348,5 +374,25 @@ mod tests {
             assert!(X509::from_der(&der[..length]).is_err(), "cut to {length}");
         }
         assert!(X509::from_base64("!").is_err() && X509::from_base64("AAAA").is_err());
+    }
+
+    #[test]
+    fn times_are_those_of_rfc_5280() {
+        let time = |tag, text: &str| unix_time(Element { tag, content: text.as_bytes(), whole: &[] });
+        for (tag, text, expected) in [
+            (der::UTC_TIME, "700101000000Z", Ok(0)),
+            (der::UTC_TIME, "500101000000Z", Ok(-631_152_000)),
+            (der::UTC_TIME, "491231235959Z", Ok(2_524_607_999)),
+            (der::GENERALIZED_TIME, "20000229120000Z", Ok(951_825_600)),
+            (der::GENERALIZED_TIME, "99991231235959Z", Ok(253_402_300_799)),
+            (der::UTC_TIME, "7001010000Z", Err(BadDer)),
+            (der::UTC_TIME, "700101000000+0100", Err(BadDer)),
+            (der::UTC_TIME, "701301000000Z", Err(BadDer)),
+            (der::UTC_TIME, "70010100000aZ", Err(BadDer)),
+            (der::GENERALIZED_TIME, "", Err(BadDer)),
+            (der::OCTET_STRING, "700101000000Z", Err(BadDer)),
+        ] {
+            assert_eq!(time(tag, text), expected, "{text}");
+        }
     }
 }

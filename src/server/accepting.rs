@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -16,10 +15,9 @@ use socket2::Socket;
 
 use super::answer::{self, Envelope};
 use super::guard::{Guard, Phase, Watched};
-use super::pool::Pool;
+use super::room::Visit;
 use super::stop::Stop;
-use super::stream::Wire;
-use super::{Shared, connection, most_alive};
+use super::{Shared, most_alive};
 use crate::ground::sys;
 use crate::http::refusal::Refusal;
 use crate::http::request::Peer;
@@ -37,7 +35,6 @@ const ARRIVAL: Duration = Duration::from_millis(200);
 pub(super) struct Accepting {
     shared: Arc<Shared>,
     guard: Guard,
-    pool: Pool,
     complained: Option<Instant>,
     /// Connections evicted whose place is not taken yet.
     room: usize,
@@ -45,7 +42,7 @@ pub(super) struct Accepting {
 
 impl Accepting {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, guard: Guard::default(), pool: Pool::default(), complained: None, room: 0 }
+        Self { shared, guard: Guard::default(), complained: None, room: 0 }
     }
 
     /// Accepts until asked to stop.
@@ -56,12 +53,12 @@ impl Accepting {
             let crowded = self.live() >= most_alive(self.shared.limits.connections);
             let accepts = resting.is_none() && !crowded;
             let patience = (!accepts).then_some(Duration::from_millis(1));
-            let [asked, waiting] =
-                sys::wait_readable([Some(stop.descriptor()), accepts.then(|| listener.as_fd())], patience);
-            if asked {
+            let sources = [Some(stop.descriptor()), accepts.then(|| listener.as_fd())];
+            let ready = sys::wait_readable(&sources, patience);
+            if ready[0] {
                 return;
             }
-            if waiting {
+            if ready[1] {
                 match listener.accept() {
                     Ok((socket, address)) => {
                         let address = address.as_socket().map(|address| address.ip().to_canonical());
@@ -84,18 +81,8 @@ impl Accepting {
         }
         let watched = Arc::new(Watched::new(socket, peer));
         self.guard.watch(&watched, live);
-        let (connection, shared) = (Arc::clone(&watched), Arc::clone(&self.shared));
-        let job = Box::new(move || {
-            let served = AssertUnwindSafe(|| {
-                connection::serve(Wire::new(&connection.socket), &connection, &shared);
-            });
-            if catch_unwind(served).is_err() {
-                shared.tell(EventKind::ConnectionPanicked, Some(peer), "".into());
-            }
-            drop(connection); // its socket is closed before it no longer counts
-            drop(shared);
-        });
-        if self.pool.run(job).is_err() {
+        let visit = Visit { connection: Arc::clone(&watched), next: 1, shared: Arc::clone(&self.shared) };
+        if visit.start().is_err() {
             self.refuse(&watched.socket, peer, "no thread for a connection");
         }
     }
@@ -159,7 +146,7 @@ impl Accepting {
                 self.guard.stop(|_| true);
                 return live;
             }
-            sys::wait_readable([Some(stop.descriptor())], Some(Duration::from_millis(10)));
+            sys::wait_readable(&[Some(stop.descriptor())], Some(Duration::from_millis(10)));
             asked += stop.taken();
         }
     }

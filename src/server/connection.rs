@@ -26,18 +26,27 @@ use crate::telemetry::event::EventKind;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// Serves one connection until it ends.
-pub(super) fn serve(stream: impl Stream, connection: &Watched, shared: &Shared) {
+/// After how long without a request a connection is left to rest.
+pub(super) const REST: Duration = Duration::from_secs(1);
+
+/// Serves one connection from its request of that number on, until it ends; or gives the number of the request
+/// that doesn't come, so that another thread may wait for it.
+pub(super) fn serve(stream: impl Stream, connection: &Watched, shared: &Shared, first: u32) -> Option<u32> {
     let inbox = Inbox::new(&shared.large_spare);
     let mut serving = Serving { stream, connection, shared, inbox, begun: false };
-    for number in 1..=shared.limits.requests_per_connection.max(1) {
+    for number in first..=shared.limits.requests_per_connection.max(1) {
         let next = serving.one(number).unwrap_or_else(|failure| serving.fail(failure));
         match next {
             Next::Request => {}
-            Next::Close => return,
-            Next::Linger => return serving.linger(),
+            Next::Rest => return Some(number),
+            Next::Close => break,
+            Next::Linger => {
+                serving.linger();
+                break;
+            }
         }
     }
+    None
 }
 
 struct Serving<'s, S> {
@@ -52,6 +61,8 @@ struct Serving<'s, S> {
 /// What follows a request.
 enum Next {
     Request,
+    /// Nothing, for a while.
+    Rest,
     Close,
     /// Close, but the client may still be sending.
     Linger,
@@ -67,7 +78,10 @@ impl Failure {
 impl<S: Stream> Serving<'_, S> {
     /// Reads a request and answers it.
     fn one(&mut self, number: u32) -> Result<Next, Failure> {
-        let head = self.read_head(number)?;
+        if !self.has_begun(number)? {
+            return Ok(Next::Rest);
+        }
+        let head = self.read_head()?;
         let head = Head::parse(&head, self.connection.peer, &self.shared.limits)?;
         let content = self.read_body(&head)?;
         // It cannot be ended any more until the answer is there.
@@ -140,11 +154,11 @@ impl<S: Stream> Serving<'_, S> {
         }
         self.stream.set_patience(LINGER);
         let mut left = LINGER_BYTES;
-        let mut piece = [0; 4096];
-        while let Ok(count @ 1..) = self.stream.read(&mut piece) {
-            left = left.saturating_sub(count);
-            if left == 0 {
-                break;
+        while left > 0 {
+            self.inbox.consume(self.inbox.bytes().len());
+            match self.inbox.fill(&mut self.stream) {
+                Ok(count @ 1..) => left = left.saturating_sub(count),
+                _ => return,
             }
         }
     }

@@ -25,8 +25,8 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Why the server cannot listen.
 #[derive(Debug)]
 pub struct BindError {
-    bind: Bind,
-    error: io::Error,
+    pub(super) bind: Bind,
+    pub(super) error: io::Error,
 }
 
 impl BindError {

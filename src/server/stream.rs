@@ -7,9 +7,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
+
+use super::guard::Watched;
 
 /// Bytes from and to one client.
 pub(super) trait Stream: Read + Write {
@@ -22,8 +25,8 @@ pub(super) trait Stream: Read + Write {
 
 /// A blocking socket whose reads and writes end at a deadline.
 #[derive(Debug)]
-pub(super) struct Wire<'s> {
-    socket: &'s Socket,
+pub(super) struct Wire {
+    connection: Arc<Watched>,
     patience: Duration,
     deadline: Instant,
     /// Something was read or written since the deadline was set.
@@ -32,10 +35,10 @@ pub(super) struct Wire<'s> {
     timeouts: [Duration; 2],
 }
 
-impl<'s> Wire<'s> {
-    pub(super) fn new(socket: &'s Socket) -> Self {
+impl Wire {
+    pub(super) fn new(connection: Arc<Watched>) -> Self {
         let (patience, deadline) = (Duration::ZERO, Instant::now());
-        Self { socket, patience, deadline, begun: true, timeouts: [Duration::ZERO; 2] }
+        Self { connection, patience, deadline, begun: true, timeouts: [Duration::ZERO; 2] }
     }
 
     /// Does a call whose timeout is `timeouts[which]`, within the time that is left.
@@ -55,10 +58,10 @@ impl<'s> Wire<'s> {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             if self.timeouts[which] != left {
-                set_timeout(self.socket, Some(left))?;
+                set_timeout(&self.connection.socket, Some(left))?;
                 self.timeouts[which] = left;
             }
-            match call(self.socket) {
+            match call(&self.connection.socket) {
                 // A signal came, or the kernel's timer ran out: the deadline decides.
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
@@ -68,7 +71,7 @@ impl<'s> Wire<'s> {
     }
 }
 
-impl Stream for Wire<'_> {
+impl Stream for Wire {
     fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
         self.deadline = Instant::now() + patience;
@@ -76,17 +79,17 @@ impl Stream for Wire<'_> {
     }
 
     fn end_writing(&mut self) -> io::Result<()> {
-        self.socket.shutdown(Shutdown::Write)
+        self.connection.socket.shutdown(Shutdown::Write)
     }
 }
 
-impl Read for Wire<'_> {
+impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.within(0, Socket::set_read_timeout, |mut socket| socket.read(buffer))
     }
 }
 
-impl Write for Wire<'_> {
+impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.within(1, Socket::set_write_timeout, |mut socket| socket.write(bytes))
     }
@@ -99,12 +102,13 @@ impl Write for Wire<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::request::Peer;
 
     #[test]
     fn a_deadline_bounds_all_reads_together() {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let socket = Socket::from(std::os::fd::OwnedFd::from(ours));
-        let mut wire = Wire::new(&socket);
+        let mut wire = Wire::new(Arc::new(Watched::new(socket, Peer::Unix)));
         wire.set_patience(Duration::from_millis(100));
         let started = Instant::now();
         let dripping = std::thread::spawn(move || {
@@ -120,8 +124,8 @@ mod tests {
             }
         };
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(read > 1 && started.elapsed() >= Duration::from_millis(100), "{read}");
-        drop(socket);
+        assert!(read > 1 && started.elapsed() >= Duration::from_millis(90), "{read}");
+        drop(wire);
         dripping.join().unwrap();
     }
 }

@@ -5,24 +5,17 @@ use super::*;
 use std::path::Path;
 use std::process::Stdio;
 
-/// Which of a binary's functions to find, by how they end in `nm -C`.
-const HANDLER: &str = "keypebble::server::Handler>::handle";
-const PANIC: &str = "core::panicking::panic";
-const MALLOC: &str = "malloc";
-
 /// What gdb does once it is attached, as x86-64 passes arguments: waits for the handler to be called, and
 /// goes on in `panic(message, location)` with the caller, whose call must unwind, as it is.
 fn script(base: u64, symbols: &str, armed: &Path) -> String {
-    let address = |function: &str| {
-        let mut found = symbols.lines().filter_map(|line| {
-            let (address, rest) = line.split_once(' ')?;
-            let name = rest.split_once(' ')?.1;
-            (name == function || name.ends_with(&format!(" as {function}"))).then_some(address)
-        });
-        let address = found.next().unwrap_or_else(|| panic!("no function {function}"));
-        assert_eq!(found.next(), None, "two functions {function}");
-        base + u64::from_str_radix(address, 16).unwrap()
+    let address = |what: &str, is_it: fn(&str) -> bool| {
+        let named = symbols.lines().filter_map(|line| Some((line.get(..16)?, line.get(19..)?)));
+        let found: Vec<&str> = named.filter(|(_, name)| is_it(name)).map(|(address, _)| address).collect();
+        assert_eq!(found.len(), 1, "{what}: {found:?}");
+        base + u64::from_str_radix(found[0], 16).unwrap()
     };
+    let is_handler =
+        |name: &str| name.starts_with("<keypebble::http::Service as ") && name.ends_with("Handler>::handle");
     format!(
         r#"
 break *{handler:#x}
@@ -42,9 +35,9 @@ set $pc = {panic:#x}
 detach
 "#,
         armed = armed.display(),
-        handler = address(HANDLER),
-        malloc = address(MALLOC),
-        panic = address(PANIC),
+        handler = address("the handler", is_handler),
+        malloc = address("malloc", |name| name == "malloc"),
+        panic = address("the panic", |name| name == "core::panicking::panic"),
     )
 }
 

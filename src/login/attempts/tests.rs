@@ -88,7 +88,9 @@ fn what_is_remembered_cannot_be_guessed_for_free() {
 /// one that does not exist: from one client, with other names in between, and from many clients.
 #[test]
 fn a_guesser_learns_nothing_from_the_outcomes() {
-    let guesses: [fn(u32) -> (u32, Option<u32>); 3] = [
+    /// By number: from which client, and the number of another name.
+    type Guess = fn(u32) -> (u32, Option<u32>);
+    let guesses: [Guess; 3] = [
         |_| (1, None),
         |number| (1, Some(number).filter(|number| number % 3 > 0)),
         |number| (1 + number % 200, None),

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 
 use zeroize::Zeroizing;
 
-use super::{Failure, Serving};
+use super::{Failure, REST, Serving};
 use crate::http::refusal::Refusal;
 use crate::http::request::Body;
 use crate::server::chunks::{Chunked, Chunks};
@@ -19,17 +19,28 @@ use crate::telemetry::event::EventKind;
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 impl<S: Stream> Serving<'_, S> {
+    /// Waits a while for a request to begin.
+    pub(super) fn has_begun(&mut self, number: u32) -> Result<bool, Failure> {
+        self.begun = !self.inbox.bytes().is_empty();
+        if !self.begun {
+            self.enter(if number == 1 { Phase::Fresh } else { Phase::Idle })?;
+            if number > 1 && self.shared.is_stopping() {
+                return Err(Failure::QUIET);
+            }
+            self.stream.set_patience(self.shared.limits.patience(number).min(REST));
+            self.begun = match self.fill()? {
+                Filled::More => true,
+                Filled::Late => false,
+                Filled::End => return Err(Failure::QUIET),
+            };
+        }
+        Ok(self.begun)
+    }
+
     /// Waits for a whole head, and takes it out of the inbox.
-    pub(super) fn read_head(&mut self, number: u32) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    pub(super) fn read_head(&mut self) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let limits = &self.shared.limits;
-        let (phase, patience) = match number {
-            1 => (Phase::Fresh, limits.head_deadline),
-            _ => (Phase::Idle, limits.idle_deadline),
-        };
-        self.enter(phase)?;
-        self.stream.set_patience(patience);
-        self.begun = false;
-        let mut looked = 0;
+        let (mut looked, mut waits) = (0, false);
         loop {
             let bytes = self.inbox.bytes();
             let end = head_end(bytes, &mut looked)?;
@@ -41,27 +52,17 @@ impl<S: Stream> Serving<'_, S> {
             if let Some(end) = end {
                 let head = Zeroizing::new(bytes[..end].to_vec());
                 self.inbox.consume(end);
-                self.begun = true;
                 return Ok(head);
             }
-            if !self.begun && !bytes.is_empty() {
-                self.begun = true;
+            if !waits {
+                waits = true;
                 self.enter(Phase::Reading)?;
-                if number > 1 {
-                    self.stream.set_patience(limits.head_deadline);
-                }
-            }
-            if !self.begun && number > 1 && self.shared.is_stopping() {
-                return Err(Failure::QUIET);
+                self.stream.set_patience(limits.head_deadline);
             }
             match self.fill()? {
                 Filled::More => {}
-                Filled::Late if self.begun => return Err(Refusal::HeadTimeout.into()),
-                Filled::Late if number == 1 => return Err(Failure(Some(EventKind::Silent), None)),
-                Filled::End if self.begun => {
-                    return Err(Refusal::Malformed("the request head was cut off").into());
-                }
-                Filled::Late | Filled::End => return Err(Failure::QUIET),
+                Filled::Late => return Err(Refusal::HeadTimeout.into()),
+                Filled::End => return Err(Refusal::Malformed("the request head was cut off").into()),
             }
         }
     }
@@ -70,7 +71,7 @@ impl<S: Stream> Serving<'_, S> {
     pub(super) fn read_body(&mut self, head: &Head<'_>) -> Result<Content, Failure> {
         let limit = self.shared.limits.body_bytes;
         let mut chunked = Chunked::default();
-        let mut begun = false;
+        let mut waits = false;
         loop {
             let bytes = self.inbox.bytes_mut();
             let body = match head.body {
@@ -91,8 +92,8 @@ impl<S: Stream> Serving<'_, S> {
             if let Some(body) = body {
                 return Ok(Content { data: Err(body), length: 0 });
             }
-            if !begun {
-                begun = true;
+            if !waits {
+                waits = true;
                 self.enter(Phase::Reading)?;
                 self.stream.set_patience(self.shared.limits.body_deadline);
                 if head.expects_continue {
