@@ -22,8 +22,8 @@ mod token_input;
 mod verify;
 
 use crate::cli::error::Error;
+use crate::ground::diagnostic::Diagnostic;
 use crate::ground::text::{printable, sentence};
-use crate::ground::warning::Warning;
 use crate::load::setup::Paths;
 use args::Spec;
 use doctor::Doctor;
@@ -143,13 +143,14 @@ fn run(command: Command) -> Result<(), Error> {
 
 /// `keypebble: error: ` and the whole chain of causes, the line of the file that is wrong, a hint.
 fn report(error: &Error) {
-    complain("error", &sentence(error), error.excerpt().as_deref(), error.hint().as_deref());
+    let hint = error.hint().map(|hint| printable(&hint));
+    complain("error", &printable(&sentence(error)), error.excerpt().as_deref(), hint.as_deref());
 }
 
 /// Warnings, on stderr.
-fn warn(warnings: &[Warning]) {
+fn warn(warnings: &[Diagnostic]) {
     for warning in warnings {
-        complain("warning", &warning.message, None, warning.hint.as_deref());
+        complain("warning", &warning.what, None, Some(&warning.hint));
     }
 }
 
@@ -159,10 +160,10 @@ fn say_line(text: &str) {
 }
 
 fn complain(what: &str, message: &str, excerpt: Option<&str>, hint: Option<&str>) {
-    let mut text = format!("keypebble: {what}: {}\n", printable(message));
+    let mut text = format!("keypebble: {what}: {message}\n");
     // Writing to a String does not fail.
     let _ = excerpt.map(|excerpt| writeln!(text, "{excerpt}"));
-    let _ = hint.map(|hint| writeln!(text, "keypebble: hint: {}", printable(hint)));
+    let _ = hint.filter(|hint| !hint.is_empty()).map(|hint| writeln!(text, "keypebble: hint: {hint}"));
     say(&text);
 }
 

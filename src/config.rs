@@ -17,7 +17,6 @@ use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
 use crate::ground::document::{Document, DocumentError, Node};
 use crate::ground::file::Files;
 use crate::ground::time::{Lifetimes, Ttl};
-pub use crate::ground::warning::Warning;
 use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
 use serde_json::Map;

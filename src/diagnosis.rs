@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure: it is given what it judges, and answers in findings.
 
+pub mod claims;
 pub mod doctor;
 pub mod inspect;
 pub mod probe;

@@ -1,12 +1,12 @@
 //! What every other folder stands on, and what knows none of them: files, YAML with places, text, time,
-//! secrets, limits, addresses, findings, how names are compared.
+//! secrets, limits, addresses, diagnostics, how names are compared.
 
 pub mod base64;
+pub mod diagnostic;
 pub(crate) mod digest;
 pub mod document;
 pub mod encoding;
 pub mod file;
-pub mod finding;
 pub mod fold;
 pub mod limits;
 pub mod name;
@@ -16,4 +16,3 @@ pub mod secret;
 pub(crate) mod sys;
 pub mod text;
 pub mod time;
-pub mod warning;

@@ -22,7 +22,8 @@ mod token;
 mod wellknown;
 
 use crate::claims::ClaimsError;
-use crate::config::{ServiceConfig, Warning};
+use crate::config::ServiceConfig;
+use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;
 use crate::issuer::Issuer;
 use crate::login::Logins;
@@ -136,7 +137,7 @@ impl Service {
     }
 
     /// Logs a warning, the first time that it comes to that.
-    fn tell_once(&self, warning: &Warning) {
+    fn tell_once(&self, warning: &Diagnostic) {
         if !self.told.swap(true, Ordering::Relaxed) {
             self.log.warning((self.sources.clock)(), warning);
         }

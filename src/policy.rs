@@ -19,7 +19,6 @@ pub use enforcement::Enforcement;
 pub use expect::{Expectation, Outcome};
 pub use explain::{Because, Decision, Explained, Explanation, Near};
 pub use generate::Generated;
-pub use lint::Finding;
 
 use crate::ground::time::Ttl;
 use explain::SubjectName;

@@ -234,7 +234,7 @@ fn doctor_compares_both_sides() {
     assert_eq!((code, &json["healthy"]), (0, &true.into()));
     for finding in json["findings"].as_array().unwrap() {
         let bad = finding["level"] != "ok";
-        assert!(!bad || finding["why"].is_string() || finding["mend"].is_string(), "{finding}");
+        assert!(!bad || finding["why"].is_string() || finding["hint"].is_string(), "{finding}");
     }
     folder.write("users.yaml", &format!("{CONFIG}users_file: none\n"));
     let (code, text) = said(&folder, "doctor --config users.yaml", "");

@@ -1,7 +1,7 @@
 //! The good client: what it asks, and whether the answer is right.
 
 use keypebble::diagnosis::unverified::Unverified;
-use keypebble::diagnosis::verify::{Checks, verify};
+use keypebble::diagnosis::{claims::Expected, verify::verify};
 use keypebble::ground::time::UnixTime;
 use keypebble::key::keyring::KeySet;
 use serde_json::{Value, json};
@@ -102,8 +102,8 @@ pub(crate) fn is_right(body: &[u8], keys: &KeySet, number: usize) -> std::result
     let body: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let token = body["token"].as_str().ok_or("no token")?;
     let now = UnixTime::now();
-    let checks = Checks { issuer: Some(ISSUER), audiences: &[AUDIENCE] };
-    let findings = verify(token, keys, &checks, now);
+    let expected = Expected { issuer: Some(ISSUER), audiences: &[AUDIENCE] };
+    let findings = verify(token, keys, &expected, now);
     if !findings.is_empty() {
         return Err(format!("{token}: {findings:?}"));
     }

@@ -32,7 +32,7 @@ pub fn check(bytes: &[u8]) {
         ask(&policy, &document, &asker, &asked);
     }
     for finding in policy.findings(|ttl| ttl.unwrap_or(Ttl::DEFAULT)) {
-        assert!(!finding.message.is_empty() && !finding.hint.is_empty());
+        assert!(!finding.what.is_empty() && !finding.hint.is_empty());
     }
     for expectation in policy.expectations() {
         let outcome = policy.outcome(expectation);

@@ -5,11 +5,12 @@
 use super::base64::{self, URL};
 use super::keys_folder;
 use keypebble::config::Config;
+use keypebble::diagnosis::claims::Expected;
 use keypebble::diagnosis::unverified::Unverified;
-use keypebble::diagnosis::verdict::{Expected, Program, Trust, judge};
-use keypebble::diagnosis::verify::{Checks, verify};
+use keypebble::diagnosis::verdict::{Program, Trust, judge};
+use keypebble::diagnosis::verify::verify;
+use keypebble::ground::diagnostic::Level;
 use keypebble::ground::document::Document;
-use keypebble::ground::finding::Level;
 use keypebble::ground::secret::Secret;
 use keypebble::ground::time::{Ttl, UnixTime};
 use keypebble::issuer::Issuer;
@@ -19,7 +20,7 @@ use keypebble::key::keyring::{Keyring, RingKey, State};
 use keypebble::login::refresh::{Holder, Refresh};
 use keypebble::login::users::Users;
 use keypebble::token::{self, MAX_TOKEN, Sealer};
-use keypebble::{diagnosis::inspect, ground::finding};
+use keypebble::{diagnosis::inspect, ground::diagnostic};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -75,8 +76,8 @@ fn keys() -> &'static Keys {
 /// What anyone may paste.
 fn read(text: &str, ring: &Keyring) {
     let opened = token::verify(text, ring.verifiers());
-    let checks = Checks { issuer: Some("i"), audiences: &["a"] };
-    let findings = verify(text, ring.verifiers(), &checks, NOW);
+    let expected = Expected { issuer: Some("i"), audiences: &["a"] };
+    let findings = verify(text, ring.verifiers(), &expected, NOW);
     for found in &findings {
         printable(&found.text());
     }
@@ -84,13 +85,13 @@ fn read(text: &str, ring: &Keyring) {
         Ok(payload) => opened_is_canonical(text, payload, ring),
         Err(error) => {
             assert!(!error.to_string().is_empty());
-            assert_eq!(finding::worst(&findings), Level::Error, "{error}");
+            assert_eq!(diagnostic::worst(&findings), Level::Error, "{error}");
         }
     }
     match Unverified::parse(text) {
         Ok(parsed) => {
             printable(&inspect::text(&parsed, NOW));
-            let json = finding::ascii_json(&inspect::json(&parsed, NOW));
+            let json = diagnostic::ascii_json(&inspect::json(&parsed, NOW));
             assert!(json.bytes().all(|byte| byte == b'\n' || matches!(byte, b' '..=b'~')));
             assert!(serde_json::from_str::<Value>(&json).is_ok());
         }
@@ -98,7 +99,7 @@ fn read(text: &str, ring: &Keyring) {
     }
     let trust = Trust::default().with_jwks(ring.jwks().to_string().as_bytes());
     for program in Program::ALL {
-        for found in &judge(program, text, &trust, &Expected::default(), NOW).findings {
+        for found in &judge(program, text, &trust, &Expected::default(), &[], NOW) {
             printable(&found.text());
         }
     }

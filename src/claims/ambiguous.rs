@@ -6,7 +6,7 @@
 //! a reader would round is refused, because what it then says is not what was signed.
 
 use super::{ClaimsError, ISSUER_CLAIMS};
-use crate::ground::finding::printable;
+use crate::ground::diagnostic::printable;
 use crate::ground::fold::{fold, folds_to};
 use serde_json::{Map, Value};
 use std::collections::HashMap;

@@ -3,7 +3,8 @@
 use super::args::{Arguments, Spec};
 use super::{Command, print};
 use crate::cli::error::Error;
-use crate::config::{Bind, Warning};
+use crate::config::Bind;
+use crate::ground::diagnostic::Diagnostic;
 use crate::ground::file::Files;
 use crate::ground::text::printable;
 use crate::key::algorithm::Algorithm;
@@ -97,18 +98,17 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
         }
         Enforcement::Nothing | Enforcement::Off => Vec::new(),
     };
-    let findings = findings.into_iter().map(|finding| Warning::new(finding.message, finding.hint));
     for warning in files.warnings().iter().cloned().chain(registry).chain(findings) {
-        let _ = writeln!(text, "warning: {}", printable(&warning.message));
-        if let Some(hint) = &warning.hint {
-            let _ = writeln!(text, "  hint: {}", printable(hint));
+        let _ = writeln!(text, "warning: {}", warning.what);
+        if !warning.hint.is_empty() {
+            let _ = writeln!(text, "  hint: {}", warning.hint);
         }
     }
     print(&text)
 }
 
 /// Which registries take tokens of this algorithm: the table of keys in README.
-fn registry_note(algorithm: Algorithm) -> Option<Warning> {
+fn registry_note(algorithm: Algorithm) -> Option<Diagnostic> {
     let (who, hint) = match algorithm {
         Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
             ("no Docker registry accepts it", "use private_key_path with an RSA or P-256 key for a registry")
@@ -122,5 +122,5 @@ fn registry_note(algorithm: Algorithm) -> Option<Warning> {
         }
         _ => return None,
     };
-    Some(Warning::new(format!("{algorithm}: {who}"), hint))
+    Some(Diagnostic::advice("algorithm", format!("{algorithm}: {who}"), hint))
 }

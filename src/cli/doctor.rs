@@ -13,9 +13,9 @@ use crate::config::Config;
 use crate::diagnosis::doctor;
 use crate::diagnosis::registry::{RegistryConfig, env_file};
 use crate::diagnosis::verdict::{Program, Trust};
+use crate::ground::diagnostic::{Diagnostic, Level, ascii_json, worst};
 use crate::ground::document::Document;
 use crate::ground::file::Files;
-use crate::ground::finding::{Finding, Level, ascii_json, worst};
 use crate::ground::text::sentence;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::load::LoadError;
@@ -84,11 +84,11 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
             findings.extend(doctor::registry(config, registry, &programs));
         } else {
             findings.push(
-                Finding::ok(
+                Diagnostic::ok(
                     "registry",
                     "no registry configuration was given, so nothing was compared with one",
                 )
-                .mend("--registry-config FILE, or --registry-env FILE"),
+                .hint("--registry-config FILE, or --registry-env FILE"),
             );
         }
     }
@@ -113,7 +113,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
 }
 
 /// What loaded, or a finding in its place.
-fn take<T>(loaded: Result<T, Error>, code: &'static str, findings: &mut Vec<Finding>) -> Option<T> {
+fn take<T>(loaded: Result<T, Error>, code: &'static str, findings: &mut Vec<Diagnostic>) -> Option<T> {
     match loaded {
         Ok(loaded) => Some(loaded),
         Err(error) => {
@@ -124,8 +124,8 @@ fn take<T>(loaded: Result<T, Error>, code: &'static str, findings: &mut Vec<Find
 }
 
 /// An error with all its causes as a finding.
-fn complaint(code: &'static str, error: &Error) -> Finding {
-    Finding::error(code, sentence(error)).mend(error.hint().unwrap_or_default())
+fn complaint(code: &'static str, error: &Error) -> Diagnostic {
+    Diagnostic::error(code, sentence(error)).hint(error.hint().unwrap_or_default())
 }
 
 /// Every audience that tokens are signed for.
@@ -134,14 +134,14 @@ fn services(config: &Config) -> Vec<String> {
 }
 
 /// Who checks passwords, and whether the users file loads.
-fn users(config: &Config) -> Vec<Finding> {
+fn users(config: &Config) -> Vec<Diagnostic> {
     let Some(logins) = &config.logins else {
-        return vec![Finding::ok("users", "no users_file: a proxy checks passwords and names the user")];
+        return vec![Diagnostic::ok("users", "no users_file: a proxy checks passwords and names the user")];
     };
     let mut files = Files::default();
     let mut findings = vec![match setup::logins(logins, &config.service.bind, &mut files) {
         Ok(logins) => {
-            Finding::ok("users", format!("passwords are checked here: {} user(s)", logins.users.count()))
+            Diagnostic::ok("users", format!("passwords are checked here: {} user(s)", logins.users.count()))
         }
         Err(error) => complaint("users", &error.into()),
     }];
@@ -150,13 +150,11 @@ fn users(config: &Config) -> Vec<Finding> {
 }
 
 /// What the files' readers warned of.
-fn warnings(code: &'static str, files: &Files) -> impl Iterator<Item = Finding> {
-    files.warnings().iter().map(move |warning| {
-        Finding::warning(code, &warning.message).mend(warning.hint.as_deref().unwrap_or_default())
-    })
+fn warnings(code: &'static str, files: &Files) -> impl Iterator<Item = Diagnostic> {
+    files.warnings().iter().cloned().map(move |warning| Diagnostic { code, ..warning })
 }
 
-fn policy(command: &Doctor, config: &Config) -> Vec<Finding> {
+fn policy(command: &Doctor, config: &Config) -> Vec<Diagnostic> {
     let mut files = Files::default();
     match setup::enforcement(&command.files, config.policy_off, &mut files) {
         Ok((enforcement, path)) => {
@@ -166,10 +164,7 @@ fn policy(command: &Doctor, config: &Config) -> Vec<Finding> {
             if let Enforcement::Policy(policy) = &enforcement {
                 let life =
                     |ttl: Option<Ttl>| config.lifetimes.registry(ttl.unwrap_or(config.lifetimes.default));
-                let looks_wrong = policy.findings(life).into_iter();
-                findings.extend(
-                    looks_wrong.map(|found| Finding::warning("policy", found.message).mend(found.hint)),
-                );
+                findings.extend(policy.findings(life));
             }
             findings
         }
@@ -197,7 +192,7 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
 }
 
 /// What it trusts; a path that means nothing here is looked for beside its configuration as well.
-fn trusted(registry: &RegistryConfig, config: Option<&Path>) -> (Trust, Vec<Finding>) {
+fn trusted(registry: &RegistryConfig, config: Option<&Path>) -> (Trust, Vec<Diagnostic>) {
     let folder = config.and_then(Path::parent).unwrap_or(Path::new(""));
     let (mut trust, mut findings) = (Trust::default(), Vec::new());
     for (path, flag, with) in [
@@ -208,7 +203,7 @@ fn trusted(registry: &RegistryConfig, config: Option<&Path>) -> (Trust, Vec<Find
         let path = if path.exists() { path.clone() } else { folder.join(path) };
         match file(&path) {
             Ok(bytes) => trust = with(trust, &bytes),
-            Err(error) => findings.push(complaint("trust", &error).mend(format!(
+            Err(error) => findings.push(complaint("trust", &error).hint(format!(
                 "if the registry's path is not a path on this host, give the file with {flag}"
             ))),
         }
@@ -216,15 +211,15 @@ fn trusted(registry: &RegistryConfig, config: Option<&Path>) -> (Trust, Vec<Find
     (trust, findings)
 }
 
-fn answer(findings: &[Finding], json: bool) -> Result<(), Error> {
+fn answer(findings: &[Diagnostic], json: bool) -> Result<(), Error> {
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let (errors, warnings, unknown) = (count(Level::Error), count(Level::Warning), count(Level::Unknown));
     let healthy = worst(findings) != Level::Error;
     if json {
-        let list: Vec<Value> = findings.iter().map(Finding::json).collect();
+        let list: Vec<Value> = findings.iter().map(Diagnostic::json).collect();
         print(&ascii_json(&json!({ "healthy": healthy, "findings": list })))?;
     } else {
-        let text: String = findings.iter().map(Finding::text).collect();
+        let text: String = findings.iter().map(Diagnostic::text).collect();
         print(&format!("{text}{errors} error(s), {warnings} warning(s), {unknown} unknown\n"))?;
     }
     if healthy { Ok(()) } else { Err(Error::Negative) }

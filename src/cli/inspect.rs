@@ -5,7 +5,7 @@ use super::{Command, print, token_input};
 use crate::cli::error::Error;
 use crate::diagnosis::inspect;
 use crate::diagnosis::unverified::Unverified;
-use crate::ground::finding::ascii_json;
+use crate::ground::diagnostic::ascii_json;
 use crate::ground::time::UnixTime;
 
 /// The subcommand.

@@ -4,7 +4,7 @@ use super::args::{Arguments, Spec, usage};
 use super::{Command, new_id, print, warn};
 use crate::claims::{self, Requested};
 use crate::cli::error::Error;
-use crate::config::Warning;
+use crate::ground::diagnostic::Diagnostic;
 use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::issuer::{Issuance, IssueError, Issuer, Profile};
@@ -126,7 +126,8 @@ fn everything(policy: &Policy, asker: &Asker<'_>) -> (Vec<Access>, Ttl) {
         return (Vec::new(), asker.default_ttl);
     };
     if !skipped.is_empty() {
-        warn(&[Warning::new(
+        warn(&[Diagnostic::advice(
+            "scope",
             format!(
                 "patterns with wildcards are left out, because registries compare names: {}",
                 skipped.join(" ")
@@ -148,14 +149,19 @@ fn check_known(policy: &Policy, user: &str, path: &Path) -> Result<(), Error> {
     if !policy.has_anonymous() {
         return Err(Error::Refused { message, hint: Some(hint) });
     }
-    warn(&[Warning::new(message + ": they get what `anonymous` may pull, and no more", hint)]);
+    warn(&[Diagnostic::advice(
+        "anonymous",
+        message + ": they get what `anonymous` may pull, and no more",
+        hint,
+    )]);
     Ok(())
 }
 
 fn warn_dropped<'n>(names: impl Iterator<Item = &'n str>) {
     let names: Vec<&str> = names.collect();
     if !names.is_empty() {
-        warn(&[Warning::new(
+        warn(&[Diagnostic::advice(
+            "claims",
             format!("left out, because not in allowed_custom_claims: {}", names.join(" ")),
             "add the name to allowed_custom_claims in the configuration",
         )]);

@@ -3,11 +3,12 @@
 use super::args::{Arguments, Spec, usage};
 use super::{Command, print, token_input};
 use crate::cli::error::Error;
+use crate::diagnosis::claims::Expected;
 use crate::diagnosis::unverified::Unverified;
-use crate::diagnosis::verdict::{self, Expected, Program, Trust};
-use crate::diagnosis::verify::{self, Checks};
+use crate::diagnosis::verdict::{self, Program, Trust};
+use crate::diagnosis::verify;
+use crate::ground::diagnostic::{Diagnostic, Level, ascii_json, worst};
 use crate::ground::file::{self, Files};
-use crate::ground::finding::{Finding, Level, ascii_json, worst};
 use crate::ground::secret::Secret;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
@@ -114,7 +115,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
             let services = config.service.allowed_services.iter().map(String::as_str);
             let own: Vec<&str> = std::iter::once(config.audience.as_str()).chain(services).collect();
             let audiences = audience.map_or(own, |audience| vec![audience]);
-            let checks = Checks { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
+            let checks = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
             (None, verify::verify(&token, config.keyring.verifiers(), &checks, now))
         }
         Against::Jwks(path) => (None, with_keys(&token, &jwks(path)?, issuer, audience, now)),
@@ -124,8 +125,9 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         }
         Against::Registry { program, bundle, jwks, key, service } => {
             let trust = trust(bundle.as_deref(), jwks.as_deref(), key.as_deref())?;
-            let expected = Expected { service: service.as_deref(), issuer, algorithms: &[] };
-            let mut findings = verdict::judge(*program, &token, &trust, &expected, now).findings;
+            let audiences: Vec<&str> = service.as_deref().into_iter().collect();
+            let expected = Expected { issuer, audiences: &audiences };
+            let mut findings = verdict::judge(*program, &token, &trust, &expected, &[], now);
             if *program != Program::Zot {
                 findings.extend(unjudged("service", "--service NAME", service.is_none()));
                 findings.extend(unjudged("issuer", "--issuer NAME", issuer.is_none()));
@@ -137,7 +139,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
 }
 
 /// Says the verdict; an error without words where it is no.
-fn answer(program: Option<Program>, findings: &[Finding], json: bool) -> Result<(), Error> {
+fn answer(program: Option<Program>, findings: &[Diagnostic], json: bool) -> Result<(), Error> {
     let level = worst(findings);
     let verdict = match (level, program) {
         (Level::Error, Some(program)) => format!("refused: {} would not take this token", program.title()),
@@ -155,11 +157,11 @@ fn answer(program: Option<Program>, findings: &[Finding], json: bool) -> Result<
             Level::Unknown => Value::Null,
             _ => Value::Bool(true),
         };
-        let findings: Vec<Value> = findings.iter().map(Finding::json).collect();
+        let findings: Vec<Value> = findings.iter().map(Diagnostic::json).collect();
         let program = program.map(Program::name);
         print(&ascii_json(&json!({ "accepted": accepted, "for": program, "findings": findings })))?;
     } else {
-        let findings: String = findings.iter().map(Finding::text).collect();
+        let findings: String = findings.iter().map(Diagnostic::text).collect();
         print(&format!("{verdict}\n{findings}"))?;
     }
     if level < Level::Unknown { Ok(()) } else { Err(Error::Negative) }
@@ -172,17 +174,18 @@ fn with_keys(
     issuer: Option<&str>,
     audience: Option<&str>,
     now: UnixTime,
-) -> Vec<Finding> {
+) -> Vec<Diagnostic> {
     let audiences: Vec<&str> = audience.into_iter().collect();
-    let mut findings = verify::verify(token, keys, &Checks { issuer, audiences: &audiences }, now);
+    let mut findings = verify::verify(token, keys, &Expected { issuer, audiences: &audiences }, now);
     findings.extend(unjudged("issuer", "--issuer I", issuer.is_none()));
     findings.extend(unjudged("audience", "--audience A", audience.is_none()));
     findings
 }
 
-fn unjudged(code: &'static str, flag: &str, missing: bool) -> Option<Finding> {
-    missing
-        .then(|| Finding::warning(code, format!("the {code} was not compared")).mend(format!("give {flag}")))
+fn unjudged(code: &'static str, flag: &str, missing: bool) -> Option<Diagnostic> {
+    missing.then(|| {
+        Diagnostic::warning(code, format!("the {code} was not compared")).hint(format!("give {flag}"))
+    })
 }
 
 /// The most bytes of a key, bundle or JWKS file.

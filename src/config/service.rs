@@ -1,6 +1,6 @@
 //! `service`: where `serve` listens, whom it trusts, how it logs.
 
-use crate::config::Warning;
+use crate::ground::diagnostic::Diagnostic;
 use crate::ground::document::{DocumentError, Node};
 use crate::ground::limits::Limits;
 use crate::ground::net::{Bind, LOOPBACK, Network, NetworkError, Peers, host_of, is_local};
@@ -112,14 +112,15 @@ impl ServiceConfig {
     }
 
     /// Warns where strangers could be among those who are believed.
-    pub fn open_to_strangers(&self) -> Option<Warning> {
+    pub fn open_to_strangers(&self) -> Option<Diagnostic> {
         let lists = [
             ("trusted_proxies", &self.trusted_proxies, "says who the user is, and gets that user's tokens"),
             ("forwarded_by", &self.forwarded_by, "chooses the address under which wrong passwords count"),
         ];
         let open = lists.map(|(key, peers, power)| (key, peers.open(), power));
         let (key, peers, power) = open.into_iter().find(|(_, peers, _)| !peers.is_empty())?;
-        Some(Warning::new(
+        Some(Diagnostic::advice(
+            "proxies",
             format!(
                 "service.{key} holds public networks: {peers}; anybody who can connect from there {power}"
             ),
@@ -129,7 +130,7 @@ impl ServiceConfig {
 
     /// Warns where all who log in could share one address: that of a proxy on this host, which is most
     /// likely there where tokens are for another host.
-    pub fn shares_one_address(&self, audience: &str) -> Option<Warning> {
+    pub fn shares_one_address(&self, audience: &str) -> Option<Diagnostic> {
         let peers = match &self.bind {
             Bind::Unix(_) => vec![None],
             Bind::Tcp(host, _) if is_local(host) => LOOPBACK.map(Some).to_vec(),
@@ -143,8 +144,9 @@ impl ServiceConfig {
 }
 
 /// Many clients that look like one.
-pub fn shared_address() -> Warning {
-    Warning::new(
+pub fn shared_address() -> Diagnostic {
+    Diagnostic::advice(
+        "clients",
         "all who log in through a proxy on this host share its address: whoever sends wrong passwords locks \
          the others out",
         "let the proxy set X-Forwarded-For, and list it: `forwarded_by: [127.0.0.1]` under `service`, or [unix]",

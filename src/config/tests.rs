@@ -1,13 +1,14 @@
 //! The configuration's keys, as tables.
 
 use super::*;
+use crate::ground::diagnostic::Diagnostic;
 use crate::key::algorithm::Algorithm;
 
 /// The repository's test keys, so that relative paths in a configuration find them.
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys/config.yaml");
 
 /// What is warned of.
-fn warnings(yaml: &str) -> Vec<Warning> {
+fn warnings(yaml: &str) -> Vec<Diagnostic> {
     let document = Document::parse(Path::new(HERE), format!("issuer: i\naudience: a\n{yaml}")).unwrap();
     let mut files = Files::default();
     Config::read_with(&document, &mut files).unwrap();
@@ -38,9 +39,9 @@ fn what_should_not_stay_as_it_is_is_warned_of() {
         ("private_key_path: p256.pem\nx5c_chain_path: p256-chain.pem", "expired at 2", "a new certificate"),
     ] {
         let found = warnings(yaml);
-        let warning = found.iter().find(|warning| warning.message.contains(part));
+        let warning = found.iter().find(|warning| warning.what.contains(part));
         let warning = warning.unwrap_or_else(|| panic!("{yaml}: {found:?}"));
-        assert!(warning.hint.as_deref().unwrap().contains(hint), "{warning:?}");
+        assert!(warning.hint.contains(hint), "{warning:?}");
     }
 }
 

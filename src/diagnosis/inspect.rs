@@ -5,9 +5,10 @@
 //! of a time that is given, so that it is the same for the same input.
 
 use crate::claims::{ClaimsError, check_members, check_name};
+use crate::diagnosis::claims::seconds;
 use crate::diagnosis::unverified::Unverified;
-use crate::diagnosis::verdict::{Form, form, number, size};
-use crate::ground::finding::{Finding, printable, shortened};
+use crate::diagnosis::verdict::{Form, form, size};
+use crate::ground::diagnostic::{Diagnostic, printable, shortened};
 use crate::ground::time::UnixTime;
 use crate::key::x509::X509;
 use serde_json::{Map, Value, json};
@@ -46,7 +47,7 @@ pub fn text(token: &Unverified, now: UnixTime) -> String {
     };
     for name in KNOWN.into_iter().filter(|name| *name != "access") {
         let Some(value) = token.claims.get(name) else { continue };
-        match (name, number(value)) {
+        match (name, seconds(value)) {
             ("iat" | "nbf" | "exp", Some(time)) => line(name, &time_text(name, value, time, now)),
             _ => line(name, &shown(value)),
         }
@@ -82,7 +83,7 @@ fn line_break(out: &mut String, title: &str) {
 pub fn json(token: &Unverified, now: UnixTime) -> Value {
     let mut times = Map::new();
     for name in ["iat", "nbf", "exp"] {
-        if let Some(time) = token.claims.get(name).and_then(number) {
+        if let Some(time) = token.claims.get(name).and_then(seconds) {
             let entry =
                 json!({ "date": UnixTime(time).to_string(), "in_seconds": time.saturating_sub(now.0) });
             times.insert(name.to_owned(), entry);
@@ -103,14 +104,14 @@ pub fn json(token: &Unverified, now: UnixTime) -> Value {
         "access": access,
         "signature_bytes": token.signature.len(),
         "bytes": token.bytes,
-        "notes": remarks(token).iter().map(Finding::json).collect::<Vec<_>>(),
+        "notes": remarks(token).iter().map(Diagnostic::json).collect::<Vec<_>>(),
     })
 }
 
-fn remarks(token: &Unverified) -> Vec<Finding> {
+fn remarks(token: &Unverified) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     if let Some((part, problem)) = &token.twice {
-        findings.push(Finding::warning(
+        findings.push(Diagnostic::warning(
             "twice",
             format!("the {part}: {problem}; programs differ on which counts"),
         ));
@@ -119,33 +120,36 @@ fn remarks(token: &Unverified) -> Vec<Finding> {
     for name in ["exp", "nbf", "iat"] {
         if let Some(value) = token.claims.get(name).filter(|value| value.as_i64().is_none()) {
             let found = shortened(&value.to_string(), 40);
-            findings.push(Finding::warning(
+            findings.push(Diagnostic::warning(
                 "type",
                 format!("`{name}` is {found}, not a whole number: registries refuse the token"),
             ));
         }
     }
     if !token.claims.contains_key("exp") {
-        findings.push(Finding::warning("no-expiry", "there is no `exp`: registries treat that as expired"));
+        findings
+            .push(Diagnostic::warning("no-expiry", "there is no `exp`: registries treat that as expired"));
     }
     if token.claims.get("aud").is_some_and(Value::is_array) {
-        findings
-            .push(Finding::warning("audience-type", "`aud` is a list: distribution 2.8 refuses the token"));
+        findings.push(Diagnostic::warning(
+            "audience-type",
+            "`aud` is a list: distribution 2.8 refuses the token",
+        ));
     }
     if token.signature.is_empty() {
-        findings.push(Finding::warning("signature", "there is no signature"));
+        findings.push(Diagnostic::warning("signature", "there is no signature"));
     }
     findings.extend(size(token.bytes));
     findings
 }
 
 /// What programs that ignore letter case, or round numbers, read otherwise than it stands there.
-pub(super) fn misread(token: &Unverified) -> impl Iterator<Item = Finding> {
+pub(super) fn misread(token: &Unverified) -> impl Iterator<Item = Diagnostic> {
     let names = token.claims.keys().filter_map(|name| check_name(name).err());
     let members = [&token.header, &token.claims].into_iter().filter_map(|part| check_members(part).err());
     names.chain(members).map(|error| {
         let code = if matches!(error, ClaimsError::Number(_)) { "number" } else { "letter-case" };
-        Finding::warning(code, error.to_string())
+        Diagnostic::warning(code, error.to_string())
     })
 }
 
@@ -325,7 +329,7 @@ mod tests {
         let token = token(&header, &claims);
         let text = text(&token, NOW);
         assert!(text.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{text:?}");
-        let json = crate::ground::finding::ascii_json(&super::json(&token, NOW));
+        let json = crate::ground::diagnostic::ascii_json(&super::json(&token, NOW));
         assert!(json.bytes().all(|byte| byte == b'\n' || (0x20..0x7f).contains(&byte)));
     }
 

@@ -7,8 +7,8 @@
 mod auth;
 
 use crate::diagnosis::verdict::{KNOWN_TO_3, Program};
+use crate::ground::diagnostic::shortened;
 use crate::ground::document::{Document, DocumentError};
-use crate::ground::finding::shortened;
 use auth::{Auth, of_value, overlay};
 use serde_json::{Map, Value};
 use std::path::PathBuf;

@@ -6,7 +6,7 @@
 
 use crate::claims::read_object;
 use crate::ground::base64;
-use crate::ground::finding::{printable, shortened};
+use crate::ground::diagnostic::{Diagnostic, printable, shortened};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -173,6 +173,16 @@ fn jwe_summary(header: &str) -> String {
 }
 
 impl Malformed {
+    /// As a finding. A registry's own limit on length is not known.
+    pub fn finding(&self) -> Diagnostic {
+        let what = self.to_string();
+        let finding = match self {
+            Malformed::TooLong => Diagnostic::unknown("malformed", what),
+            _ => Diagnostic::error("malformed", what),
+        };
+        finding.hint(self.hint().unwrap_or_default())
+    }
+
     /// What to do about it, where there is something to say.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

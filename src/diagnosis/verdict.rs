@@ -14,47 +14,16 @@ mod read;
 mod rules;
 mod trust;
 
-pub(crate) use claims::{number, size};
+pub(crate) use claims::size;
 pub(crate) use key_id::{Form, form};
 pub(crate) use rules::KNOWN_TO_3;
 pub use rules::Program;
 pub use trust::{Trust, public_key};
 
-use crate::diagnosis::unverified::Malformed;
-use crate::ground::finding::{Finding, Level, worst};
+use crate::diagnosis::claims::Expected;
+use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;
 use rules::Rules;
-
-/// What the program is configured to expect.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Expected<'a> {
-    /// `auth.token.service`; without it the audience is not judged.
-    pub service: Option<&'a str>,
-    /// `auth.token.issuer`; without it the issuer is not judged.
-    pub issuer: Option<&'a str>,
-    /// `auth.token.signingalgorithms` of distribution 3; empty is its default, all that it knows.
-    pub algorithms: &'a [String],
-}
-
-/// A predicted verdict.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judgement {
-    /// Whose verdict it is.
-    pub program: Program,
-    /// Errors are reasons to refuse; what is unknown could be one; warnings are remarks.
-    pub findings: Vec<Finding>,
-}
-
-impl Judgement {
-    /// Whether the token is taken; `None` where that could not be told.
-    pub fn accepted(&self) -> Option<bool> {
-        match worst(&self.findings) {
-            Level::Error => Some(false),
-            Level::Unknown => None,
-            Level::Warning | Level::Ok => Some(true),
-        }
-    }
-}
 
 /// What the checks work with.
 struct Case<'a> {
@@ -63,45 +32,42 @@ struct Case<'a> {
     token: &'a read::Token,
     trust: &'a Trust,
     expected: &'a Expected<'a>,
+    algorithms: &'a [String],
     now: UnixTime,
-    findings: Vec<Finding>,
+    findings: Vec<Diagnostic>,
 }
 
 impl Case<'_> {
-    fn say(&mut self, finding: Finding) {
+    fn say(&mut self, finding: Diagnostic) {
         self.findings.push(finding);
     }
 }
 
-/// The verdict of `program`, which trusts `trust` and expects `expected`, on a token at this time.
+/// The verdict of `program`, which trusts `trust` and expects `expected`, on a token at this time: errors are
+/// reasons to refuse it; what is unknown could be one; warnings are remarks. Where `algorithms` are named, others
+/// are refused (`auth.token.signingalgorithms` of distribution 3).
 pub fn judge(
     program: Program,
     token: &str,
     trust: &Trust,
     expected: &Expected<'_>,
+    algorithms: &[String],
     now: UnixTime,
-) -> Judgement {
+) -> Vec<Diagnostic> {
     let rules = program.rules();
     let mut findings = trust.start(program);
-    let parsed = match read::token(token, rules, &mut findings) {
-        Ok(parsed) => parsed,
+    let token = match read::token(token, rules, &mut findings) {
+        Ok(token) => token,
         Err(malformed) => {
-            let what = malformed.to_string();
-            let finding = match malformed {
-                Malformed::TooLong => Finding::unknown("malformed", what),
-                _ => Finding::error("malformed", what),
-            };
-            findings.push(finding.mend(malformed.hint().unwrap_or_default()));
-            return Judgement { program, findings };
+            findings.push(malformed.finding());
+            return findings;
         }
     };
-    let mut case = Case { program, rules, token: &parsed, trust, expected, now, findings };
+    let mut case = Case { program, rules, token: &token, trust, expected, algorithms, now, findings };
     key::check(&mut case);
-    claims::issuer(&mut case);
-    claims::audience(&mut case);
-    claims::times(&mut case);
+    claims::check(&mut case);
     claims::remarks(&mut case);
-    Judgement { program, findings: case.findings }
+    case.findings
 }
 
 #[cfg(test)]

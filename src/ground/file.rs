@@ -5,10 +5,10 @@
 //! a file reads it through [`Files`], which notes every path, also of what is not there, so that a server
 //! watches exactly what was read.
 
+use super::diagnostic::Diagnostic;
 use super::encoding::byte_order;
 use super::secret::Secret;
 use super::sys::user_id;
-use super::warning::Warning;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 #[derive(Debug, Default)]
 pub struct Files {
     paths: Vec<PathBuf>,
-    warnings: Vec<Warning>,
+    warnings: Vec<Diagnostic>,
 }
 
 impl Files {
@@ -29,17 +29,17 @@ impl Files {
     }
 
     /// What works but should not stay as it is.
-    pub fn warnings(&self) -> &[Warning] {
+    pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
 
     /// Adds a warning, unless it is there already.
-    pub fn warn(&mut self, message: impl Into<String>, hint: impl Into<String>) {
-        self.add(Warning::new(message, hint));
+    pub fn warn(&mut self, what: impl AsRef<str>, hint: impl AsRef<str>) {
+        self.add(Diagnostic::advice("config", what, hint));
     }
 
     /// The same, for a warning that is made already.
-    pub fn add(&mut self, warning: Warning) {
+    pub fn add(&mut self, warning: Diagnostic) {
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
@@ -256,7 +256,7 @@ mod tests {
             if private {
                 files.private(path);
             }
-            files.warnings().iter().map(|warning| warning.message.clone()).collect::<Vec<_>>().join("\n")
+            files.warnings().iter().map(|warning| warning.what.clone()).collect::<Vec<_>>().join("\n")
         };
         for (mode, private, said) in [
             (0o600, true, ""),
@@ -297,7 +297,7 @@ mod tests {
         let theirs = std::os::unix::fs::chown(&path, Some(owner + 1000), None);
         if theirs.is_ok() {
             files.read(&path, 10).unwrap();
-            let said = &files.warnings()[0].message;
+            let said = &files.warnings()[0].what;
             assert!(said.contains(&format!("belongs to the user with id {}", owner + 1000)), "{said}");
         } else {
             assert_ne!(owner, 0, "root may give files away");

@@ -12,10 +12,10 @@ mod watch;
 use super::LoadError;
 use super::setup::{self, Loaded, Paths};
 use crate::config::ServiceConfig;
+use crate::ground::diagnostic::Diagnostic;
 use crate::ground::file::Files;
 use crate::ground::text::sentence;
 use crate::ground::time::UnixTime;
-use crate::ground::warning::Warning;
 use crate::http::Service;
 use crate::telemetry::log::{Level, Log};
 use std::io::{self, Read};
@@ -91,7 +91,7 @@ pub(crate) struct Reloader {
     log: Log,
     paths: Paths,
     running: ServiceConfig,
-    warnings: Vec<Warning>,
+    warnings: Vec<Diagnostic>,
     /// What the last load, good or bad, read or looked for.
     watched: Vec<PathBuf>,
     /// What that load was made from.

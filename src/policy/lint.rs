@@ -6,18 +6,10 @@
 use super::explain::SubjectName;
 use super::rule::{Effect, Rule};
 use super::{Asker, Because, Policy, Who};
+use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::Ttl;
 use crate::policy::scope::{Action, Resource};
 use std::collections::BTreeSet;
-
-/// One kind of finding.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What was found, and where.
-    pub message: String,
-    /// What to do about it.
-    pub hint: &'static str,
-}
 
 /// Shorter than this, and a push of large layers outlives its token.
 const PUSH_SECONDS: u32 = 900;
@@ -28,7 +20,7 @@ const NAMED: usize = 3;
 impl Policy {
     /// Everything that looks like a mistake. `life` gives the life of a registry token from the life that a
     /// rule names, if any.
-    pub fn findings(&self, life: impl Fn(Option<Ttl>) -> Ttl) -> Vec<Finding> {
+    pub fn findings(&self, life: impl Fn(Option<Ttl>) -> Ttl) -> Vec<Diagnostic> {
         let (mut short, mut doubled, mut shadowed) = (Vec::new(), Vec::new(), Vec::new());
         let mut unread = BTreeSet::new(); // a group's rule would stand there once for each member
         let groups = self.groups.iter().map(|(name, group)| (SubjectName::Group(name), *group));
@@ -102,11 +94,11 @@ impl Policy {
 }
 
 /// The places of one kind, if there are any.
-fn finding(places: &[String], what: &str, hint: &'static str) -> Option<Finding> {
+fn finding(places: &[String], what: &str, hint: &'static str) -> Option<Diagnostic> {
     let named = places.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more =
         if places.len() > NAMED { format!(" and {} more", places.len() - NAMED) } else { String::new() };
-    (!named.is_empty()).then(|| Finding { message: format!("{what}: {named}{more}"), hint })
+    (!named.is_empty()).then(|| Diagnostic::advice("policy", format!("{what}: {named}{more}"), hint))
 }
 
 /// What stands for `*` and for `**` where a pattern is tried on an example: what fits both is hardly made for one.

@@ -427,7 +427,7 @@ anonymous: {repos: [public], actions: [pull]}
 ";
     let found = |default| {
         let life = |ttl: Option<Ttl>| ttl.or(Ttl::new(default)).unwrap();
-        let findings = policy(yaml).findings(life).into_iter().map(|finding| finding.message);
+        let findings = policy(yaml).findings(life).into_iter().map(|finding| finding.what);
         findings.collect::<Vec<_>>()
     };
     let doubled = "a pattern repeats its namespace: users.a (pattern a/a/b)";

@@ -8,9 +8,9 @@
 mod sink;
 
 use crate::config::LogFormat;
+use crate::ground::diagnostic::Diagnostic;
 use crate::ground::text::{acts, escape};
 use crate::ground::time::UnixTime;
-use crate::ground::warning::Warning;
 use crate::issuer::Record;
 use sink::Sink;
 use std::fmt::{Display, Write as _};
@@ -74,9 +74,9 @@ impl Log {
     }
 
     /// Writes what works but should not stay as it is.
-    pub fn warning(&self, time: UnixTime, warning: &Warning) {
-        let line = self.at(Level::Warning, time, "warning").text("message", &warning.message);
-        line.maybe("hint", warning.hint.as_deref()).end();
+    pub fn warning(&self, time: UnixTime, warning: &Diagnostic) {
+        let line = self.at(Level::Warning, time, "warning").text("message", &warning.what);
+        line.maybe("hint", Some(warning.hint.as_str()).filter(|hint| !hint.is_empty())).end();
     }
 
     /// How many lines could not be written.

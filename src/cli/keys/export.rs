@@ -4,7 +4,7 @@ use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print, say_line, warn};
 use super::{Loaded, Place};
 use crate::cli::error::Error;
-use crate::config::Warning;
+use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::{Keyring, RingKey, State};
@@ -179,7 +179,8 @@ pub(in crate::cli) fn certificates(
         // An hour for clocks that are late.
         let (from, until) = (made.minus_seconds(3600).0, made.0.saturating_add(i64::from(days) * 86_400));
         if until < now.0 {
-            warn(&[Warning::new(
+            warn(&[Diagnostic::advice(
+                "keys",
                 format!("the certificate of {} expired at {}", key.id().unwrap_or_default(), UnixTime(until)),
                 "rotate to a new key, or give --days more",
             )]);
@@ -208,7 +209,7 @@ pub(in crate::cli) fn certificates(
 
 /// Some registries do not start over some keys: distribution 2.8 over its certificates, 3 over its key set.
 /// Both read the file whole.
-fn unfit_for_registries(format: Format, keys: &[&RingKey]) -> Vec<Warning> {
+fn unfit_for_registries(format: Format, keys: &[&RingKey]) -> Vec<Diagnostic> {
     let (unfit, registry): (fn(Algorithm) -> bool, _) = match format {
         Format::Cert => (
             |algorithm| algorithm == Algorithm::EdDSA || algorithm.is_ml_dsa(),
@@ -218,7 +219,8 @@ fn unfit_for_registries(format: Format, keys: &[&RingKey]) -> Vec<Warning> {
         Format::Pem | Format::Id => return Vec::new(),
     };
     let warning = |key: &&RingKey| {
-        Warning::new(
+        Diagnostic::advice(
+            "keys",
             format!("{} is for {}: {registry}", key.id().unwrap_or_default(), key.algorithm()),
             "leave it out with --id or --state, or give the registry an ES256 or RS256 key",
         )

@@ -4,7 +4,7 @@ use super::super::args::{Arguments, Spec};
 use super::super::{Command, print, warn};
 use super::Place;
 use crate::cli::error::Error;
-use crate::config::Warning;
+use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;
 use crate::key::keyring::RingKey;
 use crate::keystore::Entry;
@@ -36,7 +36,8 @@ pub(in crate::cli) fn run(command: &List) -> Result<(), Error> {
         .map(|key| (key, key.id().and_then(|id| loaded.manifest.find(id))))
         .collect();
     for stray in &loaded.strays {
-        warn(&[Warning::new(
+        warn(&[Diagnostic::advice(
+            "keys",
             format!("nothing uses {}: a command was interrupted", stray.display()),
             "remove it; it holds a private key that never signed, or one that was retired",
         )]);

@@ -4,7 +4,6 @@ use super::super::args::{Arguments, Spec};
 use super::super::{Command, print, warn};
 use super::{File, name, pretty};
 use crate::cli::error::Error;
-use crate::config::Warning;
 use crate::ground::document::Step;
 use crate::ground::time::Ttl;
 use crate::policy::scope;
@@ -36,8 +35,8 @@ pub(in crate::cli) fn run(command: &Test) -> Result<(), Error> {
     let expectations = file.policy.expectations();
     let tried: Vec<(&Expectation, Outcome)> =
         expectations.iter().map(|expectation| (expectation, file.policy.outcome(expectation))).collect();
-    let findings = file.policy.findings(|life| life.unwrap_or(Ttl::DEFAULT)).into_iter();
-    warn(&findings.map(|finding| Warning::new(finding.message, finding.hint)).collect::<Vec<_>>());
+    let findings = file.policy.findings(|life| life.unwrap_or(Ttl::DEFAULT));
+    warn(&findings);
     let failed = tried.iter().filter(|(_, outcome)| !outcome.holds()).count();
     print(&if command.json { as_json(&file, &tried, failed) } else { as_text(&file, &tried, failed) })?;
     if failed == 0 {

@@ -1,22 +1,23 @@
 //! The registry's side: names, realm, trust, and a token made now as it would judge it.
 
 use crate::config::Config;
+use crate::diagnosis::claims::Expected;
 use crate::diagnosis::registry::{Gate, RegistryConfig};
-use crate::diagnosis::verdict::{Expected, Program, Trust, judge};
-use crate::ground::finding::{Finding, Level, shortened};
+use crate::diagnosis::verdict::{Program, Trust, judge};
+use crate::ground::diagnostic::{Diagnostic, Level, shortened, worst};
 use crate::ground::time::UnixTime;
 use crate::issuer::{Issuance, Issuer, Profile};
 use crate::key::keyring::{Keyring, State};
 
 /// The registry's configuration beside the issuer's.
-pub fn registry(config: &Config, registry: &RegistryConfig, programs: &[Program]) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = gate(&registry.gate).into_iter().collect();
+pub fn registry(config: &Config, registry: &RegistryConfig, programs: &[Program]) -> Vec<Diagnostic> {
+    let mut findings: Vec<Diagnostic> = gate(&registry.gate).into_iter().collect();
     if !registry.may_ask_for_tokens() {
         return findings;
     }
     let stops = registry.stops.iter().filter(|(program, _)| programs.contains(program));
     findings.extend(stops.map(|(program, why)| {
-        Finding::error("no-start", format!("{} does not start: auth.token.{why}", program.title()))
+        Diagnostic::error("no-start", format!("{} does not start: auth.token.{why}", program.title()))
     }));
     let services: Vec<&str> = std::iter::once(&config.audience)
         .chain(&config.service.allowed_services)
@@ -32,54 +33,54 @@ pub fn registry(config: &Config, registry: &RegistryConfig, programs: &[Program]
     findings.push(realm(registry));
     if registry.bundle.is_none() && registry.jwks.is_none() {
         findings.push(
-            Finding::error("trust", "the registry has neither rootcertbundle nor jwks: it does not start")
-                .mend("set rootcertbundle to a certificate of the signing key (2.8 and 3), or jwks (3)"),
+            Diagnostic::error("trust", "the registry has neither rootcertbundle nor jwks: it does not start")
+                .hint("set rootcertbundle to a certificate of the signing key (2.8 and 3), or jwks (3)"),
         );
     }
     findings
 }
 
 /// What decides who is let in, where that is not tokens alone.
-fn gate(gate: &Gate) -> Option<Finding> {
-    let mend = "take the other REGISTRY_AUTH variables out of its environment, and set auth: {token: {realm, service, \
+fn gate(gate: &Gate) -> Option<Diagnostic> {
+    let hint = "take the other REGISTRY_AUTH variables out of its environment, and set auth: {token: {realm, service, \
                 issuer, rootcertbundle}} or the variables REGISTRY_AUTH_TOKEN_*";
     let finding = match gate {
         Gate::Token => return None,
-        Gate::Open(why) => Finding::error(
+        Gate::Open(why) => Diagnostic::error(
             "open",
             "the registry asks for no token: anybody who reaches it may pull, push and delete",
         )
         .why(why),
         Gate::Chance { types, open: true } => {
-            Finding::error("open", "the registry asks for tokens after some starts, and not after others")
+            Diagnostic::error("open", "the registry asks for tokens after some starts, and not after others")
                 .why(format!(
                     "its `auth` has several types ({types}), and which one counts is left to chance"
                 ))
         }
-        Gate::Chance { types, open: false } => Finding::error(
+        Gate::Chance { types, open: false } => Diagnostic::error(
             "chance",
             "the registry asks for tokens after some starts, and at others does not start",
         )
         .why(format!("its `auth` has several types ({types}), and which one counts is left to chance")),
         Gate::Other(name) => {
-            Finding::error("registry", format!("the registry asks for no token: its `auth` is {name}"))
+            Diagnostic::error("registry", format!("the registry asks for no token: its `auth` is {name}"))
         }
-        Gate::Stops(why) => Finding::error("no-start", format!("the registry does not start: {why}")),
+        Gate::Stops(why) => Diagnostic::error("no-start", format!("the registry does not start: {why}")),
     };
-    Some(finding.mend(mend))
+    Some(finding.hint(hint))
 }
 
 /// A name that both sides must write alike.
-fn same(code: &'static str, theirs: Option<&str>, ours: &[&str], key: &str) -> Finding {
+fn same(code: &'static str, theirs: Option<&str>, ours: &[&str], key: &str) -> Diagnostic {
     let Some(theirs) = theirs else {
-        return Finding::error(
+        return Diagnostic::error(
             code,
             format!("auth.token.{code} is missing or not text: the registry does not start"),
         )
-        .mend(format!("set it to `{}`", shortened(ours.first().unwrap_or(&""), 120)));
+        .hint(format!("set it to `{}`", shortened(ours.first().unwrap_or(&""), 120)));
     };
     if ours.contains(&theirs) {
-        return Finding::ok(code, format!("both sides say `{}`", shortened(theirs, 120)));
+        return Diagnostic::ok(code, format!("both sides say `{}`", shortened(theirs, 120)));
     }
     let near =
         ours.iter().find(|own| own.trim_end_matches('/').eq_ignore_ascii_case(theirs.trim_end_matches('/')));
@@ -91,35 +92,39 @@ fn same(code: &'static str, theirs: Option<&str>, ours: &[&str], key: &str) -> F
     let ours: Vec<String> = ours.iter().map(|own| format!("`{}`", shortened(own, 120))).collect();
     let what =
         format!("the registry's {code} is `{}`, Keypebble's {}", shortened(theirs, 120), ours.join(" or "));
-    Finding::error(code, what).why(why).mend(format!("make auth.token.{code} and {key} the same text"))
+    Diagnostic::error(code, what).why(why).hint(format!("make auth.token.{code} and {key} the same text"))
 }
 
-fn realm(registry: &RegistryConfig) -> Finding {
+fn realm(registry: &RegistryConfig) -> Diagnostic {
     if registry.autoredirect {
-        return Finding::warning(
+        return Diagnostic::warning(
             "realm",
             "autoredirect is on: clients are sent to https://<the registry>/auth/token",
         )
         .why("then realm is ignored, and Keypebble answers at /v2/token")
-        .mend("remove autoredirect, or let the proxy pass /auth/token on to /v2/token");
+        .hint("remove autoredirect, or let the proxy pass /auth/token on to /v2/token");
     }
     let Some(realm) = registry.realm.as_deref() else {
-        return Finding::error(
+        return Diagnostic::error(
             "realm",
             "auth.token.realm is missing or not text: the registry does not start",
         )
-        .mend("set it to the URL of /v2/token, as clients reach it");
+        .hint("set it to the URL of /v2/token, as clients reach it");
     };
     let shown = shortened(realm, 120);
     let path = realm.strip_prefix("https://").or_else(|| realm.strip_prefix("http://"));
     match path.map(|rest| rest.split_once('/').map_or("", |(_, path)| path)) {
-        None => Finding::error("realm", format!("auth.token.realm is not an http or https URL: `{shown}`")).mend(
+        None => Diagnostic::error(
+            "realm",
+            format!("auth.token.realm is not an http or https URL: `{shown}`"),
+        )
+        .hint(
             "set it to the URL of /v2/token, as clients reach it, such as https://auth.example.com/v2/token",
         ),
-        Some("v2/token") => Finding::ok("realm", format!("clients are sent to `{shown}`")),
-        Some(_) => Finding::warning("realm", format!("clients are sent to `{shown}`"))
+        Some("v2/token") => Diagnostic::ok("realm", format!("clients are sent to `{shown}`")),
+        Some(_) => Diagnostic::warning("realm", format!("clients are sent to `{shown}`"))
             .why("Keypebble answers at /v2/token")
-            .mend("end it in /v2/token, unless a proxy translates the path"),
+            .hint("end it in /v2/token, unless a proxy translates the path"),
     }
 }
 
@@ -131,7 +136,7 @@ pub fn self_check(
     trust: &Trust,
     programs: &[Program],
     now: UnixTime,
-) -> Vec<Finding> {
+) -> Vec<Diagnostic> {
     // As `serve` does: the service that is asked for, where tokens are signed for it.
     let asked = registry.service.as_deref();
     let audience = asked.filter(|asked| allowed_services.iter().any(|known| known == asked));
@@ -145,34 +150,32 @@ pub fn self_check(
     let token = match &issued {
         Ok(issued) => issued.token.expose(),
         Err(error) => {
-            return vec![Finding::error("self-check", format!("no token can be made: {}", error.cause()))];
+            return vec![Diagnostic::error("self-check", format!("no token can be made: {}", error.cause()))];
         }
     };
-    let expected = Expected {
-        service: registry.service.as_deref(),
-        issuer: registry.issuer.as_deref(),
-        algorithms: &registry.algorithms,
-    };
-    let judged: Vec<_> =
-        programs.iter().map(|program| judge(*program, token, trust, &expected, now)).collect();
-    let any = judged.iter().any(|judgement| judgement.accepted() == Some(true));
+    let audiences: Vec<&str> = registry.service.as_deref().into_iter().collect();
+    let expected = Expected { issuer: registry.issuer.as_deref(), audiences: &audiences };
+    let judge = |program| judge(program, token, trust, &expected, &registry.algorithms, now);
+    let judged: Vec<_> = programs.iter().map(|program| (program.title(), judge(*program))).collect();
+    let any = judged.iter().any(|(_, findings)| worst(findings) < Level::Unknown);
     let mut findings = Vec::new();
-    for judgement in judged {
-        let title = judgement.program.title();
-        findings.push(match judgement.accepted() {
-            Some(true) => Finding::ok("self-check", format!("{title} would take a token made now")),
-            // One program takes it: which one runs is not known, so that the other's refusal only warns.
-            Some(false) if any => {
-                Finding::warning("self-check", format!("{title} would refuse a token made now"))
-                    .mend("if that is not the one you run, say which with --for")
+    for (title, judgement) in judged {
+        findings.push(match worst(&judgement) {
+            Level::Ok | Level::Warning => {
+                Diagnostic::ok("self-check", format!("{title} would take a token made now"))
             }
-            Some(false) => Finding::error("self-check", format!("{title} would refuse a token made now")),
-            None => Finding::unknown(
+            Level::Unknown => Diagnostic::unknown(
                 "self-check",
                 format!("what {title} would say to a token made now cannot be told"),
             ),
+            // One program takes it: which one runs is not known, so that the other's refusal only warns.
+            Level::Error if any => {
+                Diagnostic::warning("self-check", format!("{title} would refuse a token made now"))
+                    .hint("if that is not the one you run, say which with --for")
+            }
+            Level::Error => Diagnostic::error("self-check", format!("{title} would refuse a token made now")),
         });
-        for mut finding in judgement.findings {
+        for mut finding in judgement {
             if any && finding.level == Level::Error {
                 finding.level = Level::Warning;
             }
@@ -193,18 +196,21 @@ pub fn programs(registry: &RegistryConfig) -> Vec<Program> {
 }
 
 /// Whether the registry knows the keys that sign next, and those whose tokens are still about.
-pub fn ring(keyring: &Keyring, trust: &Trust) -> Vec<Finding> {
+pub fn ring(keyring: &Keyring, trust: &Trust) -> Vec<Diagnostic> {
     let others = keyring.verifiers().iter().filter(|key| key.state() != State::Active);
     let unknown = others.filter(|key| key.public().is_some_and(|own| !trust.holds(own)));
     let finding = |state, id: &str| match state {
-        State::Next => Finding::warning(
+        State::Next => Diagnostic::warning(
             "next-key",
             format!("the registry does not know the next key, `{id}`"),
         )
         .why("once `keypebble keys rotate` lets it sign, every token is refused")
-        .mend("export it into the registry's bundle or jwks, and restart the registry, before you rotate"),
-        _ => Finding::warning("previous-key", format!("the registry does not know the previous key, `{id}`"))
-            .why("its tokens that are still valid are refused"),
+        .hint("export it into the registry's bundle or jwks, and restart the registry, before you rotate"),
+        _ => Diagnostic::warning(
+            "previous-key",
+            format!("the registry does not know the previous key, `{id}`"),
+        )
+        .why("its tokens that are still valid are refused"),
     };
     unknown.map(|key| finding(key.state(), &shortened(key.id().unwrap_or("no id"), 80))).collect()
 }

@@ -5,8 +5,8 @@ use super::*;
 use crate::config::Config;
 use crate::diagnosis::registry::{Gate, RegistryConfig};
 use crate::diagnosis::verdict::{Program, Trust};
+use crate::ground::diagnostic::{Diagnostic, Level};
 use crate::ground::document::Document;
-use crate::ground::finding::{Finding, Level};
 use crate::ground::secret::Secret;
 use crate::ground::time::UnixTime;
 use crate::key::keyring::{Keyring, RingKey, State};
@@ -24,7 +24,7 @@ fn config(rest: &str) -> Config {
     Config::read(&Document::parse(Path::new(HERE), yaml).unwrap()).unwrap()
 }
 
-fn has(findings: &[Finding], level: Level, code: &str, part: &str) -> bool {
+fn has(findings: &[Diagnostic], level: Level, code: &str, part: &str) -> bool {
     findings
         .iter()
         .any(|finding| finding.level == level && finding.code == code && finding.what.contains(part))

@@ -5,8 +5,8 @@
 //! 3.1.1. Must not know what the options mean. Decision: its steps are taken one by one, in its order, since no
 //! shorter rule says when a variable replaces a section, adds a second type to it, or stops the registry.
 
+use crate::ground::diagnostic::shortened;
 use crate::ground::document::Document;
-use crate::ground::finding::shortened;
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -101,13 +101,14 @@ fn set_option(options: &mut Map<String, Value>, path: &[&str], value: &str) -> R
 
 /// A variable's value, which is YAML 1.1.
 fn yaml(text: &str) -> Result<Value, String> {
-    if matches!(text.trim(), "" | "~" | "null" | "Null" | "NULL") {
+    let bare = text.split('#').next().unwrap_or_default().trim();
+    if matches!(bare, "" | "~" | "null" | "Null" | "NULL") {
         return Ok(Value::Null);
     }
     let document = Document::parse(Path::new("its value"), text.to_owned());
     let value = document.and_then(|document| document.root().json()).map_err(|error| error.to_string())?;
     Ok(match value {
-        Value::String(word) if word == text.trim() && is_no_text(&word) => Value::Bool(true),
+        Value::String(word) if word == bare && is_no_text(&word) => Value::Bool(true),
         value => value,
     })
 }

@@ -6,7 +6,7 @@
 use super::key_id::{by_id, by_jwk, usable};
 use super::rules::{KeyIds, Program};
 use super::{Case, go};
-use crate::ground::finding::{Finding, shortened};
+use crate::ground::diagnostic::{Diagnostic, shortened};
 use crate::ground::time::UnixTime;
 use crate::key::PublicKey;
 use crate::key::algorithm::Algorithm;
@@ -20,7 +20,10 @@ pub(super) fn check(case: &mut Case<'_>) {
     let crit = case.token.header.get("crit").filter(|crit| case.rules.jose && !crit.is_null());
     let only_b64 = |list: &Vec<Value>| list.iter().all(|name| name == "b64");
     if crit.is_some_and(|crit| !crit.as_array().is_some_and(only_b64)) {
-        case.say(Finding::error("crit", "the header's `crit` names what it does not know (it knows `b64`)"));
+        case.say(Diagnostic::error(
+            "crit",
+            "the header's `crit` names what it does not know (it knows `b64`)",
+        ));
     }
     let Some(key) = find(case) else { return };
     if known {
@@ -32,21 +35,21 @@ pub(super) fn check(case: &mut Case<'_>) {
 fn algorithm(case: &mut Case<'_>, alg: &str) -> bool {
     let shown = shortened(alg, 40);
     let taken = case.rules.algorithms;
-    let configured = case.expected.algorithms;
+    let configured = case.algorithms;
     let title = case.program.title();
     if !taken.contains(&alg) {
         let finding = match alg {
-            "" => Finding::error("algorithm", "the header names no algorithm (`alg`)"),
-            "HS256" | "HS384" | "HS512" => Finding::error(
+            "" => Diagnostic::error("algorithm", "the header names no algorithm (`alg`)"),
+            "HS256" | "HS384" | "HS512" => Diagnostic::error(
                 "algorithm",
                 format!("{shown} is made with a shared secret, and no registry takes that"),
             )
-            .mend("sign with an RSA or P-256 key: private_key_path"),
-            "none" => Finding::error("algorithm", "the token is not signed (alg none)"),
+            .hint("sign with an RSA or P-256 key: private_key_path"),
+            "none" => Diagnostic::error("algorithm", "the token is not signed (alg none)"),
             _ => {
                 let list = taken.join(", ");
-                Finding::error("algorithm", format!("{title} does not know {shown}; it takes {list}"))
-                    .mend("sign with RS256 or ES256, which every registry takes")
+                Diagnostic::error("algorithm", format!("{title} does not know {shown}; it takes {list}"))
+                    .hint("sign with RS256 or ES256, which every registry takes")
             }
         };
         case.say(finding);
@@ -58,8 +61,8 @@ fn algorithm(case: &mut Case<'_>, alg: &str) -> bool {
     {
         let list = shortened(&configured.join(", "), 200);
         case.say(
-            Finding::error("algorithm", format!("{shown} is not in its signingalgorithms: {list}"))
-                .mend(format!("add {shown} to auth.token.signingalgorithms, or leave the list out")),
+            Diagnostic::error("algorithm", format!("{shown} is not in its signingalgorithms: {list}"))
+                .hint(format!("add {shown} to auth.token.signingalgorithms, or leave the list out")),
         );
     }
     true
@@ -86,7 +89,7 @@ fn find(case: &mut Case<'_>) -> Option<PublicKey> {
     match case.token.header_text("kid") {
         Some(kid) if !kid.is_empty() => by_id(case, kid),
         _ => {
-            case.say(Finding::error("key-id", "the header names no key: neither `kid` nor `x5c`").mend(
+            case.say(Diagnostic::error("key-id", "the header names no key: neither `kid` nor `x5c`").hint(
                 "leave `kid` out of the configuration: Keypebble then writes the id that registries know",
             ));
             None
@@ -99,7 +102,7 @@ fn by_chain(case: &mut Case<'_>, x5c: &[&str]) -> Option<PublicKey> {
     let certificate = |text: &&str| X509::from_der(&go::base64(text.as_bytes(), false, true)?).ok();
     let chain: Option<Vec<X509>> = x5c.iter().map(certificate).collect();
     let Some(chain) = chain else {
-        case.say(Finding::error("x5c", "x5c holds something that is not a certificate in base64"));
+        case.say(Diagnostic::error("x5c", "x5c holds something that is not a certificate in base64"));
         return None;
     };
     if let Err(error) = verify_path(&chain, case.trust.certificates(), case.now.0) {
@@ -111,24 +114,24 @@ fn by_chain(case: &mut Case<'_>, x5c: &[&str]) -> Option<PublicKey> {
         && last.is_self_signed()
     {
         case.say(
-            Finding::warning(
+            Diagnostic::warning(
                 "x5c-root",
                 "x5c includes its root, which every verifier has: it only makes tokens longer",
             )
-            .mend("leave the last certificate out of x5c_chain_path's file"),
+            .hint("leave the last certificate out of x5c_chain_path's file"),
         );
     }
     match chain.first()?.key() {
         Ok(key) => Some(key.clone()),
         Err(error) => {
-            let finding = Finding::unknown("x5c", format!("the leaf's key is not known here: {error}"));
+            let finding = Diagnostic::unknown("x5c", format!("the leaf's key is not known here: {error}"));
             case.say(finding);
             None
         }
     }
 }
 
-fn path_finding(case: &Case<'_>, chain: &[X509], error: &PathError) -> Finding {
+fn path_finding(case: &Case<'_>, chain: &[X509], error: &PathError) -> Diagnostic {
     let name = |place: usize| match chain.get(place) {
         Some(certificate) => {
             format!("certificate {} of x5c (`{}`)", place + 1, shortened(&certificate.name(), 60))
@@ -137,33 +140,33 @@ fn path_finding(case: &Case<'_>, chain: &[X509], error: &PathError) -> Finding {
     };
     match error {
         PathError::Expired(place, end) => {
-            Finding::error("x5c-expired", format!("{} expired at {}", name(*place), UnixTime(*end)))
-                .mend("make a new certificate for the same key, for x5c and the registry's bundle, and restart it")
+            Diagnostic::error("x5c-expired", format!("{} expired at {}", name(*place), UnixTime(*end)))
+                .hint("make a new certificate for the same key, for x5c and the registry's bundle, and restart it")
         }
         PathError::NotYet(place, start) => {
-            Finding::error("x5c-expired", format!("{} is not valid before {}", name(*place), UnixTime(*start)))
-                .mend("check the clocks of both hosts")
+            Diagnostic::error("x5c-expired", format!("{} is not valid before {}", name(*place), UnixTime(*start)))
+                .hint("check the clocks of both hosts")
         }
-        PathError::NotAuthority => Finding::error(
+        PathError::NotAuthority => Diagnostic::error(
             "x5c-authority",
             "the certificate that signed the chain may not sign certificates (no CA:TRUE, or no keyCertSign)",
         )
-        .mend("put the signing key's own certificate into the bundle, or make the root with basicConstraints=CA:TRUE"),
-        PathError::Unsupported => Finding::unknown(
+        .hint("put the signing key's own certificate into the bundle, or make the root with basicConstraints=CA:TRUE"),
+        PathError::Unsupported => Diagnostic::unknown(
             "x5c",
             "a certificate of the chain is signed in a way that is not checked here, or has name constraints or \
              a critical extension",
         ),
-        PathError::Unknown if !case.trust.has_bundle() => Finding::error(
+        PathError::Unknown if !case.trust.has_bundle() => Diagnostic::error(
             "x5c-untrusted",
             "the token carries x5c, and the registry has no rootcertbundle to check it with; `kid` is then not looked at",
         )
-        .mend("leave x5c_chain_path out, so that `kid` counts, or give the registry a rootcertbundle too"),
-        PathError::Unknown => Finding::error(
+        .hint("leave x5c_chain_path out, so that `kid` counts, or give the registry a rootcertbundle too"),
+        PathError::Unknown => Diagnostic::error(
             "x5c-untrusted",
             format!("{} does not lead to a certificate of the registry's bundle", name(0)),
         )
-        .mend("put the certificate that signed it (or itself) into rootcertbundle, and restart the registry"),
+        .hint("put the certificate that signed it (or itself) into rootcertbundle, and restart the registry"),
     }
 }
 
@@ -173,17 +176,18 @@ fn signature(case: &mut Case<'_>, key: &PublicKey, alg: &str) {
     let Some(key) = fitting else {
         let what = format!("the header says {}, which the trusted key cannot check", shortened(alg, 40));
         case.say(
-            Finding::error("algorithm", what).mend("the token names another key than the one that signed it"),
+            Diagnostic::error("algorithm", what)
+                .hint("the token names another key than the one that signed it"),
         );
         return;
     };
     if case.token.signature.is_empty() {
-        case.say(Finding::error("signature", "the token has no signature"));
+        case.say(Diagnostic::error("signature", "the token has no signature"));
     } else if !key.verify(&case.token.signed, &case.token.signature) {
         case.say(
-            Finding::error("signature", "the signature is not one of the trusted key over this text")
+            Diagnostic::error("signature", "the signature is not one of the trusted key over this text")
                 .why("another key signed it, or the token was changed on its way")
-                .mend("if x5c is sent, its first certificate must be for the signing key"),
+                .hint("if x5c is sent, its first certificate must be for the signing key"),
         );
     }
 }

@@ -4,7 +4,7 @@ use super::Case;
 use super::jwks::{Entry, Held, Trouble};
 use super::rules::{KeyIds, Program};
 use super::trust::thumbprint_of_registry_3;
-use crate::ground::finding::{Finding, shortened};
+use crate::ground::diagnostic::{Diagnostic, shortened};
 use crate::ground::time::UnixTime;
 use crate::key::PublicKey;
 use crate::key::x509::X509;
@@ -15,10 +15,10 @@ pub(super) fn usable(case: &mut Case<'_>, held: &Held) -> Option<PublicKey> {
     match held {
         Held::Key(key) => return Some(key.clone()),
         Held::Useless(what) => case.say(
-            Finding::error("key", format!("{} holds {what}, which checks no token", case.program.title()))
-                .mend("give it the signing key's certificate or public key"),
+            Diagnostic::error("key", format!("{} holds {what}, which checks no token", case.program.title()))
+                .hint("give it the signing key's certificate or public key"),
         ),
-        Held::Unread(what) => case.say(Finding::unknown(
+        Held::Unread(what) => case.say(Diagnostic::unknown(
             "key",
             format!("{} holds a key that is not known here: {what}", case.program.title()),
         )),
@@ -30,7 +30,7 @@ pub(super) fn usable(case: &mut Case<'_>, held: &Held) -> Option<PublicKey> {
 pub(super) fn by_jwk(case: &mut Case<'_>, jwk: &Value) -> Option<PublicKey> {
     let libtrust = case.rules.key_ids == KeyIds::Libtrust;
     let kid = jwk.get("kid").and_then(Value::as_str);
-    let unknown = |what: &str| Finding::unknown("jwk", format!("the header's `jwk` {what}"));
+    let unknown = |what: &str| Diagnostic::unknown("jwk", format!("the header's `jwk` {what}"));
     let finding = match Entry::read(&jwk.to_string()) {
         Ok(_) | Err(_) if jwk.get("x5c").is_some() => unknown("has an `x5c`, which is not judged here"),
         Ok(Entry { private: false, held: Held::Key(key), .. }) if libtrust => {
@@ -38,15 +38,15 @@ pub(super) fn by_jwk(case: &mut Case<'_>, jwk: &Value) -> Option<PublicKey> {
             if kid.is_none_or(|kid| kid == id) {
                 return by_id(case, &id);
             }
-            Finding::error("jwk", "the header's `jwk` has a `kid` that is not the key's libtrust id")
+            Diagnostic::error("jwk", "the header's `jwk` has a `kid` that is not the key's libtrust id")
         }
         Ok(Entry { private: false, held: Held::Key(_) | Held::Unread(_), .. }) if !libtrust => {
             return by_id(case, kid.unwrap_or_default());
         }
         Err(Trouble::Refused(why)) if !libtrust => {
-            Finding::error("jwk", format!("the header's `jwk`: {why}"))
+            Diagnostic::error("jwk", format!("the header's `jwk`: {why}"))
         }
-        Ok(_) if !libtrust => Finding::error("jwk", "the header's `jwk` is not a public key"),
+        Ok(_) if !libtrust => Diagnostic::error("jwk", "the header's `jwk` is not a public key"),
         _ => unknown("cannot be judged here"),
     };
     case.say(finding);
@@ -72,7 +72,10 @@ pub(super) fn by_id(case: &mut Case<'_>, kid: &str) -> Option<PublicKey> {
         return Some(key);
     }
     let finding = if case.trust.certificates().iter().any(|one| one.key().is_err()) {
-        Finding::unknown("key", "the registry may know the key, but it is of a kind that is not known here")
+        Diagnostic::unknown(
+            "key",
+            "the registry may know the key, but it is of a kind that is not known here",
+        )
     } else {
         unknown_id(case, kid, &known)
     };
@@ -81,14 +84,14 @@ pub(super) fn by_id(case: &mut Case<'_>, kid: &str) -> Option<PublicKey> {
 }
 
 /// Why an id is not known, as far as it can be told from its form.
-fn unknown_id(case: &Case<'_>, kid: &str, known: &[(String, Held)]) -> Finding {
+fn unknown_id(case: &Case<'_>, kid: &str, known: &[(String, Held)]) -> Diagnostic {
     let shown = shortened(kid, 80);
     let title = case.program.title();
     let named = |id: &str| format!("the registry knows that key as `{}`", shortened(id, 80));
     let same_key = |other: &dyn Fn(&PublicKey) -> String| {
         known.iter().find(|(_, held)| matches!(held, Held::Key(key) if other(key) == kid))
     };
-    let finding = |what: String| Finding::error("key-id", what);
+    let finding = |what: String| Diagnostic::error("key-id", what);
     if let Some((id, _)) = same_key(&PublicKey::thumbprint) {
         let why = if case.program == Program::Registry3 {
             "it pads EC coordinates wrongly for one key in 128, and this is one"
@@ -99,7 +102,7 @@ fn unknown_id(case: &Case<'_>, kid: &str, known: &[(String, Held)]) -> Finding {
             "`{shown}` is the RFC 7638 thumbprint of a trusted key, but {title} does not use that"
         ))
         .why(format!("{why}; {}", named(id)))
-        .mend(format!(
+        .hint(format!(
             "set `kid: \"{}\"`, or leave `kid` out: Keypebble's default is the libtrust id",
             shortened(id, 80)
         ));
@@ -109,17 +112,17 @@ fn unknown_id(case: &Case<'_>, kid: &str, known: &[(String, Held)]) -> Finding {
             "`{shown}` is the libtrust id of a trusted key, but {title} does not use that"
         ))
         .why(named(id))
-        .mend("give it a jwks file whose `kid` is the libtrust id, so that 2.8 and 3 take the same tokens");
+        .hint("give it a jwks file whose `kid` is the libtrust id, so that 2.8 and 3 take the same tokens");
     }
     let ids: Vec<String> = known.iter().take(5).map(|(id, _)| format!("`{}`", shortened(id, 80))).collect();
     let ids = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
     let finding =
         finding(format!("no key of the registry's has the id `{shown}`")).why(format!("it knows {ids}"));
     match form(kid) {
-        Form::Literal => finding.mend(
+        Form::Literal => finding.hint(
             "leave `kid` out of the configuration: Keypebble then writes the id that registries compute from the key",
         ),
-        _ => finding.mend("its bundle or jwks is for another key: put this key's into it, and restart the registry"),
+        _ => finding.hint("its bundle or jwks is for another key: put this key's into it, and restart the registry"),
     }
 }
 
@@ -156,12 +159,12 @@ fn expired_bundle(case: &mut Case<'_>, key: &PublicKey) {
     let certificate = case.trust.certificates().iter().find(own);
     if let Some(end) = certificate.map(X509::not_after).filter(|end| now > *end) {
         case.say(
-            Finding::warning(
+            Diagnostic::warning(
                 "bundle-expired",
                 format!("its certificate in the bundle expired at {}", UnixTime(end)),
             )
             .why("by `kid` the registry does not look at dates; with x5c it would refuse")
-            .mend("make a new certificate for the same key; its id stays"),
+            .hint("make a new certificate for the same key; its id stays"),
         );
     }
 }

@@ -7,8 +7,9 @@
 use super::go;
 use super::rules::{Field, Names, Rules, Shape};
 use crate::claims::read_object;
+use crate::diagnosis::claims::seconds;
 use crate::diagnosis::unverified::{Malformed, Parts};
-use crate::ground::finding::{Finding, Level, shortened};
+use crate::ground::diagnostic::{Diagnostic, Level, shortened};
 use crate::ground::fold::folds_to;
 use crate::key::base64url;
 use serde_json::value::RawValue;
@@ -34,7 +35,7 @@ impl Token {
 }
 
 /// Reads a token; what is odd about it goes to `say`.
-pub(super) fn token(token: &str, rules: &Rules, say: &mut Vec<Finding>) -> Result<Token, Malformed> {
+pub(super) fn token(token: &str, rules: &Rules, say: &mut Vec<Diagnostic>) -> Result<Token, Malformed> {
     let Parts { header, payload, signature, .. } = Parts::split(token, |part| {
         if !rules.padding {
             return go::base64(part.as_bytes(), true, false);
@@ -66,7 +67,7 @@ pub(super) fn token(token: &str, rules: &Rules, say: &mut Vec<Finding>) -> Resul
 struct Reader<'r> {
     part: &'static str,
     rules: &'r Rules,
-    findings: Vec<Finding>,
+    findings: Vec<Diagnostic>,
 }
 
 /// What a program finds in an object, and the members that it does not look for.
@@ -83,7 +84,8 @@ impl Reader<'_> {
             }
         })?;
         if json.bytes().filter(|byte| b"[{".contains(byte)).count() > MAX_DEPTH {
-            self.findings.push(Finding::unknown("malformed", format!("the {part} may be nested too deep")));
+            self.findings
+                .push(Diagnostic::unknown("malformed", format!("the {part} may be nested too deep")));
         }
         let (mut found, mut others) = (Map::new(), Vec::new());
         for (index, (name, value)) in members.iter().enumerate() {
@@ -97,7 +99,7 @@ impl Reader<'_> {
             };
             if name != known {
                 self.findings.push(
-                    Finding::warning(
+                    Diagnostic::warning(
                         "letter-case",
                         format!("`{}` is read as `{known}`", shortened(name, 40)),
                     )
@@ -105,10 +107,12 @@ impl Reader<'_> {
                 );
             }
             match self.member(value, *shape) {
-                // A null leaves a text or a number as it was.
-                Some(Value::Null)
-                    if found.contains_key(*known)
-                        && !matches!(shape, Shape::Date | Shape::Texts | Shape::Access { .. }) => {}
+                // A null leaves a text or a number as it was, and takes anything else away.
+                Some(Value::Null) => {
+                    if matches!(shape, Shape::Date | Shape::Texts | Shape::Access { .. }) {
+                        found.remove(*known);
+                    }
+                }
                 Some(value) => drop(found.insert((*known).to_owned(), value)),
                 None => {
                     let (code, expected) = match shape {
@@ -124,9 +128,9 @@ impl Reader<'_> {
                     let value = shortened(value.get(), 40);
                     let what = format!("{part}: `{known}` is expected to be {expected}, found {value}");
                     self.findings.push(if *shape == Shape::Any {
-                        Finding::unknown(code, what)
+                        Diagnostic::unknown(code, what)
                     } else {
-                        Finding::error(code, what)
+                        Diagnostic::error(code, what)
                             .why("a member of the wrong type makes the whole token malformed")
                     });
                 }
@@ -145,7 +149,11 @@ impl Reader<'_> {
             Shape::Text | Shape::Audience { list: false } => go::text(json).map(Value::String),
             Shape::Texts => list()?.into_iter().map(|item| text(item.get()).map(Value::String)).collect(),
             Shape::Integer => json.parse::<i64>().ok().map(Value::from),
-            Shape::Date => seconds(&go::text(json).unwrap_or_else(|| json.to_owned())).map(Value::from),
+            Shape::Date => {
+                let number: Number = go::text(json).unwrap_or_else(|| json.to_owned()).parse().ok()?;
+                // Read as a float, whatever it is.
+                seconds(&number.as_f64()?.into()).map(Value::from)
+            }
             Shape::Audience { list: true } => match list() {
                 Some(items) => {
                     items.into_iter().map(|item| go::text(item.get()).map(Value::String)).collect()
@@ -189,7 +197,7 @@ impl Reader<'_> {
                 read.insert(name, value);
             } else {
                 let what = format!("the header's `{}` cannot be judged here", shortened(&name, 40));
-                self.findings.push(Finding::unknown("malformed", what));
+                self.findings.push(Diagnostic::unknown("malformed", what));
             }
         }
         read
@@ -198,15 +206,8 @@ impl Reader<'_> {
     fn twice(&mut self, name: &str) {
         let level = if self.rules.jose { Level::Error } else { Level::Warning };
         let what = format!("the {}: the name `{}` appears twice", self.part, shortened(name, 40));
-        let mut finding = Finding::warning("twice", what);
+        let mut finding = Diagnostic::warning("twice", what);
         finding.level = level;
         self.findings.push(finding.why("the last one counts to some programs, and others refuse it"));
     }
-}
-
-/// The whole seconds of a number, rounded down.
-#[allow(clippy::cast_possible_truncation, reason = "`as` saturates: beyond Go's clock either way")]
-fn seconds(number: &str) -> Option<i64> {
-    let number: Number = number.parse().ok()?;
-    number.as_f64().map(|seconds| seconds.floor() as i64)
 }

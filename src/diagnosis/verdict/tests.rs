@@ -1,6 +1,7 @@
 //! The verdicts, as a table over one good token.
 
 use super::*;
+use crate::ground::diagnostic::{Level, worst};
 use crate::ground::secret::Secret;
 use crate::key::{Chain, Key, base64url};
 use crate::token::Sealer;
@@ -59,14 +60,9 @@ fn jwks(kid: &str) -> Trust {
 }
 
 fn codes(program: Program, token: &str, trust: &Trust) -> Vec<&'static str> {
-    let expected = Expected { service: Some("s"), issuer: Some("i"), algorithms: &[] };
-    let judgement = judge(program, token, trust, &expected, NOW);
-    judgement
-        .findings
-        .iter()
-        .filter(|finding| finding.level >= Level::Unknown)
-        .map(|finding| finding.code)
-        .collect()
+    let expected = Expected { issuer: Some("i"), audiences: &["s"] };
+    let judgement = judge(program, token, trust, &expected, &[], NOW);
+    judgement.iter().filter(|finding| finding.level >= Level::Unknown).map(|finding| finding.code).collect()
 }
 
 #[test]
@@ -174,10 +170,10 @@ fn x5c_wins_over_kid_and_needs_a_bundle() {
         assert_eq!(codes(program, &token, &bundle()), [""; 0]);
         assert_eq!(codes(program, &token, &root_only), [""; 0]);
         assert_eq!(codes(program, &token, &other), ["x5c-untrusted"]);
-        let remarks = judge(program, &token, &root_only, &Expected::default(), NOW).findings;
+        let remarks = judge(program, &token, &root_only, &Expected::default(), &[], NOW);
         assert!(remarks.iter().any(|finding| finding.code == "x5c-root"));
-        let late = judge(program, &token, &root_only, &Expected::default(), UnixTime(2_000_000_000));
-        assert!(late.findings.iter().any(|finding| finding.code == "x5c-expired"), "{late:?}");
+        let late = judge(program, &token, &root_only, &Expected::default(), &[], UnixTime(2_000_000_000));
+        assert!(late.iter().any(|finding| finding.code == "x5c-expired"), "{late:?}");
         // The certificate of another key than the one that signed.
         let swapped = json!({ "alg": "ES256", "x5c": [chain(file!("keys/p256-chain.pem")).x5c()[1]] });
         assert!(codes(program, &forged(&swapped, &claims()), &bundle()).contains(&"x5c-untrusted"));
@@ -240,8 +236,8 @@ fn a_name_twice_and_an_unlisted_algorithm_are_refused_by_3_alone() {
     assert_eq!(codes(Program::Registry28, &token, &bundle()), [""; 0]);
     assert_eq!(codes(Program::Registry3, &token, &jwks(&libtrust)), ["twice"]);
     let (good, only) = (sealed(key(None), &claims()), ["RS256".to_owned()]);
-    let expected = Expected { algorithms: &only, ..Expected::default() };
-    let judged = |program, trust: &Trust| judge(program, &good, trust, &expected, NOW).accepted();
-    assert_eq!(judged(Program::Registry3, &jwks(&libtrust)), Some(false));
-    assert_eq!(judged(Program::Registry28, &bundle()), Some(true), "2.8 has no such setting");
+    let judged =
+        |program, trust: &Trust| worst(&judge(program, &good, trust, &Expected::default(), &only, NOW));
+    assert_eq!(judged(Program::Registry3, &jwks(&libtrust)), Level::Error);
+    assert_eq!(judged(Program::Registry28, &bundle()), Level::Ok, "2.8 has no such setting");
 }

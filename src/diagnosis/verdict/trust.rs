@@ -5,7 +5,7 @@
 use super::go;
 use super::jwks::{Entry, Held, Trouble, entries};
 use super::rules::Program;
-use crate::ground::finding::{Finding, shortened};
+use crate::ground::diagnostic::{Diagnostic, shortened};
 use crate::ground::secret::Secret;
 use crate::ground::{base64, digest};
 use crate::key::x509::X509;
@@ -88,11 +88,11 @@ impl Trust {
     }
 
     /// Why the program would not start with this, which refuses every token.
-    pub fn start(&self, program: Program) -> Vec<Finding> {
+    pub fn start(&self, program: Program) -> Vec<Diagnostic> {
         let mut findings = Vec::new();
         let title = program.title();
-        let mut refuse = |what: &str, mend: &str| {
-            findings.push(Finding::error("no-start", format!("{title} {what}")).mend(mend));
+        let mut refuse = |what: &str, hint: &str| {
+            findings.push(Diagnostic::error("no-start", format!("{title} {what}")).hint(hint));
         };
         let certificates = self.certificates();
         let broken = self.bundle.as_ref().is_some_and(|bundle| bundle.certificates.is_none());
@@ -137,7 +137,7 @@ impl Trust {
                 &format!("does not start: it does not read its {file}: {}", shortened(why, 200)),
                 "leave out what stops it, or give it the JWKS that Keypebble serves",
             ),
-            Some((file, Trouble::Unknown(why))) => findings.push(Finding::unknown(
+            Some((file, Trouble::Unknown(why))) => findings.push(Diagnostic::unknown(
                 "no-start",
                 format!("whether {title} starts cannot be told: its {file}: {}", shortened(why, 200)),
             )),
@@ -149,17 +149,17 @@ impl Trust {
                 .filter(|error| matches!(error, KeyError::Unsupported { what } if !what.ends_with("P-521")));
             findings.extend(odd.map(|error| {
                 let what = format!("whether {title} starts cannot be told: a certificate's key: {error}");
-                Finding::unknown("no-start", what)
+                Diagnostic::unknown("no-start", what)
             }));
             let passed_over = self.bundle.as_ref().map_or(0, |bundle| bundle.passed_over);
             if passed_over > 0 {
                 findings.push(
-                    Finding::warning(
+                    Diagnostic::warning(
                         "bundle",
                         format!("{title} skips {passed_over} certificate(s) of its rootcertbundle"),
                     )
                     .why("BEGIN and END must each be alone on a line, with nothing before them")
-                    .mend("leave out byte order marks and indentation, and end lines with a line feed"),
+                    .hint("leave out byte order marks and indentation, and end lines with a line feed"),
                 );
             }
         }

@@ -1,8 +1,8 @@
-//! What diagnosis has to say: one finding, its level, and how it is written.
+//! What there is to say of a file, a token, a key or a server: one diagnostic, its level, how it is written.
 //!
-//! Owns the form in which `verify` and `doctor` speak, for people and for programs. Must not know what is
-//! examined. Decision: every text of a finding is made safe when it is made, so that no token, file or
-//! server can send control characters to a terminal.
+//! Owns the form in which warnings, lints, `verify` and `doctor` speak, to people and to programs. Must not
+//! know what is examined. Decision: every text is made safe when the diagnostic is made, so that no token, file
+//! or server can send control characters to a terminal.
 
 use super::text::escape;
 pub use super::text::{printable, shortened};
@@ -36,7 +36,7 @@ impl Level {
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct Diagnostic {
     /// How much it matters.
     pub level: Level,
     /// A short name that does not change, for programs: `audience`, `key-id`.
@@ -46,12 +46,12 @@ pub struct Finding {
     /// What it leads to; may be empty.
     pub why: String,
     /// What to do about it; may be empty.
-    pub mend: String,
+    pub hint: String,
 }
 
-impl Finding {
+impl Diagnostic {
     fn new(level: Level, code: &'static str, what: &str) -> Self {
-        Self { level, code, what: printable(what), why: String::new(), mend: String::new() }
+        Self { level, code, what: printable(what), why: String::new(), hint: String::new() }
     }
 
     /// Something that does not work.
@@ -69,6 +69,11 @@ impl Finding {
         Self::new(Level::Warning, code, what.as_ref())
     }
 
+    /// A warning with something to do about it.
+    pub fn advice(code: &'static str, what: impl AsRef<str>, hint: impl AsRef<str>) -> Self {
+        Self::warning(code, what).hint(hint)
+    }
+
     /// Something that is as it should be.
     pub fn ok(code: &'static str, what: impl AsRef<str>) -> Self {
         Self::new(Level::Ok, code, what.as_ref())
@@ -83,15 +88,15 @@ impl Finding {
 
     /// With what to do about it.
     #[must_use]
-    pub fn mend(mut self, mend: impl AsRef<str>) -> Self {
-        self.mend = printable(mend.as_ref());
+    pub fn hint(mut self, hint: impl AsRef<str>) -> Self {
+        self.hint = printable(hint.as_ref());
         self
     }
 
     /// As an object.
     pub fn json(&self) -> Value {
         let mut value = json!({ "level": self.level.name(), "code": self.code, "what": self.what });
-        for (name, text) in [("why", &self.why), ("mend", &self.mend)] {
+        for (name, text) in [("why", &self.why), ("hint", &self.hint)] {
             if !text.is_empty() {
                 value[name] = text.as_str().into();
             }
@@ -102,7 +107,7 @@ impl Finding {
     /// As lines.
     pub fn text(&self) -> String {
         let mut text = format!("{:<8} {:<16} {}\n", self.level.name(), self.code, self.what);
-        for (name, more) in [("why", &self.why), ("do", &self.mend)] {
+        for (name, more) in [("why", &self.why), ("hint", &self.hint)] {
             if !more.is_empty() {
                 let _ = writeln!(text, "{:>25}{name}: {more}", ""); // to a String: cannot fail
             }
@@ -112,7 +117,7 @@ impl Finding {
 }
 
 /// The worst level among them; [`Level::Ok`] where there are none.
-pub fn worst(findings: &[Finding]) -> Level {
+pub fn worst(findings: &[Diagnostic]) -> Level {
     findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok)
 }
 
@@ -139,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_worst_level_counts() {
-        let findings = [Finding::ok("a", ""), Finding::unknown("b", ""), Finding::warning("c", "")];
+        let findings = [Diagnostic::ok("a", ""), Diagnostic::unknown("b", ""), Diagnostic::warning("c", "")];
         assert_eq!(worst(&findings), Level::Unknown);
         assert_eq!(worst(&[]), Level::Ok);
         assert!(Level::Error > Level::Unknown);
@@ -147,10 +152,10 @@ mod tests {
 
     #[test]
     fn a_finding_says_what_why_and_what_to_do() {
-        let finding = Finding::error("audience", "a\u{1b}").why("w").mend("m");
+        let finding = Diagnostic::error("audience", "a\u{1b}").why("w").hint("m");
         let text = finding.text();
         assert!(text.starts_with("error    audience         a\\u001b\n"), "{text}");
-        assert!(text.contains("why: w\n") && text.ends_with("do: m\n"), "{text}");
-        assert_eq!(Finding::ok("x", "y").json(), json!({ "level": "ok", "code": "x", "what": "y" }));
+        assert!(text.contains("why: w\n") && text.ends_with("hint: m\n"), "{text}");
+        assert_eq!(Diagnostic::ok("x", "y").json(), json!({ "level": "ok", "code": "x", "what": "y" }));
     }
 }
