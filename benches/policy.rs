@@ -1,4 +1,4 @@
-//! Policy at size: loading, memory and evaluation, as ratios within one run (issue 5).
+//! Policy at size: loading, memory and evaluation, as ratios within one run.
 //!
 //! `cargo bench --bench policy`. Owns a counting allocator and a clock, nothing else: the numbers to hold
 //! are ratios (10 users against 100,000) and bytes, which do not depend on the machine.

@@ -1,12 +1,14 @@
-//! From what a caller asks ([`Requested`]) to what a token says ([`Claims`]).
+//! From what a caller asks ([`Requested`]) to what a token says.
 //!
 //! Owns the registered claims, the allow-list and one pure builder per token profile. Must not know keys
-//! or sockets. Decision: `Requested` is untrusted and `Claims` trusted, and the issuer takes only
-//! `Claims`: the allow-list can be neither skipped, nor applied to what the issuer itself builds. The
-//! payload's text is made here, once: what an answer shows is byte for byte what was signed.
+//! or sockets. Decision: `Requested` is untrusted, and the builders take only [`Allowed`], which the
+//! allow-list alone makes of it, so that it cannot be skipped. The payload's text is made here, once: what
+//! an answer shows is byte for byte what was signed.
 
+mod ambiguous;
 mod requested;
 
+pub use ambiguous::{check_distinct, check_members, check_name, check_value};
 pub use requested::{ClaimsError, Requested, read_object};
 
 use crate::ground::time::{Ttl, UnixTime};
@@ -44,12 +46,23 @@ impl ClaimFilter {
     }
 
     /// Splits what a caller asks into what the allow-list lets through and the names that it does not.
-    pub fn apply(&self, requested: Requested) -> (Map<String, Value>, Vec<String>) {
+    pub fn apply(&self, requested: Requested) -> (Allowed, Vec<String>) {
         let mut claims = requested.into_map();
-        let Some(allowed) = &self.allowed else { return (claims, Vec::new()) };
+        let Some(allowed) = &self.allowed else { return (Allowed(claims), Vec::new()) };
         let dropped: Vec<String> = claims.keys().filter(|name| !allowed.contains(*name)).cloned().collect();
         claims.retain(|name, _| allowed.contains(name));
-        (claims, dropped)
+        (Allowed(claims), dropped)
+    }
+}
+
+/// A caller's claims, as far as the allow-list lets them through.
+#[derive(Debug, Default)]
+pub struct Allowed(Map<String, Value>);
+
+impl Allowed {
+    /// The names of the claims.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 }
 
@@ -68,51 +81,24 @@ pub struct Frame<'a> {
     pub id: &'a str,
 }
 
-/// Claims that may be signed: a JSON object's text, and what the caller needs to know of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claims {
-    json: String,
-    id: String,
-    expires_at: UnixTime,
-}
-
-impl Claims {
-    /// The payload, exactly as it is signed.
-    pub fn json(&self) -> &str {
-        &self.json
-    }
-
-    /// `jti`
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// `exp`
-    pub fn expires_at(&self) -> UnixTime {
-        self.expires_at
-    }
-}
-
 /// A generic token: the static claims, and over them what the caller asked and may set.
-pub fn custom(
-    frame: &Frame<'_>,
-    filter: &ClaimFilter,
-    claims: &Map<String, Value>,
-) -> Result<Claims, ClaimsError> {
+pub fn generic(frame: &Frame<'_>, filter: &ClaimFilter, claims: &Allowed) -> Result<String, ClaimsError> {
+    check_distinct(filter.statics.keys().chain(claims.0.keys()))?;
     build(frame, frame.now, |payload| {
-        entries(payload, filter.statics.iter().filter(|(name, _)| !claims.contains_key(*name)))?;
-        entries(payload, claims.iter())
+        entries(payload, filter.statics.iter().filter(|(name, _)| !claims.0.contains_key(*name)))?;
+        entries(payload, claims.0.iter())
     })
 }
 
-/// A generic token under a policy: as [`custom`], but `sub`, `access` and `scope` are the policy's.
+/// A generic token under a policy: as [`generic`], but `sub`, `access` and `scope` are the policy's.
 pub fn granted(
     frame: &Frame<'_>,
     filter: &ClaimFilter,
-    claims: &Map<String, Value>,
+    claims: &Allowed,
     user: &str,
     access: &[Access],
-) -> Result<Claims, ClaimsError> {
+) -> Result<String, ClaimsError> {
+    check_distinct(filter.statics.keys().chain(claims.0.keys()))?;
     let ours = |name: &str| matches!(name, "sub" | "access" | "scope");
     build(frame, frame.now, |payload| {
         payload.serialize_entry("sub", user)?;
@@ -120,9 +106,9 @@ pub fn granted(
         payload.serialize_entry("scope", &crate::policy::scope::join(access))?;
         entries(
             payload,
-            filter.statics.iter().filter(|(name, _)| !ours(name) && !claims.contains_key(*name)),
+            filter.statics.iter().filter(|(name, _)| !ours(name) && !claims.0.contains_key(*name)),
         )?;
-        entries(payload, claims.iter().filter(|(name, _)| !ours(name)))
+        entries(payload, claims.0.iter().filter(|(name, _)| !ours(name)))
     })
 }
 
@@ -134,7 +120,7 @@ pub fn registry(
     filter: &ClaimFilter,
     user: &str,
     access: &[Access],
-) -> Result<Claims, ClaimsError> {
+) -> Result<String, ClaimsError> {
     build(frame, frame.now.minus_seconds(REGISTRY_BACKDATE_SECONDS), |payload| {
         payload.serialize_entry("sub", user)?;
         payload.serialize_entry("access", access)?;
@@ -142,6 +128,19 @@ pub fn registry(
             payload,
             filter.statics.iter().filter(|(name, _)| !matches!(name.as_str(), "access" | "scope")),
         )
+    })
+}
+
+/// `aud` of every refresh token: such a token is for its issuer alone.
+pub const REFRESH_AUDIENCE: &str = "keypebble-refresh";
+
+/// A refresh token: whose it is, and the one service that it gives tokens for, which is the frame's audience.
+pub fn refresh(frame: &Frame<'_>, user: &str, key_id: Option<&str>) -> Result<String, ClaimsError> {
+    let of_its_own = Frame { audience: REFRESH_AUDIENCE, ..*frame };
+    build(&of_its_own, frame.now, |payload| {
+        payload.serialize_entry("sub", user)?;
+        payload.serialize_entry("service", frame.audience)?;
+        key_id.map_or(Ok(()), |id| payload.serialize_entry("kid", id))
     })
 }
 
@@ -159,8 +158,7 @@ fn build(
     frame: &Frame<'_>,
     since: UnixTime,
     profile: impl FnOnce(&mut Payload<'_>) -> Result<(), serde_json::Error>,
-) -> Result<Claims, ClaimsError> {
-    let expires_at = frame.now.plus(frame.ttl);
+) -> Result<String, ClaimsError> {
     let mut serializer = serde_json::Serializer::new(Vec::with_capacity(512));
     let written = (|| {
         let mut payload = (&mut serializer).serialize_map(None)?;
@@ -168,15 +166,13 @@ fn build(
         payload.serialize_entry("aud", frame.audience)?;
         payload.serialize_entry("iat", &since.0)?;
         payload.serialize_entry("nbf", &since.0)?;
-        payload.serialize_entry("exp", &expires_at.0)?;
+        payload.serialize_entry("exp", &frame.now.plus(frame.ttl).0)?;
         payload.serialize_entry("jti", frame.id)?;
         profile(&mut payload)?;
         payload.end()
     })();
     written.map_err(|error| ClaimsError::Write(error.to_string()))?;
-    let json =
-        String::from_utf8(serializer.into_inner()).map_err(|error| ClaimsError::Write(error.to_string()))?;
-    Ok(Claims { json, id: frame.id.to_owned(), expires_at })
+    String::from_utf8(serializer.into_inner()).map_err(|error| ClaimsError::Write(error.to_string()))
 }
 
 #[cfg(test)]
@@ -203,13 +199,13 @@ mod tests {
         let (claims, dropped) = filter.apply(requested(r#"{"sub":"alice","admin":true,"roles":["x"]}"#));
         assert_eq!(dropped, ["admin"]);
         assert_eq!(
-            custom(&frame(), &filter, &claims).unwrap().json(),
+            generic(&frame(), &filter, &claims).unwrap(),
             r#"{"iss":"i","aud":"a","iat":1000,"nbf":1000,"exp":1060,"jti":"x","scope":"s","roles":["x"],"sub":"alice"}"#
         );
         let (claims, _) = filter.apply(requested(r#"{"access":[],"scope":"mine","edge":1}"#));
         let access = [Access::granted(Resource::repository("a"), vec![Action::Pull]).unwrap()];
         assert_eq!(
-            granted(&frame(), &filter, &claims, "alice", &access).unwrap().json(),
+            granted(&frame(), &filter, &claims, "alice", &access).unwrap(),
             r#"{"iss":"i","aud":"a","iat":1000,"nbf":1000,"exp":1060,"jti":"x","sub":"alice","access":[{"type":"repository","name":"a","actions":["pull"]}],"scope":"repository:a:pull","roles":["controller"]}"#
         );
     }
@@ -217,16 +213,16 @@ mod tests {
     #[test]
     fn without_an_allow_list_all_is_allowed_and_with_an_empty_one_nothing() {
         let (claims, dropped) = ClaimFilter::default().apply(requested(r#"{"a":1}"#));
-        assert_eq!((claims.len(), dropped.len()), (1, 0));
+        assert_eq!((claims.0.len(), dropped.len()), (1, 0));
         let (claims, dropped) = ClaimFilter::new(Some([].into()), Map::new()).apply(requested(r#"{"a":1}"#));
-        assert_eq!((claims.len(), dropped.len()), (0, 1));
+        assert_eq!((claims.0.len(), dropped.len()), (0, 1));
     }
 
     #[test]
     fn a_registry_s_token_is_backdated_and_has_no_scope() {
         let filter = ClaimFilter::new(None, statics());
         assert_eq!(
-            registry(&frame(), &filter, "alice", &[]).unwrap().json(),
+            registry(&frame(), &filter, "alice", &[]).unwrap(),
             r#"{"iss":"i","aud":"a","iat":990,"nbf":990,"exp":1060,"jti":"x","sub":"alice","access":[],"roles":["controller"]}"#
         );
     }

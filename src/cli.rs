@@ -17,12 +17,14 @@ mod issue;
 mod keys;
 mod policy;
 mod serve;
+mod stdout;
 mod token_input;
 mod verify;
 
 use crate::cli::error::Error;
-use crate::config::Warning;
-use crate::load::setup::Files;
+use crate::ground::text::{printable, sentence};
+use crate::ground::warning::Warning;
+use crate::load::setup::Paths;
 use args::Spec;
 use doctor::Doctor;
 use hash_password::HashPassword;
@@ -38,6 +40,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use stdout::print;
 use verify::Verify;
 
 /// What is to be done: plain data.
@@ -50,9 +53,9 @@ enum Command {
     /// Print a token.
     Issue(Issue),
     /// Answer HTTP.
-    Serve(Files),
+    Serve(Paths),
     /// Load everything and say what was found.
-    Check(Files),
+    Check(Paths),
     /// Ask a running server whether it is well.
     Healthcheck(PathBuf),
     /// Say what a token says.
@@ -138,38 +141,29 @@ fn run(command: Command) -> Result<(), Error> {
     }
 }
 
-/// Writes a result to stdout.
-fn print(text: &str) -> Result<(), Error> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Error::Write)
-}
-
 /// `keypebble: error: ` and the whole chain of causes, the line of the file that is wrong, a hint.
 fn report(error: &Error) {
-    let mut text = format!("keypebble: error: {}\n", error.sentence());
-    if let Some(excerpt) = error.excerpt() {
-        let _ = writeln!(text, "{excerpt}");
-    }
-    if let Some(hint) = error.hint() {
-        let _ = writeln!(text, "keypebble: hint: {hint}");
-    }
-    say(&text);
+    complain("error", &sentence(error), error.excerpt().as_deref(), error.hint().as_deref());
 }
 
 /// Warnings, on stderr.
 fn warn(warnings: &[Warning]) {
     for warning in warnings {
-        let mut text = format!("keypebble: warning: {}\n", warning.message);
-        if let Some(hint) = &warning.hint {
-            let _ = writeln!(text, "keypebble: hint: {hint}");
-        }
-        say(&text);
+        complain("warning", &warning.message, None, warning.hint.as_deref());
     }
 }
 
 /// What was done, where stdout is not for it.
 fn say_line(text: &str) {
-    say(&format!("keypebble: {text}\n"));
+    say(&format!("keypebble: {}\n", printable(text)));
+}
+
+fn complain(what: &str, message: &str, excerpt: Option<&str>, hint: Option<&str>) {
+    let mut text = format!("keypebble: {what}: {}\n", printable(message));
+    // Writing to a String does not fail.
+    let _ = excerpt.map(|excerpt| writeln!(text, "{excerpt}"));
+    let _ = hint.map(|hint| writeln!(text, "keypebble: hint: {}", printable(hint)));
+    say(&text);
 }
 
 /// To stderr; where that is closed there is nobody to tell.

@@ -4,22 +4,24 @@
 //! requests or the command line. Decision: keys are loaded here too, so that a bad one is reported at
 //! the line that names it.
 
-mod files;
 mod key;
 mod logins;
 mod ring;
 mod service;
-mod watched;
 
 pub use crate::ground::net::Bind;
 pub use logins::LoginConfig;
-pub use service::{LogFormat, ServiceConfig};
+pub use service::{LogFormat, ServiceConfig, shared_address};
 
-use crate::claims::{ClaimFilter, ISSUER_CLAIMS};
+use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
 use crate::ground::document::{Document, DocumentError, Node};
-use crate::ground::time::Ttl;
+use crate::ground::file::Files;
+use crate::ground::time::{Lifetimes, Ttl};
+pub use crate::ground::warning::Warning;
+use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
 use serde_json::Map;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Everything that a configuration file says.
@@ -29,10 +31,8 @@ pub struct Config {
     pub issuer: String,
     /// `audience`: the `aud` of a token that asks for no other.
     pub audience: String,
-    /// `default_ttl_seconds`
-    pub default_ttl: Ttl,
-    /// `max_ttl_seconds`: the longest life of a registry's token, whatever a policy says.
-    pub max_ttl: Ttl,
+    /// `default_ttl_seconds` and `max_ttl_seconds`
+    pub lifetimes: Lifetimes,
     /// The keys.
     pub keyring: Keyring,
     /// `allowed_custom_claims` and `static_claims`
@@ -43,26 +43,6 @@ pub struct Config {
     pub logins: Option<LoginConfig>,
     /// `service`
     pub service: ServiceConfig,
-    /// Every file that it names: a change of one is a change of the configuration.
-    pub watched: Vec<PathBuf>,
-    /// What works but should not stay as it is.
-    pub warnings: Vec<Warning>,
-}
-
-/// Something that works but should not stay as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// What was found.
-    pub message: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-}
-
-impl Warning {
-    /// A warning with something to do about it.
-    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: Some(hint.into()) }
-    }
 }
 
 /// The keys of the file beside those that name a signing key.
@@ -81,35 +61,38 @@ const KEYS: [&str; 8] = [
 const MAX_TTL_SECONDS: u64 = 86_400;
 
 impl Config {
-    /// The life of a registry's token: at least what its clients can use, at most what is configured.
-    pub fn registry_ttl(&self, wanted: Ttl) -> Ttl {
-        wanted.min(self.max_ttl).max(Ttl::REGISTRY_MIN)
+    /// The issuer that it describes.
+    pub fn into_issuer(self) -> Issuer {
+        Issuer::new(self.issuer, self.audience, self.lifetimes, self.filter, self.keyring)
     }
 
     /// Reads a configuration file and the keys that it names.
-    pub fn load(path: &Path) -> Result<Self, DocumentError> {
-        Self::read(&Document::load(path)?)
+    pub fn load(path: &Path, files: &mut Files) -> Result<Self, DocumentError> {
+        Self::read_with(&Document::load(path, files)?, files)
     }
 
     /// The folder that `key_dir` names, where the configuration has it. The keys in it are not read, nor
     /// is the rest of the configuration judged: the folder may still have to be made.
     pub fn key_dir(path: &Path) -> Result<Option<PathBuf>, DocumentError> {
-        let document = Document::load(path)?;
-        let root = document.root();
-        let folder = document.path().parent().unwrap_or(Path::new(""));
-        match ring::source(&root)? {
-            Some(("key_dir", node)) => Ok(Some(folder.join(node.string()?))),
+        let mut files = Files::default();
+        let document = Document::load(path, &mut files)?;
+        match ring::source(&document.root())? {
+            Some(("key_dir", node)) => node.path(&mut files).map(Some),
             _ => Ok(None),
         }
     }
 
-    /// Reads a parsed configuration; relative paths in it are relative to its own folder.
+    /// As [`Config::read_with`], where nobody asks which files were read.
     pub fn read(document: &Document) -> Result<Self, DocumentError> {
+        Self::read_with(document, &mut Files::default())
+    }
+
+    /// Reads a parsed configuration; relative paths in it are relative to its own folder.
+    pub fn read_with(document: &Document, files: &mut Files) -> Result<Self, DocumentError> {
         let root = document.root();
         let known: Vec<&str> =
             KEYS.into_iter().chain(logins::KEYS).chain(ring::KEYS).chain(key::KEYS).collect();
         root.allow_keys(&known)?;
-        let mut warnings = Vec::new();
         let default_ttl = ttl(&root, "default_ttl_seconds")?;
         let max_ttl = ttl(&root, "max_ttl_seconds")?;
         if let (Some(default), Some(max), Some(node)) =
@@ -130,15 +113,15 @@ impl Config {
                 "audience",
                 "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
             )?,
-            default_ttl,
-            max_ttl: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
-            keyring: key::load(document, &root, &mut warnings)?,
+            lifetimes: Lifetimes {
+                default: default_ttl,
+                max: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
+            },
+            keyring: key::load(document, &root, files)?,
             filter: filter(&root)?,
             policy_off: policy_off(&root)?,
-            logins: LoginConfig::read(document, &root)?,
+            logins: LoginConfig::read(&root, files)?,
             service: ServiceConfig::read(&root)?,
-            watched: watched::files(&root, document.path().parent().unwrap_or(Path::new("")))?,
-            warnings,
         })
     }
 }
@@ -156,9 +139,9 @@ fn ttl(root: &Node<'_>, key: &str) -> Result<Option<Ttl>, DocumentError> {
 }
 
 fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
-    let reserved = |node: &Node<'_>, name: &str| {
-        let (_, setter) = ISSUER_CLAIMS.into_iter().find(|(reserved, _)| *reserved == name)?;
-        Some(node.error(format!("the claim `{name}` is the issuer's own")).hint(setter))
+    let check_name = |node: &Node<'_>, name: &str| match ISSUER_CLAIMS.into_iter().find(|own| own.0 == name) {
+        Some((_, setter)) => Err(node.error(format!("the claim `{name}` is the issuer's own")).hint(setter)),
+        None => claims::check_name(name).map_err(|error| node.error(error.to_string())),
     };
     let mut statics = Map::new();
     if let Some(node) = root.get("static_claims") {
@@ -168,22 +151,26 @@ fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
                     value.error("the claim `sub` says whom a token is for: it cannot be the same in all");
                 return Err(error.hint("a caller names it: --claims '{\"sub\": \"alice\"}'"));
             }
-            if let Some(error) = reserved(&value, name) {
-                return Err(error);
-            }
-            statics.insert(name.to_owned(), value.json()?);
+            check_name(&value, name)?;
+            let json = value.json()?;
+            claims::check_value(&json).map_err(|error| value.error(error.to_string()))?;
+            statics.insert(name.to_owned(), json);
         }
     }
-    let allowed = match root.get("allowed_custom_claims") {
-        None => None,
-        Some(list) => {
-            let name = |item: Node<'_>| {
-                let name = item.string()?;
-                reserved(&item, name).map_or_else(|| Ok(name.to_owned()), Err)
-            };
-            Some(list.items()?.map(name).collect::<Result<_, _>>()?)
+    let mut allowed = None;
+    if let Some(list) = root.get("allowed_custom_claims") {
+        let mut names = BTreeSet::new();
+        for item in list.items()? {
+            check_name(&item, item.string()?)?;
+            names.insert(item.string()?.to_owned());
         }
-    };
+        allowed = Some(names);
+    }
+    // Both may end up in one token.
+    if let Err(error) = claims::check_distinct(statics.keys().chain(allowed.iter().flatten())) {
+        let key = if allowed.is_some() { "allowed_custom_claims" } else { "static_claims" };
+        return Err(root.key_error(key, error.to_string()));
+    }
     Ok(ClaimFilter::new(allowed, statics))
 }
 

@@ -1,11 +1,19 @@
-//! What every other folder stands on, and what knows none of them: YAML with places, time, secrets,
-//! limits, addresses, findings.
+//! What every other folder stands on, and what knows none of them: files, YAML with places, text, time,
+//! secrets, limits, addresses, findings, how names are compared.
 
 pub mod base64;
+pub(crate) mod digest;
 pub mod document;
+pub mod encoding;
+pub mod file;
 pub mod finding;
+pub mod fold;
 pub mod limits;
+pub mod name;
+pub mod nearest;
 pub mod net;
 pub mod secret;
 pub(crate) mod sys;
+pub mod text;
 pub mod time;
+pub mod warning;

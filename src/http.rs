@@ -11,31 +11,36 @@ pub mod identity;
 pub mod refusal;
 pub mod request;
 pub mod response;
-pub mod reuse;
 pub mod route;
+pub mod trust;
 
-mod handlers;
+mod auth;
+mod call;
+mod forwarded;
 mod oauth;
+mod token;
 mod wellknown;
 
 use crate::claims::ClaimsError;
-use crate::config::ServiceConfig;
+use crate::config::{ServiceConfig, Warning};
 use crate::ground::time::UnixTime;
 use crate::issuer::Issuer;
 use crate::login::Logins;
 use crate::login::attempts::Passwords;
 use crate::policy::Enforcement;
-use crate::telemetry::log::{Finished, Log};
-use crate::telemetry::metrics::{CONTENT_TYPE, Metrics};
+use crate::telemetry::event::EventKind;
+use crate::telemetry::log::{Level, Log};
+use crate::telemetry::metrics::{Format, Labels, Metrics};
+use call::{Call, Note};
 use handler::{ConnectionEvent, Handler};
-use identity::Trust;
 use refusal::Refusal;
-use request::{Body, Method, Request};
+use request::{Body, Method, Peer, Request};
 use response::Response;
-use reuse::Reuse;
-use route::{Parameters, Route, split_target};
+use route::{Route, split_target};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
+use trust::Trust;
 
 /// What an answer depends on beside the request.
 #[derive(Debug)]
@@ -50,8 +55,6 @@ pub struct State {
     pub logins: Option<Logins>,
     /// The audiences beside the issuer's own.
     pub allowed_services: Vec<String>,
-    /// The tokens that may be handed out again.
-    pub reuse: Reuse,
 }
 
 impl State {
@@ -65,13 +68,16 @@ impl State {
         Self {
             issuer,
             enforcement,
-            trust: Trust::new(service.trusted_proxies.clone(), service.trusts_unix),
+            trust: Trust::new(service),
             logins,
             allowed_services: service.allowed_services.clone(),
-            reuse: Reuse::new(service.token_reuse_seconds),
         }
     }
 }
+
+/// The label values of what is counted here: closed sets, so that no client can add one.
+const LABELS: Labels =
+    Labels { routes: &Route::LABELS, refusals: &Refusal::CODES, events: &EventKind::LABELS };
 
 /// Where the service gets what is not in a request.
 #[derive(Debug, Clone, Copy)]
@@ -91,23 +97,22 @@ pub struct Service {
     metrics: Metrics,
     log: Log,
     sources: Sources,
-}
-
-/// What the log says of a request beside its answer.
-#[derive(Debug, Default)]
-struct Note {
-    user: Option<String>,
-    /// What the operator should know and the client should not.
-    detail: Option<String>,
-    /// The line of a token that was made; it is written with the request's.
-    token: Option<Finished>,
+    /// Whether the log said that clients share one address.
+    told: AtomicBool,
 }
 
 impl Service {
     /// A service in that state.
     pub fn new(state: State, log: Log, sources: Sources) -> Self {
-        let metrics = Metrics::new((sources.clock)());
-        Self { state: RwLock::new(Arc::new(state)), passwords: Passwords::default(), metrics, log, sources }
+        let metrics = Metrics::new((sources.clock)(), &LABELS);
+        Self {
+            state: RwLock::new(Arc::new(state)),
+            passwords: Passwords::default(),
+            metrics,
+            log,
+            sources,
+            told: AtomicBool::new(false),
+        }
     }
 
     /// Answers from another state from now on; requests in flight finish with the one that they began with.
@@ -130,6 +135,18 @@ impl Service {
         (self.sources.clock)()
     }
 
+    /// Logs a warning, the first time that it comes to that.
+    fn tell_once(&self, warning: &Warning) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            self.log.warning((self.sources.clock)(), warning);
+        }
+    }
+
+    /// Notes that a look at the files has ended.
+    pub fn looked(&self) {
+        self.metrics.looked((self.sources.clock)());
+    }
+
     fn state(&self) -> Arc<State> {
         // A poisoned lock still holds a whole state: it is only ever replaced by one assignment.
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
@@ -137,9 +154,9 @@ impl Service {
 
     fn answer(
         &self,
-        request: &Request<'_>,
-        route: Route,
-        query: &str,
+        state: &State,
+        (request, client): (&Request<'_>, Peer),
+        (route, query): (Route, &str),
         note: &mut Note,
     ) -> Result<Response, Refusal> {
         if let Body::Malformed(problem) = request.body {
@@ -148,27 +165,29 @@ impl Service {
         if route == Route::Other {
             return Err(Refusal::NotFound);
         }
-        let state = self.state();
         let passwords = state.logins.is_some();
         if !route.allows(request.method, passwords) {
             return Err(Refusal::Method(route.allow(passwords)));
         }
-        let call = handlers::Call { service: self, state: &state, request, note };
+        let call = Call { service: self, state, request, client, route, note };
         match route {
             Route::Healthz => Ok(Response::json(200, &b"{\"status\": \"ok\"}"[..])),
-            Route::Metrics => Ok(self.metrics_text()),
+            Route::Metrics => Ok(self.metrics_text(request)),
             Route::Jwks => Ok(wellknown::jwks(state.issuer.keyring())),
             Route::Discovery => Ok(wellknown::discovery(&state.issuer)),
-            Route::Auth => handlers::auth(call),
-            Route::Token if request.method == Method::Post => oauth::token(call),
-            Route::Token => handlers::token(call, &Parameters::parse(query).map_err(Refusal::Invalid)?),
+            Route::Auth => auth::auth(call),
+            Route::Token if request.method == Method::Post => oauth::post(call),
+            Route::Token => token::get(call, query),
             Route::Other => Err(Refusal::NotFound),
         }
     }
 
-    fn metrics_text(&self) -> Response {
-        let mut response = Response::json(200, self.metrics.render(self.log.lost_lines()).into_bytes());
-        response.headers = vec![("Content-Type", CONTENT_TYPE.into())];
+    fn metrics_text(&self, request: &Request<'_>) -> Response {
+        let format =
+            Format::of(request.header_values("Accept").filter_map(|field| str::from_utf8(field).ok()));
+        let mut response =
+            Response::json(200, self.metrics.render(self.log.lost_lines(), format).into_bytes());
+        response.headers = vec![("Content-Type", format.content_type().into()), ("Vary", "Accept".into())];
         response
     }
 }
@@ -179,21 +198,24 @@ impl Handler for Service {
         let mut note = Note::default();
         let (path, query) = split_target(request.target).unwrap_or((request.target, ""));
         let route = Route::of(path);
-        let (response, refusal) = match self.answer(request, route, query, &mut note) {
+        let state = self.state();
+        let (client, problem) = forwarded::client(request, &state.trust);
+        let (response, refusal) = match self.answer(&state, (request, client), (route, query), &mut note) {
             Ok(response) => (response, None),
             Err(refusal) => {
-                self.metrics.refusal(&refusal);
+                self.metrics.refusal(refusal.code());
                 let form = route == Route::Token && request.method == Method::Post;
                 let response = if form { refusal.oauth_response() } else { refusal.response() };
                 (response, Some(refusal))
             }
         };
         let took = started.elapsed();
-        self.metrics.request(route, response.status, took);
+        self.metrics.request(route.label(), response.status, took);
         let mut line = self
             .log
-            .line((self.sources.clock)(), "request")
+            .at(Level::of_status(response.status), (self.sources.clock)(), "request")
             .plain("peer", request.peer)
+            .plain("client", client)
             .text("method", request.method.name());
         // A query may hold what is nobody's business; an unknown path may be long.
         line = line.text("path", path.get(..200).unwrap_or(path));
@@ -202,14 +224,22 @@ impl Handler for Service {
             line = line.text("code", refusal.code()).text("reason", &refusal.message());
         }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        line.maybe("detail", note.detail.as_deref()).number("duration_us", micros).end_after(note.token);
+        line = line.maybe("forwarded", problem).maybe("detail", note.detail.as_deref());
+        line.number("duration_us", micros).end_after(note.tokens);
         response
     }
 
     fn event(&self, event: ConnectionEvent) {
-        self.metrics.event(event.kind);
+        self.metrics.event(event.kind.label());
         let peer = event.peer.map(|peer| peer.to_string());
-        let line = self.log.line((self.sources.clock)(), "connection").text("what", event.kind.label());
+        let level = match event.kind {
+            EventKind::HandlerPanicked | EventKind::ConnectionPanicked | EventKind::AcceptFailed => {
+                Level::Error
+            }
+            EventKind::Refused | EventKind::Evicted => Level::Warning,
+            _ => Level::Info,
+        };
+        let line = self.log.at(level, (self.sources.clock)(), "connection").text("what", event.kind.label());
         let detail = Some(&*event.detail).filter(|detail| !detail.is_empty());
         line.maybe("peer", peer.as_deref()).maybe("detail", detail).end();
     }
@@ -223,6 +253,3 @@ impl From<ClaimsError> for Refusal {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

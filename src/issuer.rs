@@ -1,15 +1,18 @@
-//! The trust boundary: trusted claims in, a signed token out.
+//! The one act of issuing: an [`Issuance`] in, a signed token and its record out.
 //!
-//! Owns what is the same for every token: the issuer's name, the lifetimes, the claim filter, the key and
-//! its sealer. Must not know who asks or how. Decision: it takes [`Claims`], which only the builders in
-//! `claims` make, so that nothing that a caller wrote is signed unseen.
+//! Owns what is the same for every token: the issuer's name, the lives, the claim filter, the keys and the
+//! seal. Must not know who asks or how. Decision: whoever makes a token goes through [`Issuer::issue`]
+//! (both endpoints, the command line, refresh tokens, diagnosis), and the log, the metrics and whatever
+//! else remembers tokens are fed from the one [`Record`] that it gives, so that none can be forgotten.
 
-use crate::claims::{ClaimFilter, Claims, Frame};
-use crate::config::Config;
-use crate::ground::time::{Ttl, UnixTime};
+use crate::claims::{self, Allowed, ClaimFilter, ClaimsError, Frame};
+use crate::ground::secret::Secret;
+use crate::ground::time::{Lifetimes, Ttl, UnixTime};
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::Keyring;
-use crate::token::{SealError, Sealer};
+use crate::policy::scope::{self, Access};
+use crate::token::{SealError, Sealer, refresh};
+use std::fmt;
 use std::sync::Arc;
 
 /// Makes tokens.
@@ -17,56 +20,157 @@ use std::sync::Arc;
 pub struct Issuer {
     name: String,
     audience: String,
-    default_ttl: Ttl,
-    max_ttl: Ttl,
+    lifetimes: Lifetimes,
     filter: ClaimFilter,
     keyring: Keyring,
     sealer: Sealer,
 }
 
-/// A token and what it says.
+/// What a token is for, which decides what is in it.
+#[derive(Debug, Clone, Copy)]
+pub enum Profile<'a> {
+    /// Whatever a trusted caller asks, as far as the allow-list lets it through.
+    Generic(&'a Allowed),
+    /// The same, but `sub`, `access` and `scope` are what the policy grants.
+    Granted(&'a Allowed, &'a [Access]),
+    /// A Docker registry's token: what the policy grants, and no claim of a caller's.
+    Registry(&'a [Access]),
+    /// What a client keeps instead of a password: no JWT, and taken by nobody but this issuer.
+    Refresh {
+        /// The fingerprint of what the token must not outlive: the user's line of the users file.
+        bound_to: &'a [u8],
+        /// A secret of its own; without one the ring's active key signs.
+        secret: Option<&'a Secret>,
+    },
+}
+
+impl<'a> Profile<'a> {
+    /// The profile as logs and records name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Generic(_) => "generic",
+            Profile::Granted(..) => "granted",
+            Profile::Registry(_) => "registry",
+            Profile::Refresh { .. } => "refresh",
+        }
+    }
+
+    fn access(self) -> &'a [Access] {
+        match self {
+            Profile::Granted(_, access) | Profile::Registry(access) => access,
+            Profile::Generic(_) | Profile::Refresh { .. } => &[],
+        }
+    }
+}
+
+/// A token that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Issuance<'a> {
+    /// What it is for.
+    pub profile: Profile<'a>,
+    /// Whom it is for: `sub`, except in a generic token, whose `sub` is the caller's to set.
+    pub subject: &'a str,
+    /// `aud`; for a refresh token the one service that it gives tokens for.
+    pub audience: &'a str,
+    /// How long it should live; a registry's token lives within the bounds of [`Lifetimes::registry`].
+    pub ttl: Ttl,
+}
+
+/// A token and what is remembered of it.
 #[derive(Debug)]
-pub struct Issued {
+pub struct Issued<'a> {
     /// The token: a credential. Never logged.
     pub token: Token,
-    /// What it says.
-    pub claims: Claims,
+    /// What it says: its payload, exactly as it is signed.
+    pub claims: String,
+    /// What is remembered of it.
+    pub record: Record<'a>,
+}
+
+/// What is remembered of a token: for the log, the metrics and whatever else keeps account.
+#[derive(Debug)]
+pub struct Record<'a> {
+    /// `jti`
+    pub id: String,
+    /// [`Profile::name`]
+    pub profile: &'static str,
+    /// Whom it is for.
+    pub subject: &'a str,
+    /// Whom it is meant to be shown to.
+    pub audience: &'a str,
+    /// What it grants, as `scope` parameters write it.
+    pub granted: String,
+    /// When it was made.
+    pub issued_at: UnixTime,
+    /// From when on it counts no more.
+    pub expires_at: UnixTime,
+    /// What signed it.
+    pub algorithm: Algorithm,
+    /// The key that signed it, where that has an id.
+    pub key_id: Option<&'a str>,
 }
 
 /// A signed token: whoever holds it has what it grants, so `Debug` does not show it.
 pub struct Token(String);
 
 impl Token {
-    /// Takes a token's text over.
-    pub(crate) fn new(text: String) -> Self {
-        Self(text)
-    }
-
     /// The token itself, for the one who asked.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(redacted)")
     }
 }
 
-impl Issuer {
-    /// Takes the issuer's part of a configuration.
-    pub fn open(config: Config) -> Self {
-        let sealer = Sealer::jws(Arc::clone(config.keyring.active()));
-        Self {
-            name: config.issuer,
-            audience: config.audience,
-            default_ttl: config.default_ttl,
-            max_ttl: config.max_ttl,
-            filter: config.filter,
-            keyring: config.keyring,
-            sealer,
+/// A token could not be made.
+#[derive(Debug)]
+pub enum IssueError {
+    /// Its claims cannot be written.
+    Claims(ClaimsError),
+    /// It cannot be signed.
+    Seal(SealError),
+}
+
+impl IssueError {
+    /// What stands behind it, in one line.
+    pub fn cause(&self) -> String {
+        match self {
+            IssueError::Claims(error) => error.to_string(),
+            IssueError::Seal(error) => error.to_string(),
         }
+    }
+}
+
+impl fmt::Display for IssueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot issue the token")
+    }
+}
+
+impl std::error::Error for IssueError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            IssueError::Claims(error) => Some(error),
+            IssueError::Seal(error) => Some(error),
+        }
+    }
+}
+
+impl Issuer {
+    /// An issuer of that name, whose tokens are for `audience` where nothing else is asked.
+    pub fn new(
+        name: String,
+        audience: String,
+        lifetimes: Lifetimes,
+        filter: ClaimFilter,
+        keyring: Keyring,
+    ) -> Self {
+        let sealer = Sealer::jws(Arc::clone(keyring.active()));
+        Self { name, audience, lifetimes, filter, keyring, sealer }
     }
 
     /// `iss` of every token.
@@ -79,14 +183,9 @@ impl Issuer {
         &self.audience
     }
 
-    /// The life of a token where nothing else is asked.
-    pub fn default_ttl(&self) -> Ttl {
-        self.default_ttl
-    }
-
-    /// The life of a registry's token: at least what its clients can use, at most what is configured.
-    pub fn registry_ttl(&self, wanted: Ttl) -> Ttl {
-        wanted.min(self.max_ttl).max(Ttl::REGISTRY_MIN)
+    /// How long tokens live.
+    pub fn lifetimes(&self) -> Lifetimes {
+        self.lifetimes
     }
 
     /// The allow-list and the static claims.
@@ -94,24 +193,54 @@ impl Issuer {
         &self.filter
     }
 
-    /// The algorithm that it signs with.
-    pub fn algorithm(&self) -> Algorithm {
-        self.keyring.active().algorithm()
-    }
-
     /// The keys.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
     }
 
-    /// The registered claims of a token for this issuer's own audience.
-    pub fn frame<'a>(&'a self, now: UnixTime, ttl: Ttl, id: &'a str) -> Frame<'a> {
-        Frame { issuer: &self.name, audience: &self.audience, now, ttl, id }
-    }
-
-    /// Signs.
-    pub fn issue(&self, claims: Claims) -> Result<Issued, SealError> {
-        let token = Token(self.sealer.seal(claims.json().as_bytes())?);
-        Ok(Issued { token, claims })
+    /// Makes a token. `now` and `id`, which is new for each token, come from the edge.
+    pub fn issue<'a>(
+        &'a self,
+        issuance: &Issuance<'a>,
+        now: UnixTime,
+        id: String,
+    ) -> Result<Issued<'a>, IssueError> {
+        let Issuance { profile, subject, audience, ttl } = *issuance;
+        let ttl = if matches!(profile, Profile::Registry(_)) { self.lifetimes.registry(ttl) } else { ttl };
+        let frame = Frame { issuer: &self.name, audience, now, ttl, id: &id };
+        let key = self.keyring.active();
+        let (mut algorithm, mut key_id) = (key.algorithm(), key.id());
+        let payload = match profile {
+            Profile::Generic(claims) => claims::generic(&frame, &self.filter, claims),
+            Profile::Granted(claims, access) => {
+                claims::granted(&frame, &self.filter, claims, subject, access)
+            }
+            Profile::Registry(access) => claims::registry(&frame, &self.filter, subject, access),
+            Profile::Refresh { secret, .. } => {
+                if secret.is_some() {
+                    (algorithm, key_id) = (Algorithm::HS256, None);
+                }
+                claims::refresh(&frame, subject, key_id)
+            }
+        };
+        let payload = payload.map_err(IssueError::Claims)?;
+        let token = match profile {
+            Profile::Refresh { bound_to, secret } => {
+                refresh::seal(payload.as_bytes(), bound_to, refresh::SigningKey::of(secret, key))
+            }
+            _ => self.sealer.seal(payload.as_bytes()),
+        };
+        let record = Record {
+            id,
+            profile: profile.name(),
+            subject,
+            audience,
+            granted: scope::join(profile.access()),
+            issued_at: now,
+            expires_at: now.plus(ttl),
+            algorithm,
+            key_id,
+        };
+        Ok(Issued { token: Token(token.map_err(IssueError::Seal)?), claims: payload, record })
     }
 }

@@ -5,46 +5,46 @@
 //! cryptographic library does; an HMAC key has no [`PublicKey`], by type, so it can't be published.
 //!
 //! ```text
-//! PEM -> key::pem -> key::der -> key::private -> Key -> sign
-//!                                    |-> key::public -> verify, ids, key::jwk
+//! PEM -> key::pem -> key::form -> key::material -> key::engine -> Key -> sign
+//!                              |-> key::numbers -> key::engine -> PublicKey -> verify, ids, key::jwk
 //! ```
 
 pub mod algorithm;
-#[cfg(feature = "x509")]
 mod certificate;
 pub mod chain;
 mod der;
+mod engine;
 mod error;
-#[cfg(feature = "fast")]
-mod fast;
+mod form;
 mod generate;
 mod jwk;
 pub mod keyring;
 mod kind;
+mod material;
+mod numbers;
 mod pem;
-mod private;
 mod public;
 pub mod x509;
 
+pub(crate) use crate::ground::base64::text as base64url;
 pub use chain::Chain;
+pub use engine::ENGINE;
 pub use error::KeyError;
-pub(crate) use jwk::base64url;
 pub use public::PublicKey;
 
 use crate::ground::secret::Secret;
 use crate::key::algorithm::Algorithm;
-use private::Signing;
+use engine::Signer;
+use material::{Material, Stated};
+use numbers::Numbers;
 use std::fmt;
-use zeroize::Zeroizing;
 
 /// A key that signs one algorithm. `Debug` shows no secret.
 pub struct Key {
     algorithm: Algorithm,
     id: Option<String>,
-    signing: Signing,
-    /// The same key under AWS-LC, where that can have it.
-    #[cfg(feature = "fast")]
-    fast: Option<fast::Signer>,
+    signer: Signer,
+    weakness: Option<Weakness>,
     public: Option<PublicKey>,
     chain: Option<Chain>,
 }
@@ -66,44 +66,49 @@ impl Key {
     /// A PEM text is refused: as a secret, a public key or a certificate is known to everyone.
     /// Without an id the key has none: a hash of the secret would help to guess it (RFC 7638, 7).
     pub fn from_secret(algorithm: Algorithm, secret: &Secret, id: Option<String>) -> Result<Key, KeyError> {
-        if !algorithm.is_hmac() {
-            return Err(KeyError::SecretForKeyPair { algorithm });
-        }
-        if secret.expose().is_empty() {
+        let secret = secret.expose();
+        let least = algorithm.hmac_bytes().ok_or(KeyError::SecretForKeyPair { algorithm })?;
+        if secret.is_empty() {
             return Err(KeyError::EmptySecret);
         }
-        if secret.expose().trim_ascii_start().starts_with(b"-----BEGIN ") {
+        if secret.trim_ascii_start().starts_with(b"-----BEGIN ") {
             return Err(KeyError::PemAsSecret);
         }
-        let signing = Signing::Hmac(Zeroizing::new(secret.expose().to_vec()));
-        Ok(Key {
-            algorithm,
-            id,
-            #[cfg(feature = "fast")]
-            fast: fast::Signer::new(algorithm, &signing, None),
-            signing,
-            public: None,
-            chain: None,
-        })
+        let signer = Signer::hmac(algorithm, secret).ok_or(KeyError::SecretForKeyPair { algorithm })?;
+        let bytes = secret.len();
+        let weakness = (bytes < least).then_some(Weakness { algorithm, bytes, least });
+        Ok(Key { algorithm, id, signer, weakness, public: None, chain: None })
     }
 
-    /// The private key of a PEM text: PKCS#1, PKCS#8 or SEC1.
+    /// The private key of a PEM text: PKCS#1, PKCS#8 or SEC1, whatever its label says.
     ///
     /// Without an algorithm, the key's default (RS256, ES256, ES384, `EdDSA`, ML-DSA-*); without an id,
     /// [`PublicKey::default_id`].
     pub fn from_pem(pem: &Secret, algorithm: Option<Algorithm>, id: Option<String>) -> Result<Key, KeyError> {
-        let loaded = private::load(pem.expose())?;
-        let public = PublicKey::new(loaded.kind, loaded.numbers, algorithm)?;
-        let id = id.unwrap_or_else(|| public.default_id());
-        Ok(Key {
-            algorithm: public.algorithm(),
-            id: Some(id),
-            #[cfg(feature = "fast")]
-            fast: fast::Signer::new(public.algorithm(), &loaded.signing, Some(public.numbers())),
-            signing: loaded.signing,
-            public: Some(public),
-            chain: None,
-        })
+        Key::from_material(&Material::from_pem(pem.expose())?, algorithm, id)
+    }
+
+    fn from_material(
+        material: &Material,
+        algorithm: Option<Algorithm>,
+        id: Option<String>,
+    ) -> Result<Key, KeyError> {
+        let kind = material.kind;
+        let (signer, numbers) = Signer::new(material)?;
+        let public = PublicKey::new(kind, numbers, algorithm)?;
+        // What the file says of the public half must be so.
+        let agrees = |stated: &Stated| match (stated, public.numbers()) {
+            (Stated::Whole(numbers), _) => {
+                PublicKey::new(kind, numbers.clone(), None).is_ok_and(|stated| stated.matches(&public))
+            }
+            (Stated::Start(start), Numbers::Bytes(bytes)) => bytes.starts_with(start),
+            (Stated::Start(_), Numbers::Rsa { .. }) => false,
+        };
+        if !material.stated.iter().all(agrees) {
+            return Err(KeyError::Inconsistent { key: kind.name() });
+        }
+        let (algorithm, id) = (public.algorithm(), id.unwrap_or_else(|| public.default_id()));
+        Ok(Key { algorithm, id: Some(id), signer, weakness: None, public: Some(public), chain: None })
     }
 
     /// The same key with certificates for the `x5c` header; refused where the first is for another key.
@@ -138,47 +143,31 @@ impl Key {
 
     /// What to warn about, where the key is a secret shorter than RFC 7518 (3.2) asks.
     pub fn weakness(&self) -> Option<Weakness> {
-        let Signing::Hmac(secret) = &self.signing else { return None };
-        let least = self.algorithm.hmac_bytes()?;
-        let bytes = secret.len();
-        (bytes < least).then_some(Weakness { algorithm: self.algorithm, bytes, least })
+        self.weakness
     }
 
     /// The raw JWS signature over the input: a MAC (RFC 7518, 3.2), RSA as long as the modulus, ECDSA as
     /// `r || s` (3.4), Ed25519 (RFC 8037, 3.1), ML-DSA with an empty context.
     pub fn sign(&self, input: &[u8]) -> Result<Vec<u8>, KeyError> {
-        #[cfg(feature = "fast")]
-        if let Some(fast) = &self.fast {
-            return fast.sign(input);
-        }
-        self.signing.sign(self.algorithm, input)
+        self.signer.sign(self.algorithm, input)
     }
 
     /// The same key without AWS-LC: what a build with the feature `fast` is measured and checked against.
     #[must_use]
     pub fn in_rust(self) -> Key {
-        #[cfg(feature = "fast")]
-        return Key { fast: None, public: self.public.map(PublicKey::in_rust), ..self };
-        #[cfg(not(feature = "fast"))]
-        self
+        Key { signer: self.signer.in_rust(), public: self.public.map(PublicKey::in_rust), ..self }
     }
 
-    /// What signs: `rust` in the default build; `aws-lc` in a build with the feature `fast`, except for
-    /// ML-DSA.
+    /// What signs: `Rust`, or `AWS-LC` in a build with the feature `fast`, except for ML-DSA.
     pub fn engine(&self) -> &'static str {
-        #[cfg(feature = "fast")]
-        if self.fast.is_some() {
-            return "aws-lc";
-        }
-        "rust"
+        self.signer.name()
     }
 
     /// Whether the raw JWS signature over the input is this key's. A MAC is compared in constant time.
     pub fn verify(&self, input: &[u8], signature: &[u8]) -> bool {
-        match (&self.signing, &self.public) {
-            (Signing::Hmac(secret), _) => private::mac_verify(self.algorithm, secret, input, signature),
-            (_, Some(public)) => public.verify(input, signature),
-            (_, None) => false,
+        match &self.public {
+            Some(public) => public.verify(input, signature),
+            None => self.signer.is_mac(input, signature),
         }
     }
 }
@@ -330,6 +319,10 @@ mod tests {
         let shorter: Vec<&str> =
             rsa_text.lines().enumerate().filter(|(at, _)| *at != 5).map(|(_, line)| line).collect();
         let shorter = shorter.join("\n");
+        // A version of 1, and another prime at the end, which nobody gets to.
+        let several_primes = String::from_utf8(file!("rsa2048-pkcs1.pem").to_vec())
+            .unwrap()
+            .replacen("owIBAAKC", "owIBAQKC", 1);
         let label = String::from;
         let unsupported = |what: &str| KeyError::Unsupported { what: what.to_owned() };
         for (name, pem, expected) in [
@@ -339,8 +332,8 @@ mod tests {
             ("certificate", file!("rsa2048-cert.pem"), KeyError::NotPrivate { found: label("CERTIFICATE") }),
             ("two", &two, KeyError::SeveralKeys { count: 2 }),
             ("cut", cut, KeyError::Unterminated { label: label("PRIVATE KEY") }),
-            ("a line short", shorter.as_bytes(), KeyError::Malformed { what: "PKCS#8 private key" }),
-            ("text", b"change-me", KeyError::NotPem { found: "other text" }),
+            ("a line short", shorter.as_bytes(), KeyError::Malformed { what: "key" }),
+            ("several primes", several_primes.as_bytes(), unsupported("an RSA key of more than two primes")),
             ("1024 bits", file!("rsa1024.pem"), KeyError::RsaSize { bits: 1024 }),
             ("8192 bits", file!("rsa8192.pem"), KeyError::RsaSize { bits: 8192 }),
             ("exponent 3", file!("rsa2048-e3.pem"), KeyError::RsaExponent),
@@ -349,11 +342,7 @@ mod tests {
             ("secp256k1", file!("secp256k1.pem"), unsupported("an EC key on secp256k1")),
             ("Ed448", file!("ed448.pem"), unsupported("an Ed448 key")),
             ("X25519", file!("x25519.pem"), unsupported("an X25519 key")),
-            (
-                "OpenSSH",
-                b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----",
-                KeyError::OpenSsh,
-            ),
+            ("OpenSSH", file!("openssh.pem"), KeyError::OpenSsh),
         ] {
             assert_eq!(load(pem, None).err(), Some(expected), "{name}");
         }

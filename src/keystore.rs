@@ -27,11 +27,11 @@ pub use edit::{Editor, LEEWAY_SECONDS, Retired, Rotated};
 pub use error::StoreError;
 pub use manifest::{Entry, Manifest};
 
-use crate::ground::document::{Document, read_bounded};
+use crate::ground::document::Document;
+use crate::ground::file::Files;
 use crate::ground::secret::Secret;
 use crate::key::keyring::{Keyring, RingKey, State};
 use crate::key::{Key, KeyError};
-use disk::in_folder;
 use manifest::is_key_file;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,15 +58,15 @@ pub struct Keystore {
 
 impl Keystore {
     /// Reads the manifest and every key that it names.
-    pub fn load(folder: &Path) -> Result<Self, StoreError> {
+    pub fn load(folder: &Path, files: &mut Files) -> Result<Self, StoreError> {
         let mut attempt = 1;
         loop {
-            let manifest = read_manifest(folder)?;
-            match keyring(folder, &manifest) {
+            let manifest = read_manifest(folder, files)?;
+            match keyring(folder, &manifest, files) {
                 Ok(keyring) => return Ok(Self { folder: folder.to_owned(), manifest, keyring }),
                 // A key that is gone was perhaps retired since the manifest was read.
                 Err(error) => {
-                    if attempt == ATTEMPTS || read_manifest(folder)? == manifest {
+                    if attempt == ATTEMPTS || read_manifest(folder, files)? == manifest {
                         return Err(error);
                     }
                     attempt += 1;
@@ -90,11 +90,6 @@ impl Keystore {
         self.keyring
     }
 
-    /// The files of all keys.
-    pub fn key_files(&self) -> impl Iterator<Item = PathBuf> {
-        self.manifest.entries().iter().map(|entry| in_folder(&self.folder, &entry.file))
-    }
-
     /// Key files that the manifest doesn't name: a command was interrupted, and they are used by nothing.
     pub fn strays(&self) -> Vec<PathBuf> {
         let Ok(listed) = std::fs::read_dir(&self.folder) else { return Vec::new() };
@@ -102,16 +97,16 @@ impl Keystore {
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter(|name| is_key_file(name))
             .filter(|name| !self.manifest.entries().iter().any(|entry| entry.file == *name))
-            .map(|name| in_folder(&self.folder, &name))
+            .map(|name| self.folder.join(&name))
             .collect();
         strays.sort();
         strays
     }
 }
 
-fn read_manifest(folder: &Path) -> Result<Manifest, StoreError> {
-    let path = in_folder(folder, MANIFEST);
-    let document = Document::load(&path).map_err(|error| {
+fn read_manifest(folder: &Path, files: &mut Files) -> Result<Manifest, StoreError> {
+    let path = folder.join(MANIFEST);
+    let document = Document::load(&path, files).map_err(|error| {
         let missing = error.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::NotFound);
         if missing {
             error.hint(format!(
@@ -125,26 +120,28 @@ fn read_manifest(folder: &Path) -> Result<Manifest, StoreError> {
     Ok(Manifest::read(&document)?)
 }
 
-fn keyring(folder: &Path, manifest: &Manifest) -> Result<Keyring, StoreError> {
+fn keyring(folder: &Path, manifest: &Manifest, files: &mut Files) -> Result<Keyring, StoreError> {
     let mut active = None;
     let mut others = Vec::new();
     for entry in manifest.entries() {
-        let key = load_key(folder, entry)?;
+        let key = load_key(folder, entry, files)?;
         if entry.state == State::Active {
             active = Some(key);
         } else {
             others.push(RingKey::own(key, entry.state));
         }
     }
-    let wrong = |source| StoreError::Key { path: in_folder(folder, MANIFEST), source };
+    let wrong = |source| StoreError::Key { path: folder.join(MANIFEST), source };
     Keyring::new(active.ok_or_else(|| wrong(KeyError::NoKeys))?, others).map_err(wrong)
 }
 
-fn load_key(folder: &Path, entry: &Entry) -> Result<Key, StoreError> {
-    let path = in_folder(folder, &entry.file);
-    let bytes = read_bounded(&path, MAX_KEY_FILE_BYTES)
+fn load_key(folder: &Path, entry: &Entry, files: &mut Files) -> Result<Key, StoreError> {
+    let path = folder.join(&entry.file);
+    let bytes = files
+        .read(&path, MAX_KEY_FILE_BYTES)
         .map_err(|source| StoreError::System { what: format!("cannot read {}", path.display()), source })?;
-    let secret = Secret::new(bytes);
+    files.private(&path);
+    let secret = Secret::from(bytes);
     let loaded = if entry.algorithm.is_hmac() {
         Key::from_secret(entry.algorithm, &secret, Some(entry.id.clone()))
     } else {

@@ -2,5 +2,8 @@
 //!
 //! Owns when to read and what belongs together. Decision: starting, checking and reloading are one path.
 
-pub mod reload;
+mod error;
+pub(crate) mod reload;
 pub(crate) mod setup;
+
+pub use error::LoadError;

@@ -7,12 +7,13 @@ pub mod password;
 pub mod refresh;
 pub mod users;
 
-use crate::config::{LoginConfig, Warning};
-use crate::ground::document::{Details, DocumentError, read_bounded};
+use crate::config::LoginConfig;
+use crate::ground::document::DocumentError;
+use crate::ground::file::Files;
 use crate::ground::secret::Secret;
-use crate::login::refresh::{MIN_SECRET_BYTES, Refresh, RefreshKey};
-use crate::login::users::{Users, readers};
-use std::io;
+use crate::login::refresh::{MIN_SECRET_BYTES, Refresh};
+use crate::login::users::Users;
+use crate::token::refresh as form;
 use std::path::Path;
 
 /// The longest secret's file, in bytes.
@@ -29,41 +30,22 @@ pub struct Logins {
 
 impl Logins {
     /// Reads the files that a configuration names; may be called again when they change.
-    pub fn load(config: &LoginConfig) -> Result<(Self, Vec<Warning>), DocumentError> {
-        let (users, mut warnings) = Users::load(&config.users_file)?;
-        let key = match &config.refresh_secret {
-            None => RefreshKey::Ring,
-            Some(path) => RefreshKey::Own(secret(path, &mut warnings)?),
-        };
-        let refresh = config.refresh_ttl.map(|ttl| Refresh::new(key, ttl));
-        Ok((Self { users, refresh }, warnings))
+    pub fn load(config: &LoginConfig, files: &mut Files) -> Result<Self, DocumentError> {
+        let users = Users::load(&config.users_file, files)?;
+        let own = config.refresh_secret.as_deref().map(|path| secret(path, files)).transpose()?;
+        let refresh = config.refresh_ttl.map(|ttl| Refresh::new(own, ttl));
+        Ok(Self { users, refresh })
     }
 }
 
-/// A secret's file; line ends at its end are an editor's, not the secret's.
-fn secret(path: &Path, warnings: &mut Vec<Warning>) -> Result<Secret, DocumentError> {
-    let fail = |problem: &str, source: Option<io::Error>| {
-        let (path, problem) = (path.to_owned(), problem.to_owned());
-        DocumentError::from(Details {
-            path,
-            location: None,
-            at: String::new(),
-            problem,
-            hint: None,
-            line: None,
-            source,
-        })
-    };
-    let read = read_bounded(path, MAX_SECRET_FILE_BYTES);
-    let mut bytes = read.map_err(|error| fail("cannot be read", Some(error)))?;
-    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
-        bytes.pop();
-    }
-    let secret = Secret::new(bytes);
+/// The secret for refresh tokens.
+fn secret(path: &Path, files: &mut Files) -> Result<Secret, DocumentError> {
+    let read = files.secret(path, MAX_SECRET_FILE_BYTES);
+    let secret = read.map_err(|error| DocumentError::unreadable(path, error))?;
     if secret.expose().len() < MIN_SECRET_BYTES {
         let problem = format!("a secret for refresh tokens has at least {MIN_SECRET_BYTES} bytes");
-        return Err(fail(&problem, None).hint("make one with: openssl rand -base64 48"));
+        return Err(DocumentError::new(path, problem).hint("make one with: openssl rand -base64 48"));
     }
-    warnings.extend(readers(path));
+    form::own_key(&secret).map_err(|error| DocumentError::new(path, error.to_string()))?;
     Ok(secret)
 }

@@ -1,13 +1,14 @@
 //! Who may do what: the compiled policy and its one decision.
 //!
-//! Owns the rules and how they combine: a deny wins, then the union of what matches. Must not know
-//! requests or tokens. Decision: `Policy::decide` alone says yes or no, for one action on one resource,
+//! Owns the rules and how they combine: a deny wins, then the union of what matches, and whoever logs in
+//! keeps what the anonymous may read. Must not know requests or tokens. Decision: `Policy::decide` alone says yes or no, for one action on one resource,
 //! and names the rule; granting, generating, explaining and testing are all made of it, so they cannot
 //! disagree. The cost of a decision is the number of the user's own rules, whatever the number of users.
 
 mod enforcement;
 mod expect;
 mod explain;
+mod generate;
 pub mod glob;
 mod lint;
 mod load;
@@ -17,14 +18,15 @@ pub mod scope;
 pub use enforcement::Enforcement;
 pub use expect::{Expectation, Outcome};
 pub use explain::{Because, Decision, Explained, Explanation, Near};
+pub use generate::Generated;
 pub use lint::Finding;
 
 use crate::ground::time::Ttl;
 use explain::SubjectName;
 use rule::{Effect, Rule, Span};
-use scope::{Access, Action, Resource, Scope};
-use std::borrow::Cow;
+use scope::{Access, Action, Resource, Scope, add_once};
 use std::collections::HashMap;
+use std::slice::from_ref;
 
 /// A compiled policy file.
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ impl Mode {
     }
 }
 
-/// A user, a group or the anonymous: rules, and for a user the groups he is in.
+/// A user, a group or the anonymous: rules, and for a user their groups.
 #[derive(Debug, Default, Clone, Copy)]
 struct Subject {
     rules: Span,
@@ -72,7 +74,7 @@ struct Subject {
 pub enum Who<'a> {
     /// An authenticated user.
     User(&'a str),
-    /// Nobody in particular.
+    /// A request without a user.
     Anonymous,
 }
 
@@ -106,27 +108,18 @@ pub struct Grant {
     pub ttl: Ttl,
     /// Whether everything asked is granted.
     pub complete: bool,
-}
-
-/// Everything that can be written down of what a user may do.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Generated {
-    /// One entry for each repository that a rule names without a wildcard, and the catalog's.
-    pub access: Vec<Access>,
-    /// As for [`Grant`].
-    pub ttl: Ttl,
-    /// Patterns with wildcards: a registry compares names, so they cannot be in a token.
-    pub skipped: Vec<String>,
+    /// `mode: deny` refuses the whole request, since not everything is granted.
+    pub refused: bool,
 }
 
 /// One asked scope, action by action: what granting and explaining are both made of.
-struct Settled<'p, 's> {
+struct Settled<'p> {
     /// What was decided about: the resource asked, perhaps without the registry's host.
-    resource: Cow<'s, Resource>,
+    resource: Resource,
     decisions: Vec<(Action, Decision<'p>)>,
 }
 
-impl Settled<'_, '_> {
+impl Settled<'_> {
     fn given(&self) -> Vec<Action> {
         let granted = |decision: &Decision<'_>| matches!(decision, Decision::Granted { .. });
         self.decisions.iter().filter(|(_, decision)| granted(decision)).map(|(action, _)| *action).collect()
@@ -157,7 +150,7 @@ impl Policy {
         self.anonymous.is_some()
     }
 
-    /// Whether it names this user (or has an anonymous entry).
+    /// Whether it names this user, or for the anonymous has an entry.
     pub fn knows(&self, who: Who<'_>) -> bool {
         self.subject(who).is_some()
     }
@@ -175,74 +168,59 @@ impl Policy {
             complete &=
                 scope.unknown_actions.is_empty() && is_complete(&settled.resource, &scope.actions, &given);
             if !given.is_empty() {
-                let resource = settled.resource.into_owned();
-                scope::merge(&mut granted, Scope { resource, actions: given, unknown_actions: Vec::new() });
+                complete &= scope::merge(&mut granted, Scope::of(settled.resource, given)).is_ok();
             }
         }
         let access =
             granted.into_iter().filter_map(|scope| Access::granted(scope.resource, scope.actions)).collect();
-        Grant { access, ttl: longest.unwrap_or(asker.default_ttl), complete }
+        Grant {
+            access,
+            ttl: longest.unwrap_or(asker.default_ttl),
+            complete,
+            refused: !complete && self.mode == Mode::Deny,
+        }
     }
 
     /// Decides one scope, as it stands and then without the registry's host.
-    fn settle<'p, 's>(&'p self, asker: &Asker<'p>, scope: &'s Scope) -> Settled<'p, 's> {
-        let as_asked = self.decisions(asker, Cow::Borrowed(&scope.resource), &scope.actions);
-        if as_asked.given().is_empty()
-            && let Some(bare) = without_host(&scope.resource, asker.hosts)
-        {
-            return self.decisions(asker, Cow::Owned(bare), &scope.actions);
-        }
-        as_asked
-    }
-
-    fn decisions<'p, 's>(
-        &'p self,
-        asker: &Asker<'p>,
-        resource: Cow<'s, Resource>,
-        asked: &[Action],
-    ) -> Settled<'p, 's> {
-        let decide = |action| (action, self.decide(asker, &resource, action));
-        let decisions = expanded(&resource, asked).into_iter().map(decide).collect();
-        Settled { resource, decisions }
-    }
-
-    /// All that this user may do, as far as it can be named; `None` for an unknown user.
-    pub fn grants_of(&self, asker: &Asker<'_>) -> Option<Generated> {
-        self.subject(asker.who)?;
-        let mut named: Vec<Resource> = Vec::new();
-        let mut skipped = Vec::new();
-        for (_, rule) in self.rules(asker.who).filter(|(_, rule)| rule.effect == Effect::Allow) {
-            let Some(patterns) = &rule.patterns else {
-                add_once(&mut named, Resource::Catalog);
-                continue;
-            };
-            for glob in patterns.iter() {
-                match glob.literal(asker.who.name()) {
-                    Some(name) => add_once(&mut named, Resource::repository(&name)),
-                    None => add_once(&mut skipped, glob.to_string()),
-                }
+    fn settle<'p>(&'p self, asker: &Asker<'p>, scope: &Scope) -> Settled<'p> {
+        let as_asked = self.decisions(asker, &scope.resource, &scope.actions);
+        match &scope.resource {
+            Resource::Repository(name) if as_asked.given().is_empty() => {
+                let bare = behind_host(name, asker.hosts).map(Resource::repository);
+                bare.map_or(as_asked, |bare| self.decisions(asker, &bare, &scope.actions))
             }
+            _ => as_asked,
         }
-        let mut longest = None;
-        let everything = |resource: Resource| {
-            let settled = self.decisions(asker, Cow::Owned(resource), &[Action::All]);
-            longest = longest.max(settled.longest());
-            let given = settled.given();
-            Access::granted(settled.resource.into_owned(), given)
-        };
-        let access = named.into_iter().filter_map(everything).collect();
-        Some(Generated { access, ttl: longest.unwrap_or(asker.default_ttl), skipped })
     }
 
-    /// The one decision: a deny wins, then the union of what matches.
-    fn decide<'p>(&'p self, asker: &Asker<'p>, resource: &Resource, action: Action) -> Decision<'p> {
+    fn decisions<'p>(&'p self, asker: &Asker<'p>, resource: &Resource, asked: &[Action]) -> Settled<'p> {
+        let names = names(resource, asker.hosts);
+        let decide = |action| (action, self.decide(asker, &names, action));
+        let decisions = expanded(resource, asked).into_iter().map(decide).collect();
+        Settled { resource: resource.clone(), decisions }
+    }
+
+    /// The one decision: what the rules about the asker say. Where they say nothing, whoever logs in keeps
+    /// what the anonymous may read.
+    fn decide<'p>(&'p self, asker: &Asker<'p>, names: &[Resource], action: Action) -> Decision<'p> {
+        let own = self.ruled(asker, names, action);
+        if !matches!(own, Decision::Unmatched) || !is_reading(&names[0], action) {
+            return own;
+        }
+        match self.ruled(&Asker { who: Who::Anonymous, ..*asker }, names, action) {
+            granted @ Decision::Granted { .. } => granted,
+            Decision::Denied { .. } | Decision::Unmatched => own,
+        }
+    }
+
+    /// A deny wins, whichever name of the resource it speaks of, then the union of what matches.
+    fn ruled<'p>(&'p self, asker: &Asker<'p>, names: &[Resource], action: Action) -> Decision<'p> {
         let mut granted: Option<(Because<'p>, Ttl)> = None;
-        for (subject, rule) in self.rules(asker.who) {
-            if !rule.speaks_of(action) {
-                continue;
-            }
-            let Some(matched) = rule.fits(resource, asker.who.name()) else { continue };
-            let found = Because { subject, rule, pattern: matched.pattern() };
+        for (subject, rule) in self.rules(asker.who).filter(|(_, rule)| rule.speaks_of(&names[0], action)) {
+            let names = if rule.effect == Effect::Deny { names } else { &names[..1] };
+            let mut found =
+                names.iter().filter_map(|name| Because::of(subject, rule, name, asker.who.name()));
+            let Some(found) = found.next() else { continue };
             if rule.effect == Effect::Deny {
                 return Decision::Denied { by: found };
             }
@@ -251,10 +229,7 @@ impl Policy {
                 granted = Some((found, ttl));
             }
         }
-        match granted {
-            Some((by, ttl)) => Decision::Granted { by, ttl },
-            None => Decision::Unmatched,
-        }
+        granted.map_or(Decision::Unmatched, |(by, ttl)| Decision::Granted { by, ttl })
     }
 
     fn subject(&self, who: Who<'_>) -> Option<Subject> {
@@ -264,7 +239,7 @@ impl Policy {
         }
     }
 
-    /// Every rule that speaks about this user: his own, then his groups'.
+    /// Every rule that speaks about this user: their own, then their groups'.
     fn rules<'p>(&'p self, who: Who<'p>) -> impl Iterator<Item = (SubjectName<'p>, &'p Rule)> {
         let name = match who {
             Who::User(name) => SubjectName::User(name),
@@ -284,13 +259,9 @@ impl Policy {
 fn expanded(resource: &Resource, asked: &[Action]) -> Vec<Action> {
     let mut actions = Vec::new();
     for action in asked {
-        match (resource, action) {
-            (Resource::Repository(_), Action::All) => {
-                for action in Action::REPOSITORY {
-                    add_once(&mut actions, action);
-                }
-            }
-            (_, action) => add_once(&mut actions, *action),
+        let single = if is_every(resource, *action) { &Action::REPOSITORY } else { from_ref(action) };
+        for action in single {
+            add_once(&mut actions, *action);
         }
     }
     actions
@@ -298,22 +269,38 @@ fn expanded(resource: &Resource, asked: &[Action]) -> Vec<Action> {
 
 /// Whether all that was asked was given; `*` is content with anything.
 fn is_complete(resource: &Resource, asked: &[Action], given: &[Action]) -> bool {
-    asked.iter().all(|action| match (resource, action) {
-        (Resource::Repository(_), Action::All) => !given.is_empty(),
-        (_, action) => given.contains(action),
-    })
+    let met = |action| if is_every(resource, action) { !given.is_empty() } else { given.contains(&action) };
+    asked.iter().copied().all(met)
 }
 
-fn without_host(resource: &Resource, hosts: &[&str]) -> Option<Resource> {
-    let Resource::Repository(name) = resource else { return None };
+fn is_every(resource: &Resource, action: Action) -> bool {
+    matches!(resource, Resource::Repository(_)) && action == Action::All
+}
+
+/// Whether this shows what is there and changes nothing.
+fn is_reading(resource: &Resource, action: Action) -> bool {
+    action == Action::Pull || *resource == Resource::Catalog
+}
+
+/// What follows one of the registry's own names, in whatever letter case (RFC 4343).
+fn behind_host<'n>(name: &'n str, hosts: &[&str]) -> Option<&'n str> {
     let (host, path) = scope::split_host(name)?;
-    hosts.contains(&host).then(|| Resource::repository(path))
+    hosts.iter().any(|known| known.eq_ignore_ascii_case(host)).then_some(path)
 }
 
-fn add_once<T: PartialEq>(list: &mut Vec<T>, item: T) {
-    if !list.contains(&item) {
-        list.push(item);
+/// Every name of a resource, as it was asked first: a repository may stand behind any of the registry's own
+/// names, or behind none.
+fn names(resource: &Resource, hosts: &[&str]) -> Vec<Resource> {
+    let mut names = vec![resource.clone()];
+    if let Resource::Repository(name) = resource {
+        let mut bare = &**name;
+        while let Some(path) = behind_host(bare, hosts) {
+            bare = path;
+        }
+        names.push(Resource::Repository(bare.into()));
+        names.extend(hosts.iter().map(|host| Resource::Repository(format!("{host}/{bare}").into())));
     }
+    names
 }
 
 #[cfg(test)]

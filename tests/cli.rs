@@ -17,10 +17,8 @@ users:
 ";
 
 fn folder() -> Folder {
-    let folder = Folder::new();
-    folder.write("config.yaml", DEV);
+    let folder = common::folder(DEV, POLICY);
     folder.write("strong.yaml", STRONG);
-    folder.write("policy.yaml", POLICY);
     folder
 }
 
@@ -206,7 +204,7 @@ fn what_is_wrong_is_said_with_the_right_exit_code() {
         ("issue --config typo.yaml", 3, "typo.yaml:3:1: unknown key `hs256_secrett`"),
         ("issue --config typo.yaml", 3, "keypebble: hint: did you mean `hs256_secret`?"),
         ("issue --config broken.yaml", 3, "broken.yaml:2:1: not valid YAML"),
-        ("issue --config empty.yaml", 3, "`issuer` is missing"),
+        ("issue --config empty.yaml", 3, "empty.yaml:1:1: there is nothing in it"),
         ("issue --config strong.yaml --policy nowhere.yaml", 3, "cannot load policy: nowhere.yaml"),
         (
             "issue --config strong.yaml --policy policy-typo.yaml",
@@ -283,12 +281,33 @@ fn help_and_version_are_results() {
         ("serve -h", "Usage: keypebble serve"),
         ("check --help", "Usage: keypebble check"),
         ("healthcheck --help", "Usage: keypebble healthcheck"),
-        ("--version", "keypebble 0.1.0"),
+        ("--version", "keypebble 0.1.0\nfeatures: "),
     ] {
         let output = line(&folder, arguments);
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{arguments}");
         assert!(stdout(&output).contains(part), "{arguments}: {}", stdout(&output));
     }
+}
+
+#[test]
+fn the_version_says_which_build_it_is() {
+    let said = stdout(&line(&folder(), "--version"));
+    let lines: Vec<(&str, &str)> = said.lines().skip(1).map(|line| line.split_once(": ").unwrap()).collect();
+    let value = |name: &str| lines.iter().find(|(found, _)| *found == name).unwrap().1;
+    assert_eq!(lines.len(), 4, "{said}");
+    for (feature, built_in) in [
+        ("passwords", cfg!(feature = "passwords")),
+        ("certificates", cfg!(feature = "certificates")),
+        ("fast", cfg!(feature = "fast")),
+    ] {
+        assert_eq!(value("features").split(' ').any(|name| name == feature), built_in, "{said}");
+    }
+    assert_eq!(value("engine"), if cfg!(feature = "fast") { "AWS-LC" } else { "Rust" });
+    assert_eq!(value("commit"), option_env!("KEYPEBBLE_COMMIT").unwrap_or("unknown"));
+    // As `rustc -vV` names its own host, for which tests are built.
+    let rustc = std::process::Command::new("rustc").arg("-vV").output().unwrap();
+    let host = String::from_utf8(rustc.stdout).unwrap();
+    assert!(host.contains(&format!("host: {}\n", value("target"))), "{said}{host}");
 }
 
 #[test]
@@ -315,4 +334,64 @@ fn a_full_disk_is_an_error() {
         std::process::Command::new("sh").args(["-c", &script]).current_dir(folder().path()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("cannot write the answer: No space left"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_closed_stdout_is_an_error_and_a_null_one_is_not() {
+    let folder = folder();
+    for (output, code) in
+        [(">&-", 1), ("1</dev/null", 1), (">/dev/null", 0), ("1<>/dev/null", 0), ("| head -c 0", 0)]
+    {
+        for command in ["issue", "check"] {
+            let script = format!("{} {command} --config strong.yaml {output}", common::BINARY);
+            let ended =
+                std::process::Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output();
+            let ended = ended.unwrap();
+            assert_eq!(ended.status.code(), Some(code), "{script}: {}", stderr(&ended));
+            assert_eq!(stderr(&ended).contains("cannot write the answer: Bad file"), code == 1, "{script}");
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_file_or_an_argument_acts_on_a_terminal() {
+    let folder = folder();
+    let evil = "\u{202e}\u{e0041}\u{200b}";
+    let strong = STRONG.replace("issuer: i", &format!("issuer: \"{evil}\\e[2J\\n\""));
+    folder.write("evil.yaml", &format!("{strong}allowed_custom_claims: [a]\nkid: {evil}\n"));
+    folder.write("wrong.yaml", &format!("{STRONG}nonsense{evil}: 1\n"));
+    let user = format!("users: {{\"b{evil}\\e\\n\": {{repos: [a], actions: [pull]}}}}\n");
+    folder.write("user.yaml", &user);
+    let test = format!(
+        "tests: [{{user: \"b{evil}\\nforged\", scope: \"repository:a:pull\", grants: \"repository:a:pull\"}}]\n"
+    );
+    folder.write("test.yaml", &(user + &test));
+    for arguments in [
+        &["check", "--config", "evil.yaml"][..],
+        &["check", "--config", "wrong.yaml"],
+        &["check", "--config", "evil.yaml", "--policy", "user.yaml"],
+        &["issue", "--config", "evil.yaml", "--claims", &format!("{{\"x{evil}\": 1}}")],
+        &["keys", "list", "--config", "evil.yaml"],
+        &["doctor", "--config", "evil.yaml"],
+        &["policy", "test", "--policy", "test.yaml"],
+        &[
+            "policy",
+            "explain",
+            "--policy",
+            "user.yaml",
+            "--user",
+            &format!("c{evil}"),
+            "--scope",
+            "repository:a:pull",
+        ],
+        &["check", "--config", "\u{1b}[31mnone\u{9b}\u{202e}"],
+        &["\u{1b}[31m"],
+        &["issue", "--\u{1b}]0;x"],
+    ] {
+        let output = run(&folder, arguments);
+        let text = stdout(&output) + &stderr(&output);
+        let acts = |c: char| (c != '\n' && c.is_control()) || evil.contains(c);
+        assert!(!text.chars().any(acts), "{arguments:?}: {text:?}");
+        assert!(text.contains("\\u") && !text.contains("\nforged"), "{arguments:?}: {text:?}");
+    }
 }

@@ -11,7 +11,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use targets::{TARGETS, run};
+use targets::{TARGETS, archive, run};
 
 fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
@@ -23,22 +23,26 @@ fn names(folder: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect()
 }
 
-/// Runs each input of a target; says which ones fail.
+/// The inputs in a target's archive.
+fn corpus(target: &str) -> Vec<archive::Input> {
+    let packed = fs::read(fuzz().join("corpus").join(format!("{target}.archive"))).unwrap();
+    let inputs = archive::read(&packed).unwrap_or_else(|error| panic!("{target}.archive: {error}"));
+    assert!(archive::write(inputs.clone()) == packed, "{target}.archive is not what `corpus pack` writes");
+    inputs
+}
+
+/// Runs each input of a target; says which ones fail: `fuzz/README.md` has how to unpack them.
 fn replay(target: &str) {
-    let corpus = names(&fuzz().join("corpus").join(target)).len();
-    assert!(corpus >= 10, "only {corpus} inputs in the corpus of {target}");
-    let mut failed = Vec::new();
-    for folder in ["corpus", "regressions"] {
-        let folder = fuzz().join(folder).join(target);
-        // A target without findings has no regressions.
-        for entry in fs::read_dir(folder).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            let bytes = fs::read(&path).unwrap();
-            if catch_unwind(AssertUnwindSafe(|| run(target, &bytes))).is_err() {
-                failed.push(path);
-            }
-        }
+    let mut inputs = corpus(target);
+    assert!(inputs.len() >= 10, "only {} inputs in the corpus of {target}", inputs.len());
+    // A target without findings has no regressions.
+    for entry in fs::read_dir(fuzz().join("regressions").join(target)).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        inputs.push((path.display().to_string(), fs::read(path).unwrap()));
     }
+    let fails = |bytes: &[u8]| catch_unwind(AssertUnwindSafe(|| run(target, bytes))).is_err();
+    let failed: Vec<&String> =
+        inputs.iter().filter(|(_, bytes)| fails(bytes)).map(|(name, _)| name).collect();
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
@@ -70,6 +74,24 @@ fn request() {
 #[ignore = "run by the test `request`"]
 fn requests_in_a_process_of_their_own() {
     replay("request");
+}
+
+#[test]
+fn a_damaged_archive_is_refused() {
+    assert_eq!(
+        archive::read(b"a 2\nxy\nb 0\n\n"),
+        Ok(vec![("a".into(), b"xy".into()), ("b".into(), vec![])])
+    );
+    for (bytes, error) in [
+        (&b"a 2\nxy"[..], "no input at byte 0"),
+        (b"a 1\nxy\n", "no input at byte 0"),
+        (b"a 0\n\nb 9\nxy\n", "no input at byte 5"),
+        (b"../a 0\n\n", "no input at byte 0"),
+        (b"b 0\n\na 0\n\n", "a is out of order"),
+        (b"a 0\n\na 0\n\n", "a is out of order"),
+    ] {
+        assert_eq!(archive::read(bytes), Err(error.to_owned()), "{bytes:?}");
+    }
 }
 
 #[test]

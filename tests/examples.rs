@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Folder, Server, claims, run, stderr, stdout};
+use common::{Folder, Server, claims, repository, run, said, scopes, stderr, stdout};
 use serde_json::{Value, json};
 
 /// One test for each file, and the list that `every_example_has_a_test` compares with the folder.
@@ -98,12 +98,7 @@ fn policy(name: &str) {
     let granted = |user: &str, scope: &str| {
         let claims = json!({ "sub": user, "scope": scope }).to_string();
         let files = ["--config", path(&config), "--policy", path(&policy)];
-        let claims = place.issue(&[&files[..], &["--claims", &claims]].concat());
-        let list = claims["access"].as_array().unwrap().iter();
-        let actions = |entry: &Value| {
-            entry["actions"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join(",")
-        };
-        list.map(|entry| format!("{}:{}", text(&entry["name"]), actions(entry))).collect::<Vec<_>>().join(" ")
+        scopes(&place.issue(&[&files[..], &["--claims", &claims]].concat())).replace("repository:", "")
     };
     for (user, asked, expected) in [
         ("alice", "repository:alice-space/app-api:pull,push", "alice-space/app-api:pull"),
@@ -265,7 +260,7 @@ impl Place {
 
     fn new() -> Self {
         let folder = Folder::new();
-        folder.write(Self::KEY, include_str!("data/keys/rsa2048.pem"));
+        folder.write_key(Self::KEY, "rsa2048.pem");
         Place(folder)
     }
 
@@ -281,9 +276,8 @@ impl Place {
 
     /// Everything that a command says that must succeed.
     fn run(&self, args: &[&str]) -> String {
-        let output = run(&self.0, args);
-        let said = stdout(&output) + &stderr(&output);
-        assert_eq!(output.status.code(), Some(0), "{args:?}\n{said}");
+        let (code, said) = said(&run(&self.0, args));
+        assert_eq!(code, 0, "{args:?}\n{said}");
         said
     }
 
@@ -312,7 +306,7 @@ fn changed(path: &Path, changes: &[(&str, &str)]) -> String {
 }
 
 fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
+    repository("examples").join(name)
 }
 
 fn yaml(name: &str) -> serde_yaml::Value {
@@ -321,8 +315,4 @@ fn yaml(name: &str) -> serde_yaml::Value {
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap()
 }

@@ -34,10 +34,7 @@ max_ttl_seconds: 1200
 ";
 
 fn folder(tests: &str) -> Folder {
-    let folder = Folder::new();
-    folder.write("policy.yaml", &format!("{POLICY}{tests}"));
-    folder.write("config.yaml", CONFIG);
-    folder
+    common::folder(CONFIG, &format!("{POLICY}{tests}"))
 }
 
 #[test]

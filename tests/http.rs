@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Answer, Folder, Server, claims, exchange, line, stderr};
+use common::{Answer, Folder, JSON, Server, access, claims, exchange, folder, line, serve, stderr};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -26,37 +26,8 @@ users:
   admin: {repos: [\"**\"], actions: [\"*\"], catalog: true}
 ";
 
-fn folder(config: &str, policy: &str) -> Folder {
-    let folder = Folder::new();
-    folder.write("config.yaml", config);
-    folder.write("policy.yaml", policy);
-    folder
-}
-
-fn serve(folder: &Folder) -> Server {
-    Server::start(folder, &["--config", "config.yaml", "--policy", "policy.yaml"])
-}
-
 fn token(server: &Server, user: &str, query: &str) -> Answer {
     server.get(&format!("/v2/token{query}"), &[("X-Authenticated-User", user)])
-}
-
-/// The access entries of an answer, as scopes.
-fn access(answer: &Answer) -> String {
-    let body = answer.json();
-    let in_token = claims(body["token"].as_str().unwrap());
-    assert_eq!(in_token, body["claims"], "the answer shows what the token says");
-    let entry = |entry: &Value| {
-        let actions: Vec<&str> =
-            entry["actions"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
-        format!(
-            "{}:{}:{}",
-            entry["type"].as_str().unwrap(),
-            entry["name"].as_str().unwrap(),
-            actions.join(",")
-        )
-    };
-    in_token["access"].as_array().unwrap().iter().map(entry).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -167,7 +138,6 @@ fn every_refusal_is_json_with_the_right_status() {
     let folder = folder(CONFIG, POLICY);
     let server = serve(&folder);
     let alice = ("X-Authenticated-User", "alice");
-    let json_type = ("Content-Type", "application/json");
     let long = format!("{{\"a\": \"{}\"}}", "x".repeat(70_000));
     for (method, target, headers, body, status, code) in [
         ("GET", "/", vec![], None, 404, "NOT_FOUND"),
@@ -190,13 +160,13 @@ fn every_refusal_is_json_with_the_right_status() {
         ("GET", "/v2/token?scope=repository", vec![alice], None, 400, "INVALID_SCOPE"),
         ("GET", "/v2/token?scope=repository:a:PULL", vec![alice], None, 400, "INVALID_SCOPE"),
         ("GET", "/v2/token?scope=%zz", vec![alice], None, 400, "INVALID_REQUEST"),
-        ("POST", "/auth", vec![json_type], Some("{"), 400, "INVALID_CLAIMS"),
-        ("POST", "/auth", vec![json_type], Some(""), 400, "INVALID_CLAIMS"),
-        ("POST", "/auth", vec![json_type], Some("[]"), 400, "INVALID_CLAIMS"),
-        ("POST", "/auth", vec![json_type], Some("{\"iss\": \"me\"}"), 400, "INVALID_CLAIMS"),
-        ("POST", "/auth", vec![json_type], Some("{\"sub\": \"a\", \"sub\": \"b\"}"), 400, "INVALID_CLAIMS"),
-        ("POST", "/auth", vec![json_type], None, 411, "LENGTH_REQUIRED"),
-        ("POST", "/auth", vec![json_type], Some(&long), 413, "TOO_LARGE"),
+        ("POST", "/auth", vec![JSON], Some("{"), 400, "INVALID_CLAIMS"),
+        ("POST", "/auth", vec![JSON], Some(""), 400, "INVALID_CLAIMS"),
+        ("POST", "/auth", vec![JSON], Some("[]"), 400, "INVALID_CLAIMS"),
+        ("POST", "/auth", vec![JSON], Some("{\"iss\": \"me\"}"), 400, "INVALID_CLAIMS"),
+        ("POST", "/auth", vec![JSON], Some("{\"sub\": \"a\", \"sub\": \"b\"}"), 400, "INVALID_CLAIMS"),
+        ("POST", "/auth", vec![JSON], None, 411, "LENGTH_REQUIRED"),
+        ("POST", "/auth", vec![JSON], Some(&long), 413, "TOO_LARGE"),
         ("POST", "/auth", vec![], Some("{}"), 415, "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", "/auth", vec![("Content-Type", "text/plain")], Some("{}"), 415, "UNSUPPORTED_MEDIA_TYPE"),
     ] {
@@ -236,7 +206,7 @@ fn auth_issues_a_token_for_the_claims_in_the_body() {
 fn a_peer_that_is_not_trusted_gets_nothing_and_the_log_says_which_key_to_set() {
     let folder = folder(&format!("{CONFIG}  trusted_proxies: [10.0.0.0/8]\n"), POLICY);
     let server = serve(&folder);
-    let auth = server.post("/auth", &[("Content-Type", "application/json")], "{}");
+    let auth = server.post("/auth", &[JSON], "{}");
     assert_eq!((auth.status, auth.code()), (403, "DENIED".into()));
     assert_eq!(token(&server, "admin", "?scope=registry:catalog:*").status, 401);
     assert_eq!(server.get("/healthz", &[]).status, 200);
@@ -284,6 +254,12 @@ fn metrics_count_what_was_answered() {
         assert!(answer.body.lines().any(|known| known == line), "{line}\n{}", answer.body);
     }
     assert!(!answer.body.contains("nowhere"), "no text of a client's becomes a label");
+    let old = server.get("/metrics", &[("Accept", "text/plain;version=0.0.4;q=1,*/*;q=0.1")]);
+    assert_eq!(old.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert!(
+        old.body.contains("# TYPE keypebble_build_info gauge\n") && !old.body.contains("# EOF"),
+        "{old:?}"
+    );
 }
 
 #[test]
@@ -348,10 +324,8 @@ fn a_unix_socket_s_peer_is_trusted() {
     use std::os::unix::net::UnixStream;
     let folder = Folder::new();
     let socket = folder.path().join("s");
-    let config = CONFIG.replace(
-        "host: 127.0.0.1\n  port: 0",
-        &format!("host: \"unix:{}\"\n  trusted_proxies: []", socket.display()),
-    );
+    let config =
+        CONFIG.replace("host: 127.0.0.1\n  port: 0", &format!("host: \"unix:{}\"", socket.display()));
     folder.write("config.yaml", &config);
     folder.write("policy.yaml", POLICY);
     let server = serve(&folder);
@@ -364,6 +338,85 @@ fn a_unix_socket_s_peer_is_trusted() {
     assert_eq!(code, Some(0));
     assert!(log.contains("peer=unix"), "{log}");
     assert!(!socket.exists(), "the socket is removed");
+    // Where others are listed, it is trusted only if it is, too.
+    for (proxies, status) in [("[]", 401), ("[10.0.0.1]", 401), ("[10.0.0.1, unix]", 200)] {
+        folder.write("config.yaml", &format!("{config}  trusted_proxies: {proxies}\n"));
+        let _server = serve(&folder);
+        let answer = exchange(connect(), "GET", "/v2/token", &[("X-Authenticated-User", "alice")], None);
+        assert_eq!(answer.status, status, "{proxies}");
+    }
+}
+
+#[test]
+fn a_web_page_is_not_trusted_for_running_on_this_host() {
+    let folder = folder(CONFIG, POLICY);
+    let server = serve(&folder);
+    let evil = [("Host", "evil.example"), ("Origin", "http://evil.example")];
+    for headers in [&evil[..1], &evil[1..], &evil, &[("Origin", "null")], &[("Sec-Fetch-Site", "cross-site")]]
+    {
+        let auth = [&[JSON], headers].concat();
+        let answer = server.post("/auth", &auth, r#"{"sub": "alice"}"#);
+        assert_eq!((answer.status, answer.code()), (403, "DENIED".into()), "{headers:?}");
+        for name in ["X-Authenticated-User", "X-Scopes", "X-Policy-Generate"] {
+            let answer = server.get("/v2/token", &[&[(name, "true")], headers].concat());
+            assert!(matches!(answer.status, 401 | 403), "{headers:?} {answer:?}");
+            assert_eq!(answer.status == 403, name == "X-Authenticated-User", "nobody is named: {answer:?}");
+        }
+        assert_eq!(server.get("/healthz", headers).status, 200);
+    }
+    let host = server.address.trim_start_matches("http://").to_owned();
+    let own = format!("http://{host}");
+    for headers in
+        [&[("Host", &*host), ("Origin", &*own)][..], &[("Host", "[::1]:8080")], &[("Host", "LocalHost:1")]]
+    {
+        assert_eq!(server.post("/auth", &[&[JSON], headers].concat(), "{}").status, 200, "{headers:?}");
+    }
+    let (_, log) = server.stop("TERM");
+    assert!(log.contains("level=warning event=request") && log.contains("Host: evil.example"), "{log}");
+    // A name of one's own; and a proxy that is listed may pass on any.
+    for more in ["hosts: [evil.example]", "trusted_proxies: [127.0.0.1]"] {
+        folder.write("config.yaml", &format!("{CONFIG}  {more}\n"));
+        let server = serve(&folder);
+        let answer =
+            server.get("/v2/token", &[("Host", "evil.example:80"), ("X-Authenticated-User", "alice")]);
+        assert_eq!(answer.status, 200, "{more}");
+    }
+}
+
+#[test]
+fn a_user_may_have_any_name_in_unicode_s_composed_form() {
+    let names = "users: {j\u{fc}rgen: {repos: [a], actions: [pull]}}\n";
+    let folder = folder(CONFIG, names);
+    let server = serve(&folder);
+    let ask = |user: &str| token(&server, user, "?scope=repository:a:pull");
+    assert_eq!(access(&ask("j\u{fc}rgen")), "repository:a:pull");
+    let answer = ask("ju\u{308}rgen");
+    assert_eq!((answer.status, answer.code()), (400, "INVALID_REQUEST".into()));
+    assert!(
+        answer.body.contains("X-Authenticated-User is not in Unicode's composed form (NFC)"),
+        "{answer:?}"
+    );
+    folder.write("policy.yaml", &names.replace('\u{fc}', "u\u{308}"));
+    let output = line(&folder, "check --config config.yaml --policy policy.yaml");
+    assert!(stderr(&output).contains("composed form (NFC), so nobody has it"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_refused_service_is_named_in_the_log_in_bounds() {
+    let folder = folder(CONFIG, POLICY);
+    let server = serve(&folder);
+    for service in ["registry.example.org", "a%22b%E2%80%AE", &"x".repeat(1000)] {
+        let answer = token(&server, "alice", &format!("?service={service}"));
+        assert_eq!((answer.status, answer.code()), (400, "INVALID_SERVICE".into()));
+        assert!(!answer.body.contains("example.org"), "{answer:?}");
+    }
+    let (_, log) = server.stop("TERM");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("code=INVALID_SERVICE")).collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    assert!(lines.iter().all(|line| line.contains(" level=info event=request ")), "{log}");
+    assert!(lines[0].contains("detail=\"asked for the service registry.example.org\""), "{log}");
+    assert!(lines[1].contains("service a\\\"b\\u202e\""), "{log}");
+    assert!(lines[2].contains(&"x".repeat(200)) && !lines[2].contains(&"x".repeat(201)), "{log}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Folder, Server, claims, header, line, run, stderr, stdout};
+use common::{Folder, JSON, Server, claims, done, header, line, run, stderr, stdout, until};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -22,14 +22,6 @@ fn folder() -> Folder {
         done(&folder, "keys generate --config config.yaml --algorithm ES256");
     }
     folder
-}
-
-/// What a command that must succeed prints.
-#[track_caller]
-fn done(folder: &Folder, command: &str) -> String {
-    let output = line(folder, command);
-    assert_eq!(output.status.code(), Some(0), "{command}: {}", stderr(&output));
-    stdout(&output)
 }
 
 /// What a command that must fail so says; it prints nothing.
@@ -111,7 +103,7 @@ fn a_retired_key_is_one_whose_tokens_have_all_ended() {
 }
 
 /// A refresh token lives for thirty days, and is signed by the same keys.
-#[cfg(feature = "htpasswd")]
+#[cfg(feature = "passwords")]
 #[test]
 fn refresh_tokens_keep_a_key_from_being_retired() {
     let folder = folder();
@@ -218,13 +210,8 @@ fn a_running_server_takes_a_rotation_up() {
     done(&folder, "keys rotate --dir keys --force");
     let exported = done(&folder, "keys export --dir keys --format jwks");
     let taken_up = || server.get("/.well-known/jwks.json", &[]).body == exported;
-    let started = std::time::Instant::now();
-    while !taken_up() {
-        assert!(started.elapsed() < std::time::Duration::from_secs(20), "{}", server.log());
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    let headers = [("Content-Type", "application/json")];
-    let token = server.post("/auth", &headers, "{\"sub\": \"alice\"}").json();
+    until("it is taken up", taken_up);
+    let token = server.post("/auth", &[JSON], "{\"sub\": \"alice\"}").json();
     assert_eq!(header(token["token"].as_str().unwrap())["kid"], *ids(&folder)[0].1);
 }
 
@@ -288,7 +275,7 @@ fn a_full_disk_marks_nothing_as_exported() {
 fn a_single_key_is_listed_and_exported_but_not_edited() {
     let folder = Folder::new();
     folder.write("config.yaml", "issuer: i\naudience: a\nprivate_key_path: key.pem\nkid: mine\n");
-    folder.write("key.pem", include_str!("data/keys/p256.pem"));
+    folder.write_key("key.pem", "p256.pem");
     assert!(done(&folder, "keys list --config config.yaml").contains("active    ES256"));
     let jwks: Value =
         serde_json::from_str(&done(&folder, "keys export --config config.yaml --format jwks")).unwrap();
@@ -305,12 +292,10 @@ fn a_single_key_is_listed_and_exported_but_not_edited() {
 #[test]
 fn a_list_of_keys_in_the_configuration_is_a_ring() {
     let folder = Folder::new();
-    for (name, pem) in [
-        ("active.pem", include_str!("data/keys/p256.pem")),
-        ("next.pem", include_str!("data/keys/p384.pem")),
-        ("previous.pem", include_str!("data/keys/ed25519-pub.pem")),
-    ] {
-        folder.write(name, pem);
+    for (name, key) in
+        [("active.pem", "p256.pem"), ("next.pem", "p384.pem"), ("previous.pem", "ed25519-pub.pem")]
+    {
+        folder.write_key(name, key);
     }
     let base = "issuer: i\naudience: a\n";
     let ring = "keys:\n- {id: a, path: active.pem, state: active}\n- {id: n, path: next.pem, state: next}\n\
@@ -357,9 +342,42 @@ fn readable_keys_and_open_folders_are_warned_of() {
     let key = fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().path());
     let key = key.into_iter().find(|path| path.extension().is_some_and(|found| found == "pem")).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    let said = stderr(&line(&folder, "issue --config config.yaml"));
-    assert!(said.contains("others can exchange the keys in it (mode 0777)"), "{said}");
-    assert!(said.contains("can be read by every user of this host (mode 0644)"), "{said}");
+    folder.write("policy.yaml", "users: {alice: {repos: [a], actions: [pull]}}\n");
+    for name in ["config.yaml", "policy.yaml"] {
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o666)).unwrap();
+    }
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let issue = r#"issue --config config.yaml --policy policy.yaml --claims {"sub":"alice"}"#;
+    for said in [
+        stderr(&line(&folder, issue)),
+        stdout(&line(&folder, "check --config config.yaml --policy policy.yaml")),
+        stdout(&line(&folder, "doctor --config config.yaml --policy policy.yaml")),
+    ] {
+        for part in [
+            "/keys: every user of this host can put other files into it (mode 0777)",
+            "pem holds a secret and can be read by every user of this host (mode 0644)",
+            "config.yaml: every user of this host can change it (mode 0666)",
+            "policy.yaml: every user of this host can change it (mode 0666)",
+            "every user of this host can put other files into it (mode 1777)",
+            "chmod go-w ",
+        ] {
+            assert!(said.contains(part), "{part}\n{said}");
+        }
+    }
+}
+
+#[test]
+fn an_export_follows_no_link_that_somebody_planted() {
+    let folder = folder();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let victim = folder.write("victim", "precious");
+    std::os::unix::fs::symlink(&victim, folder.path().join("bundle.jwks")).unwrap();
+    let said = fails(&folder, "keys export --dir keys --format jwks --out bundle.jwks", 1);
+    assert!(said.contains("cannot write bundle.jwks: it is a link to /"), "{said}");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    fs::remove_file(folder.path().join("bundle.jwks")).unwrap();
+    let done = line(&folder, "keys export --dir keys --format jwks --out bundle.jwks");
+    assert!(done.status.success(), "{}", stderr(&done));
 }
 
 #[test]
@@ -432,7 +450,7 @@ fn a_killed_rotation_leaves_a_folder_that_loads_and_can_be_rotated_again() {
     done(&folder, "keys rotate --force --dir keys");
 }
 
-#[cfg(feature = "x509")]
+#[cfg(feature = "certificates")]
 #[test]
 fn certificates_of_every_state_are_one_bundle_and_the_same_each_time() {
     let folder = folder();
@@ -455,7 +473,7 @@ fn certificates_of_every_state_are_one_bundle_and_the_same_each_time() {
     assert_eq!(stderr(&output), "");
     assert_eq!(header(&stdout(&output))["x5c"].as_array().unwrap().len(), 1);
 
-    folder.write("old.pem", include_str!("data/keys/ed25519-pub.pem"));
+    folder.write_key("old.pem", "ed25519-pub.pem");
     folder.write("ring.yaml", &format!(
         "issuer: i\naudience: a\nkeys:\n- {{path: keys/{file}, state: active}}\n- {{path: old.pem, state: previous}}\n"
     ));
@@ -470,12 +488,13 @@ fn certificates_of_every_state_are_one_bundle_and_the_same_each_time() {
     assert!(said.contains("distribution 2.8 does not start with it"), "{said}");
 }
 
-#[cfg(not(feature = "x509"))]
+#[cfg(not(feature = "certificates"))]
 #[test]
 fn without_the_feature_certificates_are_refused_by_name() {
     let said = fails(&folder(), "keys export --dir keys --format cert", 2);
     assert!(
-        said.contains("x509 is not enabled in this build") && said.contains("openssl req -x509"),
+        said.contains("this build is without the feature `certificates`")
+            && said.contains("openssl req -x509"),
         "{said}"
     );
 }
@@ -504,13 +523,13 @@ fn init_makes_a_folder_that_is_ready_to_start() {
     assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
     // The users file has no user yet.
     let warnings = stdout(&checked).matches("warning").count();
-    assert_eq!(warnings, usize::from(cfg!(feature = "htpasswd")), "{}", stdout(&checked));
+    assert_eq!(warnings, usize::from(cfg!(feature = "passwords")), "{}", stdout(&checked));
     assert!(stdout(&checked).contains("https://registry.example.com"));
     assert!(stdout(&checked).contains(" (next, ES256)"), "{}", stdout(&checked));
 
     let jwks = fs::read_to_string(at("registry/jwks.json")).unwrap();
     assert_eq!(jwks, done(&folder, "keys export --config auth/config.yaml --format jwks"));
-    assert_eq!(fs::exists(at("registry/bundle.pem")).unwrap(), cfg!(feature = "x509"));
+    assert_eq!(fs::exists(at("registry/bundle.pem")).unwrap(), cfg!(feature = "certificates"));
     for (name, trust) in [("registry/config-2.8.yml", "rootcertbundle"), ("registry/config-3.yml", "jwks")] {
         let text = fs::read_to_string(at(name)).unwrap();
         let found: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();

@@ -5,6 +5,7 @@
 
 use keypebble::ground::document::Document;
 use keypebble::ground::time::Ttl;
+use keypebble::policy::glob::Glob;
 use keypebble::policy::scope::{self, Action, Resource, Scope};
 use keypebble::policy::{Asker, Decision, Near, Policy, Who};
 use std::collections::BTreeSet;
@@ -65,15 +66,28 @@ const ACTIONS: [&str; 4] = ["pull", "push", "delete", "*"];
 const HOSTS: [&str; 2] = ["reg.example.com", "reg"];
 
 fn rule(random: &mut Random, deny: bool) -> Rule {
-    let repos = (0..=random.below(2)).map(|_| random.some(&PIECES, 3).join("/")).collect();
+    let namespace = random.one_in(3).then(|| random.pick(&["a", "alice", "${user}", "app"]));
+    let mut repos: Vec<String> = Vec::new();
+    while repos.is_empty() || random.one_in(2) {
+        let repo = random.some(&PIECES, 3).join("/");
+        // A pattern that fits one name for two users is refused.
+        if Glob::new(&full(namespace, &repo)).is_ok() {
+            repos.push(repo);
+        }
+    }
     Rule {
         deny,
         catalog: random.one_in(6),
-        namespace: random.one_in(3).then(|| random.pick(&["a", "alice", "${user}", "app"])),
+        namespace,
         repos,
         actions: random.some(&ACTIONS, 2),
         ttl: (!deny && random.one_in(2)).then(|| 60 + u32::try_from(random.below(9000)).unwrap()),
     }
+}
+
+/// The pattern as it is matched.
+fn full(namespace: Option<&str>, repo: &str) -> String {
+    namespace.map_or(repo.to_owned(), |namespace| format!("{namespace}/{repo}"))
 }
 
 fn subject(random: &mut Random, groups: usize) -> Subject {
@@ -169,24 +183,62 @@ fn fits(pattern: &str, name: &str, user: &str) -> bool {
 
 fn about(rule: &Rule, resource: &Resource, user: &str) -> bool {
     match resource {
-        Resource::Catalog => rule.catalog,
+        Resource::Catalog | Resource::ZotCatalog => rule.catalog,
         Resource::Other { .. } => false,
-        Resource::Repository(name) => rule.repos.iter().any(|repo| {
-            let full = rule.namespace.map_or(repo.clone(), |namespace| format!("{namespace}/{repo}"));
-            fits(&full, name, user)
-        }),
+        Resource::Repository(name) => {
+            rule.repos.iter().any(|repo| fits(&full(rule.namespace, repo), name, user))
+        }
     }
 }
 
 fn covers(rule: &Rule, resource: &Resource, action: Action, user: &str) -> bool {
     let names_it = match resource {
         Resource::Catalog => action == Action::All,
+        Resource::ZotCatalog => action == Action::Pull,
         _ => rule.actions.iter().any(|name| *name == "*" || *name == action.name()),
     };
     names_it && about(rule, resource, user)
 }
 
-/// What the policy gives of these actions, and for how long at most: no deny, and some allow.
+/// What the rules about somebody say of an action.
+#[derive(PartialEq)]
+enum Says {
+    Denied,
+    /// For so many seconds.
+    Granted(u32),
+    Nothing,
+}
+
+/// A deny of whatever name, else an allow of this one.
+fn says(model: &Model, user: Option<&str>, resource: &Resource, action: Action) -> Says {
+    let name = user.unwrap_or_default();
+    let rules = model.rules(user);
+    let denies =
+        |rule: &&&Rule| rule.deny && names(resource).iter().any(|other| covers(rule, other, action, name));
+    if rules.iter().any(|rule| denies(&rule)) {
+        return Says::Denied;
+    }
+    let allowing = rules.iter().filter(|rule| !rule.deny && covers(rule, resource, action, name));
+    allowing.map(|rule| rule.ttl.unwrap_or(3600)).max().map_or(Says::Nothing, Says::Granted)
+}
+
+/// Every name of a repository: as it stands, without the registry's own, and behind each of them.
+fn names(resource: &Resource) -> Vec<Resource> {
+    let Resource::Repository(name) = resource else { return vec![resource.clone()] };
+    let mut bare = name.to_string();
+    while let Some(rest) = HOSTS.iter().find_map(|host| bare.strip_prefix(&format!("{host}/"))) {
+        bare = rest.to_owned();
+    }
+    let hosted = HOSTS.iter().map(|host| format!("{host}/{bare}"));
+    hosted.chain([bare.clone(), name.to_string()]).map(|name| Resource::Repository(name.into())).collect()
+}
+
+/// Whoever logs in keeps what the anonymous may read.
+fn falls_back(user: Option<&str>, resource: &Resource, action: Action) -> bool {
+    user.is_some() && (action == Action::Pull || *resource == Resource::Catalog)
+}
+
+/// What the policy gives of these actions, and for how long at most.
 fn given(
     model: &Model,
     user: Option<&str>,
@@ -197,15 +249,15 @@ fn given(
         Resource::Repository(_) if asked.contains(&Action::All) => Action::REPOSITORY.to_vec(),
         _ => asked.to_vec(),
     };
-    let name = user.unwrap_or_default();
     let (mut actions, mut longest) = (BTreeSet::new(), 0);
     for action in wanted {
-        let rules = model.rules(user);
-        let speaking: Vec<&&Rule> =
-            rules.iter().filter(|rule| covers(rule, resource, action, name)).collect();
-        if !speaking.is_empty() && speaking.iter().all(|rule| !rule.deny) {
+        let mut said = says(model, user, resource, action);
+        if said == Says::Nothing && falls_back(user, resource, action) {
+            said = says(model, None, resource, action);
+        }
+        if let Says::Granted(life) = said {
             actions.insert(action);
-            longest = speaking.iter().fold(longest, |life, rule| life.max(rule.ttl.unwrap_or(3600)));
+            longest = longest.max(life);
         }
     }
     (actions, longest)
@@ -220,8 +272,9 @@ fn scope_text(random: &mut Random) -> String {
         _ => "repository",
     };
     let mut name = random.some(&SEGMENTS, 3).join("/");
-    match random.below(12) {
+    match random.below(13) {
         0 => "catalog".clone_into(&mut name),
+        12 => name.clear(),
         1 => name.insert_str(0, "reg/"),
         2 => name.insert_str(0, "reg.example.com/"),
         3 => name.insert_str(0, "localhost:5000/"),
@@ -268,6 +321,12 @@ struct Counts {
     stripped: usize,
     anonymous: usize,
     near: usize,
+    /// Granted to a user by the anonymous entry.
+    public: usize,
+    /// Denied under another name.
+    hidden: usize,
+    /// zot's catalog.
+    nameless: usize,
 }
 
 fn judge(model: &Model, policy: &Policy, random: &mut Random, counts: &mut Counts) {
@@ -286,6 +345,7 @@ fn judge(model: &Model, policy: &Policy, random: &mut Random, counts: &mut Count
     // What is granted was asked.
     for (kind, name, action) in &granted {
         counts.granted += 1;
+        counts.nameless += usize::from(name.is_empty());
         assert!(was_asked(&texts, kind, name, *action), "{texts:?} {kind}:{name} {action:?}");
     }
     // And it is exactly what the policy gives.
@@ -323,23 +383,22 @@ fn explained(
     granted: &BTreeSet<(String, String, Action)>,
     counts: &mut Counts,
 ) {
-    let user = asker.who.name();
-    let rules = match asker.who {
-        Who::User(name) => model.rules(Some(name)),
-        Who::Anonymous => model.rules(None),
+    let user = match asker.who {
+        Who::User(name) => Some(name),
+        Who::Anonymous => None,
     };
     let explanation = policy.explain(asker, asked);
     assert_eq!(entries(&explanation.grant.access), *granted);
     let mut told = BTreeSet::new();
     for scope in &explanation.scopes {
         for (action, decision, near) in &scope.actions {
-            let speaks = |deny| {
-                rules.iter().any(|rule| rule.deny == deny && covers(rule, &scope.resource, *action, user))
-            };
+            let own = says(model, user, &scope.resource, *action);
             match decision {
                 Decision::Granted { by, .. } => {
-                    assert!(speaks(false) && !speaks(true));
+                    let public = own == Says::Nothing;
+                    assert!(own != Says::Denied && (!public || by.key().starts_with("anonymous")));
                     assert!(!by.key().contains(".deny["), "{}", by.key());
+                    counts.public += usize::from(public);
                     told.insert((
                         scope.resource.kind().to_owned(),
                         scope.resource.name().to_owned(),
@@ -348,12 +407,23 @@ fn explained(
                 }
                 Decision::Denied { by } => {
                     counts.denied += 1;
-                    assert!(speaks(true) && by.key().contains(".deny["), "{}", by.key());
+                    assert!(own == Says::Denied && by.key().contains(".deny["), "{}", by.key());
+                    let as_asked =
+                        |rule: &&Rule| covers(rule, &scope.resource, *action, user.unwrap_or_default());
+                    counts.hidden += usize::from(
+                        !model.rules(user).into_iter().filter(|rule| rule.deny).any(|rule| as_asked(&rule)),
+                    );
                 }
                 Decision::Unmatched => {
-                    assert!(!speaks(true) && !speaks(false));
-                    let fitting = rules.iter().any(|rule| !rule.deny && about(rule, &scope.resource, user));
-                    assert_eq!(matches!(near, Some(Near::Action(_))), fitting, "{near:?}");
+                    assert!(own == Says::Nothing);
+                    let fits = |user: Option<&str>| {
+                        let rules = model.rules(user).into_iter();
+                        rules
+                            .filter(|rule| !rule.deny)
+                            .any(|rule| about(rule, &scope.resource, user.unwrap_or_default()))
+                    };
+                    let fitting = fits(user) || falls_back(user, &scope.resource, *action) && fits(None);
+                    assert_eq!(matches!(near, Some(Near { edits: 0, .. })), fitting, "{near:?}");
                     counts.near += usize::from(near.is_some());
                 }
             }
@@ -375,7 +445,8 @@ fn whatever_is_asked_what_is_granted_is_what_was_asked_and_what_the_policy_gives
         }
     }
     // A test that never grants, denies or strips would prove nothing.
-    let Counts { requests, granted, denied, stripped, anonymous, near } = counts;
+    let Counts { requests, granted, denied, stripped, anonymous, near, public, hidden, nameless } = counts;
     assert!(requests > 15_000 && granted > 2_000 && denied > 1_000, "{requests} {granted} {denied}");
     assert!(stripped > 50 && anonymous > 1_000 && near > 3_000, "{stripped} {anonymous} {near}");
+    assert!(public > 100 && hidden > 20 && nameless > 20, "{public} {hidden} {nameless}");
 }

@@ -9,21 +9,17 @@ use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-const KEY: &str = include_str!("data/keys/p256.pem");
-const OTHER: &str = include_str!("data/keys/p384.pem");
 const CHAIN: &str = include_str!("data/x509/chain.pem");
 const CONFIG: &str = "issuer: https://i\naudience: s\nprivate_key_path: key.pem\n";
 const REGISTRY: &str = "version: 0.1\nauth:\n  token:\n    realm: https://auth.example.com/v2/token\n    service: s\n    issuer: https://i\n    rootcertbundle: bundle.pem\n";
 const POLICY: &str = "users:\n  alice: {namespace: a, repos: [app], actions: [pull]}\n";
 
 fn folder() -> Folder {
-    let folder = Folder::new();
-    folder.write("config.yaml", CONFIG);
-    folder.write("key.pem", KEY);
-    folder.write("other.pem", OTHER);
+    let folder = common::folder(CONFIG, POLICY);
+    folder.write_key("key.pem", "p256.pem");
+    folder.write_key("other.pem", "p384.pem");
     folder.write("bundle.pem", CHAIN);
     folder.write("registry.yml", REGISTRY);
-    folder.write("policy.yaml", POLICY);
     folder
 }
 
@@ -33,10 +29,9 @@ fn issued(folder: &Folder, extra: &[&str]) -> String {
     stdout(&output).trim().to_owned()
 }
 
-/// Exit code and all that was printed.
+/// The exit code and all that is printed, with that on the standard input.
 fn said(folder: &Folder, line: &str, input: &str) -> (i32, String) {
-    let output = run_with_input(folder, &line.split_whitespace().collect::<Vec<_>>(), input);
-    (output.status.code().unwrap(), stdout(&output) + &stderr(&output))
+    common::said(&run_with_input(folder, &line.split_whitespace().collect::<Vec<_>>(), input))
 }
 
 #[test]
@@ -186,9 +181,9 @@ fn verify_for_a_registry_gives_its_verdict() {
         (
             "registry-2.8 --rootcertbundle key.pem",
             1,
-            "does not start: its rootcertbundle holds no certificate",
+            "does not start: it finds no certificate in its rootcertbundle",
         ),
-        ("registry-3 --jwks bundle.pem", 3, "cannot use bundle.pem: not JSON"),
+        ("registry-3 --jwks bundle.pem", 1, "does not start: it does not read its jwks: not a JWKS"),
     ] {
         let (found, text) = said(&folder, &format!("verify --for {line} -"), &token);
         assert!(found == code && text.contains(part), "{line}: {found} {text}");
@@ -223,7 +218,10 @@ fn doctor_compares_both_sides() {
             "doctor --config config.yaml --policy registry.yml".to_owned(),
             &["error    policy", "unknown key `version`"],
         ),
-        ("doctor --config config.yaml --registry-config policy.yaml".to_owned(), &["no auth.token"]),
+        (
+            "doctor --config config.yaml --registry-config policy.yaml".to_owned(),
+            &["the registry asks nobody for a token"],
+        ),
     ] {
         let (code, text) = said(&folder, &line, "");
         assert_eq!(code, 1, "{line}: {text}");
@@ -240,7 +238,7 @@ fn doctor_compares_both_sides() {
     }
     folder.write("users.yaml", &format!("{CONFIG}users_file: none\n"));
     let (code, text) = said(&folder, "doctor --config users.yaml", "");
-    // A build without htpasswd refuses the key itself.
+    // A build without passwords refuses the key itself.
     assert!(code == 1 && (text.contains("error    users") || text.contains("users_file")), "{text}");
     folder.write("key.pem", "rubbish");
     let (code, text) = said(&folder, doctor, "");

@@ -1,4 +1,4 @@
-//! Issue 5's hardships for the release binary, and what a good client sees meanwhile.
+//! Attacks on the release binary, and what a good client sees meanwhile.
 //!
 //!     cargo bench --bench fire                         every attack, two minutes
 //!     cargo bench --bench fire -- ATTACK               one of them, or `all`
@@ -14,6 +14,8 @@
 
 mod attack;
 mod client;
+#[path = "../../tests/common/mod.rs"]
+mod common;
 mod restarts;
 mod server;
 mod soak;

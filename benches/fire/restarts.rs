@@ -5,7 +5,9 @@
 //! pause, and now and then `keys rotate` changes the key folder and is itself killed.
 
 use crate::client::{self, USERS, is_right, token_target};
-use crate::server::{Folder, POLICY, binary, free_address, serve};
+use crate::common::{Folder, free_address};
+use crate::server::{POLICY, binary, configure, serve};
+use keypebble::ground::file::Files;
 use keypebble::key::keyring::State;
 use keypebble::keystore::Keystore;
 use std::collections::HashSet;
@@ -48,9 +50,9 @@ struct Tally {
 pub(crate) fn run(count: u64) -> bool {
     let folder = Folder::new();
     let address = free_address();
-    let socket = folder.path("keypebble.sock");
-    folder.config("tcp.yaml", "key_dir: keys", &format!("host: 127.0.0.1, port: {}", address.port()));
-    folder.config("unix.yaml", "key_dir: keys", &format!("host: 'unix:{}'", socket.display()));
+    let socket = folder.join("keypebble.sock");
+    configure(&folder, "tcp.yaml", "key_dir: keys", &format!("host: 127.0.0.1, port: {}", address.port()));
+    configure(&folder, "unix.yaml", "key_dir: keys", &format!("host: 'unix:{}'", socket.display()));
     folder.write("policy.yaml", POLICY);
     let place = Place { folder, address, socket };
     for _ in 0..2 {
@@ -87,7 +89,7 @@ pub(crate) fn run(count: u64) -> bool {
         tally.rotations,
         tally.cut_rotations,
         tally.leftovers,
-        Keystore::load(&place.folder.path("keys")).unwrap().strays().len()
+        Keystore::load(&place.folder.join("keys"), &mut Files::default()).unwrap().strays().len()
     );
     true
 }
@@ -101,8 +103,8 @@ fn once(place: &Place, number: u64, tally: &mut Tally) -> Result<(), String> {
     // Some rotations are underway when the server starts, some begin while it serves.
     let mut rotation = (number % 8 == 3).then(|| place.rotate(tally));
     let began = Instant::now();
-    let config = place.folder.path(if unix { "unix.yaml" } else { "tcp.yaml" });
-    let mut server = serve(&config, &place.folder.path("policy.yaml"));
+    let config = place.folder.join(if unix { "unix.yaml" } else { "tcp.yaml" });
+    let mut server = serve(&config, &place.folder.join("policy.yaml"));
     if number % 10 == 9 {
         // Before it answers, wherever in its start that is.
         sleep(random(Duration::from_millis(6)));
@@ -129,7 +131,8 @@ fn once(place: &Place, number: u64, tally: &mut Tally) -> Result<(), String> {
     });
     finish(rotation, tally)?;
     // Every key that may have signed is still in the folder: none is retired while a server runs.
-    let store = Keystore::load(&place.folder.path("keys")).map_err(|error| error.to_string())?;
+    let store = Keystore::load(&place.folder.join("keys"), &mut Files::default())
+        .map_err(|error| error.to_string())?;
     for (user, body) in bodies.into_inner().map_err(|error| error.to_string())? {
         let id = is_right(&body, store.keyring().verifiers(), user)?;
         if !tally.ids.insert(id.clone()) {
@@ -197,7 +200,7 @@ impl Place {
     fn keys(&self, arguments: &[&str]) -> Child {
         let (command, more) = arguments.split_first().unwrap();
         let mut process = Command::new(binary());
-        process.args(["keys", command, "--dir"]).arg(self.folder.path("keys")).args(more);
+        process.args(["keys", command, "--dir"]).arg(self.folder.join("keys")).args(more);
         process.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
     }
 }

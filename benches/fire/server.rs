@@ -1,10 +1,10 @@
 //! The server as a child process, with its folder, and what a process uses.
 
 use crate::client::{AUDIENCE, ISSUER, Question, connect};
+use crate::common::{Folder, Killed, free_address, keypebble};
 use keypebble::config::Config;
-use keypebble::issuer::Issuer;
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
+use keypebble::ground::file::Files;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -19,49 +19,20 @@ users:
 
 /// The binary of this build, or the one that `KEYPEBBLE_BIN` names.
 pub(crate) fn binary() -> PathBuf {
-    let built = || env!("CARGO_BIN_EXE_keypebble").into();
-    let path: PathBuf = std::env::var_os("KEYPEBBLE_BIN").map_or_else(built, Into::into);
+    let path = PathBuf::from(keypebble().get_program());
     assert!(path.is_file(), "{} is missing: cargo build --release --locked", path.display());
     path
 }
 
-/// A folder with a configuration, removed when dropped.
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("keypebble-fire-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.path(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        path
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// The configuration of an issuer with that key (a line of YAML), listening there.
-    pub(crate) fn config(&self, name: &str, key: &str, listens: &str) -> PathBuf {
-        let text = format!("issuer: {ISSUER}\naudience: {AUDIENCE}\n{key}\nservice: {{ {listens} }}\n");
-        self.write(name, &text)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// Writes the configuration of an issuer with that key (a line of YAML), listening there.
+pub(crate) fn configure(folder: &Folder, name: &str, key: &str, listens: &str) -> PathBuf {
+    let text = format!("issuer: {ISSUER}\naudience: {AUDIENCE}\n{key}\nservice: {{ {listens} }}\n");
+    folder.write(name, &text)
 }
 
 /// `serve` on loopback, killed when dropped. Its log goes to /dev/null.
 pub(crate) struct Server {
-    child: Child,
+    child: Killed,
     pub(crate) address: SocketAddr,
     folder: Folder,
 }
@@ -73,12 +44,12 @@ impl Server {
         let address = free_address();
         let listens = format!("host: {}, port: {}", address.ip(), address.port());
         let key = "hs256_secret: for-the-measurement-only-and-long-enough";
-        let config = folder.config("config.yaml", key, &listens);
+        let config = configure(&folder, "config.yaml", key, &listens);
         let policy = folder.write("policy.yaml", POLICY);
-        let mut server = Self { child: serve(&config, &policy), address, folder };
+        let mut server = Self { child: Killed(serve(&config, &policy)), address, folder };
         let started = Instant::now();
         while connect(address).is_err() {
-            assert!(server.child.try_wait().unwrap().is_none(), "serve ended: {}", server.describe());
+            assert!(server.child.0.try_wait().unwrap().is_none(), "serve ended: {}", server.describe());
             assert!(started.elapsed() < Duration::from_secs(10), "serve does not answer");
             sleep(Duration::from_millis(1));
         }
@@ -91,20 +62,14 @@ impl Server {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// Asks for a token, and knows the key.
     pub(crate) fn token_question(&self) -> Question {
-        let issuer = Issuer::open(Config::load(&self.folder.path("config.yaml")).unwrap());
+        let config = Config::load(&self.folder.join("config.yaml"), &mut Files::default()).unwrap();
+        let issuer = config.into_issuer();
         Question::Token(Arc::new(issuer.keyring().verifiers().clone()))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -113,11 +78,6 @@ pub(crate) fn serve(config: &Path, policy: &Path) -> Child {
     let mut command = Command::new(binary());
     command.arg("serve").arg("--config").arg(config).arg("--policy").arg(policy);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-/// An address on loopback that nobody has, most likely.
-pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// What a process uses, as /proc tells.

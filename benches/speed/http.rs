@@ -5,8 +5,9 @@
 //! answer, so that neither the load generator nor whatever else the machine does takes part; requests a
 //! second stand beside it.
 
+use crate::common::free_address;
 use crate::load::{Round, latency, round};
-use crate::process::{Folder, Server, TARGET, free_address, key_file, token_request};
+use crate::process::{Place, Server, TARGET, key_file, token_request};
 use crate::{BINARY, median, micro};
 use keypebble::ground::limits::Limits;
 use keypebble::ground::net::Bind;
@@ -70,7 +71,7 @@ fn rounds(servers: &[&Server]) -> Vec<Round> {
 }
 
 pub(crate) fn run() {
-    let folder = Folder::new();
+    let folder = Place::new();
     let constant = start_constant();
     let ours: Vec<Server> = ALGORITHMS.iter().map(|a| folder.serve(BINARY, a.name(), LIMITS)).collect();
     let keys: Vec<_> = ALGORITHMS.iter().map(|algorithm| micro::key(*algorithm)).collect();
@@ -106,7 +107,7 @@ pub(crate) fn run() {
 }
 
 /// A bare Go server with the standard library's cryptography, where Go is at hand.
-fn peer(folder: &Folder) {
+fn peer(folder: &Place) {
     let Some(program) = build_peer() else {
         println!("\nGo is not at hand: not compared.");
         return;
@@ -175,7 +176,7 @@ fn start_peer(program: &Path, answer: &str) -> Server {
 
 /// The same requests to several binaries, each against the first.
 pub(crate) fn compare(first: &str, others: &[&str]) {
-    let folder = Folder::new();
+    let folder = Place::new();
     let binaries: Vec<&str> = std::iter::once(first).chain(others.iter().copied()).collect();
     println!("\n## {TARGET}\n");
     println!("| answer | binary | a second | ratio | server us | ratio |\n|---|---|---|---|---|---|");

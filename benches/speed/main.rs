@@ -4,6 +4,7 @@
 //!     cargo bench --bench speed -- micro               signing and building claims, without a socket
 //!     cargo bench --bench speed -- http                /v2/token against its two limits, and against Go
 //!     cargo bench --bench speed -- start               `issue`, the first answer, resident memory
+//!     cargo bench --bench speed -- cost                what a byte of a request costs, by endpoint and shape
 //!     cargo bench --bench speed -- compare A B...      /v2/token of other binaries, each against the first
 //!
 //! Prints tables in markdown. All load is on loopback and bounded in time. What is measured takes turns in
@@ -12,16 +13,21 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::cast_precision_loss, missing_docs)]
 
+#[path = "../../tests/common/mod.rs"]
+mod common;
+mod cost;
 mod http;
 mod load;
 mod micro;
 mod process;
 mod start;
 
+use std::process::ExitCode;
+
 /// The binary of this build.
 const BINARY: &str = env!("CARGO_BIN_EXE_keypebble");
 
-fn main() {
+fn main() -> ExitCode {
     // `cargo bench` adds an argument of its own.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -29,14 +35,21 @@ fn main() {
             micro::run();
             http::run();
             start::run();
+            return verdict(cost::run());
         }
+        ["cost"] => return verdict(cost::run()),
         ["micro"] => micro::run(),
         ["http"] => http::run(),
         ["start"] => start::run(),
         ["compare", first, ref others @ ..] => http::compare(first, others),
         ["--constant", port] => http::constant(port.parse().unwrap()),
-        _ => println!("usage: speed [micro | http | start | compare BINARY BINARY...]"),
+        _ => println!("usage: speed [micro | http | start | cost | compare BINARY BINARY...]"),
     }
+    ExitCode::SUCCESS
+}
+
+fn verdict(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The median.

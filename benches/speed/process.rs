@@ -1,13 +1,13 @@
 //! Servers as child processes, and what they use.
 
+use crate::common::{Folder, Killed, free_address, repository};
 use crate::load;
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Processor seconds that a process has used; `self` is this one.
@@ -38,7 +38,7 @@ pub(crate) fn resident(pid: u32) -> u64 {
 
 /// A server on loopback, killed when dropped. Its log goes to /dev/null.
 pub(crate) struct Server {
-    child: Child,
+    child: Killed,
     pub(crate) address: SocketAddr,
     /// From its start to its first answer.
     pub(crate) first_answer: Duration,
@@ -47,12 +47,8 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(mut command: Command, address: SocketAddr) -> Self {
         let started = Instant::now();
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = Killed(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")));
         let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         loop {
             match TcpStream::connect(address) {
@@ -70,7 +66,7 @@ impl Server {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     pub(crate) fn cpu_seconds(&self) -> f64 {
@@ -78,22 +74,9 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// An address on loopback that nobody has, most likely.
-pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-/// A folder with configurations, removed when dropped. No file in it is written twice: a running server
-/// would load it again.
-pub(crate) struct Folder {
-    path: PathBuf,
+/// A folder with configurations. No file in it is written twice: a running server would load it again.
+pub(crate) struct Place {
+    folder: Folder,
     files: Cell<u32>,
 }
 
@@ -120,22 +103,17 @@ pub(crate) fn key_file(algorithm: &str) -> Option<PathBuf> {
         "ML-DSA-65" => "mldsa65.pem",
         _ => return None,
     };
-    Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keys").join(file))
+    Some(repository("tests/data/keys").join(file))
 }
 
-impl Folder {
+impl Place {
     pub(crate) fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("keypebble-speed-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self { path, files: Cell::new(0) }
+        Self { folder: Folder::new(), files: Cell::new(0) }
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         self.files.set(self.files.get() + 1);
-        let path = self.path.join(format!("{}-{name}", self.files.get()));
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        path
+        self.folder.write(&format!("{}-{name}", self.files.get()), text)
     }
 
     /// A configuration for that algorithm and address; `more` goes into its `service`.
@@ -164,11 +142,5 @@ impl Folder {
         let mut command = Command::new(binary);
         command.arg("serve").arg("--config").arg(config).arg("--policy").arg(policy);
         Server::start(command, address)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.path);
     }
 }

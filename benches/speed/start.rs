@@ -1,7 +1,8 @@
 //! From nothing to a token: `issue`, the first answer of `serve`, and resident memory.
 
+use crate::common::free_address;
 use crate::load::Connection;
-use crate::process::{Folder, free_address, resident, token_request};
+use crate::process::{Place, resident, token_request};
 use crate::{BINARY, load, median};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,14 +13,14 @@ const STARTS: usize = 41;
 const IDLE_CONNECTIONS: usize = 500;
 
 pub(crate) fn run() {
-    let folder = Folder::new();
+    let folder = Place::new();
     issue(&folder);
     first_answer(&folder);
     memory(&folder);
 }
 
 /// `issue` beside a static program that does nothing, and beside our own `--version`.
-fn issue(folder: &Folder) {
+fn issue(folder: &Place) {
     let mut programs = Vec::new();
     if let Some(empty) = empty_program() {
         programs.push(("an empty static program", command(&empty, &[])));
@@ -77,7 +78,7 @@ fn empty_program() -> Option<PathBuf> {
         .then_some(program)
 }
 
-fn first_answer(folder: &Folder) {
+fn first_answer(folder: &Place) {
     println!("\n## Start to first answer (`/healthz`), {STARTS} starts\n");
     println!("| key | median ms | best ms |\n|---|---|---|");
     for algorithm in ["HS256", "RS256"] {
@@ -89,7 +90,7 @@ fn first_answer(folder: &Folder) {
     }
 }
 
-fn memory(folder: &Folder) {
+fn memory(folder: &Place) {
     println!("\n## Resident memory, MiB\n");
     println!("| key | idle | {IDLE_CONNECTIONS} idle connections | under load (16) | after it |");
     println!("|---|---|---|---|---|");

@@ -23,7 +23,9 @@ pub fn check(bytes: &[u8]) {
     let asked = object.clone();
     let Ok(requested) = Requested::new(object) else {
         let reserved = ISSUER_CLAIMS.iter().any(|(name, _)| asked.contains_key(*name));
-        assert!(reserved || asked.get("sub").is_some_and(|sub| !sub.is_string()));
+        let ambiguous = asked.keys().any(|name| claims::check_name(name).is_err());
+        let ambiguous = ambiguous || claims::check_members(&asked).is_err();
+        assert!(reserved || ambiguous || asked.get("sub").is_some_and(|sub| !sub.is_string()));
         return;
     };
     assert!(requested.names().eq(asked.keys().map(String::as_str)));
@@ -54,40 +56,30 @@ fn build(requested: &Requested, asked: &Map<String, Value>) {
     for allowed in [None, Some(allowed)] {
         let filter = ClaimFilter::new(allowed.clone(), statics.clone());
         let (passed, dropped) = filter.apply(requested.clone());
-        assert_eq!(passed.len() + dropped.len(), asked.len());
-        let custom = claims::custom(&frame, &filter, &passed).unwrap();
+        assert_eq!(passed.names().count() + dropped.len(), asked.len());
+        let Ok(custom) = claims::generic(&frame, &filter, &passed) else {
+            let like = |name: &str| {
+                name.eq_ignore_ascii_case("env") || name.to_lowercase().replace('ſ', "s") == "roles"
+            };
+            assert!(passed.names().any(like), "{passed:?}");
+            continue;
+        };
         // Nothing stands twice in it: what one reader takes, all take.
-        let payload = read_object(custom.json().as_bytes()).unwrap();
+        let payload = read_object(custom.as_bytes()).unwrap();
         issuers(&payload);
         for (name, value) in payload.iter().filter(|(name, _)| !is_issuers(name)) {
             let may = allowed.as_ref().is_none_or(|allowed| allowed.contains(name));
             let from = if may && asked.contains_key(name) { asked } else { &statics };
-            assert!(from.get(name).is_some_and(|asked| same(asked, value)), "{name}: {value}");
+            assert_eq!(from.get(name), Some(value), "{name}");
         }
-        assert!(passed.keys().all(|name| payload.contains_key(name)));
+        assert!(passed.names().all(|name| payload.contains_key(name)));
         let granted = claims::granted(&frame, &filter, &passed, "alice", &[]).unwrap();
-        let payload = read_object(granted.json().as_bytes()).unwrap();
+        let payload = read_object(granted.as_bytes()).unwrap();
         issuers(&payload);
         assert_eq!(
             (&payload["sub"], &payload["access"], &payload["scope"]),
             (&json!("alice"), &json!([]), &json!(""))
         );
-    }
-}
-
-/// Equal, but for the last digit of a fraction, which `serde_json` reads by a short way (`float_roundtrip` is
-/// the long one).
-fn same(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Number(a), Value::Number(b)) if a.is_f64() && b.is_f64() => {
-            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
-            (a - b).abs() <= a.abs() * 4.0 * f64::EPSILON || a.to_bits().abs_diff(b.to_bits()) <= 4
-        }
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
-        }
-        (one, other) => one == other,
     }
 }
 

@@ -1,14 +1,14 @@
 //! A configuration file, as if it lay beside the keys of the tests, and the issuer that it makes.
 
 use super::keys_folder;
-use keypebble::claims;
+use keypebble::claims::Allowed;
 use keypebble::config::Config;
 use keypebble::ground::document::{Document, DocumentError};
 use keypebble::ground::time::{Ttl, UnixTime};
-use keypebble::issuer::Issuer;
+use keypebble::issuer::{Issuance, Profile};
 use keypebble::key::algorithm::Algorithm;
 use keypebble::token;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -55,33 +55,37 @@ fn is_empty(text: &str) -> bool {
 
 fn issues(config: Config) {
     assert!(!config.issuer.is_empty() && !config.audience.is_empty());
-    assert!(config.default_ttl <= config.max_ttl);
+    assert!(config.lifetimes.default <= config.lifetimes.max);
     for wanted in [Ttl::REGISTRY_MIN, Ttl::DEFAULT, Ttl::MAX] {
-        let ttl = config.registry_ttl(wanted);
-        assert!(ttl >= Ttl::REGISTRY_MIN && ttl <= config.max_ttl.max(Ttl::REGISTRY_MIN));
+        let ttl = config.lifetimes.registry(wanted);
+        assert!(ttl >= Ttl::REGISTRY_MIN && ttl <= config.lifetimes.max.max(Ttl::REGISTRY_MIN));
     }
-    let issuer = Issuer::open(config);
+    let issuer = config.into_issuer();
     // Public members alone (RFC 7518, 6).
     let public = ["kty", "crv", "x", "y", "n", "e", "pub", "alg", "use", "kid"];
     for key in issuer.keyring().jwks()["keys"].as_array().unwrap() {
         assert!(key.as_object().unwrap().keys().all(|name| public.contains(&name.as_str())), "{key}");
     }
     let quick = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512, Algorithm::EdDSA, Algorithm::ES256];
-    if !quick.contains(&issuer.algorithm()) {
+    if !quick.contains(&issuer.keyring().active().algorithm()) {
         return;
     }
-    let frame = issuer.frame(UnixTime(1_000_000), issuer.default_ttl(), "id");
-    let claims = claims::custom(&frame, issuer.filter(), &Map::new()).unwrap();
-    let issued = issuer.issue(claims).unwrap();
+    let issuance = Issuance {
+        profile: Profile::Generic(&Allowed::default()),
+        subject: "",
+        audience: issuer.audience(),
+        ttl: issuer.lifetimes().default,
+    };
+    let issued = issuer.issue(&issuance, UnixTime(1_000_000), "id".to_owned()).unwrap();
     // An HMAC key without an id is found only where it is alone, which a keyring sees to.
     let payload = token::verify(issued.token.expose(), issuer.keyring().verifiers());
     let Ok(payload) = payload else {
         assert!(issued.token.expose().len() > token::MAX_TOKEN, "{payload:?}");
         return;
     };
-    assert_eq!(payload, issued.claims.json().as_bytes());
+    assert_eq!(payload, issued.claims.as_bytes());
     let payload: Value = serde_json::from_slice(&payload).unwrap();
     assert_eq!(payload["iss"], issuer.name());
     assert_eq!(payload["aud"], issuer.audience());
-    assert_eq!(payload["exp"], 1_000_000 + i64::from(issuer.default_ttl().seconds()));
+    assert_eq!(payload["exp"], 1_000_000 + i64::from(issuer.lifetimes().default.seconds()));
 }

@@ -1,6 +1,7 @@
 //! Key files: PEM texts, DER (which gets a PEM text around it, its label chosen by the first byte), and JWK.
 
 use super::base64::{self, STANDARD};
+use keypebble::diagnosis::verdict::{Program, Trust};
 use keypebble::ground::secret::Secret;
 use keypebble::key::keyring::KeySet;
 use keypebble::key::x509::X509;
@@ -18,6 +19,7 @@ const LABELS: [&str; 7] = [
 ];
 
 pub fn check(bytes: &[u8]) {
+    trusted(bytes);
     if bytes.windows(11).any(|window| window == b"-----BEGIN ") {
         pem(bytes);
     } else if let Ok(jwk) = serde_json::from_slice::<Value>(bytes) {
@@ -54,9 +56,15 @@ fn pem(text: &[u8]) {
         }
         Err(error) => message(&error.to_string()),
     }
-    match X509::bundle(text) {
-        Ok(bundle) => bundle.iter().for_each(judged),
-        Err(error) => message(&error.to_string()),
+}
+
+/// What a registry would make of it.
+fn trusted(file: &[u8]) {
+    let trust = Trust::default().with_bundle(file).with_jwks(file);
+    for program in Program::ALL {
+        for found in trust.start(program) {
+            message(&found.what);
+        }
     }
 }
 
@@ -76,7 +84,7 @@ fn private(key: &Key) {
 
 /// Every written form reads back as the same key.
 fn public(key: &PublicKey) {
-    let text = key.to_pem().unwrap();
+    let text = key.to_pem();
     assert!(PublicKey::from_pem(text.as_bytes(), Some(key.algorithm())).unwrap().matches(key));
     let again = PublicKey::from_jwk(&key.jwk(Some("id"))).unwrap();
     assert!(again.matches(key));

@@ -4,6 +4,7 @@
 #![allow(missing_docs, unreachable_pub, dead_code)] // two programs use it, each its part
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a finding is a panic")]
 
+pub mod archive;
 mod base64;
 mod basic;
 mod claims;
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 /// Panics where something does not hold.
 pub type Check = fn(&[u8]);
 
-/// Every target, by the name of its folder in `corpus`.
+/// Every target, by the name of its archive in `corpus`.
 pub const TARGETS: [(&str, Check); 12] = [
     ("basic", basic::check),
     ("claims", claims::check),

@@ -12,9 +12,8 @@ use keypebble::http::handler::Handler;
 use keypebble::http::request::{Body, Peer, Request};
 use keypebble::http::response::Response;
 use keypebble::http::{Service, Sources, State};
-use keypebble::issuer::Issuer;
 use keypebble::login::Logins;
-use keypebble::login::refresh::{Refresh, RefreshKey};
+use keypebble::login::refresh::Refresh;
 use keypebble::login::users::Users;
 use keypebble::policy::{Enforcement, Policy};
 use keypebble::server::head::{Framing, Head, head_end};
@@ -24,7 +23,7 @@ use serde_json::Value;
 use std::path::Path;
 
 const CONFIG: &str = "issuer: i\naudience: registry.example.com\nhs256_secret: 0123456789abcdef0123456789abcdef\n\
-                      service: { allowed_services: [b], trusted_proxies: [127.0.0.0/8] }\n";
+                      service: { allowed_services: [b], trusted_proxies: [127.0.0.1] }\n";
 const POLICY: &str = "users:\n  alice: { namespace: alice, repos: ['**'], actions: [pull, push] }\n  \
                       root: { repos: ['**'], actions: ['*'], catalog: true }\n\
                       anonymous: { repos: ['public/*'], actions: [pull] }\n";
@@ -62,8 +61,8 @@ fn service() -> Service {
     let policy = Document::parse(Path::new("policy.yaml"), POLICY.to_owned()).unwrap();
     let enforcement = Enforcement::Policy(Policy::compile(&policy).unwrap());
     let users = Users::parse(Path::new("users"), USERS).unwrap();
-    let logins = Logins { users, refresh: Some(Refresh::new(RefreshKey::Ring, Ttl::DEFAULT)) };
-    let state = State::new(Issuer::open(config), enforcement, Some(logins), &settings);
+    let logins = Logins { users, refresh: Some(Refresh::new(None, Ttl::DEFAULT)) };
+    let state = State::new(config.into_issuer(), enforcement, Some(logins), &settings);
     let sources = Sources { clock: || UnixTime(1_000_000), id: || Some("the id".to_owned()) };
     Service::new(state, Log::new(LogFormat::Json), sources)
 }
@@ -83,7 +82,7 @@ fn answered(response: &Response, trusted: bool, names_user: bool, target: &str) 
     let body: Value = serde_json::from_slice(&response.body).expect("JSON");
     let Some(text) = body["token"].as_str().or(body["access_token"].as_str()) else { return };
     assert_eq!(response.status, 200);
-    let issuer = Issuer::open(config());
+    let issuer = config().into_issuer();
     let payload = token::verify(text, issuer.keyring().verifiers()).expect("a token that stands");
     let claims: Value = serde_json::from_slice(&payload).unwrap();
     assert_eq!(claims, body["claims"]);

@@ -1,6 +1,7 @@
 //! A scope, several of them, and repository names, against a second reading of the grammar.
 
-use keypebble::policy::scope::{self, MAX_SCOPE_BYTES, MAX_SCOPES, Resource, Scope};
+use keypebble::policy::scope::{self, MAX_ACTIONS, MAX_SCOPE_BYTES, MAX_SCOPES, Resource, Scope};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -24,6 +25,7 @@ fn one(text: &str) {
     match &scope.resource {
         Resource::Repository(_) => assert!(kind == "repository" && is_repository(name), "{name:?}"),
         Resource::Catalog => assert_eq!((kind, name), ("registry", "catalog")),
+        Resource::ZotCatalog => assert_eq!((kind, name), ("repository", "")),
         Resource::Other { .. } => {
             assert!(!(kind == "repository" && is_repository(name)), "{name:?}");
             assert_ne!((kind, name), ("registry", "catalog"));
@@ -34,7 +36,13 @@ fn one(text: &str) {
 /// Merging loses nothing and adds nothing, and what it gives prints and reads back.
 fn several(text: &str) {
     let pieces: Vec<Result<Scope, _>> = text.split_ascii_whitespace().map(str::parse).collect();
-    let fits = pieces.len() <= MAX_SCOPES && pieces.iter().all(Result::is_ok);
+    let mut unknown: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for scope in pieces.iter().flatten() {
+        let actions = scope.unknown_actions.iter().map(|action| &**action);
+        unknown.entry(format!("{:?}", scope.resource)).or_default().extend(actions);
+    }
+    let few = unknown.values().all(|actions| actions.len() <= MAX_ACTIONS);
+    let fits = few && pieces.len() <= MAX_SCOPES && pieces.iter().all(Result::is_ok);
     let merged = scope::parse_all([text]);
     assert_eq!(merged.is_ok(), fits, "{merged:?}");
     let Ok(merged) = merged else { return };
@@ -52,7 +60,11 @@ fn several(text: &str) {
     let mut asked = flat(&mut pieces.iter().filter_map(|piece| piece.as_ref().ok()));
     asked.dedup();
     assert_eq!(flat(&mut merged.iter()), asked, "each resource and action once, and no other");
-    if merged.iter().all(|scope| scope.to_string().len() <= MAX_SCOPE_BYTES) {
+    let short = |scope: &Scope| {
+        scope.to_string().len() <= MAX_SCOPE_BYTES
+            && scope.actions.len() + scope.unknown_actions.len() <= MAX_ACTIONS
+    };
+    if merged.iter().all(short) {
         assert_eq!(scope::parse_all([scope::join(&merged).as_str()]), Ok(merged));
     }
 }
@@ -79,12 +91,15 @@ fn reference(text: &str) -> Option<Shape> {
         Some(_) => return None,
         None => kind,
     };
-    if !word(kind) || name.is_empty() {
+    if !word(kind) {
         return None;
     }
     let mut shape =
         Shape { kind: kind.to_owned(), name: name.to_owned(), known: Vec::new(), unknown: Vec::new() };
-    for action in actions.split(',').filter(|action| !action.is_empty()) {
+    for (place, action) in actions.split(',').filter(|action| !action.is_empty()).enumerate() {
+        if place >= MAX_ACTIONS {
+            return None;
+        }
         let list = match action {
             "pull" | "push" | "delete" | "*" => &mut shape.known,
             action if action.bytes().all(|byte| byte.is_ascii_lowercase()) => &mut shape.unknown,

@@ -3,7 +3,8 @@
 //! Owns the reading of untrusted claims. Decision: an object with one name twice is refused, because
 //! readers differ on which of the two counts.
 
-use super::ISSUER_CLAIMS;
+use super::{ISSUER_CLAIMS, check_members, check_name};
+use crate::ground::encoding;
 use crate::policy::scope::{self, Scope, ScopeError};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -22,6 +23,12 @@ pub enum ClaimsError {
     NotAnObject,
     /// A claim that only the issuer sets, and what sets it.
     Reserved(&'static str, &'static str),
+    /// A claim that registries take for an owned one, which stands beside it.
+    Disguised(String, &'static str),
+    /// Two names of one object that registries take for one.
+    Alike(String, String),
+    /// A number that readers round.
+    Number(String),
     /// A claim of the wrong type: its name and what was expected.
     Type(&'static str, &'static str),
     /// The `scope` or `access` claim holds something that is no scope.
@@ -38,6 +45,15 @@ impl fmt::Display for ClaimsError {
             ClaimsError::Reserved(name, setter) => {
                 write!(f, "the claim `{name}` may not be asked for: {setter}")
             }
+            ClaimsError::Disguised(name, owned) => {
+                write!(f, "the claim `{name}` is `{owned}` to programs that ignore letter case")
+            }
+            ClaimsError::Alike(one, other) => {
+                write!(f, "`{one}` and `{other}` are one name to programs that ignore letter case")
+            }
+            ClaimsError::Number(number) => {
+                write!(f, "the number {number} is too large to be read exactly: put it in quotes")
+            }
             ClaimsError::Type(name, expected) => write!(f, "the claim `{name}`: expected {expected}"),
             ClaimsError::Scope(error) => error.fmt(f),
             ClaimsError::Write(problem) => write!(f, "the claims cannot be written: {problem}"),
@@ -48,11 +64,14 @@ impl fmt::Display for ClaimsError {
 impl std::error::Error for ClaimsError {}
 
 impl Requested {
-    /// Takes an object; refuses the issuer's own claims and a `sub` that is no string (RFC 7519, 4.1.2).
+    /// Takes an object; refuses the issuer's own claims, what programs would read differently, and a `sub`
+    /// that is no string (RFC 7519, 4.1.2).
     pub fn new(claims: Map<String, Value>) -> Result<Self, ClaimsError> {
         if let Some((name, setter)) = ISSUER_CLAIMS.into_iter().find(|(name, _)| claims.contains_key(*name)) {
             return Err(ClaimsError::Reserved(name, setter));
         }
+        claims.keys().try_for_each(|name| check_name(name))?;
+        check_members(&claims)?;
         if claims.get("sub").is_some_and(|value| !value.is_string()) {
             return Err(ClaimsError::Type("sub", "a string"));
         }
@@ -72,7 +91,7 @@ impl Requested {
         })
     }
 
-    /// Whether it names this user or nobody: each of `sub` and `user` is his name, empty, or not there.
+    /// Whether it names this user or nobody: each of `sub` and `user` is their name, empty, or not there.
     pub fn is_about(&self, user: &str) -> bool {
         let names = |name| match self.0.get(name) {
             None => true,
@@ -100,7 +119,7 @@ impl Requested {
         };
         let mut scopes = scope::parse_all([text]).map_err(ClaimsError::Scope)?;
         for entry in access.map(access_entries).transpose()?.unwrap_or_default() {
-            scope::merge(&mut scopes, entry);
+            scope::merge(&mut scopes, entry).map_err(ClaimsError::Scope)?;
         }
         Ok(Some(scopes))
     }
@@ -128,6 +147,9 @@ fn access_entries(access: &Value) -> Result<Vec<Scope>, ClaimsError> {
 
 /// Reads one JSON object, whole, and refuses a name that stands twice in an object at any depth.
 pub fn read_object(json: &[u8]) -> Result<Map<String, Value>, ClaimsError> {
+    if let Some(problem) = encoding::byte_order(json) {
+        return Err(ClaimsError::Json(format!("it {problem}")));
+    }
     match serde_json::from_slice::<Strict>(json) {
         Ok(Strict(Value::Object(object))) => Ok(object),
         Ok(_) => Err(ClaimsError::NotAnObject),

@@ -1,13 +1,14 @@
 //! From arguments to a [`Command`].
 //!
-//! Owns how flags are written; which flags there are, each subcommand's file says in its [`Spec`]. Must not
-//! know what they lead to. Decision: a flag that stands twice is an error, because scripts that build
-//! command lines make that mistake and would not notice which one counts.
+//! Owns how flags are written. Must not know what they lead to. Decision: which flags a subcommand has, its
+//! help text says, and it is read from there: what is listed is what is taken. And a flag that stands twice
+//! is an error, because scripts that build command lines make that mistake and would not notice which one
+//! counts.
 
 use super::{COMMANDS, Command, help};
 use crate::cli::error::Error;
-use crate::ground::document::nearest;
-use crate::load::setup::Files;
+use crate::ground::nearest::nearest;
+use crate::load::setup::Paths;
 use lexopt::{Arg, Parser, ValueExt};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,27 +17,34 @@ use std::path::PathBuf;
 pub(super) struct Spec {
     /// `issue`, `keys list`
     pub(super) name: &'static str,
-    /// The flags that take a value.
-    pub(super) values: &'static [&'static str],
-    /// The flags that take none.
-    pub(super) switches: &'static [&'static str],
     /// How many arguments without a flag there may be.
     pub(super) operands: usize,
-    /// The usage text.
+    /// The usage text, with a line for each flag: `  --config PATH  What it is`.
     pub(super) help: &'static str,
     /// From the arguments to what is to be done.
     pub(super) read: fn(Arguments) -> Result<Command, Error>,
 }
 
+impl Spec {
+    /// The flags, each with whether it takes a value.
+    fn flags(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        self.help.lines().filter_map(|line| {
+            let (name, rest) = line.strip_prefix("  --")?.split_once(' ')?;
+            Some((name, !rest.starts_with(' ')))
+        })
+    }
+}
+
 /// What was given to a subcommand.
 pub(super) struct Arguments {
-    command: &'static str,
+    spec: &'static Spec,
     flags: Vec<(&'static str, OsString)>,
     operands: Vec<OsString>,
 }
 
 impl Arguments {
     fn take(&mut self, flag: &str) -> Option<OsString> {
+        debug_assert!(self.spec.flags().any(|(known, _)| known == flag), "--{flag} is not in the help text");
         let at = self.flags.iter().position(|(known, _)| *known == flag)?;
         Some(self.flags.swap_remove(at).1)
     }
@@ -73,8 +81,8 @@ impl Arguments {
     }
 
     /// `--config` and `--policy`.
-    pub(super) fn files(&mut self) -> Result<Files, Error> {
-        Ok(Files { config: self.required_path("config")?, policy: self.path("policy")? })
+    pub(super) fn files(&mut self) -> Result<Paths, Error> {
+        Ok(Paths { config: self.required_path("config")?, policy: self.path("policy")? })
     }
 
     /// The next argument without a flag.
@@ -87,8 +95,8 @@ impl Arguments {
 
     /// Something that must be given was not.
     pub(super) fn missing(&self, what: &str) -> Error {
-        let error = usage(format!("`keypebble {}` needs {what}", self.command));
-        error.with_hint(format!("see keypebble {} --help", self.command))
+        let error = usage(format!("`keypebble {}` needs {what}", self.spec.name));
+        error.with_hint(format!("see keypebble {} --help", self.spec.name))
     }
 }
 
@@ -146,8 +154,8 @@ fn spec_of(first: &str, parser: &mut Parser) -> Result<Option<&'static Spec>, Er
 }
 
 /// The flags and operands after a command; `None` where help is asked for.
-fn arguments(parser: &mut Parser, spec: &Spec) -> Result<Option<Arguments>, Error> {
-    let mut given = Arguments { command: spec.name, flags: Vec::new(), operands: Vec::new() };
+fn arguments(parser: &mut Parser, spec: &'static Spec) -> Result<Option<Arguments>, Error> {
+    let mut given = Arguments { spec, flags: Vec::new(), operands: Vec::new() };
     while let Some(arg) = parser.next().map_err(|error| usage(error.to_string()))? {
         let name = match arg {
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
@@ -161,13 +169,13 @@ fn arguments(parser: &mut Parser, spec: &Spec) -> Result<Option<Arguments>, Erro
                 return Err(usage(message).with_hint(format!("see keypebble {} --help", spec.name)));
             }
         };
-        let value = |flags: &[&'static str]| flags.iter().copied().find(|known| *known == name);
-        let (flag, value) = if let Some(flag) = value(spec.values) {
-            (flag, parser.value().map_err(|_| usage(format!("--{flag} needs a value")))?)
-        } else if let Some(flag) = value(spec.switches) {
-            (flag, OsString::new())
-        } else {
+        let Some((flag, takes_value)) = spec.flags().find(|(known, _)| *known == name) else {
             return Err(unknown_flag(spec, &name));
+        };
+        let value = if takes_value {
+            parser.value().map_err(|_| usage(format!("--{flag} needs a value")))?
+        } else {
+            OsString::new()
         };
         if given.flags.iter().any(|(seen, _)| *seen == flag) {
             return Err(usage(format!("--{flag} stands twice")));
@@ -179,7 +187,7 @@ fn arguments(parser: &mut Parser, spec: &Spec) -> Result<Option<Arguments>, Erro
 
 fn unknown_flag(spec: &Spec, name: &str) -> Error {
     let error = usage(format!("`keypebble {}` has no flag --{name}", spec.name));
-    match nearest(name, spec.values.iter().chain(spec.switches).copied()) {
+    match nearest(name, spec.flags().map(|(flag, _)| flag)) {
         Some(nearest) => error.with_hint(format!("did you mean --{nearest}?")),
         None => error.with_hint(format!("see keypebble {} --help", spec.name)),
     }
@@ -234,7 +242,7 @@ mod tests {
         );
         assert_eq!(
             parsed("serve --config=c").unwrap(),
-            Command::Serve(Files { config: "c".into(), policy: None })
+            Command::Serve(Paths { config: "c".into(), policy: None })
         );
         assert!(
             matches!(parsed("issue --config c --help").unwrap(), Command::Help(text) if text.contains("Print one signed"))
@@ -275,11 +283,17 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_is_in_its_help_and_every_command_in_the_main_one() {
+    fn every_flag_is_read_from_its_help_and_every_command_is_in_the_main_one() {
         for spec in COMMANDS {
             assert!(help::MAIN.contains(&format!("\n  {} ", spec.name)), "{}", spec.name);
-            for flag in spec.values.iter().chain(spec.switches) {
-                assert!(spec.help.contains(&format!("--{flag}")), "{} --{flag}", spec.name);
+            let usage = spec.help.split("\n\n").find(|part| part.starts_with("Usage: ")).unwrap();
+            for (flag, takes_value) in spec.flags() {
+                let shown =
+                    usage.split(['[', ']', '(', ')', '|', ' ', '\n']).any(|word| word == format!("--{flag}"));
+                assert!(shown, "{}: --{flag} is not in its usage line", spec.name);
+                let valued = usage.split(['[', ']', '(', ')', '|', '\n']).map(str::trim_end);
+                let alone = valued.clone().any(|word| word.ends_with(&format!("--{flag}")));
+                assert_eq!(takes_value, !alone, "{}: --{flag}", spec.name);
             }
         }
     }

@@ -4,44 +4,31 @@ use super::args::{Arguments, Spec};
 use super::{Command, print};
 use crate::cli::error::Error;
 use crate::config::{Bind, Warning};
+use crate::ground::file::Files;
+use crate::ground::text::printable;
 use crate::key::algorithm::Algorithm;
-use crate::load::setup;
-use crate::load::setup::Files;
+use crate::load::setup::{self, Loaded, Paths};
 use crate::policy::Enforcement;
 use std::fmt::Write;
 
 /// The subcommand.
-pub(super) const SPEC: Spec =
-    Spec { name: "check", values: &["config", "policy"], switches: &[], operands: 0, help: HELP, read };
-
-const HELP: &str = "\
-Load the configuration, the key, the users file and the policy as serve would; print what was found and every warning.
-The policy's own expectations (`tests:`) must hold.
-
-Usage: keypebble check --config PATH [--policy PATH]
-
-Flags:
-  --config PATH  The configuration file (YAML)
-  --policy PATH  The policy file; without it as for serve
-  -h, --help     Print this help
-
-Exit codes: 0 serve would start, 2 usage, 3 serve would refuse.
-";
+pub(super) const SPEC: Spec = Spec { name: "check", operands: 0, help: include_str!("help/check.txt"), read };
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     Ok(Command::Check(arguments.files()?))
 }
 
-pub(super) fn run(files: &Files) -> Result<(), Error> {
-    let setup = setup::load(files)?;
-    let issuer = &setup.issuer;
+pub(super) fn run(paths: &Paths) -> Result<(), Error> {
+    let mut files = Files::default();
+    let Loaded { state, service, policy: policy_path, users: users_path } = setup::load(paths, &mut files)?;
+    let issuer = &state.issuer;
     let key = issuer.keyring().active();
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a String does not fail.
-        let _ = writeln!(text, "{name:<16} {value}");
+        let _ = writeln!(text, "{name:<16} {}", printable(value));
     };
-    line("configuration", &files.config.display().to_string());
+    line("configuration", &paths.config.display().to_string());
     line("issuer", issuer.name());
     line("audience", issuer.audience());
     line("algorithm", key.algorithm().name());
@@ -64,25 +51,25 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
         "token life",
         &format!(
             "{}, registry tokens at most {}",
-            issuer.default_ttl(),
-            issuer.registry_ttl(crate::ground::time::Ttl::MAX)
+            issuer.lifetimes().default,
+            issuer.lifetimes().registry(crate::ground::time::Ttl::MAX)
         ),
     );
     line(
         "listen",
-        &match &setup.service.bind {
+        &match &service.bind {
             Bind::Tcp(host, port) => format!("{host}, port {port}"),
             Bind::Unix(path) => format!("unix:{}", path.display()),
         },
     );
-    let proxies: Vec<String> = setup.service.trusted_proxies.iter().map(ToString::to_string).collect();
-    let proxies = if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") };
-    let proxies = if setup.service.trusts_unix { proxies + " (and the Unix socket)" } else { proxies };
-    line("trusted proxies", &proxies);
-    if !setup.service.allowed_services.is_empty() {
-        line("other services", &setup.service.allowed_services.join(", "));
+    line("trusted proxies", &service.trusted_proxies.to_string());
+    if !service.forwarded_by.is_empty() {
+        line("forwarded by", &service.forwarded_by.to_string());
     }
-    if let (Some(logins), Some(path)) = (&setup.logins, &setup.users_path) {
+    if !service.allowed_services.is_empty() {
+        line("other services", &service.allowed_services.join(", "));
+    }
+    if let (Some(logins), Some(path)) = (&state.logins, &users_path) {
         let (users, cost) = (logins.users.count(), logins.users.dearest());
         line("users file", &format!("{}: {users} user(s), bcrypt cost at most {cost}", path.display()));
         line(
@@ -90,7 +77,7 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
             &logins.refresh.as_ref().map_or("none".to_owned(), |refresh| format!("for {}", refresh.ttl())),
         );
     }
-    let policy = match (&setup.enforcement, &setup.policy_path) {
+    let policy = match (&state.enforcement, &policy_path) {
         (Enforcement::Policy(policy), Some(path)) => format!(
             "{}: {} user(s){}, mode {}",
             path.display(),
@@ -103,18 +90,18 @@ pub(super) fn run(files: &Files) -> Result<(), Error> {
     };
     line("policy", &policy);
     let registry = registry_note(key.algorithm());
-    let findings = match &setup.enforcement {
+    let findings = match &state.enforcement {
         Enforcement::Policy(policy) => {
             line("expectations", &format!("{} hold", policy.expectations().len()));
-            policy.findings(|ttl| issuer.registry_ttl(ttl.unwrap_or(issuer.default_ttl())))
+            policy.findings(|ttl| issuer.lifetimes().registry(ttl.unwrap_or(issuer.lifetimes().default)))
         }
         Enforcement::Nothing | Enforcement::Off => Vec::new(),
     };
     let findings = findings.into_iter().map(|finding| Warning::new(finding.message, finding.hint));
-    for warning in setup.warnings.iter().cloned().chain(registry).chain(findings) {
-        let _ = writeln!(text, "warning: {}", warning.message);
+    for warning in files.warnings().iter().cloned().chain(registry).chain(findings) {
+        let _ = writeln!(text, "warning: {}", printable(&warning.message));
         if let Some(hint) = &warning.hint {
-            let _ = writeln!(text, "  hint: {hint}");
+            let _ = writeln!(text, "  hint: {}", printable(hint));
         }
     }
     print(&text)

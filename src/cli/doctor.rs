@@ -6,7 +6,7 @@
 mod ask;
 
 use super::args::{Arguments, Spec, usage};
-use super::verify::{file, trust};
+use super::verify::file;
 use super::{Command, print};
 use crate::cli::error::Error;
 use crate::config::Config;
@@ -14,54 +14,24 @@ use crate::diagnosis::doctor;
 use crate::diagnosis::registry::{RegistryConfig, env_file};
 use crate::diagnosis::verdict::{Program, Trust};
 use crate::ground::document::Document;
+use crate::ground::file::Files;
 use crate::ground::finding::{Finding, Level, ascii_json, worst};
+use crate::ground::text::sentence;
 use crate::ground::time::{Ttl, UnixTime};
-use crate::issuer::Issuer;
-use crate::load::setup::{self, Files};
+use crate::load::LoadError;
+use crate::load::setup::{self, Paths};
 use crate::policy::Enforcement;
 use serde_json::{Value, json};
-use std::error::Error as _;
 use std::path::{Path, PathBuf};
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec {
-    name: "doctor",
-    values: &["config", "policy", "registry-config", "registry-env", "rootcertbundle", "jwks", "for", "url"],
-    switches: &["json"],
-    operands: 0,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Find what is wrong: the configuration, its key and certificates, a registry's configuration beside it;
-make a token in memory and judge it as the registry would. Nothing is changed, no token is printed.
-
-Usage: keypebble doctor --config PATH [--policy PATH] [--registry-config FILE] [--registry-env FILE]
-                        [--rootcertbundle FILE] [--jwks FILE] [--for PROGRAM] [--url URL] [--json]
-
-Flags:
-  --config PATH           The configuration file (YAML)
-  --policy PATH           The policy file; without it as for serve
-  --registry-config FILE  The registry's own config.yml: auth.token.*
-  --registry-env FILE     Its REGISTRY_* variables, NAME=value a line; without it those of this process
-  --rootcertbundle FILE   Its bundle, where the path in its configuration is not one of this host
-  --jwks FILE             Its JWKS, likewise
-  --for PROGRAM           Which one it is: registry-2.8, registry-3 or zot; without it both registries
-                          that could start
-  --url URL               Ask the registry there (plain http): its challenge, the realm, the clock
-  --json                  Print one JSON object
-  -h, --help              Print this help
-
-Each finding says what, why and what to do. Without --url no network is used.
-
-Exit codes: 0 no finding is an error, 1 at least one is, 2 usage.
-";
+pub(super) const SPEC: Spec =
+    Spec { name: "doctor", operands: 0, help: include_str!("help/doctor.txt"), read };
 
 /// What is to be looked at.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Doctor {
-    files: Files,
+    files: Paths,
     registry_config: Option<PathBuf>,
     registry_env: Option<PathBuf>,
     bundle: Option<PathBuf>,
@@ -92,19 +62,26 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     let now = UnixTime::now();
     let mut findings = Vec::new();
-    let config = take(setup::config(&command.files.config), "config", &mut findings);
+    let mut files = Files::default();
+    let config = setup::config(&command.files.config, &mut files).map_err(Error::Load);
+    let config = take(config, "config", &mut findings);
     let registry = take(registry(command), "registry", &mut findings).flatten();
     let registry = registry.map(|mut registry| {
         registry.bundle = command.bundle.clone().or(registry.bundle);
         registry.jwks = command.jwks.clone().or(registry.jwks);
         registry
     });
+    let programs = match (command.program, &registry) {
+        (Some(program), _) => vec![program],
+        (None, registry) => registry.as_ref().map(doctor::programs).unwrap_or_default(),
+    };
     if let Some(config) = &config {
         findings.extend(doctor::issuer(config, now));
+        findings.extend(warnings("config", &files));
         findings.extend(users(config));
         findings.extend(policy(command, config));
         if let Some(registry) = &registry {
-            findings.extend(doctor::registry(config, registry));
+            findings.extend(doctor::registry(config, registry, &programs));
         } else {
             findings.push(
                 Finding::ok(
@@ -124,14 +101,14 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         let (trust, complaints) = trusted(registry, command.registry_config.as_deref());
         let told = !complaints.is_empty();
         findings.extend(complaints);
-        if registry.has_token_auth && !told && (registry.bundle.is_some() || registry.jwks.is_some()) {
-            let programs =
-                command.program.map_or_else(|| doctor::programs(registry), |program| vec![program]);
+        if registry.may_ask_for_tokens() && !told && (registry.bundle.is_some() || registry.jwks.is_some()) {
             findings.extend(doctor::ring(&config.keyring, &trust));
-            let issuer = Issuer::open(config);
+            let issuer = config.into_issuer();
             findings.extend(doctor::self_check(&issuer, &services, registry, &trust, &programs, now));
         }
     }
+    // A registry that lets in whoever comes is said first.
+    findings.sort_by_key(|finding| finding.code != "open");
     answer(&findings, command.json)
 }
 
@@ -148,13 +125,7 @@ fn take<T>(loaded: Result<T, Error>, code: &'static str, findings: &mut Vec<Find
 
 /// An error with all its causes as a finding.
 fn complaint(code: &'static str, error: &Error) -> Finding {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    Finding::error(code, text).mend(error.hint().unwrap_or_default())
+    Finding::error(code, sentence(error)).mend(error.hint().unwrap_or_default())
 }
 
 /// Every audience that tokens are signed for.
@@ -167,28 +138,34 @@ fn users(config: &Config) -> Vec<Finding> {
     let Some(logins) = &config.logins else {
         return vec![Finding::ok("users", "no users_file: a proxy checks passwords and names the user")];
     };
-    let mut warnings = Vec::new();
-    let mut findings = vec![match setup::logins(logins, &mut warnings) {
+    let mut files = Files::default();
+    let mut findings = vec![match setup::logins(logins, &config.service.bind, &mut files) {
         Ok(logins) => {
             Finding::ok("users", format!("passwords are checked here: {} user(s)", logins.users.count()))
         }
-        Err(error) => complaint("users", &error),
+        Err(error) => complaint("users", &error.into()),
     }];
-    warnings.extend(setup::in_the_clear(&config.service.bind));
-    findings.extend(warnings.iter().map(|warning| {
-        Finding::warning("users", &warning.message).mend(warning.hint.as_deref().unwrap_or_default())
-    }));
+    findings.extend(warnings("users", &files));
     findings
 }
 
+/// What the files' readers warned of.
+fn warnings(code: &'static str, files: &Files) -> impl Iterator<Item = Finding> {
+    files.warnings().iter().map(move |warning| {
+        Finding::warning(code, &warning.message).mend(warning.hint.as_deref().unwrap_or_default())
+    })
+}
+
 fn policy(command: &Doctor, config: &Config) -> Vec<Finding> {
-    let mut warnings = Vec::new(); // said as a finding of its own
-    match setup::enforcement(&command.files, config.policy_off, &mut warnings) {
+    let mut files = Files::default();
+    match setup::enforcement(&command.files, config.policy_off, &mut files) {
         Ok((enforcement, path)) => {
             let place = path.map(|path| path.display().to_string()).unwrap_or_default();
             let mut findings = vec![doctor::policy(&enforcement, &place)];
+            findings.extend(warnings("policy", &files));
             if let Enforcement::Policy(policy) = &enforcement {
-                let life = |ttl: Option<Ttl>| ttl.unwrap_or(config.default_ttl).min(config.max_ttl);
+                let life =
+                    |ttl: Option<Ttl>| config.lifetimes.registry(ttl.unwrap_or(config.lifetimes.default));
                 let looks_wrong = policy.findings(life).into_iter();
                 findings.extend(
                     looks_wrong.map(|found| Finding::warning("policy", found.message).mend(found.hint)),
@@ -196,49 +173,47 @@ fn policy(command: &Doctor, config: &Config) -> Vec<Finding> {
             }
             findings
         }
-        Err(error) => vec![complaint("policy", &error)],
+        Err(error) => vec![complaint("policy", &error.into())],
     }
 }
 
 /// The registry's side; `None` where nothing of it is given.
 fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
-    let of_document = |source| Error::Document { what: "the registry's configuration", source };
-    let document = command.registry_config.as_deref().map(Document::load).transpose().map_err(of_document)?;
+    let wrong = LoadError::of("the registry's configuration");
+    let load = |path: &PathBuf| Document::load(path, &mut Files::default());
+    let document = command.registry_config.as_ref().map(load).transpose().map_err(&wrong)?;
     let variables = match &command.registry_env {
         Some(path) => env_file(&String::from_utf8_lossy(&file(path)?)),
         None => std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            // Not REGISTRY_AUTH_FILE, which is skopeo's.
-            .filter(|(name, _)| name == "REGISTRY_AUTH" || name.starts_with("REGISTRY_AUTH_TOKEN_"))
+            // REGISTRY_AUTH_FILE is for skopeo here.
+            .filter(|(name, _)| name.starts_with("REGISTRY_AUTH") && name != "REGISTRY_AUTH_FILE")
             .collect(),
     };
     if document.is_none() && variables.is_empty() {
         return Ok(None);
     }
-    RegistryConfig::read(document.as_ref(), &variables).map(Some).map_err(of_document)
+    Ok(Some(RegistryConfig::read(document.as_ref(), &variables).map_err(&wrong)?))
 }
 
 /// What it trusts; a path that means nothing here is looked for beside its configuration as well.
 fn trusted(registry: &RegistryConfig, config: Option<&Path>) -> (Trust, Vec<Finding>) {
-    let mut findings = Vec::new();
     let folder = config.and_then(Path::parent).unwrap_or(Path::new(""));
-    let mut load = |path: &Option<PathBuf>, flag: &str, read: &dyn Fn(&Path) -> Result<Trust, Error>| {
-        let Some(path) = path else { return Trust::default() };
+    let (mut trust, mut findings) = (Trust::default(), Vec::new());
+    for (path, flag, with) in [
+        (&registry.bundle, "--rootcertbundle FILE", Trust::with_bundle as fn(Trust, &[u8]) -> Trust),
+        (&registry.jwks, "--jwks FILE", Trust::with_jwks),
+    ] {
+        let Some(path) = path else { continue };
         let path = if path.exists() { path.clone() } else { folder.join(path) };
-        match read(&path) {
-            Ok(trust) => trust,
-            Err(error) => {
-                let finding = complaint("trust", &error);
-                let own =
-                    format!("where the registry's path is not one of this host, give the file with {flag}");
-                findings.push(if finding.mend.is_empty() { finding.mend(own) } else { finding });
-                Trust::default()
-            }
+        match file(&path) {
+            Ok(bytes) => trust = with(trust, &bytes),
+            Err(error) => findings.push(complaint("trust", &error).mend(format!(
+                "where the registry's path is not one of this host, give the file with {flag}"
+            ))),
         }
-    };
-    let bundle = load(&registry.bundle, "--rootcertbundle FILE", &|path| trust(Some(path), None, None));
-    let jwks = load(&registry.jwks, "--jwks FILE", &|path| trust(None, Some(path), None));
-    (Trust { jwks: jwks.jwks, ..bundle }, findings)
+    }
+    (trust, findings)
 }
 
 fn answer(findings: &[Finding], json: bool) -> Result<(), Error> {

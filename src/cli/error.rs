@@ -5,11 +5,10 @@
 
 use crate::claims::ClaimsError;
 use crate::diagnosis::unverified::Malformed;
-use crate::ground::document::DocumentError;
 use crate::keystore::StoreError;
+use crate::load::LoadError;
 use crate::server::BindError;
 use crate::token::SealError;
-use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -26,13 +25,8 @@ pub enum Error {
     },
     /// The claims on the command line are wrong.
     Claims(ClaimsError),
-    /// A file of the operator's is wrong.
-    Document {
-        /// `configuration`, `policy` or `users file`.
-        what: &'static str,
-        /// Where and how.
-        source: DocumentError,
-    },
+    /// The operator's files do not load.
+    Load(LoadError),
     /// A policy breaks expectations of its own.
     Expectations {
         /// How many.
@@ -109,8 +103,8 @@ impl Error {
             | Error::NoToken(_)
             | Error::Negative => 1,
             Error::Keys(error) => error.exit_code(),
-            Error::Usage { .. } | Error::Claims(_) => 2,
-            Error::Document { .. } | Error::NotEnabled(_) | Error::KeyFile { .. } => 3,
+            Error::Usage { .. } | Error::Claims(_) | Error::Load(LoadError::Contradiction(_)) => 2,
+            Error::Load(_) | Error::NotEnabled(_) | Error::KeyFile { .. } => 3,
             Error::Refused { .. } => 4,
         }
     }
@@ -131,7 +125,7 @@ impl Error {
                 hint.clone()
             }
             Error::NoToken(malformed) => malformed.hint().map(str::to_owned),
-            Error::Document { source, .. } => source.hint.clone(),
+            Error::Load(error) => error.hint(),
             Error::Keys(error) => error.hint(),
             Error::NotEnabled([_, hint]) => Some((*hint).to_owned()),
             Error::Listen(error) => error.hint().map(str::to_owned),
@@ -139,22 +133,12 @@ impl Error {
         }
     }
 
-    /// The whole chain of causes, in one line.
-    pub fn sentence(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
-    }
-
     /// The source line with a caret, where a file is wrong.
     pub fn excerpt(&self) -> Option<String> {
         match self {
-            Error::Document { source, .. } | Error::Keys(StoreError::Document(source)) => source.excerpt(),
+            Error::Load(LoadError::Document { source, .. }) | Error::Keys(StoreError::Document(source)) => {
+                source.excerpt()
+            }
             _ => None,
         }
     }
@@ -171,7 +155,7 @@ impl fmt::Display for Error {
             Error::Expectations { failed, of, path } => {
                 write!(f, "{failed} of {of} expectations in {} do not hold", path.display())
             }
-            Error::Document { what, .. } => write!(f, "cannot load {what}"),
+            Error::Load(error) => error.fmt(f),
             Error::Seal(_) => f.write_str("cannot issue the token"),
             Error::Keys(error) => error.fmt(f),
             Error::Listen(_) => f.write_str("cannot serve"),
@@ -197,11 +181,17 @@ impl std::error::Error for Error {
             | Error::Negative => None,
             Error::NoToken(error) => Some(error),
             Error::Claims(error) => Some(error),
-            Error::Document { source, .. } => Some(source),
+            Error::Load(error) => error.source(),
             Error::Seal(error) => Some(error),
             Error::Keys(error) => error.source(),
             Error::Listen(error) => Some(error),
             Error::System { source, .. } | Error::Read { source, .. } | Error::Write(source) => Some(source),
         }
+    }
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Self {
+        Error::Load(error)
     }
 }

@@ -1,7 +1,8 @@
 //! `keypebble hash-password`: from a password on standard input to the line of a users file.
 
 use super::args::{Arguments, Spec, usage};
-use super::{Command, print, say};
+use super::stdout::print_raw;
+use super::{Command, say};
 use crate::cli::error::Error;
 use crate::login::password::{DEFAULT_COST, ENABLED, Hash, MAX_COST, MIN_COST, Password, SALT};
 use crate::login::users::{NOT_ENABLED, name_problem};
@@ -10,27 +11,7 @@ use zeroize::Zeroizing;
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
-    Spec { name: "hash-password", values: &["user", "cost"], switches: &[], operands: 0, help: HELP, read };
-
-const HELP: &str = "\
-Read a password from standard input, and print its bcrypt hash: with --user as the line of a users file.
-
-Usage: keypebble hash-password [--user NAME] [--cost N]
-
-Flags:
-  --user NAME  Print `NAME:HASH`, a line to add to `users_file`
-  --cost N     The base 2 logarithm of the work for each login, 4 to 14; 10 without it
-  -h, --help   Print this help
-
-One line end after the password is not part of it. A password has 1 to 72 bytes, since bcrypt reads no
-more, and no control characters. On a terminal what is typed is shown; pipe it in to avoid that.
-
-Exit codes: 0 done, 1 failed, 2 usage, 3 this build is without the feature htpasswd.
-
-Examples:
-  printf %s \"$PASSWORD\" | keypebble hash-password --user alice >> users.htpasswd
-  openssl rand -base64 24 | tee password | keypebble hash-password --user robot >> users.htpasswd
-";
+    Spec { name: "hash-password", operands: 0, help: include_str!("help/hash-password.txt"), read };
 
 /// More than this is no password.
 const MAX_INPUT_BYTES: u16 = 4096;
@@ -76,8 +57,8 @@ pub(super) fn run(command: &HashPassword) -> Result<(), Error> {
     getrandom::fill(&mut salt).map_err(|error| system(io::Error::other(error.to_string())))?;
     let hash = Hash::make(&password, command.cost, salt).ok_or(Error::NotEnabled(NOT_ENABLED))?;
     match &command.user {
-        Some(user) => print(&format!("{user}:{hash}\n")),
-        None => print(&format!("{hash}\n")),
+        Some(user) => print_raw(&format!("{user}:{hash}\n")),
+        None => print_raw(&format!("{hash}\n")),
     }
 }
 

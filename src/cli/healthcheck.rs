@@ -7,6 +7,8 @@ use super::args::{Arguments, Spec};
 use crate::cli::error::Error;
 use crate::config::{Bind, ServiceConfig};
 use crate::ground::document::Document;
+use crate::ground::file::Files;
+use crate::load::LoadError;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
@@ -16,28 +18,16 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
-    Spec { name: "healthcheck", values: &["config"], switches: &[], operands: 0, help: HELP, read };
-
-const HELP: &str = "\
-Ask the server of this configuration, on this host, for GET /healthz: for a container without curl.
-
-Usage: keypebble healthcheck --config PATH
-
-Flags:
-  --config PATH  The configuration file (YAML); `service.host` and `service.port` say where to ask
-  -h, --help     Print this help
-
-Exit codes: 0 healthy, 1 not healthy, 2 usage, 3 configuration rejected.
-";
+    Spec { name: "healthcheck", operands: 0, help: include_str!("help/healthcheck.txt"), read };
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     Ok(Command::Healthcheck(arguments.required_path("config")?))
 }
 
 pub(super) fn run(config: &Path) -> Result<(), Error> {
-    let document = Document::load(config);
+    let document = Document::load(config, &mut Files::default());
     let service = document.and_then(|document| ServiceConfig::read(&document.root()));
-    let service = service.map_err(|source| Error::Document { what: "configuration", source })?;
+    let service = service.map_err(LoadError::of("configuration"))?;
     let (place, answer) = match &service.bind {
         Bind::Tcp(_, 0) => {
             let message = "the configuration takes a free port, so nobody can know where to ask".to_owned();

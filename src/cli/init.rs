@@ -10,10 +10,11 @@ use super::args::{Arguments, Spec, usage};
 use super::keys::{self, export};
 use super::{Command, print};
 use crate::cli::error::Error;
+use crate::ground::file::{Files, folder_of};
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::RingKey;
-use crate::keystore::disk::{self, Disk, PRIVATE, PUBLIC, System, parent};
+use crate::keystore::disk::{self, Disk, PRIVATE, PUBLIC, System};
 use crate::keystore::{Editor, Keystore, StoreError};
 use files::Plan;
 use std::fs;
@@ -21,37 +22,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec {
-    name: "init",
-    values: &["registry", "url", "algorithm"],
-    switches: &[],
-    operands: 1,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Make a folder with keys, configuration, policy, users file and the registry's own configuration.
-
-Usage: keypebble init DIR [--registry NAME] [--url URL] [--algorithm ALG]
-
-Flags:
-  --registry NAME  The registry's name, as clients write it; localhost:5000 without it
-  --url URL        Where clients reach Keypebble; without it https://NAME, where a proxy sends /v2/token
-                   to it, or for a registry on localhost an http:// address there
-  --algorithm ALG  ES256 without it, which distribution 2.8 and 3.x and zot take; also RS256, RS384,
-                   RS512, ES384; only 3.x takes PS256, PS384, PS512 and EdDSA
-  -h, --help       Print this help
-
-DIR must be empty or not there. It gets keys/ (0700: one key signs, one is staged), config.yaml,
-policy.yaml, users.htpasswd (0600), and registry/ with what the registry needs: bundle.pem (feature x509),
-jwks.json, config-2.8.yml and config-3.yml. All of it appears at once, or nothing does.
-
-Exit codes: 0 done, 1 failed or refused, 2 usage.
-
-Example:
-  keypebble init registry-auth --registry registry.example.com
-";
+pub(super) const SPEC: Spec = Spec { name: "init", operands: 1, help: include_str!("help/init.txt"), read };
 
 /// The name of a registry on this machine.
 const LOCAL_REGISTRY: &str = "localhost:5000";
@@ -120,7 +91,8 @@ pub(super) fn run(command: &Init) -> Result<(), Error> {
     refuse_full(&folder)?;
     let mut aside = std::ffi::OsString::from(".");
     aside.push(name);
-    aside.push(format!(".init-{}", std::process::id()));
+    let random = disk::random_name();
+    aside.push(format!(".init-{}", random.map_err(|source| failed("name", &folder, source))?));
     let aside = folder.with_file_name(aside);
     let plan = Plan {
         folder: folder.clone(),
@@ -128,15 +100,23 @@ pub(super) fn run(command: &Init) -> Result<(), Error> {
         url: command.url.clone(),
         algorithm: command.algorithm,
     };
-    let made = fill(&aside, &plan).and_then(|()| {
-        fs::rename(&aside, &folder).map_err(|source| failed("create", &folder, source))?;
-        System.sync_folder(parent(&folder)).map_err(|source| failed("sync", parent(&folder), source))
+    make(&aside, &plan)?;
+    print(&files::next_steps(&plan))
+}
+
+/// Makes everything in a folder beside, which gets the wanted name when it is whole. Only what was made here
+/// is taken away where that fails.
+fn make(aside: &Path, plan: &Plan) -> Result<(), Error> {
+    System.create_folder(aside, 0o755).map_err(|source| failed("create", aside, source))?;
+    let (folder, above) = (&plan.folder, folder_of(&plan.folder));
+    let made = fill(aside, plan).and_then(|()| {
+        fs::rename(aside, folder).map_err(|source| failed("create", folder, source))?;
+        System.sync_folder(above).map_err(|source| failed("sync", above, source))
     });
     if made.is_err() {
-        let _ = fs::remove_dir_all(&aside);
+        let _ = fs::remove_dir_all(aside);
     }
-    made?;
-    print(&files::next_steps(&plan))
+    made
 }
 
 fn refuse_full(folder: &Path) -> Result<(), Error> {
@@ -156,16 +136,14 @@ fn refuse_full(folder: &Path) -> Result<(), Error> {
 
 fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
     let now = UnixTime::now();
-    let make =
-        |path: &Path| System.create_folder(path, 0o755).map_err(|source| failed("create", path, source));
-    make(folder)?;
-    make(&folder.join("registry"))?;
+    let registry = folder.join("registry");
+    System.create_folder(&registry, 0o755).map_err(|source| failed("create", &registry, source))?;
     let keys = folder.join("keys");
     let mut editor = Editor::create(&keys, &System).map_err(Error::Keys)?;
     for _ in 0..2 {
         editor.generate(plan.algorithm, now).map_err(Error::Keys)?;
     }
-    let store = Keystore::load(&keys).map_err(Error::Keys)?;
+    let store = Keystore::load(&keys, &mut Files::default()).map_err(Error::Keys)?;
     let write = |name: &str, mode: u32, text: &str| {
         let path = folder.join(name);
         disk::write_new(&System, &path, mode, text.as_bytes())
@@ -174,7 +152,7 @@ fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
     let keyring = store.keyring();
     write("registry/jwks.json", PUBLIC, &keyring.jwks_text())?;
     if files::on_registry_2(plan.algorithm) {
-        if cfg!(feature = "x509") {
+        if cfg!(feature = "certificates") {
             let all: Vec<&RingKey> = keyring.verifiers().iter().collect();
             let bundle = export::certificates(keyring, &all, store.manifest(), export::DAYS, now)?;
             write("registry/bundle.pem", PUBLIC, &bundle)?;
@@ -187,7 +165,7 @@ fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
     write("users.htpasswd", PRIVATE, files::USERS)?;
     let ids: Vec<String> = store.manifest().entries().iter().map(|entry| entry.id.clone()).collect();
     editor.mark_exported(&ids, now).map_err(Error::Keys)?;
-    for path in [&folder.join("registry"), folder] {
+    for path in [&registry, folder] {
         System.sync_folder(path).map_err(|source| failed("sync", path, source))?;
     }
     Ok(())
@@ -195,4 +173,24 @@ fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
 
 fn failed(verb: &str, path: &Path, source: io::Error) -> Error {
     Error::System { what: format!("cannot {verb} {}", path.display()), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_was_not_made_here_is_left_alone() {
+        let folder = std::env::temp_dir().join(format!("keypebble-init-{}", std::process::id()));
+        let (aside, wanted) = (folder.join("aside"), folder.join("wanted"));
+        fs::create_dir_all(&aside).unwrap();
+        fs::write(aside.join("photo"), "of somebody").unwrap();
+        let (registry, url) = (LOCAL_REGISTRY.to_owned(), "http://localhost:8080".to_owned());
+        let plan = Plan { folder: wanted.clone(), registry, url, algorithm: Algorithm::ES256 };
+        let error = make(&aside, &plan).unwrap_err();
+        assert!(error.to_string().contains("cannot create"), "{error}");
+        assert_eq!(fs::read_to_string(aside.join("photo")).unwrap(), "of somebody");
+        assert!(!wanted.exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -10,27 +10,7 @@ use crate::ground::time::UnixTime;
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
-    Spec { name: "inspect", values: &[], switches: &["json"], operands: 1, help: HELP, read };
-
-const HELP: &str = "\
-Print what a token says: header, claims, times, key id, certificates, access, size. No signature is
-checked: see keypebble verify.
-
-Usage: keypebble inspect [--json] TOKEN|-
-
-  -           Read the token from standard input. Prefer it: a token is a credential, and other users of
-              this host can see the arguments of a program
-
-Flags:
-  --json      Print one JSON object
-  -h, --help  Print this help
-
-Exit codes: 0 done, 1 not a token (the reason is printed), 2 usage.
-
-Examples:
-  keypebble issue --config config.yaml | keypebble inspect -
-  curl -s 'http://localhost:8080/v2/token' ... | jq -r .token | keypebble inspect -
-";
+    Spec { name: "inspect", operands: 1, help: include_str!("help/inspect.txt"), read };
 
 /// What is to be inspected.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,14 +2,15 @@
 
 use super::args::{Arguments, Spec, usage};
 use super::{Command, new_id, print, warn};
-use crate::claims::{self, Claims, Frame, Requested};
+use crate::claims::{self, Requested};
 use crate::cli::error::Error;
 use crate::config::Warning;
+use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
-use crate::issuer::Issuer;
+use crate::issuer::{Issuance, IssueError, Issuer, Profile};
 use crate::load::setup;
 use crate::policy::scope::{self, Access};
-use crate::policy::{Asker, Generated, Mode, Policy, Who};
+use crate::policy::{Asker, Generated, Policy, Who};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -18,41 +19,7 @@ use std::path::{Path, PathBuf};
 const MAX_CLAIMS_BYTES: u64 = 1024 * 1024;
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec {
-    name: "issue",
-    values: &["config", "claims", "policy", "ttl", "audience"],
-    switches: &["generate"],
-    operands: 0,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Print one signed token and a newline on stdout, nothing else.
-
-Usage: keypebble issue --config PATH [--claims JSON|@FILE|-] [--policy PATH] [--generate]
-                       [--ttl SECONDS] [--audience AUD]
-
-Flags:
-  --config PATH    The configuration file (YAML)
-  --claims JSON    Claims as a JSON object; @FILE reads them from a file, - from standard input
-  --policy PATH    A policy file: `scope` and `access` keep only what it grants the user
-  --generate       Take all that the policy gives the user, whatever the claims ask
-  --ttl SECONDS    How long the token lives, 1 s to ten years
-  --audience AUD   `aud` of the token, instead of the configuration's `audience`
-  -h, --help       Print this help
-
-The user is `sub`, else `user`, else `unknown`. The claims iss, aud, iat, nbf, exp and jti are the
-issuer's own. With a policy and neither `scope` nor `access` asked, --generate is understood.
-
-Exit codes: 0 done, 1 failed, 2 usage, 3 configuration, policy or key rejected, 4 refused by the policy.
-
-Examples:
-  keypebble issue --config config.yaml --claims '{\"sub\": \"alice\"}'
-  keypebble issue --config config.yaml --policy policy.yaml \\
-    --claims '{\"sub\": \"alice\", \"scope\": \"repository:alice-space/app-api:pull,push\"}'
-  keypebble issue --config config.yaml --policy policy.yaml --generate --claims '{\"sub\": \"alice\"}'
-";
+pub(super) const SPEC: Spec = Spec { name: "issue", operands: 0, help: include_str!("help/issue.txt"), read };
 
 /// What is to be issued.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,78 +56,71 @@ fn ttl(value: &str) -> Result<Ttl, Error> {
 }
 
 pub(super) fn run(command: &Issue) -> Result<(), Error> {
-    let mut config = setup::config(&command.config)?;
-    warn(&std::mem::take(&mut config.warnings));
+    let mut files = Files::default();
+    let config = setup::config(&command.config, &mut files)?;
     let requested = requested(command.claims.as_deref())?;
-    let issuer = Issuer::open(config);
+    let issuer = config.into_issuer();
     let id = new_id().ok_or_else(|| Error::System {
         what: "cannot make a token id".to_owned(),
         source: io::Error::other("the system has no randomness to give"),
     })?;
-    let ttl = command.ttl.unwrap_or(issuer.default_ttl());
-    let frame = issuer.frame(UnixTime::now(), ttl, &id);
-    let frame = Frame { audience: command.audience.as_deref().unwrap_or(frame.audience), ..frame };
-    let claims = match &command.policy {
-        None => plain(&issuer, &frame, requested)?,
-        Some(path) => under_policy(&issuer, frame, requested, path, command)?,
+    let audience = command.audience.as_deref().unwrap_or(issuer.audience());
+    let subject = requested.user().map_err(Error::Claims)?.to_owned();
+    let grant = match &command.policy {
+        None => None,
+        Some(path) => Some(grant(&issuer, audience, &requested, path, command, &mut files)?),
     };
-    let issued = issuer.issue(claims).map_err(Error::Seal)?;
+    warn(files.warnings());
+    // With a policy these three are what it grants; nobody need list them.
+    let ours = |name: &&str| grant.is_some() && matches!(*name, "sub" | "scope" | "access");
+    let (claims, dropped) = issuer.filter().apply(requested);
+    warn_dropped(dropped.iter().map(String::as_str).filter(|name| !ours(name)));
+    let (profile, life) = match &grant {
+        None => (Profile::Generic(&claims), issuer.lifetimes().default),
+        Some((access, life)) => (Profile::Granted(&claims, access), *life),
+    };
+    let issuance = Issuance { profile, subject: &subject, audience, ttl: command.ttl.unwrap_or(life) };
+    let issued = issuer.issue(&issuance, UnixTime::now(), id).map_err(|error| match error {
+        IssueError::Claims(error) => Error::Claims(error),
+        IssueError::Seal(error) => Error::Seal(error),
+    })?;
     print(&format!("{}\n", issued.token.expose()))
 }
 
-/// Without a policy the claims are taken as given, through the allow-list.
-fn plain(issuer: &Issuer, frame: &Frame<'_>, requested: Requested) -> Result<Claims, Error> {
-    let (claims, dropped) = issuer.filter().apply(requested);
-    warn_dropped(dropped.iter().map(String::as_str));
-    claims::custom(frame, issuer.filter(), &claims).map_err(Error::Claims)
-}
-
-/// With a policy `sub`, `access` and `scope` are what it grants.
-fn under_policy(
+/// What the policy grants of what is asked, and how long that lives.
+fn grant(
     issuer: &Issuer,
-    frame: Frame<'_>,
-    requested: Requested,
+    audience: &str,
+    requested: &Requested,
     path: &Path,
     command: &Issue,
-) -> Result<Claims, Error> {
-    let policy = setup::policy(path)?;
-    let user = requested.user().map_err(Error::Claims)?.to_owned();
-    let asker = Asker {
-        who: Who::User(&user),
-        hosts: &[frame.audience, issuer.audience()],
-        default_ttl: issuer.default_ttl(),
-    };
+    files: &mut Files,
+) -> Result<(Vec<Access>, Ttl), Error> {
+    let policy = setup::policy(path, files)?;
+    let user = requested.user().map_err(Error::Claims)?;
+    let hosts = [audience, issuer.audience()];
+    let asker = Asker { who: Who::User(user), hosts: &hosts, default_ttl: issuer.lifetimes().default };
     let asked = requested.scopes().map_err(Error::Claims)?.filter(|_| !command.generate);
-    let (access, life) = match asked {
-        None => everything(&policy, &asker, path)?,
-        Some(asked) => {
-            if !policy.knows(asker.who) {
-                return Err(unknown(&user, path));
-            }
-            let grant = policy.grant(&asker, &asked);
-            if policy.mode() == Mode::Deny && !grant.complete {
-                return Err(Error::Refused {
-                    message: format!(
-                        "the policy grants user `{user}` {}, not all of {}",
-                        or_nothing(&scope::join(&grant.access)),
-                        scope::join(&asked)
-                    ),
-                    hint: Some(format!("`mode: deny` in {} refuses rather than leave out", path.display())),
-                });
-            }
-            (grant.access, grant.ttl)
-        }
-    };
-    let frame = Frame { ttl: command.ttl.unwrap_or(life), ..frame };
-    let (claims, dropped) = issuer.filter().apply(requested);
-    let ours = |name: &&str| matches!(*name, "sub" | "scope" | "access");
-    warn_dropped(dropped.iter().map(String::as_str).filter(|name| !ours(name)));
-    claims::granted(&frame, issuer.filter(), &claims, &user, &access).map_err(Error::Claims)
+    check_known(&policy, user, path)?;
+    let Some(asked) = asked else { return Ok(everything(&policy, &asker)) };
+    let grant = policy.grant(&asker, &asked);
+    if grant.refused {
+        return Err(Error::Refused {
+            message: format!(
+                "the policy grants user `{user}` {}, not all of {}",
+                scope::join_or_nothing(&grant.access),
+                scope::join(&asked)
+            ),
+            hint: Some(format!("`mode: deny` in {} refuses rather than leave out", path.display())),
+        });
+    }
+    Ok((grant.access, grant.ttl))
 }
 
-fn everything(policy: &Policy, asker: &Asker<'_>, path: &Path) -> Result<(Vec<Access>, Ttl), Error> {
+fn everything(policy: &Policy, asker: &Asker<'_>) -> (Vec<Access>, Ttl) {
+    // Who gets nothing was refused before.
     let Some(Generated { access, ttl, skipped }) = policy.grants_of(asker) else {
-        return Err(unknown(asker.who.name(), path));
+        return (Vec::new(), asker.default_ttl);
     };
     if !skipped.is_empty() {
         warn(&[Warning::new(
@@ -171,21 +131,22 @@ fn everything(policy: &Policy, asker: &Asker<'_>, path: &Path) -> Result<(Vec<Ac
             "ask for the repositories by name in `scope`",
         )]);
     }
-    Ok((access, ttl))
+    (access, ttl)
 }
 
-fn unknown(user: &str, path: &Path) -> Error {
-    Error::Refused {
-        message: format!("the policy does not know user `{user}`"),
-        hint: Some(format!(
-            "the user is `sub`, else `user` in --claims; users are listed in {}",
-            path.display()
-        )),
+/// Refuses a user whom the policy does not name, unless there is something that anyone may pull: a slip of
+/// the pen should not pass in silence.
+fn check_known(policy: &Policy, user: &str, path: &Path) -> Result<(), Error> {
+    if policy.knows(Who::User(user)) {
+        return Ok(());
     }
-}
-
-fn or_nothing(text: &str) -> &str {
-    if text.is_empty() { "nothing" } else { text }
+    let hint = format!("the user is `sub`, else `user` in --claims; users are listed in {}", path.display());
+    let message = format!("the policy does not know user `{user}`");
+    if !policy.has_anonymous() {
+        return Err(Error::Refused { message, hint: Some(hint) });
+    }
+    warn(&[Warning::new(message + ": what `anonymous` may pull is all there is", hint)]);
+    Ok(())
 }
 
 fn warn_dropped<'n>(names: impl Iterator<Item = &'n str>) {

@@ -12,10 +12,11 @@ pub(super) mod rotate;
 use super::args::{Arguments, usage};
 use crate::cli::error::Error;
 use crate::config::Config;
+use crate::ground::file::Files;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::Keyring;
 use crate::keystore::{Entry, Keystore, Manifest};
-use crate::load::setup;
+use crate::load::{LoadError, setup};
 use std::path::{Path, PathBuf};
 
 /// Where the keys are.
@@ -53,21 +54,19 @@ impl Place {
     fn key_dir(&self) -> Result<Option<PathBuf>, Error> {
         match self {
             Place::Folder(folder) => Ok(Some(folder.clone())),
-            Place::Config(path) => {
-                Config::key_dir(path).map_err(|source| Error::Document { what: "configuration", source })
-            }
+            Place::Config(path) => Ok(Config::key_dir(path).map_err(LoadError::of("configuration"))?),
         }
     }
 
     /// The keys, and what a folder's manifest says of them.
     fn load(&self) -> Result<Loaded, Error> {
         if let Some(folder) = self.key_dir()? {
-            let store = Keystore::load(&folder).map_err(Error::Keys)?;
+            let store = Keystore::load(&folder, &mut Files::default()).map_err(Error::Keys)?;
             let (manifest, strays) = (store.manifest().clone(), store.strays());
             return Ok(Loaded { folder: Some(folder), manifest, strays, keyring: store.into_keyring() });
         }
         let Place::Config(path) = self else { return Err(usage("--dir is missing")) };
-        let keyring = setup::config(path)?.keyring;
+        let keyring = setup::config(path, &mut Files::default())?.keyring;
         Ok(Loaded { folder: None, manifest: Manifest::default(), strays: Vec::new(), keyring })
     }
 

@@ -7,9 +7,10 @@ pub(super) mod explain;
 pub(super) mod test;
 
 use crate::cli::error::Error;
-use crate::ground::document::Document;
-use crate::load::setup;
-use crate::policy::scope;
+use crate::ground::document::{Document, DocumentError};
+use crate::ground::file::Files;
+use crate::ground::text::printable;
+use crate::load::LoadError;
 use crate::policy::{Because, Decision, Explained, Explanation, Near, Policy, Who};
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -31,8 +32,12 @@ struct File {
 impl File {
     /// Reads it, without holding it to its own expectations: what becomes of those is asked here.
     fn load(path: &Path) -> Result<Self, Error> {
-        let document = Document::load(path).map_err(setup::policy_error)?;
-        let policy = Policy::compile(&document).map_err(setup::policy_error)?;
+        let load = || -> Result<_, DocumentError> {
+            let document = Document::load(path, &mut Files::default())?;
+            let policy = Policy::compile(&document)?;
+            Ok((document, policy))
+        };
+        let (document, policy) = load().map_err(LoadError::of("policy"))?;
         Ok(Self { document, policy, places: RefCell::default() })
     }
 
@@ -70,12 +75,12 @@ impl File {
         match (decision, near) {
             (Decision::Granted { by, ttl }, _) => format!("{}, for {ttl}", self.rule(by)),
             (Decision::Denied { by }, _) => self.rule(by),
-            (Decision::Unmatched, Some(Near::Action(because))) => format!(
+            (Decision::Unmatched, Some(Near { because, edits: 0 })) => format!(
                 "the nearest, {}, fits the name, but its actions are {}",
                 self.rule(because),
-                or_nothing(&because.actions().join(", "))
+                because.actions().join(", ")
             ),
-            (Decision::Unmatched, Some(Near::Pattern(because, edits))) => format!(
+            (Decision::Unmatched, Some(Near { because, edits })) => format!(
                 "the nearest, {}, is {edits} edit{} away from the name",
                 self.rule(because),
                 if *edits == 1 { "" } else { "s" }
@@ -105,11 +110,9 @@ impl File {
                 Decision::Denied { by } => (Some(self.rule_json(by)), None),
                 Decision::Unmatched => (None, None),
             };
-            let nearest = near.map(|near| match near {
-                Near::Action(because) => json!({"lacks": "action", "rule": self.rule_json(&because)}),
-                Near::Pattern(because, edits) => {
-                    json!({"lacks": "name", "edits": edits, "rule": self.rule_json(&because)})
-                }
+            let nearest = near.map(|near| {
+                let lacks = if near.edits == 0 { "action" } else { "name" };
+                json!({"lacks": lacks, "edits": near.edits, "rule": self.rule_json(&near.because)})
             });
             json!({
                 "action": action.name(),
@@ -141,7 +144,10 @@ impl File {
                 )
             }
             (Who::User(_), Some(similar)) => {
-                format!("no such user in {}; did you mean `{similar}`?", self.path())
+                format!("no such user in {}; did you mean `{}`?", self.path(), printable(similar))
+            }
+            (Who::User(_), None) if self.policy.has_anonymous() => {
+                format!("no such user in {}: what `anonymous` may pull is all there is", self.path())
             }
             (Who::User(_), None) => format!("no such user in {}", self.path()),
         })
@@ -156,20 +162,11 @@ fn verdict(decision: &Decision<'_>) -> &'static str {
     }
 }
 
-fn name(who: Who<'_>) -> &str {
+fn name(who: Who<'_>) -> String {
     match who {
-        Who::User(name) => name,
-        Who::Anonymous => "anonymous",
+        Who::User(name) => printable(name),
+        Who::Anonymous => "anonymous".to_owned(),
     }
-}
-
-/// The entries as one text.
-fn joined<T: Display>(entries: &[T]) -> String {
-    or_nothing(&scope::join(entries)).to_owned()
-}
-
-fn or_nothing(text: &str) -> &str {
-    if text.is_empty() { "nothing" } else { text }
 }
 
 /// Indented JSON and a newline.

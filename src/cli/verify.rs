@@ -6,7 +6,7 @@ use crate::cli::error::Error;
 use crate::diagnosis::unverified::Unverified;
 use crate::diagnosis::verdict::{self, Expected, Program, Trust};
 use crate::diagnosis::verify::{self, Checks};
-use crate::ground::document::read_bounded;
+use crate::ground::file::{self, Files};
 use crate::ground::finding::{Finding, Level, ascii_json, worst};
 use crate::ground::secret::Secret;
 use crate::ground::time::UnixTime;
@@ -18,47 +18,8 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec {
-    name: "verify",
-    values: &["config", "jwks", "key", "algorithm", "audience", "issuer", "for", "rootcertbundle", "service"],
-    switches: &["json"],
-    operands: 1,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Check a token: its signature, algorithm, issuer, audience and times; or say what a registry would.
-
-Usage: keypebble verify --config PATH|--jwks FILE|--key FILE [--audience A] [--issuer I] [--json] TOKEN|-
-       keypebble verify --for PROGRAM [--rootcertbundle FILE] [--jwks FILE] [--service NAME]
-                        [--issuer NAME] [--json] TOKEN|-
-
-  -                      Read the token from standard input. Prefer it: a token is a credential, and
-                         other users of this host can see the arguments of a program
-
-Flags:
-  --config PATH          The issuer's configuration: its keys, `issuer`, `audience`, allowed_services
-  --jwks FILE            A JWKS, as /.well-known/jwks.json has it
-  --key FILE             A public key, a certificate, or a private key, of which the public half is used
-  --algorithm A          The algorithm of --key, where an RSA key is not for RS256
-  --audience A           What `aud` must be or hold
-  --issuer I             What `iss` must be
-  --for PROGRAM          registry-2.8, registry-3 or zot: the verdict that it would give, and why
-  --rootcertbundle FILE  The certificates that the registry trusts; for zot its certificate
-  --service NAME         The registry's auth.token.service
-  --json                 Print one JSON object
-  -h, --help             Print this help
-
-Times have 60 s of leeway (zot: none). Every reason is printed, not the first only.
-
-Exit codes: 0 it holds, 1 it does not, or that cannot be told, 2 usage, 3 a file is rejected.
-
-Examples:
-  keypebble issue --config config.yaml | keypebble verify --config config.yaml -
-  keypebble verify --for registry-2.8 --rootcertbundle bundle.pem --service registry.example.com \\
-    --issuer https://auth.example.com - < token
-";
+pub(super) const SPEC: Spec =
+    Spec { name: "verify", operands: 1, help: include_str!("help/verify.txt"), read };
 
 /// What is to be checked, and against what.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,6 +66,10 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
                     arguments.missing("--rootcertbundle FILE or --jwks FILE: what the registry trusts")
                 );
             }
+            let files = [&bundle, &jwks, &key].into_iter().flatten().count();
+            if program == Program::Zot && files > 1 {
+                return Err(usage("zot has one file: --rootcertbundle, --jwks or --key, not several"));
+            }
             Against::Registry { program, bundle, jwks, key, service }
         }
         (None, ..) if bundle.is_some() || service.is_some() => {
@@ -145,7 +110,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
     let audience = command.audience.as_deref();
     let (who, findings) = match &command.against {
         Against::Config(path) => {
-            let config = setup::config(path)?;
+            let config = setup::config(path, &mut Files::default())?;
             let services = config.service.allowed_services.iter().map(String::as_str);
             let own: Vec<&str> = std::iter::once(config.audience.as_str()).chain(services).collect();
             let audiences = audience.map_or(own, |audience| vec![audience]);
@@ -225,7 +190,9 @@ const MAX_FILE: u64 = 256 * 1024;
 
 /// Reads a file of keys.
 pub(super) fn file(path: &Path) -> Result<Vec<u8>, Error> {
-    read_bounded(path, MAX_FILE).map_err(|source| Error::Read { path: path.into(), source })
+    file::read(path, MAX_FILE)
+        .map(|mut bytes| std::mem::take(&mut *bytes))
+        .map_err(|source| Error::Read { path: path.into(), source })
 }
 
 /// A file of keys cannot be used.
@@ -251,15 +218,14 @@ fn key_set(path: &Path, algorithm: Option<Algorithm>, token: &str) -> Result<Key
 /// What a registry trusts, from its files.
 pub(super) fn trust(bundle: Option<&Path>, jwks: Option<&Path>, key: Option<&Path>) -> Result<Trust, Error> {
     let mut trust = Trust::default();
-    if let Some(path) = bundle {
-        trust = trust.with_bundle(&file(path)?).map_err(|error| rejected(path, &error))?;
-    }
-    if let Some(path) = jwks {
-        let problem = |problem| Error::KeyFile { path: path.into(), problem, hint: None };
-        trust = trust.with_jwks(&file(path)?).map_err(problem)?;
-    }
-    if let Some(path) = key {
-        trust = trust.with_key(&Secret::new(file(path)?)).map_err(|error| rejected(path, &error))?;
+    for (path, with) in [
+        (bundle, Trust::with_bundle as fn(Trust, &[u8]) -> Trust),
+        (jwks, Trust::with_jwks),
+        (key, Trust::with_key),
+    ] {
+        if let Some(path) = path {
+            trust = with(trust, &file(path)?);
+        }
     }
     Ok(trust)
 }

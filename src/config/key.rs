@@ -3,15 +3,14 @@
 //! Owns the keys of the file that say where the key is, and how they exclude each other. Decision: exactly
 //! one of them may stand, because two would leave it open which one signs.
 
-use super::files::{Files, read_file};
-use super::{Warning, ring};
+use super::ring;
 use crate::ground::document::{Document, DocumentError, Node};
+use crate::ground::file::Files;
 use crate::ground::secret::Secret;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::Keyring;
 use crate::key::{Chain, Key, KeyError, PublicKey};
-use std::path::Path;
 
 /// The keys of the file that this reads: those of the single-key form.
 pub(super) const KEYS: [&str; 12] = [
@@ -56,10 +55,9 @@ enum Form {
 pub(super) fn load(
     document: &Document,
     root: &Node<'_>,
-    warnings: &mut Vec<Warning>,
+    files: &mut Files,
 ) -> Result<Keyring, DocumentError> {
-    let mut files = Files { folder: document.path().parent().unwrap_or(Path::new("")), warnings };
-    if let Some(keyring) = ring::load(root, &mut files)? {
+    if let Some(keyring) = ring::load(root, files)? {
         return Ok(keyring);
     }
     let (node, form, implied) = source(root)?;
@@ -68,10 +66,10 @@ pub(super) fn load(
     let mut key = match form {
         Form::Secret | Form::SecretFile => {
             let secret = if form == Form::Secret {
-                files.warn_of_readers(document.path(), " holds a secret and");
+                files.private(document.path());
                 Secret::new(node.string_or_empty()?.as_bytes().to_vec())
             } else {
-                files.secret(&node)?
+                node.secret(files)?
             };
             let loaded = Key::from_secret(algorithm.unwrap_or(Algorithm::HS256), &secret, id);
             loaded.map_err(|error| key_error(&node, &error))?
@@ -79,19 +77,20 @@ pub(super) fn load(
         Form::PemFile | Form::PemOrFile => {
             let text = node.string()?;
             let pem = if form == Form::PemOrFile && text.contains("-----BEGIN") {
+                files.private(document.path());
                 Secret::new(text.as_bytes().to_vec())
             } else {
-                files.pem(&node)?
+                private_pem(&node, files)?
             };
             Key::from_pem(&pem, algorithm, id).map_err(|error| key_error(&node, &error))?
         }
     };
-    warn_if_weak(&key, files.warnings);
+    warn_if_weak(&key, files);
     if let Some(node) = root.get("rs256_public_key") {
-        check_public_key(&node, &key, &files)?;
+        check_public_key(&node, &key, files)?;
     }
     if let Some(node) = root.get("x5c_chain_path") {
-        key = with_chain(&node, key, &mut files)?;
+        key = with_chain(&node, key, files)?;
     }
     Ok(Keyring::single(key))
 }
@@ -141,7 +140,7 @@ pub(super) fn named_algorithm(node: &Node<'_>) -> Result<Algorithm, DocumentErro
     let name = node.string()?;
     name.parse().map_err(|_| {
         let names = Algorithm::ALL.map(Algorithm::name).join(", ");
-        node.error(format!("unknown algorithm `{name}`")).hint(format!("the algorithms are {names}"))
+        node.error(format!("unknown algorithm {}", node.quoted())).hint(format!("the algorithms are {names}"))
     })
 }
 
@@ -165,16 +164,20 @@ pub(super) fn checked_id(node: &Node<'_>) -> Result<String, DocumentError> {
     Ok(id.to_owned())
 }
 
-fn check_public_key(node: &Node<'_>, key: &Key, files: &Files<'_>) -> Result<(), DocumentError> {
+/// The text of a private key's file.
+fn private_pem(node: &Node<'_>, files: &mut Files) -> Result<Secret, DocumentError> {
+    let path = node.path(files)?;
+    files.private(&path);
+    node.contents(files).map(Secret::from)
+}
+
+fn check_public_key(node: &Node<'_>, key: &Key, files: &mut Files) -> Result<(), DocumentError> {
     let Some(own) = key.public() else {
         return Err(node.error("a shared secret has no public key").hint("leave `rs256_public_key` out"));
     };
     let text = node.string()?;
-    let pem = if text.contains("-----BEGIN") {
-        text.as_bytes().to_vec()
-    } else {
-        read_file(node, &files.path(text))?
-    };
+    let pem =
+        if text.contains("-----BEGIN") { text.as_bytes().to_vec().into() } else { node.contents(files)? };
     let public = PublicKey::from_pem(&pem, Some(own.algorithm())).map_err(|error| key_error(node, &error))?;
     if own.matches(&public) {
         Ok(())
@@ -185,46 +188,46 @@ fn check_public_key(node: &Node<'_>, key: &Key, files: &Files<'_>) -> Result<(),
     }
 }
 
-fn with_chain(node: &Node<'_>, key: Key, files: &mut Files<'_>) -> Result<Key, DocumentError> {
-    let path = files.path(node.string()?);
-    let chain = Chain::from_pem(&read_file(node, &path)?).map_err(|error| key_error(node, &error))?;
+fn with_chain(node: &Node<'_>, key: Key, files: &mut Files) -> Result<Key, DocumentError> {
+    let path = node.path(files)?;
+    let chain = Chain::from_pem(&node.contents(files)?).map_err(|error| key_error(node, &error))?;
     let (not_before, not_after) = chain.leaf_validity();
     let now = UnixTime::now();
     if now.0 > not_after {
-        files.warnings.push(Warning::new(
+        files.warn(
             format!(
                 "the certificate in {} expired at {}: registries refuse its tokens",
                 path.display(),
                 UnixTime(not_after)
             ),
             "make a new certificate for the same key",
-        ));
+        );
     } else if now.0 < not_before {
-        files.warnings.push(Warning::new(
+        files.warn(
             format!("the certificate in {} is not valid before {}", path.display(), UnixTime(not_before)),
             "check this host's clock",
-        ));
+        );
     }
     let last = chain.certificates().len() - 1;
     if last > 0 && chain.is_self_signed(last) {
-        files.warnings.push(Warning::new(
+        files.warn(
             format!("the chain in {} includes its root, which makes every token longer", path.display()),
             "leave the self-signed certificate at the end out: verifiers have it in their bundle",
-        ));
+        );
     }
     key.with_chain(chain).map_err(|error| key_error(node, &error))
 }
 
 /// Warns of a secret that is shorter than its hash.
-pub(super) fn warn_if_weak(key: &Key, warnings: &mut Vec<Warning>) {
+pub(super) fn warn_if_weak(key: &Key, files: &mut Files) {
     if let Some(weakness) = key.weakness() {
-        warnings.push(Warning::new(
+        files.warn(
             format!(
                 "the secret for {} is {} bytes long; RFC 7518 (3.2) asks for at least {}",
                 weakness.algorithm, weakness.bytes, weakness.least
             ),
             "make one with: openssl rand -base64 48",
-        ));
+        );
     }
 }
 

@@ -5,9 +5,10 @@
 //! (`algorithm`, `kid`, `x5c_chain_path`) is refused beside a ring, because it would be silent about which
 //! key it means.
 
-use super::files::Files;
 use super::key::{self, checked_id, key_error, named_algorithm, warn_if_weak};
 use crate::ground::document::{DocumentError, Node};
+use crate::ground::file::Files;
+use crate::ground::text::sentence;
 use crate::key::keyring::{Keyring, RingKey, State};
 use crate::key::{Key, PublicKey};
 use crate::keystore::{Keystore, StoreError};
@@ -16,7 +17,7 @@ use crate::keystore::{Keystore, StoreError};
 pub(super) const KEYS: [&str; 2] = ["keys", "key_dir"];
 
 /// Reads `keys` or `key_dir`; `None` where neither stands.
-pub(super) fn load(root: &Node<'_>, files: &mut Files<'_>) -> Result<Option<Keyring>, DocumentError> {
+pub(super) fn load(root: &Node<'_>, files: &mut Files) -> Result<Option<Keyring>, DocumentError> {
     match source(root)? {
         None => Ok(None),
         Some(("keys", node)) => list(&node, files).map(Some),
@@ -43,7 +44,7 @@ pub(super) fn source<'n>(root: &'n Node<'n>) -> Result<Option<(&'static str, Nod
     Ok(Some((name, node)))
 }
 
-fn list(node: &Node<'_>, files: &mut Files<'_>) -> Result<Keyring, DocumentError> {
+fn list(node: &Node<'_>, files: &mut Files) -> Result<Keyring, DocumentError> {
     let mut active: Option<Key> = None;
     let mut others = Vec::new();
     for item in node.items()? {
@@ -72,24 +73,25 @@ enum Read {
     Public(Box<PublicKey>, Option<String>),
 }
 
-fn read(item: &Node<'_>, state: State, files: &mut Files<'_>) -> Result<Read, DocumentError> {
+fn read(item: &Node<'_>, state: State, files: &mut Files) -> Result<Read, DocumentError> {
     let path = item.get("path").ok_or_else(|| item.error("`path` is missing"))?;
     let id = item.get("id").map(|node| checked_id(&node)).transpose()?;
     let algorithm = item.get("algorithm").map(|node| named_algorithm(&node)).transpose()?;
     if let Some(algorithm) = algorithm.filter(|algorithm| algorithm.is_hmac()) {
-        let secret = files.secret(&path)?;
+        let secret = path.secret(files)?;
         let key = Key::from_secret(algorithm, &secret, id).map_err(|error| key_error(&path, &error))?;
-        warn_if_weak(&key, files.warnings);
+        warn_if_weak(&key, files);
         return Ok(Read::Private(Box::new(key)));
     }
-    let bytes = files.public(&path)?;
+    let bytes = path.contents(files)?;
     if state == State::Previous
-        && let Ok(public) = PublicKey::from_pem(bytes.expose(), algorithm)
+        && let Ok(public) = PublicKey::from_pem(&bytes, algorithm)
     {
         return Ok(Read::Public(Box::new(public), id));
     }
-    files.warn_of_readers(&files.path(path.string()?), "");
-    let key = Key::from_pem(&bytes, algorithm, id).map_err(|error| key_error(&path, &error))?;
+    let file = path.path(files)?;
+    files.private(&file);
+    let key = Key::from_pem(&bytes.into(), algorithm, id).map_err(|error| key_error(&path, &error))?;
     Ok(Read::Private(Box::new(key)))
 }
 
@@ -99,32 +101,22 @@ fn state(item: &Node<'_>) -> Result<State, DocumentError> {
     };
     let name = node.string()?;
     State::named(name).ok_or_else(|| {
-        node.error(format!("expected next, active or previous, found `{name}`"))
+        node.error(format!("expected next, active or previous, found {}", node.quoted()))
             .hint("next: published, signs not yet; active: signs; previous: signs no more, still verifies")
     })
 }
 
-fn folder(node: &Node<'_>, files: &mut Files<'_>) -> Result<Keyring, DocumentError> {
-    let path = files.path(node.string()?);
-    let store = Keystore::load(&path).map_err(|error| match error {
+fn folder(node: &Node<'_>, files: &mut Files) -> Result<Keyring, DocumentError> {
+    let store = Keystore::load(&node.path(files)?, files).map_err(|error| match error {
         StoreError::Document(error) => error,
-        StoreError::System { what, source } => {
-            let mut failed = node.error(what);
-            failed.source = Some(source);
-            failed
-        }
         other => {
-            let failed = node.error(other.to_string());
+            let failed = node.error(sentence(&other));
             other.hint().into_iter().fold(failed, DocumentError::hint)
         }
     })?;
-    files.warn_of_writers(&path);
-    for file in store.key_files() {
-        files.warn_of_readers(&file, "");
-    }
     let keyring = store.into_keyring();
     for key in keyring.verifiers().iter().filter_map(RingKey::own_key) {
-        warn_if_weak(key, files.warnings);
+        warn_if_weak(key, files);
     }
     Ok(keyring)
 }

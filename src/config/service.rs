@@ -1,8 +1,10 @@
 //! `service`: where `serve` listens, whom it trusts, how it logs.
 
+use crate::config::Warning;
 use crate::ground::document::{DocumentError, Node};
 use crate::ground::limits::Limits;
-use crate::ground::net::{Bind, Network};
+use crate::ground::net::{Bind, LOOPBACK, Network, NetworkError, Peers, host_of, is_local};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The `service` section.
@@ -13,17 +15,19 @@ pub struct ServiceConfig {
     /// `socket_mode`: the permissions of the Unix socket's file.
     pub socket_mode: u16,
     /// `trusted_proxies`: who may say who the user is.
-    pub trusted_proxies: Vec<Network>,
-    /// Whether whoever comes through the Unix socket may, too.
-    pub trusts_unix: bool,
+    pub trusted_proxies: Peers,
+    /// Whether the file lists them: without that list they are trusted for being on this host.
+    pub lists_proxies: bool,
+    /// `forwarded_by`: who may say for which client a request is passed on, beside `trusted_proxies`.
+    pub forwarded_by: Peers,
+    /// `hosts`: names of this service, beside `localhost`, under which those on this host may be trusted.
+    pub hosts: Vec<String>,
     /// `allowed_services`: the audiences beside `audience` that a registry token may be for.
     pub allowed_services: Vec<String>,
     /// `log`
     pub log: LogFormat,
     /// `limits`: what one client may cost.
     pub limits: Limits,
-    /// `token_reuse_seconds`: how old a registry token may be when it is handed out again; 0 for never.
-    pub token_reuse_seconds: u32,
 }
 
 /// How a line of the log is written.
@@ -36,19 +40,17 @@ pub enum LogFormat {
     Json,
 }
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "host",
     "port",
     "socket_mode",
     "trusted_proxies",
+    "forwarded_by",
+    "hosts",
     "allowed_services",
     "log",
     "limits",
-    "token_reuse_seconds",
 ];
-
-/// The most that `token_reuse_seconds` may be: an operation of a registry's client is over by then.
-const MAX_REUSE_SECONDS: u64 = 600;
 
 impl ServiceConfig {
     /// Reads the section from the root of a configuration.
@@ -58,41 +60,41 @@ impl ServiceConfig {
             return Ok(Self {
                 bind: Bind::Tcp(DEFAULT_HOST.to_owned(), DEFAULT_PORT),
                 socket_mode: DEFAULT_SOCKET_MODE,
-                trusted_proxies: believed(passwords),
-                trusts_unix: !passwords,
+                trusted_proxies: on_this_host(passwords),
+                lists_proxies: false,
+                forwarded_by: Peers::default(),
+                hosts: Vec::new(),
                 allowed_services: Vec::new(),
                 log: LogFormat::default(),
                 limits: Limits::default(),
-                token_reuse_seconds: 0,
             });
         };
         service.allow_keys(&KEYS)?;
-        let (trusted_proxies, trusts_unix) = trusted_proxies(&service, passwords)?;
+        let proxies = peers(&service, "trusted_proxies")?;
         let bind = bind(&service)?;
         Ok(Self {
             socket_mode: socket_mode(&service, &bind)?,
             bind,
-            trusted_proxies,
-            trusts_unix,
-            allowed_services: match service.get("allowed_services") {
-                None => Vec::new(),
-                Some(list) => {
-                    list.items()?.map(|item| item.string().map(str::to_owned)).collect::<Result<_, _>>()?
-                }
-            },
+            lists_proxies: proxies.is_some(),
+            trusted_proxies: proxies.unwrap_or_else(|| on_this_host(passwords)),
+            forwarded_by: peers(&service, "forwarded_by")?.unwrap_or_default(),
+            hosts: strings(&service, "hosts", |host| {
+                let name = host_of(host) == Some(host) && !host.contains(['/', '@', ' ']);
+                name.then_some(())
+                    .ok_or("expected a host name such as registry.example.com, without scheme or port")
+            })?,
+            allowed_services: strings(&service, "allowed_services", |_| Ok(()))?,
             log: match service.get("log") {
                 None => LogFormat::default(),
                 Some(log) => match log.string()? {
                     "json" => LogFormat::Json,
                     "text" => LogFormat::Text,
-                    other => return Err(log.error(format!("expected `text` or `json`, found `{other}`"))),
+                    _ => {
+                        return Err(log.error(format!("expected `text` or `json`, found {}", log.quoted())));
+                    }
                 },
             },
             limits: limits(&service)?,
-            token_reuse_seconds: match service.get("token_reuse_seconds") {
-                None => 0,
-                Some(seconds) => u32::try_from(seconds.integer(0, MAX_REUSE_SECONDS)?).unwrap_or(0),
-            },
         })
     }
 }
@@ -108,6 +110,43 @@ impl ServiceConfig {
         ];
         differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
+
+    /// Warns where strangers could be among those who are believed.
+    pub fn open_to_strangers(&self) -> Option<Warning> {
+        let lists = [
+            ("trusted_proxies", &self.trusted_proxies, "says who the user is, and gets that user's tokens"),
+            ("forwarded_by", &self.forwarded_by, "chooses the address under which wrong passwords count"),
+        ];
+        let open = lists.map(|(key, peers, power)| (key, peers.open(), power));
+        let (key, peers, power) = open.into_iter().find(|(_, peers, _)| !peers.is_empty())?;
+        Some(Warning::new(
+            format!("service.{key} holds public networks: {peers}; whoever can connect from there {power}"),
+            "name the proxy's own address, such as 10.0.0.5, or its network",
+        ))
+    }
+
+    /// Warns where all who log in could share one address: that of a proxy on this host, which is most
+    /// likely there where tokens are for another host.
+    pub fn shares_one_address(&self, audience: &str) -> Option<Warning> {
+        let peers = match &self.bind {
+            Bind::Unix(_) => vec![None],
+            Bind::Tcp(host, _) if is_local(host) => LOOPBACK.map(Some).to_vec(),
+            Bind::Tcp(..) => return None,
+        };
+        let forwards =
+            |peer: &Option<IpAddr>| self.forwarded_by.hold(*peer) || self.trusted_proxies.hold(*peer);
+        let alone = peers.iter().any(forwards) || host_of(audience).is_some_and(is_local);
+        (!alone).then(shared_address)
+    }
+}
+
+/// Many clients that look like one.
+pub fn shared_address() -> Warning {
+    Warning::new(
+        "all who log in through a proxy on this host share its address: whoever sends wrong passwords locks \
+         the others out",
+        "let the proxy set X-Forwarded-For, and list it: `forwarded_by: [127.0.0.1]` under `service`, or [unix]",
+    )
 }
 
 const DEFAULT_HOST: &str = "0.0.0.0";
@@ -155,21 +194,34 @@ fn socket_mode(service: &Node<'_>, bind: &Bind) -> Result<u16, DocumentError> {
         })
 }
 
-/// The networks, and whether the Unix socket is trusted: always where no password is checked here, else only
-/// if `unix` is listed.
-fn trusted_proxies(service: &Node<'_>, passwords: bool) -> Result<(Vec<Network>, bool), DocumentError> {
-    let Some(list) = service.get("trusted_proxies") else { return Ok((believed(passwords), !passwords)) };
-    let (mut networks, mut unix) = (Vec::new(), !passwords);
+/// A list of networks, and perhaps `unix`; `None` where there is no such key.
+fn peers(service: &Node<'_>, key: &str) -> Result<Option<Peers>, DocumentError> {
+    let Some(list) = service.get(key) else { return Ok(None) };
+    let mut peers = Peers::default();
     for item in list.items()? {
         match item.string()? {
-            "unix" => unix = true,
-            text => networks.push(
-                text.parse::<Network>()
-                    .map_err(|error| item.error(format!("`{text}` is no network: {error}")))?,
-            ),
+            "unix" => peers.unix = true,
+            text => peers.networks.push(text.parse().map_err(|error: NetworkError| {
+                item.error(format!("{} is no network: {error}", item.quoted()))
+            })?),
         }
     }
-    Ok((networks, unix))
+    Ok(Some(peers))
+}
+
+/// A list of strings, each of which must be such.
+fn strings(
+    service: &Node<'_>,
+    key: &str,
+    check: fn(&str) -> Result<(), &'static str>,
+) -> Result<Vec<String>, DocumentError> {
+    let Some(list) = service.get(key) else { return Ok(Vec::new()) };
+    let read = |item: Node<'_>| {
+        let text = item.string()?;
+        check(text).map_err(|expected| item.error(expected))?;
+        Ok(text.to_owned())
+    };
+    list.items()?.map(read).collect()
 }
 
 /// Each limit has bounds of its own, within which the server's promises hold.
@@ -218,7 +270,10 @@ fn limits(service: &Node<'_>) -> Result<Limits, DocumentError> {
 /// Whoever is on this host may speak for a user unless the configuration says otherwise. Not where passwords
 /// are checked here: the proxy in front then often does nothing but TLS, and would hand on what its clients
 /// say of themselves.
-fn believed(passwords: bool) -> Vec<Network> {
-    let networks: &[&str] = if passwords { &[] } else { &["127.0.0.0/8", "::1"] };
-    networks.iter().filter_map(|text| text.parse().ok()).collect()
+fn on_this_host(passwords: bool) -> Peers {
+    if passwords {
+        Peers::default()
+    } else {
+        Peers { networks: LOOPBACK.map(Network::from).into(), unix: true }
+    }
 }

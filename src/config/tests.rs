@@ -6,6 +6,14 @@ use crate::key::algorithm::Algorithm;
 /// The repository's test keys, so that relative paths in a configuration find them.
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys/config.yaml");
 
+/// What is warned of.
+fn warnings(yaml: &str) -> Vec<Warning> {
+    let document = Document::parse(Path::new(HERE), format!("issuer: i\naudience: a\n{yaml}")).unwrap();
+    let mut files = Files::default();
+    Config::read_with(&document, &mut files).unwrap();
+    files.warnings().to_vec()
+}
+
 fn read(yaml: &str) -> Result<Config, DocumentError> {
     Config::read(&Document::parse(Path::new(HERE), yaml.to_owned())?)
 }
@@ -18,11 +26,69 @@ fn base(rest: &str) -> Result<Config, DocumentError> {
 fn the_quick_start_works_and_warns_of_its_secret() {
     let config =
         read("issuer: \"example.com\"\naudience: \"example.com\"\nalgorithm: \"HS256\"\nhs256_secret: \"change-me\"\n").unwrap();
-    assert_eq!(config.default_ttl.seconds(), 3600);
+    assert_eq!(config.lifetimes.default.seconds(), 3600);
     assert_eq!(config.service.bind, Bind::Tcp("0.0.0.0".into(), 8080));
-    let weak = &config.warnings[0];
-    assert!(weak.message.contains("9 bytes") && weak.message.contains("at least 32"), "{weak:?}");
-    assert!(weak.hint.as_deref().unwrap().contains("openssl rand"));
+}
+
+#[test]
+fn what_should_not_stay_as_it_is_is_warned_of() {
+    for (yaml, part, hint) in [
+        ("hs256_secret: change-me", "9 bytes long; RFC 7518 (3.2) asks for at least 32", "openssl rand"),
+        ("private_key_path: p256.pem\nx5c_chain_path: ../x509/chain.pem", "includes its root", "leave"),
+        ("private_key_path: p256.pem\nx5c_chain_path: p256-chain.pem", "expired at 2", "a new certificate"),
+    ] {
+        let found = warnings(yaml);
+        let warning = found.iter().find(|warning| warning.message.contains(part));
+        let warning = warning.unwrap_or_else(|| panic!("{yaml}: {found:?}"));
+        assert!(warning.hint.as_deref().unwrap().contains(hint), "{warning:?}");
+    }
+}
+
+#[test]
+fn every_file_that_is_named_is_noted_whether_it_is_there_or_not() {
+    let noted = |yaml: &str| {
+        let document = Document::parse(Path::new(HERE), format!("issuer: i\naudience: a\n{yaml}")).unwrap();
+        let mut files = Files::default();
+        let _ = Config::read_with(&document, &mut files);
+        let folder = document.folder().to_owned();
+        let names =
+            files.paths().iter().map(|path| path.strip_prefix(&folder).unwrap().display().to_string());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    for (yaml, names) in [
+        ("hs256_secret: x\nstatic_claims: {a_path: /dev/null}", ""),
+        ("secret_path: no.txt\nusers_file: u", "no.txt"),
+        (
+            "private_key_path: p256.pem\nrs256_public_key: p256-pub.pem\nx5c_chain_path: p256-chain.pem",
+            "p256.pem p256-pub.pem p256-chain.pem",
+        ),
+        ("keys: [{path: p256.pem, state: active}, {path: no.pem, state: next}]", "p256.pem no.pem"),
+        ("key_dir: no", "no no/keyring.json"),
+        #[cfg(feature = "passwords")]
+        ("hs256_secret: x\nusers_file: u\nrefresh_secret_path: ./r", "u r"),
+    ] {
+        assert_eq!(noted(yaml), names, "{yaml}");
+    }
+}
+
+#[test]
+fn a_secret_in_place_of_a_path_is_never_repeated() {
+    let pem = std::fs::read_to_string(HERE.replace("config.yaml", "p256.pem")).unwrap();
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    for yaml in [
+        format!("private_key_path: |\n  {}", pem.trim_end().replace('\n', "\n  ")),
+        format!("private_key_path: {body}"),
+        format!("keys: [{{path: {body}, state: active}}]"),
+        format!("key_dir: {body}"),
+        format!("hs256_secret: x\nusers_file: {body}"),
+        "secret_path: hunter2hunter2".to_owned(),
+        "hs256_sceret: hunter2hunter2".to_owned(),
+    ] {
+        let error = base(&yaml).expect_err(&yaml);
+        let shown = format!("{error} {error:?} {:?} {:?}", error.hint, error.excerpt());
+        assert!(!shown.contains("hunter2") && !shown.contains(&body[..20]), "{yaml}: {shown}");
+        assert!(shown.contains("config.yaml:3:") || shown.contains("config.yaml:4:"), "{shown}");
+    }
 }
 
 #[test]

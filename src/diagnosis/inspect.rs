@@ -4,6 +4,7 @@
 //! signature, which the description says first. Decision: made of a text that was taken apart already, and
 //! of a time that is given, so that it is the same for the same input.
 
+use crate::claims::{ClaimsError, check_members, check_name};
 use crate::diagnosis::unverified::Unverified;
 use crate::diagnosis::verdict::{Form, form, number, size};
 use crate::ground::finding::{Finding, printable, shortened};
@@ -114,6 +115,7 @@ fn remarks(token: &Unverified) -> Vec<Finding> {
             format!("the {part}: {problem}; programs differ on which counts"),
         ));
     }
+    findings.extend(misread(token));
     for name in ["exp", "nbf", "iat"] {
         if let Some(value) = token.claims.get(name).filter(|value| value.as_i64().is_none()) {
             let found = shortened(&value.to_string(), 40);
@@ -135,6 +137,16 @@ fn remarks(token: &Unverified) -> Vec<Finding> {
     }
     findings.extend(size(token.bytes));
     findings
+}
+
+/// What programs that ignore letter case, or round numbers, read otherwise than it stands there.
+pub(super) fn misread(token: &Unverified) -> impl Iterator<Item = Finding> {
+    let names = token.claims.keys().filter_map(|name| check_name(name).err());
+    let members = [&token.header, &token.claims].into_iter().filter_map(|part| check_members(part).err());
+    names.chain(members).map(|error| {
+        let code = if matches!(error, ClaimsError::Number(_)) { "number" } else { "letter-case" };
+        Finding::warning(code, error.to_string())
+    })
 }
 
 /// A JSON value on one line, safe to print.

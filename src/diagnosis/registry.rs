@@ -1,17 +1,44 @@
-//! A registry's own configuration, as far as it speaks of tokens.
+//! A registry's own configuration, as far as it speaks of who is let in.
 //!
-//! Owns `auth.token` of distribution's config.yml and the `REGISTRY_AUTH_TOKEN_*` variables over it. Must
-//! not know Keypebble's configuration. Decision: read leniently, as the registry reads it: what else its
-//! file holds is none of our business.
+//! Owns `auth` of distribution's config.yml and the `REGISTRY_AUTH*` variables over it. Must not know
+//! Keypebble's configuration. Decision: read leniently, as the registry reads it: what else its file holds is
+//! none of our business.
 
-use crate::ground::document::{Document, DocumentError, Node};
+mod auth;
+
+use crate::diagnosis::verdict::{KNOWN_TO_3, Program};
+use crate::ground::document::{Document, DocumentError};
+use crate::ground::finding::shortened;
+use auth::{Auth, of_value, overlay};
+use serde_json::{Map, Value};
 use std::path::PathBuf;
 
-/// What a registry is told about tokens.
+/// How the registry decides who is let in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Gate {
+    /// By tokens.
+    #[default]
+    Token,
+    /// It lets in whoever comes: why.
+    Open(String),
+    /// By something else, of this name.
+    Other(String),
+    /// It does not start: why.
+    Stops(String),
+    /// By one of these types, which changes from start to start.
+    Chance {
+        /// Their names.
+        types: String,
+        /// Whether one of them lets in whoever comes.
+        open: bool,
+    },
+}
+
+/// What a registry is told about who is let in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegistryConfig {
-    /// Whether it asks for tokens at all.
-    pub has_token_auth: bool,
+    /// What decides.
+    pub gate: Gate,
     /// `realm`: where clients are sent for a token.
     pub realm: Option<String>,
     /// `service`: what `aud` must be.
@@ -26,11 +53,9 @@ pub struct RegistryConfig {
     pub algorithms: Vec<String>,
     /// `autoredirect`: the realm is the registry's own host, and `realm` counts for nothing.
     pub autoredirect: bool,
-    /// A variable that is meant for skopeo and stops a registry, which reads it as configuration.
-    pub has_auth_file: bool,
+    /// Options over which a program does not start: what is wrong with them.
+    pub stops: Vec<(Program, &'static str)>,
 }
-
-const VARIABLE: &str = "REGISTRY_AUTH_TOKEN_";
 
 impl RegistryConfig {
     /// Reads the file, where there is one, and the variables over it.
@@ -38,64 +63,86 @@ impl RegistryConfig {
         document: Option<&Document>,
         variables: &[(String, String)],
     ) -> Result<RegistryConfig, DocumentError> {
-        let mut config = match document {
-            Some(document) => RegistryConfig::of_file(&document.root())?,
-            None => RegistryConfig::default(),
+        let root = document.map(Document::root);
+        let file = root.as_ref().and_then(|root| root.get("auth")).map(|auth| auth.json()).transpose()?;
+        let auth = match of_value(file.unwrap_or_default()).and_then(|auth| overlay(auth, variables)) {
+            Ok(auth) => auth,
+            Err(why) => return Ok(RegistryConfig { gate: Gate::Stops(why), ..RegistryConfig::default() }),
         };
-        for (name, value) in variables {
-            let kind = name.eq_ignore_ascii_case("REGISTRY_AUTH") && value == "token";
-            config.has_token_auth |= kind;
-            config.has_auth_file |= name == "REGISTRY_AUTH_FILE";
-            let Some(member) = name.strip_prefix(VARIABLE) else { continue };
-            config.has_token_auth = true;
-            config.set(&member.to_ascii_lowercase(), value.trim());
-        }
-        Ok(config)
+        let none = Map::new();
+        let options = auth.get("token").and_then(Value::as_object).unwrap_or(&none);
+        let replaced = variables.iter().any(|(name, _)| name == "REGISTRY_AUTH");
+        Ok(RegistryConfig { gate: gate(&auth, replaced), ..of_options(options) })
     }
 
-    fn of_file(root: &Node<'_>) -> Result<RegistryConfig, DocumentError> {
-        let mut config = RegistryConfig::default();
-        let Some(auth) = root.get("auth") else { return Ok(config) };
-        let Some(token) = auth.get("token") else { return Ok(config) };
-        config.has_token_auth = true;
-        if token.is_null() {
-            return Ok(config);
+    /// Whether tokens may decide.
+    pub fn may_ask_for_tokens(&self) -> bool {
+        match &self.gate {
+            Gate::Token => true,
+            Gate::Chance { types, .. } => types.split(", ").any(|name| name == "token"),
+            _ => false,
         }
-        for (name, value) in token.entries()? {
-            match name {
-                "realm" | "service" | "issuer" | "rootcertbundle" | "jwks" => {
-                    config.set(name, value.string_or_empty()?);
-                }
-                "autoredirect" => config.autoredirect = value.boolean()?,
-                "signingalgorithms" => {
-                    let names = value.items()?.map(|item| item.string().map(str::to_owned));
-                    config.algorithms = names.collect::<Result<_, _>>()?;
-                }
-                _ => {}
-            }
-        }
-        Ok(config)
     }
+}
 
-    fn set(&mut self, name: &str, value: &str) {
-        let text = Some(value.to_owned()).filter(|text| !text.is_empty());
-        match name {
-            "realm" => self.realm = text,
-            "service" => self.service = text,
-            "issuer" => self.issuer = text,
-            "rootcertbundle" => self.bundle = text.map(PathBuf::from),
-            "jwks" => self.jwks = text.map(PathBuf::from),
-            "autoredirect" => self.autoredirect = value.eq_ignore_ascii_case("true"),
-            "signingalgorithms" => {
-                let names = value
-                    .trim_matches(['[', ']'])
-                    .split(',')
-                    .map(|name| name.trim().trim_matches(['"', '\'']));
-                self.algorithms = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+fn gate(auth: &Auth, replaced: bool) -> Gate {
+    let is_open = |name: &str| name.is_empty() || name.eq_ignore_ascii_case("none");
+    let names: Vec<&str> = auth.keys().map(String::as_str).collect();
+    match names[..] {
+        [] if replaced => {
+            Gate::Open("REGISTRY_AUTH is empty, and stands in place of the file's `auth`".to_owned())
+        }
+        [] => Gate::Open("neither its file nor its environment has an `auth`".to_owned()),
+        [name] if is_open(name) => Gate::Open(format!("its type of `auth` is `{name}`")),
+        ["token"] => Gate::Token,
+        ["silly"] => Gate::Open("`auth.silly` takes any Authorization header".to_owned()),
+        ["htpasswd"] => Gate::Other("htpasswd".to_owned()),
+        [name] => Gate::Stops(format!("it knows no `auth` of the type `{}`", shortened(name, 40))),
+        _ => Gate::Chance {
+            types: shortened(&names.join(", "), 120),
+            open: names.iter().any(|name| is_open(name) || *name == "silly"),
+        },
+    }
+}
+
+fn of_options(options: &Map<String, Value>) -> RegistryConfig {
+    let text = |name: &str| options.get(name).and_then(Value::as_str).map(str::to_owned);
+    let path = |name: &str| text(name).filter(|text| !text.is_empty()).map(PathBuf::from);
+    let mut config = RegistryConfig {
+        realm: text("realm"),
+        service: text("service"),
+        issuer: text("issuer"),
+        bundle: path("rootcertbundle"),
+        jwks: path("jwks"),
+        ..RegistryConfig::default()
+    };
+    match options.get("autoredirect") {
+        None => {}
+        Some(Value::Bool(on)) => config.autoredirect = *on,
+        Some(_) => config.stops.extend(
+            [Program::Registry28, Program::Registry3]
+                .map(|one| (one, "autoredirect is neither true nor false")),
+        ),
+    }
+    if config.autoredirect && options.get("autoredirectpath").is_some_and(|path| !path.is_string()) {
+        config.stops.push((Program::Registry3, "autoredirectpath is no string"));
+    }
+    if let Some(algorithms) = options.get("signingalgorithms") {
+        let list = algorithms.as_array().map(|list| list.iter().map(Value::as_str).collect());
+        match list {
+            Some(Some(names)) => {
+                let names: Vec<&str> = names;
+                if !names.iter().all(|name| KNOWN_TO_3.contains(name)) {
+                    config
+                        .stops
+                        .push((Program::Registry3, "signingalgorithms names one that it does not know"));
+                }
+                config.algorithms = names.into_iter().map(str::to_owned).collect();
             }
-            _ => {}
+            _ => config.stops.push((Program::Registry3, "signingalgorithms is no list of names")),
         }
     }
+    config
 }
 
 /// The variables of an env file: `NAME=value` lines, as Docker and systemd read them.
@@ -115,21 +162,21 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    fn read(yaml: &str, env: &str) -> Result<RegistryConfig, DocumentError> {
-        let document = Document::parse(Path::new("config.yml"), yaml.to_owned())?;
-        RegistryConfig::read(Some(&document), &env_file(env))
+    fn read(yaml: &str, env: &str) -> RegistryConfig {
+        let document = Document::parse(Path::new("config.yml"), yaml.to_owned()).unwrap();
+        RegistryConfig::read(Some(&document), &env_file(env)).unwrap()
     }
 
     #[test]
     fn the_file_is_read_and_the_variables_win() {
         let yaml = "version: 0.1\nhttp: {addr: ':5000'}\nauth:\n  token:\n    realm: http://a/v2/token\n    service: s\n    issuer: i\n    rootcertbundle: /b.pem\n    signingalgorithms: [ES256]\n";
-        let config = read(yaml, "").unwrap();
-        assert!(config.has_token_auth && !config.autoredirect);
+        let config = read(yaml, "");
+        assert!(config.gate == Gate::Token && !config.autoredirect);
         assert_eq!(config.service.as_deref(), Some("s"));
         assert_eq!(config.bundle.as_deref(), Some(Path::new("/b.pem")));
         assert_eq!(config.algorithms, ["ES256"]);
         let env = "# a comment\nexport REGISTRY_AUTH_TOKEN_SERVICE=\"t\"\nREGISTRY_AUTH_TOKEN_JWKS=/j\nREGISTRY_AUTH_TOKEN_SIGNINGALGORITHMS=[RS256, 'ES256']\nREGISTRY_AUTH_TOKEN_AUTOREDIRECT=true\nREGISTRY_STORAGE=x\n";
-        let config = read(yaml, env).unwrap();
+        let config = read(yaml, env);
         assert_eq!(config.service.as_deref(), Some("t"));
         assert_eq!((config.issuer.as_deref(), config.autoredirect), (Some("i"), true));
         assert_eq!(config.algorithms, ["RS256", "ES256"]);
@@ -137,12 +184,64 @@ mod tests {
     }
 
     #[test]
-    fn without_token_auth_it_says_so_and_what_is_wrong_has_a_place() {
-        assert!(!read("auth: {htpasswd: {realm: x}}", "").unwrap().has_token_auth);
-        assert!(!read("version: 0.1", "REGISTRY_HTTP_ADDR=:1").unwrap().has_token_auth);
-        assert!(read("version: 0.1", "REGISTRY_AUTH=token").unwrap().has_token_auth);
-        assert!(read("version: 0.1", "REGISTRY_AUTH_FILE=/x").unwrap().has_auth_file);
-        let error = read("auth:\n  token:\n    service: [a]\n", "").unwrap_err().to_string();
-        assert!(error.contains("config.yml:3:14: auth.token.service: expected a string"), "{error}");
+    fn what_decides_is_found_as_the_registry_does() {
+        let token = "auth: {token: {realm: r}}";
+        for (yaml, env, expected) in [
+            (token, "", "token"),
+            ("version: 0.1", "REGISTRY_HTTP_ADDR=:1", "open"),
+            ("auth:", "", "open"),
+            ("auth: {}", "", "open"),
+            ("auth: none", "", "open"),
+            ("auth: token", "", "token"),
+            ("auth: {htpasswd: {realm: x}}", "", "other"),
+            ("auth: {htpasswd: {}, token: {}}", "", "stops"),
+            ("auth: [token]", "", "stops"),
+            ("auth: {token: x}", "", "stops"),
+            ("auth: {basic: {}}", "", "stops"),
+            (token, "REGISTRY_AUTH=", "open"),
+            (token, "REGISTRY_AUTH=~", "open"),
+            (token, "REGISTRY_AUTH=token", "token"),
+            ("version: 0.1", "REGISTRY_AUTH=token", "token"),
+            ("version: 0.1", "REGISTRY_AUTH_TOKEN_REALM=x", "token"),
+            (token, "REGISTRY_AUTH={htpasswd: {}}", "other"),
+            (token, "REGISTRY_AUTH=[", "stops"),
+            (token, "REGISTRY_AUTH_FILE=/x", "stops"),
+            (token, "REGISTRY_AUTH_FILE=", "chance"),
+            (token, "REGISTRY_AUTH_HTPASSWD_REALM=x", "chance"),
+            (token, "REGISTRY_AUTH_=", "chance, open"),
+            (token, "REGISTRY_AUTHX=none", "token"),
+            (token, "REGISTRY_auth=none", "token"),
+        ] {
+            let found = match read(yaml, env).gate {
+                Gate::Token => "token",
+                Gate::Open(_) => "open",
+                Gate::Other(_) => "other",
+                Gate::Stops(_) => "stops",
+                Gate::Chance { open: false, .. } => "chance",
+                Gate::Chance { open: true, .. } => "chance, open",
+            };
+            assert_eq!(found, expected, "{yaml} {env}");
+        }
+    }
+
+    #[test]
+    fn an_option_that_is_no_text_is_none() {
+        for (value, expected) in [
+            ("a", Some("a")),
+            ("'5'", Some("5")),
+            ("5", None),
+            ("on", None),
+            ("No", None),
+            ("1_000", None),
+            ("0777", None),
+            ("2020-01-01", Some("2020-01-01")),
+            ("a: b", None),
+            ("", None),
+            ("a # b", Some("a")),
+        ] {
+            let variables = [("REGISTRY_AUTH_TOKEN_SERVICE".to_owned(), value.to_owned())];
+            let config = RegistryConfig::read(None, &variables).unwrap();
+            assert_eq!(config.service.as_deref(), expected, "{value}");
+        }
     }
 }

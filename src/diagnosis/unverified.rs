@@ -5,8 +5,8 @@
 //! signature, look at it.
 
 use crate::claims::read_object;
+use crate::ground::base64;
 use crate::ground::finding::{printable, shortened};
-use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -20,8 +20,6 @@ pub struct Unverified {
     pub header: Map<String, Value>,
     /// The claims.
     pub claims: Map<String, Value>,
-    /// What is signed: header and payload as they stand.
-    pub signed: String,
     /// The signature's bytes.
     pub signature: Vec<u8>,
     /// The length of the whole, in bytes.
@@ -60,32 +58,11 @@ pub enum Malformed {
 impl Unverified {
     /// Takes a token apart.
     pub fn parse(token: &str) -> Result<Unverified, Malformed> {
-        Self::read(token, false)
-    }
-
-    /// As [`Unverified::parse`], but parts may be padded with `=`, which distribution 2.8 takes.
-    pub fn parse_padded(token: &str) -> Result<Unverified, Malformed> {
-        Self::read(token, true)
-    }
-
-    fn read(token: &str, padded: bool) -> Result<Unverified, Malformed> {
-        check_text(token)?;
-        let parts: Vec<&str> = token.split('.').collect();
-        let [header, payload, signature] = parts[..] else {
-            return Err(match parts.len() {
-                5 => Malformed::Encrypted(jwe_summary(parts.first().copied().unwrap_or_default())),
-                1 if token.starts_with("gAAAA") => Malformed::Fernet,
-                count => Malformed::Parts(count),
-            });
-        };
-        let decode = |text, part| decode(text, part, padded);
-        let (header, payload) = (decode(header, "header")?, decode(payload, "payload")?);
-        let signature = decode(signature, "signature")?;
+        let parts = Parts::split(token, base64::read)?;
         let mut twice = None;
-        let header = object(&header, "header", &mut twice)?;
-        let claims = object(&payload, "payload", &mut twice)?;
-        let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed).to_owned();
-        Ok(Unverified { header, claims, signed, signature, bytes: token.len(), twice })
+        let header = object(&parts.header, "header", &mut twice)?;
+        let claims = object(&parts.payload, "payload", &mut twice)?;
+        Ok(Unverified { header, claims, signature: parts.signature, bytes: token.len(), twice })
     }
 
     /// A member of the header that is a string.
@@ -96,6 +73,34 @@ impl Unverified {
     /// A claim that is a string.
     pub fn claim_text(&self, name: &str) -> Option<&str> {
         self.claims.get(name).and_then(Value::as_str)
+    }
+}
+
+/// The decoded bytes of a token's parts, whatever they hold.
+pub(crate) struct Parts {
+    pub(crate) header: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
+}
+
+impl Parts {
+    /// Takes a token apart with this reader of base64url.
+    pub(crate) fn split(token: &str, decode: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Parts, Malformed> {
+        check_text(token)?;
+        let parts: Vec<&str> = token.split('.').collect();
+        let [header, payload, signature] = parts[..] else {
+            return Err(match parts.len() {
+                5 => Malformed::Encrypted(jwe_summary(parts.first().copied().unwrap_or_default())),
+                1 if token.starts_with("gAAAA") => Malformed::Fernet,
+                count => Malformed::Parts(count),
+            });
+        };
+        let decode = |text, part| decode(text).ok_or_else(|| Malformed::Base64(part, base64_problem(text)));
+        Ok(Parts {
+            header: decode(header, "header")?,
+            payload: decode(payload, "payload")?,
+            signature: decode(signature, "signature")?,
+        })
     }
 }
 
@@ -117,12 +122,6 @@ fn check_text(token: &str) -> Result<(), Malformed> {
         Some(at) => Err(Malformed::NotText(at)),
         None => Ok(()),
     }
-}
-
-fn decode(text: &str, part: &'static str, padded: bool) -> Result<Vec<u8>, Malformed> {
-    let bare = if padded && text.len().is_multiple_of(4) { text.trim_end_matches('=') } else { text };
-    Base64UrlSafeNoPadding::decode_to_vec(bare, None)
-        .map_err(|_| Malformed::Base64(part, base64_problem(text)))
 }
 
 /// What is wrong with a text that is not base64url.
@@ -164,7 +163,7 @@ fn object(
 
 /// `alg` and `enc` of a JWE's header, where they can be read.
 fn jwe_summary(header: &str) -> String {
-    let header = Base64UrlSafeNoPadding::decode_to_vec(header, None).unwrap_or_default();
+    let header = base64::read(header).unwrap_or_default();
     let header: Value = serde_json::from_slice(&header).unwrap_or_default();
     let named = |name: &str| {
         let text = header.get(name)?.as_str()?;
@@ -235,17 +234,9 @@ mod tests {
         assert_eq!(read.header_text("alg"), Some("ES256"));
         assert_eq!(read.claim_text("sub"), Some("\u{1b}"));
         assert_eq!((read.signature, read.bytes), (vec![0, 0, 0], text.len()));
-        assert!(text.starts_with(&read.signed) && read.twice.is_none());
+        assert!(read.twice.is_none());
         let twice = Unverified::parse(&token("{}", "{\"a\":1,\"a\":2}")).unwrap();
         assert_eq!(twice.twice.unwrap().0, "payload");
-    }
-
-    #[test]
-    fn padding_is_read_only_where_it_is_asked_for() {
-        let padded = "e30=.e30=.AAA=";
-        assert!(matches!(Unverified::parse(padded), Err(Malformed::Base64("header", _))));
-        assert!(Unverified::parse_padded(padded).is_ok());
-        assert!(Unverified::parse_padded("e30==.e30.AAA").is_err());
     }
 
     #[test]
@@ -266,7 +257,7 @@ mod tests {
             ("a.b", "2 part(s)"),
             ("a.b.c.d", "4 part(s)"),
             ("a.b.c.d.e", "a JWE: five parts), so"),
-            (jwe.as_str(), "five parts; alg dir, enc A256GCM\\u{1b})"),
+            (jwe.as_str(), "five parts; alg dir, enc A256GCM\\u001b)"),
             ("e30=.e30.AAAA", "the header is not base64url: padding (`=`) at character 4"),
             ("e30.e+0.AAAA", "the payload is not base64url: `+` at character 2: that is standard base64"),
             ("e30.e30.A!AA", "the signature is not base64url: `!` at character 2"),

@@ -4,6 +4,7 @@
 //! is given, also those that an unproven token only claims, because the one who asks is looking for a
 //! mistake; but only a token without any is taken.
 
+use crate::diagnosis::inspect::misread;
 use crate::diagnosis::unverified::Unverified;
 use crate::diagnosis::verdict::number;
 use crate::ground::finding::{Finding, shortened};
@@ -43,6 +44,7 @@ pub fn verify(token: &str, keys: &KeySet, checks: &Checks<'_>, now: UnixTime) ->
     if let Some((part, problem)) = &read.twice {
         findings.push(Finding::error("twice", format!("the {part}: {problem}")));
     }
+    findings.extend(misread(&read));
     findings.extend(issuer(&read, checks));
     findings.extend(audience(&read, checks));
     findings.extend(times(&read, now));

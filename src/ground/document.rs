@@ -1,32 +1,29 @@
 //! A YAML file as a tree whose every complaint names its place.
 //!
-//! Owns reading a bounded file, YAML (no other file names `serde_yaml`), and errors of the form
-//! `path:line:column: problem`, with the source line, a caret and a hint. Must not know what the files
-//! mean. Decision: the tree is walked by hand and not by serde's derive, because merge keys (`<<`) can
-//! only be applied to a tree, and a tree has no line numbers: the walk keeps the path of each node
-//! (`users.alice.actions`), and only when something is wrong is the text read again, to find the line.
+//! Owns YAML (no other file names `serde_yaml`) and errors of the form `path:line:column: problem`, with the
+//! source line, a caret and a hint. Must not know what the files mean. Decision: the tree is walked by hand
+//! and not by serde's derive, because merge keys (`<<`) can only be applied to a tree, and a tree has no line
+//! numbers: each node keeps its number in the order of reading, and only when something is wrong is the text
+//! read again, up to that number, to find the line.
 
 mod error;
-mod locate;
-mod nearest;
 mod node;
 mod tree;
 
 pub use error::{Details, DocumentError};
-pub use locate::Step;
-pub use nearest::nearest;
-pub use node::{Node, path};
+pub use node::{Node, Step, path};
 
+use super::encoding::{BYTE_ORDER_MARK, byte_order};
+use super::file::Files;
+use super::text::{line_may_be_secret, looks_secret};
 use serde::de::DeserializeSeed;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use tree::{MERGE, Tree};
+use tree::{Reading, Tree, Value};
 use zeroize::Zeroize;
 
 /// The longest file that is read, in bytes.
-pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+pub const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A parsed file.
 pub struct Document {
@@ -50,51 +47,43 @@ impl Drop for Document {
     }
 }
 
-/// Reads a whole file of at most `limit` bytes.
-pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} bytes")));
-    }
-    Ok(bytes)
-}
-
 impl Document {
     /// Reads and parses a file.
-    pub fn load(path: &Path) -> Result<Self, DocumentError> {
-        let fail = |problem: &str, source| {
-            DocumentError::from(Details {
-                path: path.to_owned(),
-                location: None,
-                at: String::new(),
-                problem: problem.to_owned(),
-                hint: None,
-                line: None,
-                source,
-            })
-        };
-        let bytes =
-            read_bounded(path, MAX_FILE_BYTES).map_err(|error| fail("cannot be read", Some(error)))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
+    pub fn load(path: &Path, files: &mut Files) -> Result<Self, DocumentError> {
+        let mut bytes =
+            files.read(path, MAX_FILE_BYTES).map_err(|error| DocumentError::unreadable(path, error))?;
+        if bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(..BYTE_ORDER_MARK.len()); // YAML 1.2, 5.2
+        }
+        if let Some(problem) = byte_order(&bytes) {
+            return Err(DocumentError::new(path, problem));
+        }
+        let text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
-            fail(&format!("is not UTF-8: byte {valid} begins no character"), None)
+            error.into_bytes().zeroize();
+            DocumentError::new(path, format!("is not UTF-8: byte {valid} begins no character"))
         })?;
         Self::parse(path, text)
     }
 
-    /// Parses a text as if read from `path`. An empty text is an empty mapping.
+    /// Parses a text as if read from `path`.
     pub fn parse(path: &Path, text: String) -> Result<Self, DocumentError> {
-        let mut document = Self { path: path.to_owned(), text, root: Tree::Null };
-        document.root = match serde_yaml::from_str(&document.text) {
-            Ok(Tree::Null) => Tree::Mapping(Vec::new()),
-            Ok(root) => root,
-            Err(error) => return Err(document.syntax_error(&error)),
-        };
-        match document.root.apply_merge() {
-            Ok(()) => Ok(document),
-            Err(problem) => Err(document.merge_error(problem)),
+        let root = Tree { number: 0, value: Value::Null };
+        let mut document = Self { path: path.to_owned(), text, root };
+        document.root = document.read(None).map_err(|error| document.syntax_error(&error))?;
+        if matches!(document.root.value, Value::Null) {
+            return Err(DocumentError::new(path, "there is nothing in it").at(Some((1, 1))));
         }
+        document.root.apply_merge().map_err(|number| {
+            let problem = "`<<` takes a mapping or a list of mappings, such as *name or [*a, *b]";
+            document.error(String::new(), number, problem)
+        })?;
+        Ok(document)
+    }
+
+    fn read(&self, stop: Option<u32>) -> serde_yaml::Result<Tree> {
+        let reading = Reading::new(self.text.len(), stop);
+        reading.deserialize(serde_yaml::Deserializer::from_str(&self.text))
     }
 
     /// The file's path.
@@ -119,47 +108,106 @@ impl Document {
         })
     }
 
-    /// Line and column, from 1, of what is at the end of these steps, or of the nearest place above it.
-    pub fn locate(&self, steps: &[Step<'_>]) -> Option<(usize, usize)> {
-        locate::locate(steps, |seek| {
-            let error = seek.deserialize(serde_yaml::Deserializer::from_str(&self.text)).err()?;
-            error.location().map(|place| (place.line(), place.column()))
-        })
+    /// The folder that relative paths in it begin from.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
     }
 
-    fn merge_error(&self, problem: &str) -> DocumentError {
-        let mut steps = self.root.bad_merge().unwrap_or_default();
-        let at = path(&steps);
-        steps.push(Step::Name(MERGE));
-        self.root().error_at(at, &steps, problem.to_owned())
+    /// Line and column, from 1, of what is at the end of these steps.
+    pub fn locate(&self, steps: &[Step<'_>]) -> Option<(usize, usize)> {
+        let mut tree = &self.root;
+        for step in steps {
+            tree = match step {
+                Step::Key(key) => &tree.entry(key)?.1,
+                Step::Name(key) => &tree.entry(key)?.0,
+                Step::Index(index) => tree.element(*index)?,
+            };
+        }
+        self.place(tree.number)
+    }
+
+    /// Line and column of the node of a number: where a second reading stops.
+    fn place(&self, number: u32) -> Option<(usize, usize)> {
+        let stopped = self.read(Some(number)).err()?;
+        stopped.location().map(|place| (place.line(), place.column()))
+    }
+
+    /// An error about the node of a number.
+    fn error(&self, at: String, number: u32, problem: impl Into<String>) -> DocumentError {
+        let mut error = DocumentError::new(&self.path, problem).at(self.place(number));
+        error.line = error.location.and_then(|(line, _)| self.line(line));
+        error.at = at;
+        error
     }
 
     fn syntax_error(&self, error: &serde_yaml::Error) -> DocumentError {
-        // The parser names no place where it speaks of the whole: several documents, too many aliases.
-        let location = Some(error.location().map_or((1, 1), |place| (place.line(), place.column())));
-        let mut problem = error.to_string();
-        if let Some(cut) = problem.rfind(" at line ") {
-            problem.truncate(cut); // the place stands in front already
-        }
-        DocumentError::from(Details {
-            path: self.path.clone(),
-            location,
-            at: String::new(),
-            problem: format!("not valid YAML: {problem}"),
-            hint: None,
-            line: location.and_then(|(line, _)| self.line(line)),
-            source: None,
-        })
+        let message = error.to_string();
+        let second = if message.contains("more than one document") { self.second_document() } else { None };
+        // The parser names no place where it speaks of the whole.
+        let place = error.location().map_or((1, 1), |place| (place.line(), place.column()));
+        let place = second.map_or(place, |line| (line, 1));
+        // The place stands in front already.
+        let problem = message.split(" at ").next().unwrap_or_default();
+        let hint = if second.is_some() {
+            Some("a file holds one document: leave out this `---` and what follows it")
+        } else if message.contains("while scanning an alias") || message.contains("unknown anchor") {
+            Some("after `*` YAML expects the name of an anchor: write a pattern in quotes, \"*\"")
+        } else if message.contains("a tab character") || self.character(place) == Some('\t') {
+            Some("YAML is indented with spaces, never with tabs")
+        } else if message.contains("cannot start any token") {
+            Some("put a value that begins with this character in quotes")
+        } else {
+            None
+        };
+        // The parser may name keys, and a key may be anything.
+        let problem = if looks_secret(problem) { String::new() } else { format!(": {problem}") };
+        let mut error = DocumentError::new(&self.path, format!("not valid YAML{problem}")).at(Some(place));
+        error.line = self.line(place.0);
+        error.hint = hint.map(str::to_owned);
+        error
     }
 
-    /// A line to show; none where it may hold a secret: a key that says so, or long unbroken base64.
+    fn character(&self, (line, column): (usize, usize)) -> Option<char> {
+        lines(&self.text).nth(line.checked_sub(1)?)?.chars().nth(column.checked_sub(1)?)
+    }
+
+    /// The line of the `---` that begins a second document.
+    fn second_document(&self) -> Option<usize> {
+        let mut content = false;
+        let second = lines(&self.text).position(|line| {
+            let second = content && (line == "---" || line.starts_with("--- "));
+            content |= !line.trim().is_empty() && !line.starts_with(['#', '%']);
+            second
+        });
+        second.map(|index| index + 1)
+    }
+
+    /// A line to show; none where it, or what it belongs to, may hold a secret.
     fn line(&self, number: usize) -> Option<String> {
-        let line = lines(&self.text).nth(number.checked_sub(1)?)?;
-        let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=-_".contains(c);
-        let secret = line.to_ascii_lowercase().contains("secret")
-            || line.contains("PRIVATE KEY")
-            || line.split(|c| !base64(c)).any(|word| word.len() >= 40);
-        (!secret && line.len() <= 200).then(|| line.to_owned())
+        let above: Vec<&str> = lines(&self.text).take(number).collect();
+        let (line, above) = above.split_last().filter(|(line, _)| line.len() <= 200)?;
+        if above.len() + 1 != number {
+            return None; // behind the end
+        }
+        // An item may stand as far left as the key of its list.
+        let item = |line: &str| line.trim_start().starts_with('-');
+        let indent = |line: &str| line.len() - line.trim_start().len() + usize::from(item(line));
+        let code = || above.iter().filter(|line| !line.trim_start().starts_with('#'));
+        let within = |quote| code().map(|line| line.matches(quote).count()).sum::<usize>() % 2 == 1;
+        // A line without a key of its own, or within quotes, is the rest of some value.
+        let rest = !(line.contains(':') || item(line)) || within('"') || within('\'');
+        let mut hidden = rest || line_may_be_secret(line);
+        let mut depth = indent(line);
+        for upper in above.iter().rev().filter(|line| !line.trim().is_empty()) {
+            let unfinished = upper.trim_end().ends_with(['{', '[', ',', ':', '|', '>', '-']);
+            if indent(upper) < depth || unfinished {
+                hidden |= line_may_be_secret(upper);
+                depth = depth.min(indent(upper));
+            } else if depth == 0 {
+                break;
+            }
+        }
+        (!hidden).then(|| (*line).to_owned())
     }
 }
 
@@ -245,11 +293,13 @@ mod tests {
     fn what_the_parser_has_no_place_for_has_one() {
         for (text, problem) in [
             (
-                "a: 1\n---\nb: 2\n",
-                "c.yaml:1:1: not valid YAML: deserializing from YAML containing more than one",
+                "---\na: 1\n---\nb: 2\n",
+                "c.yaml:3:1: not valid YAML: deserializing from YAML containing more than one",
             ),
-            ("a:\n  - <<: 1\n", "c.yaml:2:5: a[0]: `<<` takes a mapping"),
-            ("a: {<<: {b: 1}}\nc:\n  <<: [1]\n", "c.yaml:3:3: c: `<<` takes a mapping"),
+            ("a:\n  - <<: 1\n", "c.yaml:2:5: `<<` takes a mapping"),
+            ("a: {<<: {b: 1}}\nc:\n  <<: [1]\n", "c.yaml:3:3: `<<` takes a mapping"),
+            ("", "c.yaml:1:1: there is nothing in it"),
+            ("# only this\n", "c.yaml:1:1: there is nothing in it"),
         ] {
             let error = Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap_err().to_string();
             assert!(error.starts_with(problem), "{error}");
@@ -276,18 +326,88 @@ mod tests {
 
     #[test]
     fn a_line_that_may_hold_a_secret_is_not_shown() {
-        for text in [
-            "hs256_secret: [a, b]\n",
-            "secret: 7\n",
-            "key: {MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ: 1}\n",
-        ] {
-            let document = document(text);
-            let root = document.root();
-            let (_, node) = root.entries().unwrap().next().unwrap();
-            let error = node.string().unwrap_err();
-            assert_eq!(error.location.map(|(line, _)| line), Some(1));
-            assert_eq!(error.excerpt(), None, "{text}");
+        let document = document(
+            "issuer: example\nhs256_sceret: hunter2\nhs256_secret: |\n  hunter2\n\n  and: more\nsecrets:\n- a\n\
+             - hunter2\nusers:\n  alice:\n    actions: [pul]\n    tokens: {\na: hunter2}\nsecret: \"hunter2\n\
+             a: hunter2\nb: hunter2\"\npath: MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj\n",
+        );
+        for (number, line) in (1..).zip(lines(&document.text)) {
+            let shown = ["issuer: example", "users:", "  alice:", "    actions: [pul]"].contains(&line);
+            assert_eq!(document.line(number).is_some(), shown, "{number}: {line}");
         }
+    }
+
+    #[test]
+    fn nothing_that_is_printed_of_a_document_is_a_secret() {
+        for text in [
+            "hs256_secret: [hunter2]",
+            "hs256_sceret: hunter2",
+            "hs256_secret hunter2",
+            "hs256_secret: hunter2\n b: 1",
+            "secret: 99999999999999999999999999",
+            "$2y$10$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s.: hunter2",
+            "-----BEGIN PRIVATE KEY-----\nhunter2",
+            "alice:$2y$10$hunter2",
+            "{MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj: {hunter2: 1, hunter2: 2}}",
+        ] {
+            let parsed = Document::parse(Path::new("c.yaml"), text.to_owned());
+            let error = parsed.and_then(|document| {
+                let root = document.root();
+                let entry = root.get("hs256_secret").map(|node| node.string().map(|_| ()));
+                entry.unwrap_or(Ok(())).and_then(|()| root.allow_keys(&["issuer"]))
+            });
+            let error = error.expect_err(text);
+            let shown = format!("{error} {error:?} {:?} {:?}", error.hint, error.excerpt());
+            assert!(
+                !shown.contains("hunter2") && !shown.contains("9999") && !shown.contains("DCq7"),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn where_people_stumble_a_hint_says_what_yaml_expects() {
+        for (text, place, hint) in [
+            ("actions: [*]\n", (1, 12), "write a pattern in quotes"),
+            ("repos:\n  - **\n", (2, 6), "write a pattern in quotes"),
+            ("repos:\n  - *app\n", (2, 5), "write a pattern in quotes"),
+            ("a:\n\tb: 1\n", (2, 1), "never with tabs"),
+            ("a: @b\n", (1, 4), "in quotes"),
+            ("a: 1\n---\nb: 1\n", (2, 1), "a file holds one document"),
+        ] {
+            let error = Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap_err();
+            assert_eq!(error.location, Some(place), "{text}: {error}");
+            assert!(error.hint.as_deref().unwrap_or_default().contains(hint), "{text}: {:?}", error.hint);
+        }
+    }
+
+    #[test]
+    fn aliases_that_expand_to_much_are_refused_before_they_do() {
+        let flat = format!("a: &a [{}1]\nb: [{}*a]\n", "1,".repeat(12_000), "*a,".repeat(12_000));
+        let long = format!("a: &a {}\nb: [{}*a]\n", "x".repeat(10_000), "*a,".repeat(10_000));
+        for text in [flat, long] {
+            let error = Document::parse(Path::new("c.yaml"), text).unwrap_err();
+            let said = error.to_string();
+            assert!(said.contains("too large once its aliases (*name) are expanded"), "{said}");
+            assert_eq!(error.location.map(|(line, _)| line), Some(1), "{said}");
+        }
+        // Every user of a large policy may merge one role.
+        let users: Vec<String> = (0..20_000).map(|n| format!("  u{n}: {{<<: *r}}\n")).collect();
+        let text = format!("r: &r {{repos: [a, b, c], actions: [pull]}}\nusers:\n{}", users.concat());
+        let document = document(&text);
+        assert_eq!(document.root().get("users").unwrap().entries().unwrap().count(), 20_000);
+        // And no text without aliases is too large, however dense it is.
+        assert!(Document::parse(Path::new("c"), format!("[{}1]", "{a,b},".repeat(300_000))).is_ok());
+    }
+
+    #[test]
+    fn what_would_act_on_a_terminal_is_escaped_where_a_line_is_shown() {
+        let document = document("a: 1\nb: [\u{202e}, 7]\n");
+        let root = document.root();
+        let list = root.get("b").unwrap();
+        let error = list.items().unwrap().nth(1).unwrap().string();
+        let excerpt = error.unwrap_err().excerpt().unwrap();
+        assert_eq!(excerpt, "2 | b: [\\u202e, 7]\n  |             ^");
     }
 
     #[test]
@@ -306,12 +426,5 @@ mod tests {
             assert!(root.get(key).unwrap().integer(1, 65_535).is_err(), "{key}");
         }
         assert_eq!(root.get("e").unwrap().integer(1, 65_535).unwrap(), 7);
-    }
-
-    #[test]
-    fn a_name_far_from_all_has_no_suggestion() {
-        assert_eq!(nearest("frobnicate", ["issuer", "audience"].into_iter()), None);
-        assert_eq!(nearest("audiense", ["issuer", "audience"].into_iter()), Some("audience"));
-        assert_eq!(nearest("hots", ["host", "port"].into_iter()), Some("host"));
     }
 }

@@ -4,6 +4,8 @@
 //! examined. Decision: every text of a finding is made safe when it is made, so that no token, file or
 //! server can send control characters to a terminal.
 
+use super::text::escape;
+pub use super::text::{printable, shortened};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -114,41 +116,11 @@ pub fn worst(findings: &[Finding]) -> Level {
     findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok)
 }
 
-/// A text of someone else's that is safe to print: control characters, line ends and marks that turn the
-/// direction of writing are spelled out, and so are backslashes, so that nothing can pass for the other.
-pub fn printable(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '"' | '\'') {
-            safe.push(c);
-        } else {
-            safe.extend(c.escape_debug());
-        }
-    }
-    safe
-}
-
-/// As [`printable`], shortened to so many characters of the original.
-pub fn shortened(text: &str, most: usize) -> String {
-    let start: String = text.chars().take(most).collect();
-    let more = if start.len() < text.len() { "..." } else { "" };
-    printable(&start) + more
-}
-
 /// A JSON text in printable ASCII: other characters as `\u` escapes, which every reader takes.
 pub fn ascii_json(value: &Value) -> String {
     let text = serde_json::to_string_pretty(value).unwrap_or_default();
     let mut safe = String::with_capacity(text.len() + 1);
-    let mut units = [0; 2];
-    for c in text.chars() {
-        if c == '\n' || c == ' ' || c.is_ascii_graphic() {
-            safe.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut units) {
-                let _ = write!(safe, "\\u{unit:04x}"); // to a String: cannot fail
-            }
-        }
-    }
+    escape(&mut safe, &text, |c| c == '\n' || c == ' ' || c.is_ascii_graphic());
     safe.push('\n');
     safe
 }
@@ -156,22 +128,6 @@ pub fn ascii_json(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_printed_moves_the_cursor_or_turns_the_text() {
-        for (text, safe) in [
-            ("it's \"a\" b", "it's \"a\" b"),
-            ("\u{1b}[2J\r\n\t\u{7}", "\\u{1b}[2J\\r\\n\\t\\u{7}"),
-            ("\u{9b}31m\u{7f}", "\\u{9b}31m\\u{7f}"),
-            ("a\u{202e}b\u{2066}\u{200b}", "a\\u{202e}b\\u{2066}\\u{200b}"),
-            ("\\u{1b}", "\\\\u{1b}"),
-            ("b\u{fc}cher", "b\u{fc}cher"),
-        ] {
-            assert_eq!(printable(text), safe);
-        }
-        assert_eq!(shortened("abc\n", 3), "abc...");
-        assert_eq!(shortened("abc", 3), "abc");
-    }
 
     #[test]
     fn json_is_ascii_and_reads_back() {
@@ -193,7 +149,7 @@ mod tests {
     fn a_finding_says_what_why_and_what_to_do() {
         let finding = Finding::error("audience", "a\u{1b}").why("w").mend("m");
         let text = finding.text();
-        assert!(text.starts_with("error    audience         a\\u{1b}\n"), "{text}");
+        assert!(text.starts_with("error    audience         a\\u001b\n"), "{text}");
         assert!(text.contains("why: w\n") && text.ends_with("do: m\n"), "{text}");
         assert_eq!(Finding::ok("x", "y").json(), json!({ "level": "ok", "code": "x", "what": "y" }));
     }

@@ -1,4 +1,4 @@
-//! The calls that neither std nor socket2 offers: poll, limits, umask.
+//! The calls that neither std nor socket2 offers: poll, limits, umask, who we are.
 //!
 //! Owns every `unsafe` block of the program. Decision: plain functions over borrowed descriptors, so that
 //! each block's reason is beside it and the rest is safe code.
@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Which of `sources` can be read, waiting for that until the time is up (`None`: for ever) or a signal comes.
@@ -80,4 +81,31 @@ pub(crate) fn forbid_dumps() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// The user that the process acts as.
+pub(crate) fn user_id() -> u32 {
+    // SAFETY: geteuid takes nothing, cannot fail and touches no memory.
+    unsafe { libc::geteuid() }
+}
+
+/// Whether standard output was closed when the program began. std puts /dev/null in the place of a closed one
+/// before `main`, and nothing can tell that from a /dev/null that was meant.
+pub(crate) fn stdout_was_closed() -> bool {
+    STDOUT_CLOSED.load(Ordering::Relaxed)
+}
+
+static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Among the functions that the loader calls before std begins.
+#[used]
+// SAFETY: an array of plain C functions is what the loader expects in this section.
+#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+static LOOK_AT_STDOUT: extern "C" fn() = look_at_stdout;
+
+extern "C" fn look_at_stdout() {
+    // SAFETY: asks for the flags of a descriptor, open or not; changes nothing.
+    let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
+    STDOUT_CLOSED.store(flags == -1, Ordering::Relaxed);
 }

@@ -99,6 +99,22 @@ pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
+/// How long the tokens of one issuer live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Where nothing else is asked.
+    pub default: Ttl,
+    /// The longest life of a registry's token, whatever a policy says.
+    pub max: Ttl,
+}
+
+impl Lifetimes {
+    /// The life of a registry's token: at least what its clients can use, at most what is configured.
+    pub fn registry(self, wanted: Ttl) -> Ttl {
+        wanted.min(self.max).max(Ttl::REGISTRY_MIN)
+    }
+}
+
 /// How long a token lives: whole seconds, 1 to ten years.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ttl(u32);
@@ -106,7 +122,7 @@ pub struct Ttl(u32);
 impl Ttl {
     /// The longest life: ten years of 365 days.
     pub const MAX: Ttl = Ttl(315_360_000);
-    /// The shortest life of a registry token: Docker's clients take less as 60 (`registry.md`).
+    /// The shortest life of a registry token: Docker's clients round anything shorter up to this.
     pub const REGISTRY_MIN: Ttl = Ttl(60);
     /// `default_ttl_seconds` where the configuration has none.
     pub const DEFAULT: Ttl = Ttl(3600);

@@ -5,9 +5,9 @@
 //! falls through to being nobody.
 
 use super::refusal::Refusal;
+use crate::ground::base64;
 use crate::login::password::Password;
 use crate::login::users::MAX_NAME_BYTES;
-use jwt_simple::reexports::ct_codecs::{Base64, Decoder};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -56,7 +56,7 @@ impl Credentials {
         if encoded.len() > MAX_BASIC_BYTES {
             return Err(MALFORMED);
         }
-        let decoded = Zeroizing::new(Base64::decode_to_vec(encoded, None).map_err(|_| MALFORMED)?);
+        let decoded = Zeroizing::new(base64::read_standard(encoded).ok_or(MALFORMED)?);
         let text = std::str::from_utf8(&decoded).map_err(|_| MALFORMED)?;
         let (user, password) = text.split_once(':').ok_or(MALFORMED)?;
         Self::new(user, Zeroizing::new(password.to_owned()))
@@ -66,10 +66,9 @@ impl Credentials {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jwt_simple::reexports::ct_codecs::Encoder;
 
     fn basic(text: &[u8]) -> String {
-        format!("Basic {}", Base64::encode_to_string(text).unwrap())
+        format!("Basic {}", base64::standard(text))
     }
 
     #[test]

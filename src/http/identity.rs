@@ -8,56 +8,31 @@
 //! What a trusted peer says wins over an `Authorization` field beside it: nginx with `auth_basic` forwards
 //! both, and the proxy, which was told to decide, may know passwords that are not in our file.
 
+use super::call::Call;
 use super::credentials::Credentials;
-use super::handlers::Call;
+use super::forwarded::is_forwarded;
 use super::refusal::Refusal;
 use super::request::{Peer, Request};
-use crate::ground::net::Network;
+use crate::config::shared_address;
+use crate::ground::name::is_composed;
 use crate::login::Logins;
 use crate::login::attempts::{Client, Outcome};
 use crate::login::users::MAX_NAME_BYTES;
 use crate::policy::{Enforcement, Who};
-use std::net::{IpAddr, SocketAddr};
-
-/// Who may say who the user is.
-#[derive(Debug, Clone)]
-pub struct Trust {
-    networks: Vec<Network>,
-    unix: bool,
-}
-
-impl Trust {
-    /// These networks, and perhaps whoever comes through the Unix socket.
-    pub fn new(networks: Vec<Network>, unix: bool) -> Self {
-        Self { networks, unix }
-    }
-
-    /// Whether this peer is believed.
-    pub fn covers(&self, peer: Peer) -> bool {
-        match peer {
-            Peer::Unix => self.unix,
-            Peer::Ip(address) => self.contains(address),
-        }
-    }
-
-    fn contains(&self, address: IpAddr) -> bool {
-        self.networks.iter().any(|network| network.contains(address))
-    }
-}
 
 /// Who asks, and how that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
     /// A trusted peer says so.
     Proxy(String),
-    /// He knows the user's password.
+    /// They know the user's password.
     Password(String),
-    /// Nobody in particular, where the policy has a word for that.
+    /// Anonymous, if the policy has an `anonymous` entry.
     Anonymous,
 }
 
 impl Identity {
-    /// As a policy knows him.
+    /// As a policy knows them.
     pub fn who(&self) -> Who<'_> {
         match self {
             Identity::Proxy(user) | Identity::Password(user) => Who::User(user),
@@ -85,7 +60,7 @@ pub(super) fn of_get(call: &mut Call<'_>) -> Result<Identity, Refusal> {
 /// Who sends `POST /auth`: `None` is a trusted peer, who may ask for anybody's token.
 pub(super) fn of_auth(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
     let state = call.state;
-    let trusted = state.trust.covers(call.request.peer);
+    let trusted = trusts(call)?;
     let Some(logins) = &state.logins else {
         return if trusted { Ok(None) } else { Err(untrusted(call, Refusal::Untrusted)) };
     };
@@ -98,13 +73,34 @@ pub(super) fn of_auth(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
 
 /// The user that a trusted peer names.
 pub(super) fn by_proxy(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
-    if call.state.trust.covers(call.request.peer) {
+    let names = names_a_user(call.request);
+    if names && trusts(call)? {
         return Ok(authenticated_user(call.request)?.map(str::to_owned));
     }
-    if names_a_user(call.request) || call.state.logins.is_none() {
+    if (names || call.state.logins.is_none()) && !call.state.trust.covers(call.request.peer) {
         call.note.detail = Some(untrusted_detail(call.request.peer));
     }
     Ok(None)
+}
+
+/// A header field that only a trusted peer may send: passed over in what others send.
+pub(super) fn trusted_header<'c>(
+    call: &mut Call<'c>,
+    name: &'static str,
+) -> Result<Option<&'c str>, Refusal> {
+    let is_there = call.request.header_values(name).next().is_some();
+    if is_there && trusts(call)? { call.request.header_text(name) } else { Ok(None) }
+}
+
+/// Whether the peer is believed in this request.
+fn trusts(call: &mut Call<'_>) -> Result<bool, Refusal> {
+    let trusted = call.state.trust.admits(call.request);
+    if let Err(Refusal::Foreign(_)) = trusted {
+        let value = |name| call.request.header_values(name).next().unwrap_or_default();
+        let shown = |name| String::from_utf8_lossy(value(name)).chars().take(100).collect::<String>();
+        call.note.detail = Some(format!("Host: {}, Origin: {}", shown("Host"), shown("Origin")));
+    }
+    trusted
 }
 
 /// The user whose name and password the `Authorization` field has; `None` where there is no such field.
@@ -115,16 +111,17 @@ pub(super) fn by_basic(call: &mut Call<'_>, logins: &Logins) -> Result<Option<St
     }
 }
 
-/// The user, if the password is his.
+/// The user, if the password is theirs.
 pub(super) fn checked(
     call: &mut Call<'_>,
     logins: &Logins,
     credentials: Credentials,
 ) -> Result<String, Refusal> {
     let Credentials { user, password } = credentials;
-    let client = client(call);
+    let client = Client::of(call.client.address());
     let outcome = call.service.passwords.check(&logins.users, &user, &password, client);
     call.service.metrics.password(outcome);
+    tell_of_shared_address(call, outcome);
     // An unknown name is not logged: it may be a password in the wrong field.
     let known = logins.users.hash_of(&user).is_some();
     let of =
@@ -141,43 +138,22 @@ pub(super) fn checked(
     Err(refusal)
 }
 
-/// Nobody in particular, if the policy has a word for that.
+/// Says once that a proxy on this host passes on logins that all count as its own.
+fn tell_of_shared_address(call: &Call<'_>, outcome: Outcome) {
+    let peer = call.request.peer;
+    let is_local = peer.address().is_none_or(|address| address.is_loopback());
+    let bites = is_forwarded(call.request) || matches!(outcome, Outcome::Throttled(_));
+    if is_local && bites && !call.state.trust.forwards(peer) {
+        call.service.tell_once(&shared_address());
+    }
+}
+
+/// Anonymous, if the policy has an `anonymous` entry.
 fn anonymous(call: &mut Call<'_>) -> Result<Identity, Refusal> {
     match &call.state.enforcement {
         Enforcement::Policy(policy) if policy.has_anonymous() => Ok(Identity::Anonymous),
         _ => Err(Refusal::Unauthenticated),
     }
-}
-
-/// Who is slowed for wrong passwords: the peer, or whom a trusted one forwards: the last address of
-/// `X-Forwarded-For` that is not a trusted peer itself.
-fn client(call: &Call<'_>) -> Client {
-    let trust = &call.state.trust;
-    let own = match call.request.peer {
-        Peer::Ip(address) => Some(address),
-        Peer::Unix => None,
-    };
-    if !trust.covers(call.request.peer) {
-        return Client::of(own);
-    }
-    let fields: Vec<&[u8]> = call.request.header_values("X-Forwarded-For").collect();
-    let mut found = own;
-    // What is not UTF-8 is no address, and ends the search as any other text does.
-    let texts = fields.iter().rev().map(|field| str::from_utf8(field).unwrap_or_default());
-    for text in texts.flat_map(|field| field.rsplit(',')) {
-        let Some(address) = address(text.trim()) else { break };
-        found = Some(address);
-        if !trust.contains(address) {
-            break;
-        }
-    }
-    Client::of(found)
-}
-
-/// An address, which some proxies send with its port.
-fn address(text: &str) -> Option<IpAddr> {
-    let bare = text.trim_matches(['[', ']']);
-    bare.parse().ok().or_else(|| text.parse().ok().map(|with_port: SocketAddr| with_port.ip()))
 }
 
 /// The user that `X-Authenticated-User` names; `None` where it names nobody.
@@ -187,6 +163,9 @@ fn authenticated_user<'a>(request: &Request<'a>) -> Result<Option<&'a str>, Refu
     };
     if user.len() > MAX_NAME_BYTES {
         return Err(Refusal::Field("X-Authenticated-User", "is longer than 256 bytes"));
+    }
+    if !is_composed(user) {
+        return Err(Refusal::Field("X-Authenticated-User", "is not in Unicode's composed form (NFC)"));
     }
     Ok(Some(user))
 }

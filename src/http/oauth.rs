@@ -1,20 +1,20 @@
 //! `POST /v2/token`: the same tokens, for a form (distribution: docs/spec/auth/oauth.md; RFC 6749, 4.3, 6).
 //!
-//! Owns the form. Must not know how tokens are made (`handlers` does). Decision: a proof may come in one
+//! Owns the form. Must not know how tokens are made (`token` does). Decision: a proof may come in one
 //! place only (RFC 6749, 2.3): a form with a name or a password beside an `Authorization` field is refused,
 //! since it would be a guess which of the two counts.
 
+use super::call::Call;
 use super::credentials::Credentials;
-use super::handlers::{Answer, Call, Wanted, answer};
 use super::identity::{self, Identity, by_basic, by_proxy, has_authorization};
 use super::refusal::Refusal;
 use super::request::Body;
 use super::response::Response;
 use super::route::Parameters;
+use super::token::{Answer, Wanted, answer};
 use crate::login::Logins;
-use crate::login::refresh::Holder;
+use crate::login::refresh::{Holder, Refresh};
 use crate::policy::scope;
-use crate::policy::{Enforcement, Who};
 use crate::telemetry::metrics::RefreshEvent;
 use zeroize::Zeroizing;
 
@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 const ONCE: [&str; 7] =
     ["grant_type", "username", "password", "refresh_token", "service", "client_id", "access_type"];
 
-pub(super) fn token(mut call: Call<'_>) -> Result<Response, Refusal> {
+pub(super) fn post(mut call: Call<'_>) -> Result<Response, Refusal> {
     let state = call.state;
     let Some(logins) = &state.logins else { return Err(Refusal::Method("GET, HEAD")) };
     let body = form(&call)?;
@@ -31,38 +31,29 @@ pub(super) fn token(mut call: Call<'_>) -> Result<Response, Refusal> {
         form.one(name).map_err(Refusal::Invalid)?;
     }
     let one = |name| form.one(name).map(Option::unwrap_or_default).map_err(Refusal::Invalid);
-    let service = one("service")?;
-    let scopes = scope::parse_all(form.all("scope")).map_err(Refusal::Scope)?;
-    let mut wanted = Wanted {
-        service: Some(service).filter(|service| !service.is_empty()),
-        scopes,
-        everything: false,
-        refresh: one("access_type")? == "offline",
-    };
-    match one("grant_type")? {
-        "password" => {
-            let identity = by_password(&mut call, logins, &form)?;
-            answer(call, &identity, &wanted, Answer::Form(None))
-        }
+    let asked = Some(one("service")?).filter(|service| !service.is_empty());
+    let token = one("refresh_token")?;
+    // Who asks, and for a refresh token the service that it is for.
+    let (identity, bound) = match one("grant_type")? {
+        "password" => (by_password(&mut call, logins, &form)?, None),
         "refresh_token" => {
-            let token = one("refresh_token")?;
             if let Some(user) = by_proxy(&mut call)? {
-                return answer(call, &Identity::Proxy(user), &wanted, Answer::Form(None));
+                (Identity::Proxy(user), None)
+            } else {
+                let Holder { user, service } = by_refresh_token(&mut call, logins, token, asked)?;
+                (Identity::Password(user), Some(service))
             }
-            let holder = by_refresh_token(&mut call, logins, token)?;
-            if wanted.service.is_some_and(|service| service != holder.service) {
-                call.service.metrics.refresh_token(RefreshEvent::Refused);
-                call.note.detail = Some("the refresh token is for another service".to_owned());
-                return Err(Refusal::RefreshToken);
-            }
-            call.service.metrics.refresh_token(RefreshEvent::Used);
-            wanted.service = Some(&holder.service);
-            wanted.refresh = false;
-            answer(call, &Identity::Password(holder.user), &wanted, Answer::Form(Some(token)))
         }
-        "" => Err(Refusal::Invalid("the form has no `grant_type`")),
-        _ => Err(Refusal::GrantType),
-    }
+        "" => return Err(Refusal::Invalid("the form has no `grant_type`")),
+        _ => return Err(Refusal::GrantType),
+    };
+    let wanted = Wanted {
+        service: bound.as_deref().or(asked),
+        scopes: scope::parse_all(form.all("scope")).map_err(Refusal::Scope)?,
+        everything: false,
+        refresh: bound.is_none() && one("access_type")? == "offline",
+    };
+    answer(call, &identity, &wanted, Answer::Form(bound.as_ref().map(|_| token)))
 }
 
 fn form<'c>(call: &Call<'c>) -> Result<&'c str, Refusal> {
@@ -101,34 +92,35 @@ fn by_password(call: &mut Call<'_>, logins: &Logins, form: &Parameters<'_>) -> R
     identity::checked(call, logins, credentials).map(Identity::Password)
 }
 
-/// Whose the refresh token is, if it stands and its user is still known.
-fn by_refresh_token(call: &mut Call<'_>, logins: &Logins, token: &str) -> Result<Holder, Refusal> {
+/// Whose the refresh token is, if it stands, is for the service asked, and its user is still known.
+fn by_refresh_token(
+    call: &mut Call<'_>,
+    logins: &Logins,
+    token: &str,
+    asked: Option<&str>,
+) -> Result<Holder, Refusal> {
     if has_authorization(call.request) {
         return Err(Refusal::Invalid("credentials stand in the form and in Authorization, too"));
     }
     if token.is_empty() {
         return Err(Refusal::Invalid("the form has no `refresh_token`"));
     }
-    let problem = match &logins.refresh {
+    let verify = |refresh: &Refresh| refresh.verify(&call.state.issuer, &logins.users, token, call.now());
+    let problem = match logins.refresh.as_ref().map(verify) {
         None => "refresh_ttl_seconds is 0, so no refresh token is taken".to_owned(),
-        Some(refresh) => {
-            let now = (call.service.sources.clock)();
-            match refresh.verify(&call.state.issuer, &logins.users, token, now) {
-                Ok(holder) if is_in_policy(&call.state.enforcement, &holder.user) => return Ok(holder),
-                Ok(holder) => format!("{} is not in the policy any more", holder.user),
-                Err(error) => error.to_string(),
-            }
+        Some(Err(error)) => error.to_string(),
+        Some(Ok(holder)) if asked.is_some_and(|asked| asked != holder.service) => {
+            "the refresh token is for another service".to_owned()
+        }
+        Some(Ok(holder)) if !call.state.enforcement.may_know(&holder.user) => {
+            format!("{} is not in the policy any more", holder.user)
+        }
+        Some(Ok(holder)) => {
+            call.service.metrics.refresh_token(RefreshEvent::Used);
+            return Ok(holder);
         }
     };
     call.service.metrics.refresh_token(RefreshEvent::Refused);
     call.note.detail = Some(problem);
     Err(Refusal::RefreshToken)
-}
-
-/// Whether a policy, if there is one, names the user: only then a refresh token is given out or taken.
-pub(super) fn is_in_policy(enforcement: &Enforcement, user: &str) -> bool {
-    match enforcement {
-        Enforcement::Policy(policy) => policy.knows(Who::User(user)),
-        Enforcement::Nothing | Enforcement::Off => true,
-    }
 }

@@ -57,6 +57,8 @@ pub enum Refusal {
     OtherUser,
     /// The peer may not ask this at all.
     Untrusted,
+    /// The peer may, but a web page could have made the request; the text says what may not be so.
+    Foreign(&'static str),
     /// The policy does not know the user.
     UnknownUser,
     /// The policy's mode is `deny`, and not all that was asked is granted.
@@ -113,7 +115,11 @@ impl Refusal {
             | Refusal::Password
             | Refusal::RefreshToken => "UNAUTHORIZED",
             Refusal::Throttled(_) | Refusal::Busy => "TOOMANYREQUESTS",
-            Refusal::Untrusted | Refusal::UnknownUser | Refusal::Denied | Refusal::OtherUser => "DENIED",
+            Refusal::Untrusted
+            | Refusal::Foreign(_)
+            | Refusal::UnknownUser
+            | Refusal::Denied
+            | Refusal::OtherUser => "DENIED",
             Refusal::NotFound => "NOT_FOUND",
             Refusal::Method(_) | Refusal::Version | Refusal::Expectation => "UNSUPPORTED",
             Refusal::Timeout | Refusal::HeadTimeout => "TIMEOUT",
@@ -140,7 +146,11 @@ impl Refusal {
             | Refusal::Credentials(_)
             | Refusal::Password
             | Refusal::RefreshToken => 401,
-            Refusal::Untrusted | Refusal::UnknownUser | Refusal::Denied | Refusal::OtherUser => 403,
+            Refusal::Untrusted
+            | Refusal::Foreign(_)
+            | Refusal::UnknownUser
+            | Refusal::Denied
+            | Refusal::OtherUser => 403,
             Refusal::NotFound => 404,
             Refusal::Method(_) => 405,
             Refusal::Timeout | Refusal::HeadTimeout => 408,
@@ -163,6 +173,7 @@ impl Refusal {
             Refusal::Malformed(text)
             | Refusal::Invalid(text)
             | Refusal::Credentials(text)
+            | Refusal::Foreign(text)
             | Refusal::HeadTooLarge(text)
             | Refusal::Overloaded(text) => text,
             Refusal::Field(name, problem) => return format!("{name} {problem}").into(),
@@ -218,6 +229,7 @@ impl Refusal {
             | Refusal::Denied
             | Refusal::UnknownUser
             | Refusal::Untrusted
+            | Refusal::Foreign(_)
             | Refusal::OtherUser => ("invalid_scope", 400),
             Refusal::Throttled(_) | Refusal::Busy => ("temporarily_unavailable", 429),
             Refusal::Internal => ("server_error", 500),
@@ -298,6 +310,7 @@ mod tests {
             (Refusal::Throttled(7), 429),
             (Refusal::Busy, 429),
             (Refusal::Untrusted, 403),
+            (Refusal::Foreign("x"), 403),
             (Refusal::UnknownUser, 403),
             (Refusal::Denied, 403),
             (Refusal::NotFound, 404),

@@ -118,6 +118,16 @@ pub enum Peer {
     Unix,
 }
 
+impl Peer {
+    /// Its address; `None` for the Unix socket.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Peer::Ip(address) => Some(address),
+            Peer::Unix => None,
+        }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

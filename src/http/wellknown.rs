@@ -59,7 +59,7 @@ mod tests {
     fn issuer(name: &str, key: &str) -> Issuer {
         let here = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys/config.yaml");
         let yaml = format!("issuer: \"{name}\"\naudience: a\n{key}");
-        Issuer::open(Config::read(&Document::parse(Path::new(here), yaml).unwrap()).unwrap())
+        Config::read(&Document::parse(Path::new(here), yaml).unwrap()).unwrap().into_issuer()
     }
 
     fn discovered(issuer: &Issuer) -> Value {

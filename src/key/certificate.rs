@@ -1,37 +1,25 @@
-//! Certificates for a registry's `rootcertbundle` (feature `x509`).
+//! Certificates for a registry's `rootcertbundle`.
 //!
 //! Owns what our certificates say. Must not know files or the time. Decision: no authority. A registry
 //! takes the public key out of each certificate of its bundle, and lets any certificate that chains to one
 //! sign; ours is no CA (`CA:FALSE`, `digitalSignature`), so that it vouches for its own key alone. The same
-//! key and times always give the same bytes (ECDSA and RSA here are deterministic), so that an export can
+//! key and times always give the same bytes (ECDSA and RSA are deterministic here), so that an export can
 //! be repeated and compared.
 
-use super::der;
+use super::der::{self, SEQUENCE};
 use super::error::KeyError;
 use super::kind::Kind;
 use super::pem;
-use super::private::Signing;
 use super::{Key, PublicKey};
-use crate::key::algorithm::Algorithm;
-use p256::ecdsa::signature::Keypair;
-use std::str::FromStr;
-use std::time::Duration;
-use x509_cert::builder::profile::BuilderProfile;
-use x509_cert::builder::{self, Builder, CertificateBuilder};
-use x509_cert::certificate::TbsCertificate;
-use x509_cert::der::asn1::{BitString, GeneralizedTime, OctetString};
-use x509_cert::der::{Decode, Document, Encode};
-use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages, SubjectKeyIdentifier};
-use x509_cert::ext::{Extension, ToExtension};
-use x509_cert::name::Name;
-use x509_cert::serial_number::SerialNumber;
-use x509_cert::spki::{
-    self, AlgorithmIdentifierOwned, DynSignatureAlgorithmIdentifier, EncodePublicKey, ObjectIdentifier,
-    SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef,
-};
-use x509_cert::time::{Time, Validity};
+use crate::ground::digest;
+use crate::ground::time::UnixTime;
 
-const FAILED: KeyError = KeyError::Crypto { task: "make a certificate" };
+// RFC 5280: 4.2.1.9, 4.2.1.3, 4.2.1.2, and A.1 for the names.
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
+const KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x0F];
+const SUBJECT_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1D, 0x0E];
+const ORGANIZATION: &[u8] = &[0x55, 0x04, 0x0A];
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 impl Key {
     /// A certificate, as PEM, for a public key: its own (self-signed) or that of a key whose private half
@@ -39,137 +27,106 @@ impl Key {
     ///
     /// Its subject is the key's default id. HMAC keys have none and can sign none.
     pub fn certificate(&self, subject: &PublicKey, from: i64, until: i64) -> Result<String, KeyError> {
-        let own = self.public().ok_or(FAILED)?;
-        let signer = Signer { public: own, algorithm: certificate_algorithm(own.kind()) };
-        let profile = Profile { subject: name(subject)?, issuer: name(own)? };
-        let validity = Validity::new(time(from)?, time(until)?);
-        let spki = SubjectPublicKeyInfoOwned::try_from(subject.spki_der()).map_err(|_| FAILED)?;
-        let mut builder =
-            CertificateBuilder::new(profile, serial(subject, own, from, until)?, validity, spki)
-                .map_err(|_| FAILED)?;
-        let signed = builder.finalize(&signer).map_err(|_| FAILED)?;
-        let signature = sign(&self.signing, signer.algorithm, &signed)?;
-        let signature = BitString::from_bytes(&signature).map_err(|_| FAILED)?;
-        let certificate = builder.assemble(signature, &signer).map_err(|_| FAILED)?;
-        let der = certificate.to_der().map_err(|_| FAILED)?;
-        Ok(pem::encode("CERTIFICATE", &der)?.to_string())
+        let own = self.public().ok_or(KeyError::Crypto { task: "make a certificate" })?;
+        let algorithm = signature_algorithm(own.kind());
+        let signed = sequence(&[
+            &der::encode(der::context(0), &[&der::encode_unsigned(&[2])]), // version 3
+            &serial(subject, own, from, until),
+            &algorithm,
+            &name(own),
+            &sequence(&[&time(from), &time(until)]),
+            &name(subject),
+            subject.spki_der(),
+            &der::encode(der::context(3), &[&extensions(subject)]),
+        ]);
+        // An RSA certificate is signed as every verifier can check it, whatever the tokens are.
+        let raw = self.signer.sign_in_rust(own.kind().choose(None)?, &signed)?;
+        let signature = match own.kind() {
+            // RFC 5758 (3.2): an ECDSA signature is a SEQUENCE of two numbers, where a JWS has them side by side.
+            Kind::P256 | Kind::P384 => {
+                let (r, s) = raw.split_at(raw.len() / 2);
+                sequence(&[&der::encode_unsigned(r), &der::encode_unsigned(s)])
+            }
+            _ => raw,
+        };
+        let certificate =
+            sequence(&[&signed, &algorithm, &der::encode(der::BIT_STRING, &[&[0], &signature])]);
+        Ok(pem::encode("CERTIFICATE", &certificate).to_string())
     }
 }
 
-/// An RSA certificate is signed as every verifier can check it, whatever the tokens are.
-fn certificate_algorithm(kind: Kind) -> Algorithm {
-    if kind == Kind::Rsa {
-        Algorithm::RS256
-    } else {
-        kind.algorithms().first().copied().unwrap_or(Algorithm::RS256)
+fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+    der::encode(SEQUENCE, parts)
+}
+
+fn oid(bytes: &[u8]) -> Vec<u8> {
+    der::encode(der::OID, &[bytes])
+}
+
+/// RFC 5758 (3.2); RFC 4055 (5), with NULL; RFC 8410 (3) and RFC 9881 (2): the key's own identifier.
+fn signature_algorithm(kind: Kind) -> Vec<u8> {
+    match kind {
+        Kind::P256 => sequence(&[&oid(&[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02])]),
+        Kind::P384 => sequence(&[&oid(&[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x03])]),
+        Kind::Rsa => {
+            let oid = oid(&[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0B]);
+            sequence(&[&oid, &der::encode(der::NULL, &[])])
+        }
+        kind => kind.identifier(),
     }
 }
 
-/// RFC 5758 (3.2): an ECDSA signature is a SEQUENCE of two numbers, where a JWS has them side by side.
-fn sign(signing: &Signing, algorithm: Algorithm, input: &[u8]) -> Result<Vec<u8>, KeyError> {
-    let raw = signing.sign(algorithm, input)?;
-    if !matches!(algorithm, Algorithm::ES256 | Algorithm::ES384) {
-        return Ok(raw);
-    }
-    let (r, s) = raw.split_at(raw.len() / 2);
-    Ok(der::encode(der::SEQUENCE, &[&der::encode_unsigned(r), &der::encode_unsigned(s)]))
-}
-
-fn name(key: &PublicKey) -> Result<Name, KeyError> {
-    Name::from_str(&format!("CN={},O=Keypebble", key.default_id())).map_err(|_| FAILED)
+fn name(key: &PublicKey) -> Vec<u8> {
+    let part = |kind: &[u8], text: &str| {
+        let attribute = sequence(&[&oid(kind), &der::encode(der::UTF8_STRING, &[text.as_bytes()])]);
+        der::encode(der::SET, &[&attribute])
+    };
+    sequence(&[&part(ORGANIZATION, "Keypebble"), &part(COMMON_NAME, &key.default_id())])
 }
 
 /// At most 20 bytes, positive (RFC 5280, 4.1.2.2): a hash of all that could make two certificates differ.
-fn serial(subject: &PublicKey, own: &PublicKey, from: i64, until: i64) -> Result<SerialNumber, KeyError> {
+fn serial(subject: &PublicKey, own: &PublicKey, from: i64, until: i64) -> Vec<u8> {
     let text = [subject.spki_der(), own.spki_der(), &from.to_be_bytes(), &until.to_be_bytes()].concat();
-    let mut hash = hmac_sha256::Hash::hash(&text);
+    let mut hash = digest::sha256(&text);
     hash[0] = hash[0] & 0x3F | 0x40;
-    SerialNumber::new(&hash[..16]).map_err(|_| FAILED)
+    der::encode_unsigned(&hash[..16])
 }
 
-fn time(seconds: i64) -> Result<Time, KeyError> {
-    let since = Duration::from_secs(u64::try_from(seconds).map_err(|_| FAILED)?);
-    GeneralizedTime::from_unix_duration(since).map(Time::from).map_err(|_| FAILED)
-}
-
-/// The names, and the extensions.
-struct Profile {
-    subject: Name,
-    issuer: Name,
-}
-
-impl BuilderProfile for Profile {
-    fn get_issuer(&self, _: &Name) -> Name {
-        self.issuer.clone()
-    }
-
-    fn get_subject(&self) -> Name {
-        self.subject.clone()
-    }
-
-    fn build_extensions(
-        &self,
-        subject: SubjectPublicKeyInfoRef<'_>,
-        _: SubjectPublicKeyInfoRef<'_>,
-        _: &TbsCertificate,
-    ) -> builder::Result<Vec<Extension>> {
-        // RFC 7093 (2, method 1): 160 bits of SHA-256 over the key.
-        let hash = hmac_sha256::Hash::hash(subject.subject_public_key.raw_bytes());
-        let identifier = SubjectKeyIdentifier(OctetString::new(&hash[..20])?);
-        let constraints = BasicConstraints { ca: false, path_len_constraint: None };
-        let usage = KeyUsage(KeyUsages::DigitalSignature.into());
-        Ok(vec![
-            constraints.to_extension(&self.subject, &[])?,
-            usage.to_extension(&self.subject, &[])?,
-            identifier.to_extension(&self.subject, &[])?,
-        ])
+/// `UTCTime` to 2049, `GeneralizedTime` from then on (RFC 5280, 4.1.2.5).
+fn time(seconds: i64) -> Vec<u8> {
+    let text: String = UnixTime(seconds).to_string().chars().filter(|c| !"-:T".contains(*c)).collect();
+    if text.as_str() < "2050" {
+        der::encode(der::UTC_TIME, &[&text.as_bytes()[2..]])
+    } else {
+        der::encode(der::GENERALIZED_TIME, &[text.as_bytes()])
     }
 }
 
-/// What the builder asks of a signer: its public key and its algorithm. It signs nothing.
-struct Signer<'k> {
-    public: &'k PublicKey,
-    algorithm: Algorithm,
-}
-
-#[derive(Clone)]
-struct Spki(Vec<u8>);
-
-impl Keypair for Signer<'_> {
-    type VerifyingKey = Spki;
-
-    fn verifying_key(&self) -> Spki {
-        Spki(self.public.spki_der().to_vec())
-    }
-}
-
-impl EncodePublicKey for Spki {
-    fn to_public_key_der(&self) -> spki::Result<Document> {
-        Ok(Document::try_from(self.0.as_slice())?)
-    }
-}
-
-impl DynSignatureAlgorithmIdentifier for Signer<'_> {
-    fn signature_algorithm_identifier(&self) -> spki::Result<AlgorithmIdentifierOwned> {
-        let oid = match self.algorithm {
-            Algorithm::ES256 => "1.2.840.10045.4.3.2", // RFC 5758 (3.2)
-            Algorithm::ES384 => "1.2.840.10045.4.3.3",
-            // RFC 4055 (5), with NULL; RFC 8410 (3); RFC 9881 (2): the key's own identifier.
-            Algorithm::RS256 => "1.2.840.113549.1.1.11",
-            _ => return Ok(AlgorithmIdentifierOwned::from_der(&self.public.kind().identifier())?),
-        };
-        let parameters = (self.algorithm == Algorithm::RS256).then(x509_cert::der::Any::null);
-        Ok(AlgorithmIdentifierOwned { oid: ObjectIdentifier::new_unwrap(oid), parameters })
-    }
+fn extensions(subject: &PublicKey) -> Vec<u8> {
+    const CRITICAL: &[u8] = &[0x01, 0x01, 0xFF];
+    let extension = |kind: &[u8], critical: &[u8], value: &[u8]| {
+        sequence(&[&oid(kind), critical, &der::encode(der::OCTET_STRING, &[value])])
+    };
+    // RFC 7093 (2, method 1): 160 bits of SHA-256 over the key.
+    let hash = digest::sha256(&subject.numbers().to_bytes());
+    let identifier = der::encode(der::OCTET_STRING, &[&hash[..20]]);
+    sequence(&[
+        &extension(BASIC_CONSTRAINTS, CRITICAL, &sequence(&[])), // no authority
+        &extension(KEY_USAGE, CRITICAL, &der::encode(der::BIT_STRING, &[&[7, 0x80]])), // digitalSignature
+        &extension(SUBJECT_KEY_IDENTIFIER, &[], &identifier),
+    ])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::base64;
+    use crate::ground::secret::Secret;
     use crate::key::Chain;
+    use crate::key::algorithm::Algorithm;
 
     const FROM: i64 = 1_700_000_000;
-    const UNTIL: i64 = 2_500_000_000; // past 2049, where the form of the time changes
+    const UNTIL: i64 = 2_600_000_000; // past 2049, where the form of the time changes
 
     #[test]
     fn a_certificate_of_every_algorithm_is_for_its_key_and_reads_back() {
@@ -197,5 +154,26 @@ mod tests {
         assert!(!chain.is_self_signed(0));
         let (secret, _) = Key::generate(Algorithm::HS256).unwrap();
         assert!(secret.certificate(key.public().unwrap(), FROM, UNTIL).is_err());
+    }
+
+    /// As x509-cert 0.3 wrote them, by the SHA-256 of their DER: a bundle that was exported before is the same now.
+    #[test]
+    fn the_same_key_and_times_give_the_same_bytes_for_good() {
+        for (name, until, expected) in [
+            ("p256", 2_000_000_000, "WzaAMqDNYQ-0zg51W-ZdOGkQKdi3-dRLXfMGqx522Ls"),
+            ("p256", UNTIL, "hIbguRGuiQRjn9ut9rFWvKyATeZDWIZGgB99Hbv-hik"),
+            ("p384", 2_000_000_000, "jNiLBXiiui-pk6tZFX_Oi5MOctkZWfXdrjeCVS2kWcM"),
+            ("p384", UNTIL, "2upurtnAyUzg4UXNs7mcCLGzeOuBEGKnWYsDVKKixuY"),
+            ("rsa2048", 2_000_000_000, "ViRGtylg8P6k3_Di5eMXQbnSaFmUYxRvxWv7UY-9cs4"),
+            ("rsa2048", UNTIL, "qmDatYCQVkcvzBREStYk7CwErpDC7CUAi7ZeYzEYf3k"),
+            ("ed25519", 2_000_000_000, "tcnCOHw0lpfbyIyz1LH2l52vMuc7AGVasH89089R9Tg"),
+            ("ed25519", UNTIL, "04i9fRMSbdFP812hJqFOfDtRrQjy334r9W4EqMkm6DY"),
+        ] {
+            let pem = std::fs::read(format!("tests/data/keys/{name}.pem")).unwrap();
+            let key = Key::from_pem(&Secret::new(pem), None, None).unwrap();
+            let text = key.certificate(key.public().unwrap(), FROM, until).unwrap();
+            let der = pem::blocks(text.as_bytes()).unwrap()[0].decode().unwrap();
+            assert_eq!(base64::text(&digest::sha256(&der)), expected, "{name} {until}");
+        }
     }
 }

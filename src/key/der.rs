@@ -13,9 +13,11 @@ pub(crate) const BIT_STRING: u8 = 0x03;
 pub(crate) const OCTET_STRING: u8 = 0x04;
 pub(crate) const NULL: u8 = 0x05;
 pub(crate) const OID: u8 = 0x06;
+pub(crate) const UTF8_STRING: u8 = 0x0C;
 pub(crate) const UTC_TIME: u8 = 0x17;
 pub(crate) const GENERALIZED_TIME: u8 = 0x18;
 pub(crate) const SEQUENCE: u8 = 0x30;
+pub(crate) const SET: u8 = 0x31;
 
 /// `[number]`, holding other elements.
 pub(crate) const fn context(number: u8) -> u8 {
@@ -117,6 +119,11 @@ impl<'a> Reader<'a> {
     /// A bit string of whole bytes.
     pub(crate) fn bit_string(&mut self) -> Result<&'a [u8], BadDer> {
         whole_bytes(self.expect(BIT_STRING)?.content)
+    }
+
+    /// What is not read yet.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.rest
     }
 
     /// Whether everything was read.

@@ -3,6 +3,7 @@
 //! Owns the messages and what helps. Must not know which file or which configuration key the bytes came
 //! from: the caller says that. Decision: no variant holds bytes of a key, so that no message can.
 
+use super::der::BadDer;
 use crate::key::algorithm::Algorithm;
 use std::fmt;
 
@@ -23,6 +24,8 @@ pub enum KeyError {
     NotPem {
         /// What it looks like instead.
         found: &'static str,
+        /// What helps.
+        hint: &'static str,
     },
     /// The text is longer than any key or chain.
     TooLong {
@@ -139,10 +142,7 @@ impl KeyError {
             KeyError::SecretForKeyPair { .. } => {
                 "a shared secret signs HS256, HS384 and HS512; for this algorithm set `private_key_path`"
             }
-            KeyError::NotPem { found } if found.contains("binary") => {
-                "convert a DER file with: openssl pkey -inform DER -in key.der -out key.pem"
-            }
-            KeyError::NotPem { .. } => "a PEM text starts with -----BEGIN: is this the right file?",
+            KeyError::NotPem { hint, .. } => hint,
             KeyError::Unterminated { .. } => "the file is cut short: copy it again, with its END line",
             KeyError::Base64 { .. } => {
                 "copy the file again; in YAML, a PEM text needs `|`, its lines indented alike, and no `\\n` \
@@ -211,7 +211,7 @@ impl fmt::Display for KeyError {
             KeyError::SecretForKeyPair { algorithm } => {
                 write!(f, "{algorithm} needs a private key, not a shared secret")
             }
-            KeyError::NotPem { found } => write!(f, "no PEM block: this looks like {found}"),
+            KeyError::NotPem { found, .. } => write!(f, "no PEM block: this looks like {found}"),
             KeyError::TooLong { most } => write!(f, "longer than {most} bytes"),
             KeyError::Unterminated { label } => write!(f, "BEGIN {label} has no END {label}"),
             KeyError::Base64 { label } => write!(f, "the text of {label} is not base64, or is cut short"),
@@ -255,6 +255,12 @@ impl fmt::Display for KeyError {
 
 impl std::error::Error for KeyError {}
 
+impl From<BadDer> for KeyError {
+    fn from(_: BadDer) -> KeyError {
+        KeyError::Malformed { what: "key" }
+    }
+}
+
 /// `RS256, RS384 or PS256`.
 fn list(algorithms: &[Algorithm]) -> String {
     let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
@@ -276,8 +282,7 @@ mod tests {
             KeyError::EmptySecret,
             KeyError::PemAsSecret,
             KeyError::SecretForKeyPair { algorithm: Algorithm::ES256 },
-            KeyError::NotPem { found: "other text" },
-            KeyError::NotPem { found: "a binary (DER) file" },
+            KeyError::NotPem { found: "other text", hint: "is this the right file?" },
             KeyError::TooLong { most: 1 },
             KeyError::Unterminated { label: label() },
             KeyError::Base64 { label: label() },

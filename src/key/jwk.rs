@@ -6,9 +6,11 @@
 
 use super::error::KeyError;
 use super::kind::Kind;
-use super::public::{Numbers, PublicKey};
+use super::numbers::Numbers;
+use super::public::PublicKey;
+use crate::ground::base64::{self, text as base64url};
+use crate::ground::digest;
 use crate::key::algorithm::Algorithm;
-use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
 use serde_json::{Map, Value};
 
 /// The largest member that is decoded, in characters: an ML-DSA-87 key has 3456.
@@ -37,7 +39,7 @@ impl PublicKey {
         let members: Vec<String> =
             members(self).iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
         let canonical = format!("{{{}}}", members.join(","));
-        base64url(&hmac_sha256::Hash::hash(canonical.as_bytes()))
+        base64url(&digest::sha256(canonical.as_bytes()))
     }
 
     /// Reads a public JWK. Without `alg`, the key's default: RS256 for RSA.
@@ -76,18 +78,13 @@ impl PublicKey {
         };
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         let (kind, numbers) = match (text("kty"), text("crv")) {
-            (Some("RSA"), _) => (Kind::Rsa, Numbers::Rsa { modulus: bytes("n")?, exponent: bytes("e")? }),
+            (Some("RSA"), _) => (Kind::Rsa, Numbers::rsa(&bytes("n")?, &bytes("e")?)?),
             (Some("EC"), Some("P-256")) => (Kind::P256, point(Kind::P256, &bytes("x")?, &bytes("y")?)?),
             (Some("EC"), Some("P-384")) => (Kind::P384, point(Kind::P384, &bytes("x")?, &bytes("y")?)?),
             (Some("OKP"), Some("Ed25519")) => (Kind::Ed25519, Numbers::Bytes(bytes("x")?)),
             (Some("AKP"), _) => {
-                let kind = match algorithm {
-                    Some(Algorithm::MlDsa44) => Kind::MlDsa44,
-                    Some(Algorithm::MlDsa65) => Kind::MlDsa65,
-                    Some(Algorithm::MlDsa87) => Kind::MlDsa87,
-                    _ => return Err(bad("an AKP key needs `alg`")),
-                };
-                (kind, Numbers::Bytes(bytes("pub")?))
+                let kind = algorithm.filter(|algorithm| algorithm.is_ml_dsa()).and_then(Kind::of);
+                (kind.ok_or(bad("an AKP key needs `alg`"))?, Numbers::Bytes(bytes("pub")?))
             }
             (Some("oct"), _) => return Err(bad("a shared secret is no public key")),
             (Some(_), _) => return Err(bad("unknown `kty` or `crv`")),
@@ -122,22 +119,15 @@ fn members(key: &PublicKey) -> Vec<(&'static str, String)> {
 
 /// Coordinates have the full length of the field (RFC 7518, 6.2.1.2).
 fn point(kind: Kind, x: &[u8], y: &[u8]) -> Result<Numbers, KeyError> {
-    let length = kind.field_bytes().unwrap_or_default();
+    let length = kind.private_bytes();
     if x.len() != length || y.len() != length {
         return Err(KeyError::Jwk { why: "a coordinate has the wrong length" });
     }
     Ok(Numbers::Bytes([&[4], x, y].concat()))
 }
 
-pub(crate) fn base64url(bytes: &[u8]) -> String {
-    crate::ground::base64::text(bytes)
-}
-
 fn decode(text: &str) -> Option<Vec<u8>> {
-    if text.len() > MAX_MEMBER {
-        return None;
-    }
-    Base64UrlSafeNoPadding::decode_to_vec(text, None).ok()
+    if text.len() > MAX_MEMBER { None } else { base64::read(text) }
 }
 
 #[cfg(test)]

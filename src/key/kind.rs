@@ -4,10 +4,9 @@
 //! material. Decision: a key's type comes from its own bytes only; a configured algorithm chooses among
 //! what that type can do, and never changes how the bytes are read.
 
-use super::der::{self, BadDer, Reader};
+use super::der::{self, Reader};
 use super::error::KeyError;
 use crate::key::algorithm::Algorithm;
-use superboring::mldsa;
 
 /// What an asymmetric key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +45,14 @@ const REFUSED: [(&[u8], &str); 10] = [
 ];
 
 impl Kind {
+    const ALL: [Kind; 7] =
+        [Kind::Rsa, Kind::P256, Kind::P384, Kind::Ed25519, Kind::MlDsa44, Kind::MlDsa65, Kind::MlDsa87];
+
+    /// The kind that signs this algorithm; an HMAC's key is of none.
+    pub(crate) fn of(algorithm: Algorithm) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.algorithms().contains(&algorithm))
+    }
+
     /// As messages name it.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -59,7 +66,7 @@ impl Kind {
         }
     }
 
-    /// What it can sign.
+    /// What it can sign, the default first: of RSA's, the only one that every registry takes.
     pub(crate) fn algorithms(self) -> &'static [Algorithm] {
         match self {
             Kind::Rsa => &[
@@ -83,82 +90,60 @@ impl Kind {
     pub(crate) fn choose(self, asked: Option<Algorithm>) -> Result<Algorithm, KeyError> {
         let can = self.algorithms();
         match asked {
-            None => Ok(self.default_algorithm()),
+            None => Ok(can[0]),
             Some(asked) if can.contains(&asked) => Ok(asked),
             Some(asked) => Err(KeyError::WrongAlgorithm { key: self.name(), asked, can }),
         }
     }
 
-    fn default_algorithm(self) -> Algorithm {
-        match self {
-            Kind::Rsa => Algorithm::RS256, // the only one that every registry takes
-            Kind::P256 => Algorithm::ES256,
-            Kind::P384 => Algorithm::ES384,
-            Kind::Ed25519 => Algorithm::EdDSA,
-            Kind::MlDsa44 => Algorithm::MlDsa44,
-            Kind::MlDsa65 => Algorithm::MlDsa65,
-            Kind::MlDsa87 => Algorithm::MlDsa87,
-        }
+    /// The bytes of a private key that is no RSA key: an EC scalar, as long as a coordinate, or a seed.
+    pub(crate) fn private_bytes(self) -> usize {
+        if self == Kind::P384 { 48 } else { 32 }
     }
 
-    /// The ML-DSA parameter set.
-    pub(crate) fn ml_dsa(self) -> Option<mldsa::Algorithm> {
+    /// Its object identifier, and that of its curve.
+    fn oids(self) -> (&'static [u8], Option<&'static [u8]>) {
         match self {
-            Kind::MlDsa44 => Some(mldsa::Algorithm::MlDsa44),
-            Kind::MlDsa65 => Some(mldsa::Algorithm::MlDsa65),
-            Kind::MlDsa87 => Some(mldsa::Algorithm::MlDsa87),
-            _ => None,
-        }
-    }
-
-    /// The bytes of one coordinate of an EC point, and of an EC private key.
-    pub(crate) fn field_bytes(self) -> Option<usize> {
-        match self {
-            Kind::P256 => Some(32),
-            Kind::P384 => Some(48),
-            _ => None,
+            Kind::Rsa => (RSA, None),
+            Kind::P256 => (EC, Some(P256)),
+            Kind::P384 => (EC, Some(P384)),
+            Kind::Ed25519 => (ED25519, None),
+            Kind::MlDsa44 => (ML_DSA_44, None),
+            Kind::MlDsa65 => (ML_DSA_65, None),
+            Kind::MlDsa87 => (ML_DSA_87, None),
         }
     }
 
     /// The `AlgorithmIdentifier` of its `SubjectPublicKeyInfo` (RFC 5280, 4.1.1.2), as DER.
     pub(crate) fn identifier(self) -> Vec<u8> {
-        let oid = |bytes: &[u8]| der::encode(der::OID, &[bytes]);
-        let (algorithm, parameters) = match self {
-            Kind::Rsa => (RSA, der::encode(der::NULL, &[])),
-            Kind::P256 => (EC, oid(P256)),
-            Kind::P384 => (EC, oid(P384)),
-            Kind::Ed25519 => (ED25519, Vec::new()),
-            Kind::MlDsa44 => (ML_DSA_44, Vec::new()),
-            Kind::MlDsa65 => (ML_DSA_65, Vec::new()),
-            Kind::MlDsa87 => (ML_DSA_87, Vec::new()),
+        let (oid, curve) = self.oids();
+        let parameters = match curve {
+            Some(curve) => der::encode(der::OID, &[curve]),
+            None if self == Kind::Rsa => der::encode(der::NULL, &[]),
+            None => Vec::new(),
         };
-        der::encode(der::SEQUENCE, &[&oid(algorithm), &parameters])
+        der::encode(der::SEQUENCE, &[&der::encode(der::OID, &[oid]), &parameters])
     }
 
-    /// Reads an `AlgorithmIdentifier`'s content; `what` names the structure that it stands in.
-    pub(crate) fn read(mut identifier: Reader<'_>, what: &'static str) -> Result<Kind, KeyError> {
-        let malformed = |_: BadDer| KeyError::Malformed { what };
-        let oid = identifier.expect(der::OID).map_err(malformed)?.content;
-        let kind = match oid {
-            EC => return Kind::of_curve(identifier, what),
-            RSA => {
-                // RFC 3279 asks for NULL; some writers leave it out.
-                identifier.optional(der::NULL).map_err(malformed)?;
-                Kind::Rsa
-            }
-            ED25519 => Kind::Ed25519,
-            ML_DSA_44 => Kind::MlDsa44,
-            ML_DSA_65 => Kind::MlDsa65,
-            ML_DSA_87 => Kind::MlDsa87,
-            other => return Err(unsupported(other, "a key of type")),
-        };
-        identifier.end().map_err(malformed)?;
+    /// Reads an `AlgorithmIdentifier`'s content.
+    pub(crate) fn read(mut identifier: Reader<'_>) -> Result<Kind, KeyError> {
+        let oid = identifier.expect(der::OID)?.content;
+        if oid == EC {
+            return Kind::of_curve(identifier);
+        }
+        let kind = Kind::ALL.into_iter().find(|kind| kind.oids().0 == oid);
+        let kind = kind.ok_or_else(|| unsupported(oid, "a key of type"))?;
+        if kind == Kind::Rsa {
+            identifier.optional(der::NULL)?; // RFC 3279 asks for it; some writers leave it out
+        }
+        identifier.end()?;
         Ok(kind)
     }
 
     /// Reads `ECParameters` (RFC 5480, 2.1.1), which must be the name of a curve.
-    pub(crate) fn of_curve(mut parameters: Reader<'_>, what: &'static str) -> Result<Kind, KeyError> {
-        let element = parameters.element().map_err(|_| KeyError::Malformed { what })?;
+    pub(crate) fn of_curve(mut parameters: Reader<'_>) -> Result<Kind, KeyError> {
+        let element = parameters.element()?;
+        parameters.end()?;
         match (element.tag, element.content) {
             (der::OID, P256) => Ok(Kind::P256),
             (der::OID, P384) => Ok(Kind::P384),
@@ -166,7 +151,7 @@ impl Kind {
             (der::SEQUENCE, _) => {
                 Err(KeyError::Unsupported { what: "an EC key that spells out its curve".to_owned() })
             }
-            _ => Err(KeyError::Malformed { what }),
+            _ => Err(KeyError::Malformed { what: "key" }),
         }
     }
 }

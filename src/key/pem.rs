@@ -1,11 +1,12 @@
 //! PEM text (RFC 7468): from a file's bytes to labelled DER.
 //!
-//! Owns BEGIN, END and base64. Must not know what the DER means. Decision: tolerant of what surrounds
+//! Owns BEGIN, END and base64; what a block holds is told by [`Form`]. Decision: tolerant of what surrounds
 //! the blocks and of how their lines are broken (CRLF, indentation, a YAML scalar folded into one line),
 //! strict about what is in them. Private bytes are wiped when dropped.
 
 use super::error::KeyError;
-use jwt_simple::reexports::ct_codecs::{Base64, Decoder, Encoder};
+use super::form::Form;
+use crate::ground::base64;
 use zeroize::Zeroizing;
 
 /// The longest text that is read, in bytes: ten large certificates fit several times.
@@ -13,6 +14,7 @@ pub(crate) const MAX_TEXT: usize = 128 * 1024;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 const DASHES: &[u8] = b"-----";
+const WRONG_FILE: &str = "a PEM text starts with -----BEGIN: is this the right file?";
 
 /// What stands between a BEGIN line and its END line, not yet decoded.
 pub(crate) struct Block<'a> {
@@ -26,9 +28,19 @@ impl Block<'_> {
         self.label
     }
 
-    /// True for both of OpenSSL's ways to protect a private key.
-    pub(crate) fn is_encrypted(&self) -> bool {
-        self.label == "ENCRYPTED PRIVATE KEY" || find(self.body, b",ENCRYPTED").is_some()
+    /// What it holds, whatever its label says, and the DER. Without a known form, it is malformed where the
+    /// label is that of a key or a certificate.
+    pub(crate) fn read(&self) -> Result<(Form, Zeroizing<Vec<u8>>), KeyError> {
+        // OpenSSL's older way to protect a private key: the block begins with lines that are not base64.
+        if find(self.body, b",ENCRYPTED").is_some() {
+            return Ok((Form::Encrypted, Zeroizing::default()));
+        }
+        let der = self.decode()?;
+        match (Form::of(&der), self.label) {
+            (Form::Other, "CERTIFICATE") => Err(KeyError::Malformed { what: "certificate" }),
+            (Form::Other, label) if label.ends_with(" KEY") => Err(KeyError::Malformed { what: "key" }),
+            (form, _) => Ok((form, der)),
+        }
     }
 
     /// The DER, wiped when dropped.
@@ -36,10 +48,8 @@ impl Block<'_> {
         let bad = || KeyError::Base64 { label: self.label.to_owned() };
         let text: Zeroizing<Vec<u8>> =
             Zeroizing::new(self.body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect());
-        let mut der = Zeroizing::new(vec![0; text.len() / 4 * 3 + 3]);
-        let length = Base64::decode(&mut der, text.as_slice(), None).map_err(|_| bad())?.len();
-        der.truncate(length);
-        if der.is_empty() { Err(bad()) } else { Ok(der) }
+        let der = std::str::from_utf8(&text).ok().and_then(base64::read_standard).map(Zeroizing::new);
+        der.filter(|der| !der.is_empty()).ok_or_else(bad)
     }
 }
 
@@ -73,13 +83,12 @@ pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, KeyError> {
         blocks.push(Block { label, body });
         rest = after(rest, end + closing.len());
     }
-    if blocks.is_empty() { Err(KeyError::NotPem { found: looks_like(text) }) } else { Ok(blocks) }
+    if blocks.is_empty() { Err(not_pem(text)) } else { Ok(blocks) }
 }
 
 /// The PEM text of some DER, lines of 64 characters, wiped when dropped.
-pub(crate) fn encode(label: &str, der: &[u8]) -> Result<Zeroizing<String>, KeyError> {
-    let failed = |_| KeyError::Crypto { task: "write a PEM text" };
-    let base64 = Zeroizing::new(Base64::encode_to_string(der).map_err(failed)?);
+pub(crate) fn encode(label: &str, der: &[u8]) -> Zeroizing<String> {
+    let base64 = Zeroizing::new(base64::standard(der));
     let mut text =
         Zeroizing::new(String::with_capacity(base64.len() + base64.len() / 64 + 2 * label.len() + 40));
     text.push_str("-----BEGIN ");
@@ -95,7 +104,7 @@ pub(crate) fn encode(label: &str, der: &[u8]) -> Result<Zeroizing<String>, KeyEr
     text.push_str("-----END ");
     text.push_str(label);
     text.push_str("-----\n");
-    Ok(text)
+    text
 }
 
 fn after(bytes: &[u8], position: usize) -> &[u8] {
@@ -106,14 +115,36 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).position(|window| window == needle)
 }
 
-fn looks_like(text: &[u8]) -> &'static str {
-    match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        None => "an empty file",
-        Some(0x30) if text.get(1).is_some_and(|length| !length.is_ascii()) => "a binary (DER) file",
-        Some(b'{') => "a JSON file",
-        Some(_) if std::str::from_utf8(text).is_err() => "a binary file",
-        Some(_) => "other text",
-    }
+/// What a text without a block looks like, and what helps.
+fn not_pem(text: &[u8]) -> KeyError {
+    /// With the mark of either byte order, and without.
+    const UTF_16: [&[u8]; 4] = [b"\xff\xfe", b"\xfe\xff", b"-\0-\0", b"\0-\0-"];
+    let begin = text.trim_ascii_start();
+    let (found, hint) = match Form::of(text) {
+        Form::Pkcs12 => ("a PKCS#12 file", "convert it with: openssl pkcs12 -in key.p12 -nodes -out key.pem"),
+        Form::Certificate => (
+            "a certificate in binary (DER)",
+            "convert it with: openssl x509 -inform DER -in cert.der -out cert.pem",
+        ),
+        Form::Spki | Form::RsaPublic => (
+            "a public key in binary (DER)",
+            "convert it with: openssl pkey -pubin -inform DER -in key.der -out key.pem",
+        ),
+        form if form.is_private() => (
+            "a private key in binary (DER)",
+            "convert it with: openssl pkey -inform DER -in key.der -out key.pem",
+        ),
+        _ if begin.is_empty() => {
+            ("an empty file", "the file must hold a PEM text, which starts with -----BEGIN")
+        }
+        _ if UTF_16.iter().any(|begin| text.starts_with(begin)) => {
+            ("UTF-16 text", "save the file as UTF-8, or convert it with: iconv -f UTF-16 -t UTF-8")
+        }
+        _ if begin.starts_with(b"{") => ("a JSON file", WRONG_FILE),
+        _ if std::str::from_utf8(text).is_err() => ("a binary file", WRONG_FILE),
+        _ => ("other text", WRONG_FILE),
+    };
+    KeyError::NotPem { found, hint }
 }
 
 #[cfg(test)]
@@ -154,23 +185,60 @@ mod tests {
             ("-----BEGIN A KEY-----\nAA\\nAA\n-----END A KEY-----", KeyError::Base64 { label: label() }),
             ("-----BEGIN A KEY-----\n-----END A KEY-----", KeyError::Base64 { label: label() }),
             ("-----BEGIN \u{1b}[31m-----", KeyError::Malformed { what: "PEM label" }),
-            ("", KeyError::NotPem { found: "an empty file" }),
-            ("{\"kty\":\"RSA\"}", KeyError::NotPem { found: "a JSON file" }),
-            ("hello", KeyError::NotPem { found: "other text" }),
         ] {
             let result = blocks(text.as_bytes()).and_then(|blocks| blocks[0].decode());
             assert_eq!(result.err(), Some(expected), "{text}");
         }
-        let der = blocks(&[0x30, 0x82, 0x01, 0x00]).err();
-        assert_eq!(der, Some(KeyError::NotPem { found: "a binary (DER) file" }));
         assert_eq!(blocks(&vec![b' '; MAX_TEXT + 1]).err(), Some(KeyError::TooLong { most: MAX_TEXT }));
+    }
+
+    /// The commands of the hints were tried on these files, which openssl made.
+    #[test]
+    fn a_file_without_a_block_is_named_with_the_command_that_converts_it() {
+        macro_rules! file {
+            ($name:literal) => {
+                include_bytes!(concat!("../../tests/data/keys/", $name)).as_slice()
+            };
+        }
+        let big_endian: Vec<u8> =
+            file!("p256-utf16.pem").chunks(2).flat_map(|pair| [pair[1], pair[0]]).collect();
+        for (text, name, helps) in [
+            (file!("rsa2048.der"), "a private key in binary (DER)", "openssl pkey -inform DER -in"),
+            (file!("p256-sec1.der"), "a private key in binary (DER)", "openssl pkey -inform DER -in"),
+            (file!("p256-encrypted.der"), "a private key in binary (DER)", "openssl pkey -inform DER -in"),
+            (file!("p256-pub.der"), "a public key in binary (DER)", "openssl pkey -pubin -inform DER -in"),
+            (
+                file!("rsa2048-pub-pkcs1.der"),
+                "a public key in binary (DER)",
+                "openssl pkey -pubin -inform DER",
+            ),
+            (file!("rsa2048-cert.der"), "a certificate in binary (DER)", "openssl x509 -inform DER -in"),
+            (file!("p256.p12"), "a PKCS#12 file", "openssl pkcs12 -in"),
+            (file!("p256-utf16.pem"), "UTF-16 text", "iconv -f UTF-16"),
+            (&big_endian, "UTF-16 text", "iconv -f UTF-16"),
+            (&big_endian[2..], "UTF-16 text", "iconv -f UTF-16"),
+            (&file!("p256-utf16.pem")[2..], "UTF-16 text", "iconv -f UTF-16"),
+            (b"", "an empty file", "-----BEGIN"),
+            (b" \n", "an empty file", "-----BEGIN"),
+            (b"{\"kty\":\"RSA\"}", "a JSON file", "is this the right file?"),
+            (b"hello", "other text", "is this the right file?"),
+            (&[0x30, 0x82, 0x01, 0x00], "a binary file", "is this the right file?"),
+        ] {
+            match blocks(text).err() {
+                Some(KeyError::NotPem { found, hint }) => {
+                    assert_eq!(found, name);
+                    assert!(hint.contains(helps), "{name}: {hint}");
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+        }
     }
 
     #[test]
     fn what_is_written_reads_back_in_lines_of_64() {
         for length in [1, 47, 48, 49, 100] {
             let der: Vec<u8> = (0..length).collect();
-            let text = encode("PUBLIC KEY", &der).unwrap();
+            let text = encode("PUBLIC KEY", &der);
             assert!(text.lines().all(|line| line.len() <= 64));
             assert_eq!(decoded(text.as_bytes()), vec![("PUBLIC KEY".to_owned(), der)]);
         }

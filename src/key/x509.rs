@@ -8,17 +8,14 @@ mod path;
 
 pub use path::{PathError, verify_path};
 
-use super::der::{self, BadDer, Reader};
+use super::der::{self, BadDer, Element, Reader};
 use super::error::KeyError;
 use super::kind::Kind;
-use super::pem;
-use super::public::{Numbers, PublicKey};
+use super::public::PublicKey;
+use crate::ground::base64;
+use crate::ground::time::days_from_civil;
 use crate::key::algorithm::Algorithm;
-use jwt_simple::reexports::ct_codecs::{Base64, Decoder};
-use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
-
-/// The most certificates that are read from one bundle.
-const MAX_BUNDLE: usize = 256;
+use sha2::{Digest, Sha256, Sha384};
 
 /// A certificate, and all that judging a path needs.
 #[derive(Debug, Clone)]
@@ -34,6 +31,8 @@ pub struct X509 {
     signature_algorithm: Vec<u8>,
     signature: Vec<u8>,
     constraints: Constraints,
+    /// It has an extension that may decide and is not judged here.
+    unjudged: bool,
 }
 
 /// What the extensions say of signing other certificates.
@@ -48,6 +47,12 @@ struct Constraints {
 
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
 const KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x0F];
+/// Verifiers of tokens ask for no usage in particular.
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x25];
+/// Name constraints, policy mappings, policy constraints and `inhibitAnyPolicy` (RFC 5280, 4.2.1): they decide
+/// without being critical, too.
+const CONSTRAINTS: [&[u8]; 4] =
+    [&[0x55, 0x1D, 0x1E], &[0x55, 0x1D, 0x21], &[0x55, 0x1D, 0x24], &[0x55, 0x1D, 0x36]];
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 /// `keyCertSign`, bit 5 (RFC 5280, 4.2.1.3).
 const CERT_SIGN: u8 = 0x04;
@@ -60,15 +65,8 @@ impl X509 {
 
     /// Reads an element of an `x5c` header: DER in standard base64 (RFC 7515, 4.1.6).
     pub fn from_base64(text: &str) -> Result<X509, KeyError> {
-        let der = Base64::decode_to_vec(text, None);
-        X509::from_der(&der.map_err(|_| KeyError::Base64 { label: "CERTIFICATE".to_owned() })?)
-    }
-
-    /// Every `CERTIFICATE` of a PEM text, in its order; other blocks are passed over, as registries do.
-    pub fn bundle(text: &[u8]) -> Result<Vec<X509>, KeyError> {
-        let blocks = pem::blocks(text)?;
-        let certificates = blocks.iter().filter(|block| block.label() == "CERTIFICATE");
-        certificates.take(MAX_BUNDLE).map(|block| X509::from_der(&block.decode()?)).collect()
+        let der = base64::read_standard(text);
+        X509::from_der(&der.ok_or_else(|| KeyError::Base64 { label: "CERTIFICATE".to_owned() })?)
     }
 
     fn read(bytes: &[u8]) -> Result<X509, BadDer> {
@@ -86,15 +84,17 @@ impl X509 {
         fields.expect(der::SEQUENCE)?; // signature algorithm
         let issuer = fields.expect(der::SEQUENCE)?.whole.to_vec();
         let mut validity = fields.enter(der::SEQUENCE)?;
-        let not_before = super::chain::unix_time(validity.element()?)?;
-        let not_after = super::chain::unix_time(validity.element()?)?;
+        let not_before = unix_time(validity.element()?)?;
+        let not_after = unix_time(validity.element()?)?;
+        validity.end()?;
         let subject = fields.expect(der::SEQUENCE)?.whole.to_vec();
         let spki = fields.expect(der::SEQUENCE)?.whole.to_vec();
         let mut constraints = Constraints { version_3, ..Constraints::default() };
+        let mut unjudged = false;
         while !fields.is_empty() {
             let element = fields.element()?;
             if element.tag == der::context(3) {
-                constraints.read(Reader::only(element.content, der::SEQUENCE)?)?;
+                unjudged |= constraints.read(Reader::only(element.content, der::SEQUENCE)?)?;
             }
         }
         Ok(X509 {
@@ -109,6 +109,7 @@ impl X509 {
             signature_algorithm,
             signature,
             constraints,
+            unjudged,
         })
     }
 
@@ -150,33 +151,29 @@ impl X509 {
         if now < self.not_before { Err(PathError::NotYet(place, self.not_before)) } else { Ok(()) }
     }
 
+    /// The `SubjectPublicKeyInfo` as it stands in the certificate, as DER.
+    pub(super) fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
     /// Whether `parent` signed this certificate; `None` where that is not known here.
     fn signed_by(&self, parent: &X509) -> Option<bool> {
-        let digest = match Scheme::read(&self.signature_algorithm)? {
-            Scheme::Jws(algorithm) => {
-                let key = PublicKey::from_spki(&parent.spki, Some(algorithm)).ok()?;
-                return Some(key.verify(&self.signed, &self.signature));
-            }
-            Scheme::EcdsaSha256 => hmac_sha256::Hash::hash(&self.signed).to_vec(),
-            Scheme::EcdsaSha384 => hmac_sha512::sha384::Hash::hash(&self.signed).to_vec(),
-        };
-        // A certificate's hash need not be that of the curve, as a token's is.
+        let scheme = Scheme::read(&self.signature_algorithm)?;
         let key = parent.key.as_ref().ok()?;
-        let Numbers::Bytes(point) = key.numbers() else { return None };
-        let raw = |length| ecdsa_raw(&self.signature, length).unwrap_or_default();
-        match key.kind() {
-            Kind::P256 => {
-                let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
-                let signature = p256::ecdsa::Signature::from_slice(&raw(32));
-                Some(signature.is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()))
+        // A certificate's hash need not be that of the curve, as a token's is.
+        let hash = match scheme {
+            Scheme::Jws(algorithm) if key.kind().algorithms().contains(&algorithm) => {
+                return Some(key.verifier().verify_in_rust(algorithm, &self.signed, &self.signature));
             }
-            Kind::P384 => {
-                let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
-                let signature = p384::ecdsa::Signature::from_slice(&raw(48));
-                Some(signature.is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()))
-            }
-            _ => None,
+            Scheme::Jws(_) => return None,
+            Scheme::EcdsaSha256 => Sha256::digest(&self.signed).to_vec(),
+            Scheme::EcdsaSha384 => Sha384::digest(&self.signed).to_vec(),
+        };
+        if !matches!(key.kind(), Kind::P256 | Kind::P384) {
+            return None;
         }
+        let raw = ecdsa_raw(&self.signature, key.kind().private_bytes()).unwrap_or_default();
+        Some(key.verifier().verify_hash(&hash, &raw))
     }
 }
 
@@ -190,12 +187,14 @@ impl PartialEq for X509 {
 impl Eq for X509 {}
 
 impl Constraints {
-    fn read(&mut self, mut extensions: Reader<'_>) -> Result<(), BadDer> {
+    /// Reads them; whether there is one that is not judged here.
+    fn read(&mut self, mut extensions: Reader<'_>) -> Result<bool, BadDer> {
         const BOOLEAN: u8 = 0x01;
+        let mut unjudged = false;
         while !extensions.is_empty() {
             let mut extension = extensions.enter(der::SEQUENCE)?;
             let name = extension.expect(der::OID)?.content;
-            extension.optional(BOOLEAN)?; // critical
+            let critical = extension.optional(BOOLEAN)?.is_some_and(|flag| flag.content == [0xFF]);
             let value = extension.expect(der::OCTET_STRING)?.content;
             if name == BASIC_CONSTRAINTS {
                 let mut fields = Reader::only(value, der::SEQUENCE)?;
@@ -210,9 +209,11 @@ impl Constraints {
             } else if name == KEY_USAGE {
                 let bits = Reader::new(value).expect(der::BIT_STRING)?.content;
                 self.key_usage = Some(bits.get(1).copied().unwrap_or(0));
+            } else {
+                unjudged |= critical && name != EXTENDED_KEY_USAGE || CONSTRAINTS.contains(&name);
             }
         }
-        Ok(())
+        Ok(unjudged)
     }
 
     /// Go's `CheckSignatureFrom`: what a certificate needs to vouch for another.
@@ -258,6 +259,37 @@ fn ecdsa_raw(der: &[u8], length: usize) -> Option<Vec<u8>> {
     Some(raw)
 }
 
+/// `UTCTime` or `GeneralizedTime`, in the only forms that RFC 5280 (4.1.2.5) allows.
+fn unix_time(element: Element<'_>) -> Result<i64, BadDer> {
+    let (digits, zone) = element.content.split_at(element.content.len().saturating_sub(1));
+    if zone != b"Z" || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(BadDer);
+    }
+    let number = |digits: &[u8]| digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    let (year, rest) = match (element.tag, digits.len()) {
+        (der::UTC_TIME, 12) => {
+            let (year, rest) = digits.split_at(2);
+            let year = number(year);
+            (if year < 50 { 2000 + year } else { 1900 + year }, rest)
+        }
+        (der::GENERALIZED_TIME, 14) => {
+            let (year, rest) = digits.split_at(4);
+            (number(year), rest)
+        }
+        _ => return Err(BadDer),
+    };
+    let [month, day, hour, minute, second] = match rest.as_chunks::<2>() {
+        ([month, day, hour, minute, second], []) => {
+            [month, day, hour, minute, second].map(|pair| number(pair))
+        }
+        _ => return Err(BadDer),
+    };
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+        return Err(BadDer);
+    }
+    Ok(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
 /// The last common name of a name (RFC 5280, 4.1.2.4), as far as it is text.
 fn common_name(name: &[u8]) -> Option<String> {
     let mut sets = Reader::only(name, der::SEQUENCE).ok()?;
@@ -275,9 +307,12 @@ fn common_name(name: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::pem;
 
     fn bundle(text: &[u8]) -> Vec<X509> {
-        X509::bundle(text).unwrap()
+        let blocks = pem::blocks(text).unwrap();
+        let certificates = blocks.iter().filter(|block| block.label() == "CERTIFICATE");
+        certificates.map(|block| X509::from_der(&block.decode().unwrap()).unwrap()).collect()
     }
 
     /// Leaf, intermediate and root.
@@ -341,5 +376,25 @@ mod tests {
             assert!(X509::from_der(&der[..length]).is_err(), "cut to {length}");
         }
         assert!(X509::from_base64("!").is_err() && X509::from_base64("AAAA").is_err());
+    }
+
+    #[test]
+    fn times_are_those_of_rfc_5280() {
+        let time = |tag, text: &str| unix_time(Element { tag, content: text.as_bytes(), whole: &[] });
+        for (tag, text, expected) in [
+            (der::UTC_TIME, "700101000000Z", Ok(0)),
+            (der::UTC_TIME, "500101000000Z", Ok(-631_152_000)),
+            (der::UTC_TIME, "491231235959Z", Ok(2_524_607_999)),
+            (der::GENERALIZED_TIME, "20000229120000Z", Ok(951_825_600)),
+            (der::GENERALIZED_TIME, "99991231235959Z", Ok(253_402_300_799)),
+            (der::UTC_TIME, "7001010000Z", Err(BadDer)),
+            (der::UTC_TIME, "700101000000+0100", Err(BadDer)),
+            (der::UTC_TIME, "701301000000Z", Err(BadDer)),
+            (der::UTC_TIME, "70010100000aZ", Err(BadDer)),
+            (der::GENERALIZED_TIME, "", Err(BadDer)),
+            (der::OCTET_STRING, "700101000000Z", Err(BadDer)),
+        ] {
+            assert_eq!(time(tag, text), expected, "{text}");
+        }
     }
 }

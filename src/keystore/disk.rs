@@ -5,9 +5,11 @@
 //! keys. Decision: the calls are a trait, so that a test can stop after any of them; nothing else in the
 //! program has a reason to implement it.
 
-use std::fs::{self, File, OpenOptions};
+use crate::ground::file::{self, folder_of};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
 /// A file that only its owner may read: every private key.
 pub const PRIVATE: u32 = 0o600;
@@ -38,22 +40,11 @@ pub struct System;
 
 impl Disk for System {
     fn create_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
-        let mut builder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
-        #[cfg(not(unix))]
-        let _ = mode;
-        builder.create(path)
+        DirBuilder::new().mode(mode).create(path)
     }
 
     fn create(&self, path: &Path, mode: u32) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-        #[cfg(not(unix))]
-        let _ = mode;
-        options.open(path)
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
     }
 
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
@@ -73,7 +64,7 @@ impl Disk for System {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+        File::open(path)?.sync_all()
     }
 }
 
@@ -99,64 +90,44 @@ pub fn replace(disk: &dyn Disk, path: &Path, aside: &Path, mode: u32, bytes: &[u
         let _ = disk.remove(aside);
         return Err(error);
     }
-    disk.sync_folder(parent(path))
+    disk.sync_folder(folder_of(path))
 }
 
-/// Replaces a file of the user's that may be read by all, or writes to what is there where that is no
-/// regular file (`/dev/stdout`, a pipe). A link's target is replaced, not the link; a private key never is.
+/// Replaces a file of the user's that everyone may read. What is there must be a regular file of no private
+/// key: a link, perhaps another user's in a folder open to all, is never followed.
 pub fn publish(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut mode = PUBLIC;
-    match fs::metadata(&target) {
-        Ok(metadata) if !metadata.is_file() => {
-            let mut file = OpenOptions::new().write(true).open(&target)?;
-            return file.write_all(bytes).and_then(|()| file.flush());
+    let refused = |why: String| Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+    let mode = match fs::symlink_metadata(path) {
+        Ok(there) if there.is_symlink() => {
+            return refused(match fs::read_link(path) {
+                Ok(target) => format!("it is a link to {}: name the file itself", target.display()),
+                Err(_) => "it is a link: name the file itself".to_owned(),
+            });
         }
-        Ok(metadata) => {
-            mode = mode_of(&metadata);
-            refuse_private_key(&target)?;
+        Ok(there) if !there.is_file() => return refused("what is there is not a regular file".to_owned()),
+        Ok(there) => {
+            // Whoever types the key's path for the certificate's should not lose the key.
+            let marker = b"PRIVATE KEY-----";
+            let content = file::read(path, 1024 * 1024).unwrap_or_default();
+            if content.windows(marker.len()).any(|window| window == marker) {
+                return refused("it holds a private key".to_owned());
+            }
+            there.mode() & 0o755 // perhaps another user's choice: nobody else may write
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => PUBLIC,
         Err(error) => return Err(error),
-    }
-    let mut name = target.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
-    let aside = target.with_file_name(name);
-    replace(disk, &target, &aside, mode, bytes)
+    };
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}", random_name()?));
+    replace(disk, path, &path.with_file_name(name), mode, bytes)
 }
 
-/// Whoever types the key's path for the certificate's should not lose the key.
-fn refuse_private_key(path: &Path) -> io::Result<()> {
-    let Ok(content) = crate::ground::document::read_bounded(path, 1024 * 1024) else { return Ok(()) };
-    let content = zeroize::Zeroizing::new(content);
-    let marker = b"PRIVATE KEY-----";
-    if content.windows(marker.len()).any(|window| window == marker) {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it holds a private key"));
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn mode_of(metadata: &fs::Metadata) -> u32 {
-    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
-}
-
-#[cfg(not(unix))]
-fn mode_of(_: &fs::Metadata) -> u32 {
-    PUBLIC
-}
-
-/// The folder of a path; `.` for a bare name.
-pub fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// A path in a folder, for a file of this name.
-pub(super) fn in_folder(folder: &Path, name: &str) -> PathBuf {
-    folder.join(name)
+/// A name that nobody can have taken before: 64 random bits, in hexadecimal.
+pub fn random_name() -> io::Result<String> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    Ok(format!("{:016x}", u64::from_be_bytes(random)))
 }
 
 #[cfg(test)]

@@ -4,14 +4,16 @@
 //! Decision: an edit never touches a key file that is there, and ends with the one rename that makes it
 //! real, so that it can be stopped anywhere and simply be run again.
 
-use super::disk::{self, Disk, PRIVATE, in_folder, parent};
+use super::disk::{self, Disk, PRIVATE};
+use super::error::failed;
 use super::lock::{lock, refuse_foreign};
 use super::manifest::{Entry, Manifest};
 use super::{MANIFEST, StoreError, read_manifest};
+use crate::ground::file::{Files, folder_of};
 use crate::ground::time::{Ttl, UnixTime};
+use crate::key::Key;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::State;
-use crate::key::{Key, base64url};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,29 +54,31 @@ pub struct Retired {
 impl<'d> Editor<'d> {
     /// Opens a folder to change it.
     pub fn open(folder: &Path, disk: &'d dyn Disk) -> Result<Self, StoreError> {
-        let manifest = read_manifest(folder)?; // a folder that isn't ours gets no lock file
-        drop(manifest);
+        read_manifest(folder, &mut Files::default())?; // a folder that isn't ours gets no lock file
         let lock = lock(folder, disk)?;
-        let manifest = read_manifest(folder)?;
+        let manifest = read_manifest(folder, &mut Files::default())?;
         Ok(Self { folder: folder.to_owned(), disk, manifest, _lock: lock })
     }
 
     /// Opens a folder, or makes a new one for a first key.
     pub fn create(folder: &Path, disk: &'d dyn Disk) -> Result<Self, StoreError> {
         let made = match disk.create_folder(folder, 0o700) {
-            Ok(()) => disk.sync_folder(parent(folder)),
+            Ok(()) => disk.sync_folder(folder_of(folder)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(error),
         };
         made.map_err(|source| failed("create the folder", folder, source))?;
-        if in_folder(folder, MANIFEST).exists() {
+        if folder.join(MANIFEST).exists() {
             return Self::open(folder, disk);
         }
         refuse_foreign(folder)?;
         let lock = lock(folder, disk)?;
         // Another command may have made the first key meanwhile.
-        let manifest =
-            if in_folder(folder, MANIFEST).exists() { read_manifest(folder)? } else { Manifest::default() };
+        let manifest = if folder.join(MANIFEST).exists() {
+            read_manifest(folder, &mut Files::default())?
+        } else {
+            Manifest::default()
+        };
         Ok(Self { folder: folder.to_owned(), disk, manifest, _lock: lock })
     }
 
@@ -161,7 +165,7 @@ impl<'d> Editor<'d> {
             manifest.entries.retain(|entry| !retired.iter().any(|gone| gone.id == entry.id));
             self.commit(manifest)?;
             for entry in &retired {
-                let path = in_folder(&self.folder, &entry.file);
+                let path = self.folder.join(&entry.file);
                 match self.disk.remove(&path) {
                     Err(source) if source.kind() != io::ErrorKind::NotFound => {
                         return Err(failed("remove", &path, source));
@@ -212,17 +216,15 @@ impl<'d> Editor<'d> {
     /// A new key, its file on the disk.
     fn new_key(&self, algorithm: Algorithm, now: UnixTime) -> Result<Entry, StoreError> {
         let (key, secret) = Key::generate(algorithm).map_err(StoreError::Make)?;
-        let mut random = [0; 8];
-        let fill = getrandom::fill(&mut random).map_err(io::Error::other);
-        fill.map_err(|source| StoreError::System { what: "cannot get random bytes".to_owned(), source })?;
-        let digits = format!("{:016x}", u64::from_be_bytes(random));
+        let digits = disk::random_name()
+            .map_err(|source| StoreError::System { what: "cannot get random bytes".to_owned(), source })?;
         let (id, suffix) = match key.id() {
             Some(id) => (id.to_owned(), "pem"),
             // A hash of a secret would help to guess it: its id is a random name.
-            None => (base64url(&random), "secret"),
+            None => (digits.clone(), "secret"),
         };
         let file = format!("key-{digits}.{suffix}");
-        let path = in_folder(&self.folder, &file);
+        let path = self.folder.join(&file);
         disk::write_new(self.disk, &path, PRIVATE, secret.expose())
             .map_err(|source| failed("write", &path, source))?;
         self.sync_folder()?;
@@ -233,8 +235,8 @@ impl<'d> Editor<'d> {
     /// Makes a change real.
     fn commit(&mut self, mut manifest: Manifest) -> Result<(), StoreError> {
         manifest.sort();
-        let path = in_folder(&self.folder, MANIFEST);
-        let aside = in_folder(&self.folder, &format!("{MANIFEST}.new"));
+        let path = self.folder.join(MANIFEST);
+        let aside = self.folder.join(format!("{MANIFEST}.new"));
         disk::replace(self.disk, &path, &aside, PRIVATE, manifest.text().as_bytes())
             .map_err(|source| failed("write", &path, source))?;
         self.manifest = manifest;
@@ -262,8 +264,4 @@ fn unexported(next: &Entry, folder: &str) -> StoreError {
         )
     };
     StoreError::refused(message, hint)
-}
-
-pub(super) fn failed(verb: &str, path: &Path, source: io::Error) -> StoreError {
-    StoreError::System { what: format!("cannot {verb} {}", path.display()), source }
 }

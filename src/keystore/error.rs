@@ -7,7 +7,7 @@ use crate::ground::document::DocumentError;
 use crate::key::KeyError;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A folder of keys can't be read or changed. `Display` is one line for an operator.
 #[derive(Debug)]
@@ -92,4 +92,9 @@ impl From<DocumentError> for StoreError {
     fn from(error: DocumentError) -> Self {
         StoreError::Document(error)
     }
+}
+
+/// The system refused this to be done with that file.
+pub(super) fn failed(verb: &str, path: &Path, source: io::Error) -> StoreError {
+    StoreError::System { what: format!("cannot {verb} {}", path.display()), source }
 }

@@ -3,8 +3,8 @@
 //! Owns the lock. Must not know the changes. Decision: the system's lock on an open file (flock), which ends
 //! with its holder however that ends, so that no lock is ever stale and none has to be broken.
 
-use super::disk::{Disk, PRIVATE, in_folder};
-use super::edit::failed;
+use super::disk::{Disk, PRIVATE};
+use super::error::failed;
 use super::manifest::is_key_file;
 use super::{LOCK, MANIFEST, StoreError};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -33,7 +33,7 @@ pub(super) fn refuse_foreign(folder: &Path) -> Result<(), StoreError> {
 
 /// Waits for the lock. The system gives it back when its holder ends, so that none is ever stale.
 pub(super) fn lock(folder: &Path, disk: &dyn Disk) -> Result<File, StoreError> {
-    let path = in_folder(folder, LOCK);
+    let path = folder.join(LOCK);
     match disk.create(&path, PRIVATE) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(failed("create", &path, error));

@@ -5,10 +5,11 @@
 //! whoever edits it by hand is cited like one in any other file.
 
 use crate::ground::document::{Document, DocumentError, Node};
+use crate::ground::text::quoted;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::State;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The version of the format that this writes and reads.
 const FORMAT: u64 = 1;
@@ -60,7 +61,7 @@ impl Manifest {
             let entry = entry(&item)?;
             let entries = &manifest.entries;
             if entries.iter().any(|other| other.id == entry.id || other.file == entry.file) {
-                return Err(item.error(format!("the key `{}` stands twice", entry.id)));
+                return Err(item.error(format!("the key {} stands twice", quoted("", &entry.id))));
             }
             let single = match entry.state {
                 State::Active => Some("active"),
@@ -84,25 +85,23 @@ impl Manifest {
     /// Its text.
     pub(super) fn text(&self) -> String {
         let entry = |entry: &Entry| {
-            let mut object = Map::new();
-            let mut set = |name: &str, value: Value| {
-                object.insert(name.to_owned(), value);
-            };
-            set("id", entry.id.as_str().into());
-            set("algorithm", entry.algorithm.name().into());
-            set("state", entry.state.name().into());
-            set("file", entry.file.as_str().into());
-            set("created_at", entry.created.0.into());
+            let mut object = json!({
+                "id": entry.id,
+                "algorithm": entry.algorithm.name(),
+                "state": entry.state.name(),
+                "file": entry.file,
+                "created_at": entry.created.0,
+            });
             for (name, time) in [
                 ("exported_at", entry.exported),
                 ("activated_at", entry.activated),
                 ("stopped_at", entry.stopped),
             ] {
                 if let Some(time) = time {
-                    set(name, time.0.into());
+                    object[name] = time.0.into();
                 }
             }
-            Value::Object(object)
+            object
         };
         let keys: Vec<Value> = self.entries.iter().map(entry).collect();
         format!("{:#}\n", json!({ "format": FORMAT, "keys": keys }))
@@ -154,18 +153,17 @@ fn entry(item: &Node<'_>) -> Result<Entry, DocumentError> {
         let read = |node: Node<'_>| node.integer(0, most).map(|at| UnixTime(i64::try_from(at).unwrap_or(0)));
         item.get(name).map(read).transpose()
     };
-    let field = |name: &str, message: String| {
-        item.get(name).map_or_else(|| item.error(message.clone()), |node| node.error(message.clone()))
+    let wrong = |name: &str, what: &str| {
+        let node = item.get(name);
+        node.map_or_else(|| item.error(what), |node| node.error(format!("{what}, found {}", node.quoted())))
     };
-    let algorithm = text("algorithm")?;
     let algorithm =
-        algorithm.parse().map_err(|_| field("algorithm", format!("unknown algorithm `{algorithm}`")))?;
-    let state = text("state")?;
-    let state = State::named(&state)
-        .ok_or_else(|| field("state", format!("expected next, active or previous, found `{state}`")))?;
+        text("algorithm")?.parse().map_err(|_| wrong("algorithm", "expected an algorithm such as ES256"))?;
+    let state =
+        State::named(&text("state")?).ok_or_else(|| wrong("state", "expected next, active or previous"))?;
     let file = text("file")?;
     if !is_key_file(&file) {
-        return Err(field("file", format!("`{file}` is not the name of a key file of this folder")));
+        return Err(wrong("file", "expected the name of a key file of this folder"));
     }
     let created = time("created_at")?.ok_or_else(|| item.error("`created_at` is missing"))?;
     let stopped = time("stopped_at")?;
@@ -232,7 +230,7 @@ mod tests {
     fn each_contradiction_has_its_own_refusal() {
         let (a, b) = (key("a", "state: active"), key("bb", "state: active"));
         for (text, part) in [
-            (String::new(), "not the manifest of a key folder"),
+            ("{}".to_owned(), "not the manifest of a key folder"),
             ("{format: 2, keys: []}".to_owned(), "a newer version of keypebble"),
             ("{format: 1, keys: []}".to_owned(), "no key is `active`"),
             (format!("{{format: 1, keys: [{a}, {b}]}}"), "a second key is `active`"),
@@ -241,9 +239,12 @@ mod tests {
             (format!("{{format: 1, keys: [{}]}}", key("a", "state: previous")), "`stopped_at` stands where"),
             (
                 format!("{{format: 1, keys: [{}]}}", a.replace("key-", "../key-")),
-                "is not the name of a key file",
+                "expected the name of a key file",
             ),
-            (format!("{{format: 1, keys: [{}]}}", a.replace("ES256", "none")), "unknown algorithm `none`"),
+            (
+                format!("{{format: 1, keys: [{}]}}", a.replace("ES256", "none")),
+                "expected an algorithm such as ES256, found `none`",
+            ),
             (format!("{{format: 1, kyes: [{a}]}}"), "unknown key `kyes`"),
         ] {
             let error = read(&text).expect_err(&text).to_string();

@@ -46,8 +46,12 @@ fn later(seconds: i64) -> UnixTime {
     UnixTime(NOW.0 + seconds)
 }
 
+fn load(folder: &Path) -> Result<Keystore, StoreError> {
+    Keystore::load(folder, &mut Files::default())
+}
+
 fn states(folder: &Path) -> Vec<(State, String)> {
-    let store = Keystore::load(folder).unwrap();
+    let store = load(folder).unwrap();
     store.manifest().entries().iter().map(|entry| (entry.state, entry.id.clone())).collect()
 }
 
@@ -142,7 +146,7 @@ fn a_crash_while_the_first_key_is_made_leaves_nothing_or_a_folder_that_loads() {
             return;
         }
         let made = place.keys().join(MANIFEST).exists();
-        assert_eq!(Keystore::load(&place.keys()).is_ok(), made, "stopped after {stops}");
+        assert_eq!(load(&place.keys()).is_ok(), made, "stopped after {stops}");
         generate(&place.keys(), &System).unwrap();
         assert_eq!(states(&place.keys()).len(), 1 + usize::from(made), "stopped after {stops}");
     }
@@ -196,7 +200,7 @@ fn every_algorithm_is_generated_and_signs() {
     for algorithm in Algorithm::ALL {
         let place = Place::new();
         let made = Editor::create(&place.keys(), &System).unwrap().generate(algorithm, NOW).unwrap();
-        let store = Keystore::load(&place.keys()).unwrap();
+        let store = load(&place.keys()).unwrap();
         assert_eq!(store.keyring().active().algorithm(), algorithm);
         assert_eq!(store.keyring().active().id(), Some(&*made.id), "{algorithm}");
         assert_eq!(store.keyring().jwks()["keys"].as_array().unwrap().is_empty(), algorithm.is_hmac());
@@ -226,7 +230,7 @@ fn a_rotation_needs_a_staged_key_that_was_exported() {
     assert_eq!(rotated.previous.stopped, Some(later(2)));
     assert_eq!(rotated.next.algorithm, Algorithm::EdDSA);
     drop(editor);
-    let ring = Keystore::load(&place.keys()).unwrap().into_keyring();
+    let ring = load(&place.keys()).unwrap().into_keyring();
     assert_eq!(ring.active().id(), Some(&*second.id));
     assert_eq!(ring.find(&first.id).unwrap().state(), State::Previous);
 }
@@ -276,7 +280,7 @@ fn a_reader_never_sees_half_a_change() {
         let reader = scope.spawn(|| {
             let mut read = 0;
             while !stop.load(Ordering::Relaxed) {
-                Keystore::load(&folder).unwrap();
+                load(&folder).unwrap();
                 read += 1;
             }
             read
@@ -299,25 +303,40 @@ fn what_is_not_a_key_folder_is_left_alone() {
     let refused = Editor::create(&place.keys(), &System).err().unwrap();
     assert!(refused.to_string().contains("is not a folder of keys: it holds \"photo.jpg\""), "{refused}");
     assert_eq!(std::fs::read_dir(place.keys()).unwrap().count(), 1);
-    let missing = Keystore::load(&place.0.join("none")).err().unwrap();
+    let missing = load(&place.0.join("none")).err().unwrap();
     assert_eq!(missing.exit_code(), 3);
     assert!(missing.hint().unwrap().contains("keys generate --dir"));
+}
+
+fn key_files(place: &Place) -> Vec<PathBuf> {
+    let store = load(&place.keys()).unwrap();
+    store.manifest().entries().iter().map(|entry| place.keys().join(&entry.file)).collect()
+}
+
+#[test]
+fn every_file_of_the_folder_is_noted() {
+    let place = full();
+    let mut files = Files::default();
+    Keystore::load(&place.keys(), &mut files).unwrap();
+    let mut expected = key_files(&place);
+    expected.insert(0, place.keys().join(MANIFEST));
+    assert_eq!(files.paths(), expected);
 }
 
 #[test]
 fn a_key_file_that_was_swapped_is_noticed_and_a_stray_one_listed() {
     let place = full();
-    let store = Keystore::load(&place.keys()).unwrap();
+    let store = load(&place.keys()).unwrap();
     assert!(store.strays().is_empty());
-    let files: Vec<PathBuf> = store.key_files().collect();
+    let files = key_files(&place);
     let stray = place.keys().join("key-0123456789abcdef.pem");
     std::fs::copy(&files[0], &stray).unwrap();
-    assert_eq!(Keystore::load(&place.keys()).unwrap().strays(), [stray]);
+    assert_eq!(load(&place.keys()).unwrap().strays(), [stray]);
     std::fs::copy(&files[0], &files[1]).unwrap();
-    let error = Keystore::load(&place.keys()).err().unwrap().to_string();
+    let error = load(&place.keys()).err().unwrap().to_string();
     assert!(error.contains("holds another key than keyring.json"), "{error}");
     std::fs::write(&files[1], "").unwrap();
-    let error = Keystore::load(&place.keys()).err().unwrap();
+    let error = load(&place.keys()).err().unwrap();
     assert_eq!(error.exit_code(), 3);
     assert!(error.to_string().contains("no PEM block"), "{error}");
 }
@@ -325,23 +344,37 @@ fn a_key_file_that_was_swapped_is_noticed_and_a_stray_one_listed() {
 #[test]
 fn what_is_published_never_replaces_a_private_key() {
     let place = full();
-    let store = Keystore::load(&place.keys()).unwrap();
-    let key = store.key_files().next().unwrap();
-    assert!(disk::publish(&System, &key, b"certificate").is_err());
-    Keystore::load(&place.keys()).unwrap();
+    let key = &key_files(&place)[0];
+    assert!(disk::publish(&System, key, b"certificate").is_err());
+    load(&place.keys()).unwrap();
     let out = place.0.join("out");
     for text in ["one", "two"] {
         disk::publish(&System, &out, text.as_bytes()).unwrap();
         assert_eq!(std::fs::read_to_string(&out).unwrap(), text);
     }
-    #[cfg(unix)]
-    {
-        let link = place.0.join("link");
-        std::os::unix::fs::symlink(&out, &link).unwrap();
-        disk::publish(&System, &link, b"three").unwrap();
-        assert_eq!(std::fs::read_to_string(&out).unwrap(), "three");
-        assert!(link.symlink_metadata().unwrap().is_symlink());
-        disk::publish(&System, Path::new("/dev/null"), b"nothing").unwrap();
-        assert!(!Path::new("/dev/null").metadata().unwrap().is_file());
+}
+
+#[test]
+fn publishing_follows_no_link_and_replaces_only_a_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let (target, link, planted) = (place.0.join("target"), place.0.join("link"), place.0.join("planted"));
+    std::fs::write(&target, "root's").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let error = disk::publish(&System, &link, b"new").unwrap_err().to_string();
+    assert!(error.contains("it is a link to /") && error.contains("name the file itself"), "{error}");
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "root's");
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    for path in [Path::new("/dev/null"), &place.0] {
+        let error = disk::publish(&System, path, b"new").unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
     }
+    // Another user's file, which stays open to that user, is replaced and not written to.
+    std::fs::write(&planted, "").unwrap();
+    std::fs::set_permissions(&planted, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let theirs = std::fs::OpenOptions::new().read(true).open(&planted).unwrap();
+    disk::publish(&System, &planted, b"new").unwrap();
+    assert_eq!(theirs.metadata().unwrap().len(), 0);
+    assert_eq!(planted.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+    assert_eq!(std::fs::read_dir(&place.0).unwrap().count(), 3, "nothing is left aside");
 }

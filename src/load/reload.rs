@@ -9,46 +9,42 @@
 
 mod watch;
 
-use crate::cli::error::Error;
-use crate::config::{ServiceConfig, Warning};
+use super::LoadError;
+use super::setup::{self, Loaded, Paths};
+use crate::config::ServiceConfig;
+use crate::ground::file::Files;
+use crate::ground::text::sentence;
 use crate::ground::time::UnixTime;
-use crate::http::{Service, State};
-use crate::telemetry::log::Log;
+use crate::ground::warning::Warning;
+use crate::http::Service;
+use crate::telemetry::log::{Level, Log};
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::Builder;
 use std::time::{Duration, SystemTime};
 use watch::Seen;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A failed load is tried again after so many looks, though no known file changed: what it lacked may be a
-/// file that only the broken configuration names.
+/// A failed load is tried again after so many looks, though no file changed: what it lacked may be a
+/// descriptor, or memory.
 const RETRY_LOOKS: u32 = 5;
 
-/// What a load gives.
-#[derive(Debug)]
-pub struct Loaded {
-    /// What the service answers from.
-    pub state: State,
-    /// Every file that it came from, or would.
-    pub files: Vec<PathBuf>,
-    /// What works but should not stay as it is.
-    pub warnings: Vec<Warning>,
-    /// The configuration's `service`, of which some cannot change while running.
-    pub service: ServiceConfig,
-}
+/// A look that takes longer is said in the log: a disk or a network does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// SIGHUP, as something to wait for.
 #[derive(Debug)]
-pub struct Hangup(UnixStream);
+pub(crate) struct Hangup(UnixStream);
 
 impl Hangup {
     /// Takes the signal from now on, for the life of the process.
-    pub fn on_signal() -> io::Result<Self> {
+    pub(crate) fn on_signal() -> io::Result<Self> {
         let (read, write) = UnixStream::pair()?;
         read.set_read_timeout(Some(LOOK))?;
         signal_hook::low_level::pipe::register(signal_hook::consts::SIGHUP, write)?;
@@ -90,14 +86,15 @@ impl Cause {
 }
 
 /// Keeps a service's state as the files say.
-pub struct Reloader<L> {
+pub(crate) struct Reloader {
     service: Arc<Service>,
     log: Log,
-    load: L,
+    paths: Paths,
     running: ServiceConfig,
     warnings: Vec<Warning>,
-    files: Vec<PathBuf>,
-    /// What the last load, good or bad, was made from.
+    /// What the last load, good or bad, read or looked for.
+    watched: Vec<PathBuf>,
+    /// What that load was made from.
     tried: Seen,
     /// What the last look found, where that is not what was tried.
     pending: Option<Seen>,
@@ -107,32 +104,51 @@ pub struct Reloader<L> {
     failed: Option<(String, u32)>,
 }
 
-impl<L: FnMut() -> Result<Loaded, Error>> Reloader<L> {
+impl Reloader {
     /// A reloader of a service whose state was loaded from these files, beginning at that time.
-    pub fn new(
+    pub(crate) fn new(
         service: Arc<Service>,
         log: Log,
-        first: (Vec<PathBuf>, Vec<Warning>, ServiceConfig),
+        paths: Paths,
+        running: ServiceConfig,
+        files: &Files,
         began: SystemTime,
-        load: L,
     ) -> Self {
-        let (files, warnings, running) = first;
-        let tried = Seen::look(&files, &Seen::default());
+        let (watched, warnings) = (files.paths().to_vec(), files.warnings().to_vec());
+        let tried = Seen::look(&watched, &Seen::default());
         let due = tried.any_newer(began, &Seen::default());
-        Self { service, log, load, running, warnings, files, tried, pending: None, due, failed: None }
+        Self { service, log, paths, running, warnings, watched, tried, pending: None, due, failed: None }
     }
 
-    /// Watches for as long as the process lives.
-    pub fn run(mut self, hangup: &Hangup) {
-        loop {
-            if hangup.came() { self.load(Cause::Signal) } else { self.look() }
-        }
+    /// Watches for as long as the process lives, on threads of its own.
+    pub(crate) fn start(mut self, hangup: Hangup) -> io::Result<()> {
+        let (ended, looks) = channel();
+        let log = self.log.clone();
+        let look = move || {
+            loop {
+                if hangup.came() {
+                    self.load(Cause::Signal);
+                } else {
+                    self.look();
+                }
+                self.service.looked();
+                let _ = ended.send(()); // the other thread lives as long as this one
+            }
+        };
+        Builder::new().name("reload".to_owned()).spawn(look)?;
+        let say = move || {
+            let error = format!("a look at the files has not ended for {} s", PATIENCE.as_secs());
+            let line = log.line(UnixTime::now(), "reload").text("result", "waiting").text("error", &error);
+            line.text("kept", KEPT).end();
+        };
+        Builder::new().name("reload-watch".to_owned()).spawn(move || await_looks(&looks, PATIENCE, say))?;
+        Ok(())
     }
 
     /// One look at the files.
     fn look(&mut self) {
         let last = self.pending.take().unwrap_or_else(|| self.tried.clone());
-        let now = Seen::look(&self.files, &last);
+        let now = Seen::look(&self.watched, &last);
         if self.due || !now.same_content(&self.tried) {
             if now == last {
                 self.load(Cause::Change);
@@ -152,17 +168,13 @@ impl<L: FnMut() -> Result<Loaded, Error>> Reloader<L> {
 
     fn load(&mut self, cause: Cause) {
         let began = SystemTime::now();
-        let before = Seen::look(&self.files, &self.tried);
+        let before = Seen::look(&self.watched, &self.tried);
+        let mut files = Files::default();
         // A panic in a parser must not end the watch.
-        let result = match watch::refusal(&self.files) {
-            Some(error) => Err(error),
-            None => catch_unwind(AssertUnwindSafe(&mut self.load)).unwrap_or_else(|_| {
-                let what = "cannot load".to_owned();
-                Err(Error::System { what, source: io::Error::other("the program has a defect") })
-            }),
-        };
-        let files = result.as_ref().map_or_else(|_| self.files.clone(), |loaded| loaded.files.clone());
-        let after = Seen::look(&files, &before);
+        let result = catch_unwind(AssertUnwindSafe(|| setup::load(&self.paths, &mut files)))
+            .unwrap_or(Err(LoadError::Defect));
+        self.watched = files.paths().to_vec();
+        let after = Seen::look(&self.watched, &before);
         self.pending = None;
         if !after.agrees(&before) || after.any_newer(began, &before) {
             // Something was written meanwhile, so nobody knows what was read: again, when it is quiet.
@@ -172,37 +184,73 @@ impl<L: FnMut() -> Result<Loaded, Error>> Reloader<L> {
         self.due = false;
         self.tried = after;
         match result {
-            Ok(loaded) => self.take(loaded, cause),
+            Ok(loaded) => self.take(loaded, &files, cause),
             Err(error) => self.refuse(&error, cause),
         }
     }
 
-    fn take(&mut self, loaded: Loaded, cause: Cause) {
-        let Loaded { state, files, warnings, service } = loaded;
-        let now = self.service.replace(state);
+    fn take(&mut self, loaded: Loaded, files: &Files, cause: Cause) {
+        let now = self.service.replace(loaded.state);
         self.failed = None;
-        self.files = files;
-        let restart = self.running.fixed_changes(&service).join(", ");
+        let restart = self.running.fixed_changes(&loaded.service).join(", ");
         let line = self.log.line(now, "reload").text("result", "ok").text("cause", cause.name());
         line.maybe("restart_needed_for", Some(restart.as_str()).filter(|keys| !keys.is_empty())).end();
-        for warning in warnings.iter().filter(|warning| !self.warnings.contains(warning)) {
-            let line = self.log.line(now, "warning").text("message", &warning.message);
-            line.maybe("hint", warning.hint.as_deref()).end();
+        for warning in files.warnings().iter().filter(|warning| !self.warnings.contains(warning)) {
+            self.log.warning(now, warning);
         }
-        self.warnings = warnings;
+        self.warnings = files.warnings().to_vec();
     }
 
-    fn refuse(&mut self, error: &Error, cause: Cause) {
-        let sentence = error.sentence();
+    fn refuse(&mut self, error: &LoadError, cause: Cause) {
+        let sentence = sentence(error);
         let news = self.failed.as_ref().is_none_or(|(known, _)| *known != sentence);
         if news || cause != Cause::Retry {
-            let now: UnixTime = self.service.reload_failed();
-            let line = self.log.line(now, "reload").text("result", "failed").text("cause", cause.name());
-            line.text("error", &sentence)
-                .maybe("hint", error.hint().as_deref())
-                .text("kept", "what was loaded before stays in force")
-                .end();
+            let now = self.service.reload_failed();
+            let line = self.log.at(Level::Error, now, "reload").text("result", "failed");
+            let line = line.text("cause", cause.name()).text("error", &sentence);
+            line.maybe("hint", error.hint().as_deref()).text("kept", KEPT).end();
         }
         self.failed = Some((sentence, 0));
+    }
+}
+
+/// What becomes of a state that could not be replaced.
+const KEPT: &str = "what was loaded before stays in force";
+
+/// Says it once when no look ended for so long, and again after the next one that did.
+fn await_looks(looks: &Receiver<()>, patience: Duration, mut say: impl FnMut()) {
+    let mut said = false;
+    loop {
+        match looks.recv_timeout(patience) {
+            Ok(()) => said = false,
+            Err(RecvTimeoutError::Timeout) if said => {}
+            Err(RecvTimeoutError::Timeout) => {
+                said = true;
+                say();
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_does_not_end_is_said_once_for_each_time() {
+        let (ended, looks) = channel();
+        let mut ended = Some(ended);
+        let mut said = 0;
+        ended.as_ref().unwrap().send(()).unwrap();
+        await_looks(&looks, Duration::from_millis(20), || {
+            said += 1;
+            // It ends after all, and then the next one does not.
+            let _ = ended.as_ref().map(|ended| ended.send(()));
+            if said == 3 {
+                ended = None;
+            }
+        });
+        assert_eq!(said, 3);
     }
 }

@@ -4,16 +4,19 @@
 //! checks now and who waits (`queue`). Must not know requests. Decision: these stand behind one lock, so
 //! that "is this one slowed, is it remembered, is the same being checked already" is one question with one
 //! answer; bcrypt itself runs outside of it. A remembered password is asked for only after the throttle:
-//! else guesses against it would be free.
+//! else guesses against it would be free. Where the throttle says no, only a password that was right from
+//! the same client within a day gets in, so that strangers cannot lock a user out; any other is refused as
+//! if it had not been looked at, so that nobody learns who logged in from there.
 
 mod memory;
 mod queue;
 mod throttle;
 
-use crate::login::password::Password;
+use crate::ground::digest;
+use crate::login::password::{FINGERPRINT, Hash, Password};
 use crate::login::users::Users;
 use memory::Memory;
-use queue::{End, Entered, Queue};
+use queue::{Entered, Queue, State};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -70,9 +73,14 @@ impl Client {
             IpAddr::V6(address) => u128::from(address) >> 64 << 64,
         }))
     }
+
+    /// All that one site can come from: an IPv4 address, or an IPv6 network of 48 bits (RFC 6177).
+    fn site(self) -> Self {
+        Self(self.0.map(|bits| if bits >> 64 == 0 { bits } else { bits >> 80 << 80 }))
+    }
 }
 
-/// A password under a key that lives as long as the process: what is compared instead of it.
+/// Texts under a key that lives as long as the process: what is compared instead of a password.
 type Seal = [u8; 32];
 
 /// Time since some moment.
@@ -125,82 +133,84 @@ impl Passwords {
 
     /// Whether this is the user's password. Waits for its turn, a few seconds at most.
     pub fn check(&self, users: &Users, user: &str, password: &Password, client: Client) -> Outcome {
-        let seal = self.seal(users, user, password);
+        // The user's line is part of it: when it changes, nothing that was remembered fits any more.
+        let line = users.hash_of(user).map_or([0; FINGERPRINT], Hash::fingerprint);
+        let seal = self.seal(&[user.as_bytes(), &line, password.expose()]);
+        let from = client.0.map(u128::to_be_bytes);
+        let from = from.as_ref().map_or(&[][..], |bytes| bytes);
+        let visits @ [visit, visitor] = [self.seal(&[from, &seal]), self.seal(&[from])];
+
         let mut inner = self.lock();
+        let now = self.now();
         let keys = inner.throttle.keys(client, user);
-        let known = inner.memory.has_met(keys.pair, self.now());
-        if let Some(wait) = inner.throttle.wait(&keys, known, self.now()) {
-            return Outcome::Throttled(wait);
-        }
-        if inner.memory.recalls(&seal, self.now()) {
-            inner.memory.meet(keys.pair, self.now());
-            return Outcome::Remembered;
-        }
-        match inner.queue.enter(seal, client) {
-            Entered::Full => Outcome::Busy,
-            Entered::Joined(id) => self.follow(inner, id),
-            Entered::Leads(id) => {
-                // Paid before it is known to be wrong, so that many at once pay as many in a row.
-                inner.throttle.charge(&keys, known, self.now());
-                self.lead(inner, id, seal, (keys, known), || users.check(user, password))
+        if let Some(wait) = inner.throttle.wait(&keys, now) {
+            if !inner.throttle.may_recall(&keys, now) || !inner.memory.had(&visit, now) {
+                return Outcome::Throttled(wait);
             }
+            inner.throttle.recalled(&keys, now);
+        } else if !inner.memory.recalls(&seal, now) {
+            let known = inner.memory.had(&visitor, now);
+            let outcome = match inner.queue.enter(seal, client, known) {
+                Entered::Full => Outcome::Busy,
+                Entered::Joined(id) => self.follow(inner, id, visits),
+                Entered::Leads(id) => {
+                    // Paid before it is known to be wrong, so that many at once pay as many in a row.
+                    inner.throttle.charge(&keys, now);
+                    self.lead(inner, id, (seal, visits, keys), || users.check(user, password))
+                }
+            };
+            return outcome;
         }
+        inner.memory.visit(visits, now);
+        Outcome::Remembered
     }
 
     /// Waits for a turn, checks, and tells those who follow.
     fn lead(
         &self,
-        mut inner: MutexGuard<'_, Inner>,
+        inner: MutexGuard<'_, Inner>,
         id: u64,
-        seal: Seal,
-        (keys, known): (Keys, bool),
+        (seal, visits, keys): (Seal, [Seal; 2], Keys),
         check: impl FnOnce() -> bool,
     ) -> Outcome {
-        let patience = Instant::now() + PATIENCE;
-        while !inner.queue.starts(id) {
-            let left = patience.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                inner.queue.finish(id, End::Nothing);
-                inner.throttle.refund(&keys, known, self.now());
-                self.changed.notify_all();
-                return Outcome::Busy;
-            }
-            inner = self.wait(inner, left);
+        // It may have displaced another, or have looked while there was room for both.
+        self.changed.notify_all();
+        let (mut inner, state) =
+            self.wait(inner, PATIENCE, |queue| queue.turn(id), |state| state == State::Waits);
+        if state != State::Runs {
+            inner.queue.finish(id, State::Nothing);
+            inner.throttle.refund(&keys, self.now());
+            self.changed.notify_all();
+            return Outcome::Busy;
         }
         drop(inner);
-        // Whoever is next now may have looked before this one had started, while there was room for both.
         self.changed.notify_all();
         let running = Running { passwords: self, id };
         let right = check();
         let mut inner = self.lock();
         if right {
-            inner.throttle.refund(&keys, known, self.now());
-            inner.memory.remember(seal, keys.pair, self.now());
+            let now = self.now();
+            inner.throttle.refund(&keys, now);
+            inner.memory.remember(seal, now);
+            inner.memory.visit(visits, now);
         }
-        inner.queue.finish(id, if right { End::Right } else { End::Wrong });
+        inner.queue.finish(id, if right { State::Right } else { State::Wrong });
         drop(inner);
         drop(running); // which finds it finished, and wakes the others
         if right { Outcome::Right } else { Outcome::Wrong }
     }
 
     /// Waits for what another request finds for the same user and password.
-    fn follow(&self, mut inner: MutexGuard<'_, Inner>, id: u64) -> Outcome {
-        let patience = Instant::now() + 2 * PATIENCE;
-        loop {
-            if let Some(end) = inner.queue.end(id) {
-                inner.queue.leave(id);
-                return match end {
-                    End::Right => Outcome::Remembered,
-                    End::Wrong => Outcome::Wrong,
-                    End::Nothing => Outcome::Busy,
-                };
+    fn follow(&self, inner: MutexGuard<'_, Inner>, id: u64, visits: [Seal; 2]) -> Outcome {
+        let (mut inner, state) = self.wait(inner, 2 * PATIENCE, |queue| queue.state(id), State::is_pending);
+        inner.queue.leave(id);
+        match state {
+            State::Right => {
+                inner.memory.visit(visits, self.now());
+                Outcome::Remembered
             }
-            let left = patience.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                inner.queue.leave(id);
-                return Outcome::Busy;
-            }
-            inner = self.wait(inner, left);
+            State::Wrong => Outcome::Wrong,
+            State::Waits | State::Runs | State::Nothing => Outcome::Busy,
         }
     }
 
@@ -209,10 +219,20 @@ impl Passwords {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'i>(&self, inner: MutexGuard<'i, Inner>, time: Duration) -> MutexGuard<'i, Inner> {
-        self.changed
-            .wait_timeout(inner, time)
-            .map_or_else(|poisoned| poisoned.into_inner().0, |(inner, _)| inner)
+    /// Waits while the state is such, for that long at most. Gives the last state seen.
+    fn wait<'i>(
+        &self,
+        inner: MutexGuard<'i, Inner>,
+        patience: Duration,
+        mut state: impl FnMut(&mut Queue) -> State,
+        waits: fn(State) -> bool,
+    ) -> (MutexGuard<'i, Inner>, State) {
+        let mut seen = State::Nothing;
+        let waited = self.changed.wait_timeout_while(inner, patience, |inner| {
+            seen = state(&mut inner.queue);
+            waits(seen)
+        });
+        (waited.map_or_else(|poisoned| poisoned.into_inner().0, |(inner, _)| inner), seen)
     }
 
     /// Milliseconds since the start.
@@ -220,15 +240,13 @@ impl Passwords {
         u64::try_from((self.clock)().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The user's line is part of it: when it changes, nothing that was remembered fits any more.
-    fn seal(&self, users: &Users, user: &str, password: &Password) -> Seal {
-        let line = users.hash_of(user).map(crate::login::password::Hash::fingerprint);
+    fn seal(&self, parts: &[&[u8]]) -> Seal {
         let mut text = Zeroizing::new(Vec::with_capacity(512));
-        for part in [user.as_bytes(), line.as_ref().map_or(&[], |line| line.as_slice()), password.expose()] {
+        for part in parts {
             text.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             text.extend_from_slice(part);
         }
-        hmac_sha256::HMAC::mac(&*text, *self.key)
+        digest::mac(&self.key, &text)
     }
 }
 
@@ -240,7 +258,7 @@ struct Running<'p> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.passwords.lock().queue.finish(self.id, End::Nothing);
+        self.passwords.lock().queue.finish(self.id, State::Nothing);
         self.passwords.changed.notify_all();
     }
 }

@@ -9,8 +9,8 @@ use std::fmt;
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
-/// Whether this build has the feature `htpasswd`; without it no password is ever right.
-pub const ENABLED: bool = cfg!(feature = "htpasswd");
+/// Whether this build has the feature `passwords`; without it no password is ever right.
+pub const ENABLED: bool = cfg!(feature = "passwords");
 
 /// The longest password, in bytes: bcrypt reads no more.
 pub const MAX_BYTES: usize = 72;
@@ -206,7 +206,7 @@ impl fmt::Debug for Hash {
     }
 }
 
-#[cfg(feature = "htpasswd")]
+#[cfg(feature = "passwords")]
 fn raw(cost: u8, salt: [u8; SALT], password: &Password) -> Option<[u8; 24]> {
     // As C has it: with the NUL at the end, if there is room for it.
     let mut bytes = Zeroizing::new([0; MAX_BYTES + 1]);
@@ -215,7 +215,7 @@ fn raw(cost: u8, salt: [u8; SALT], password: &Password) -> Option<[u8; 24]> {
     Some(bcrypt::bcrypt(u32::from(cost), salt, seen))
 }
 
-#[cfg(not(feature = "htpasswd"))]
+#[cfg(not(feature = "passwords"))]
 fn raw(_: u8, _: [u8; SALT], _: &Password) -> Option<[u8; 24]> {
     None
 }
@@ -322,7 +322,7 @@ mod tests {
     }
 
     /// Vectors of `jBCrypt` (TestBCrypt.java) and of `crypt_blowfish` (wrapper.c).
-    #[cfg(feature = "htpasswd")]
+    #[cfg(feature = "passwords")]
     #[test]
     fn hashes_are_those_of_other_programs() {
         for (text, hash) in [
@@ -343,7 +343,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "htpasswd")]
+    #[cfg(feature = "passwords")]
     #[test]
     fn every_byte_of_a_long_password_counts() {
         let long = "x".repeat(71);

@@ -1,38 +1,20 @@
 //! Refresh tokens: what a client keeps instead of a password.
 //!
-//! Owns their form, their key and when they die. Must not know requests or policies. Decision: such a token
-//! is no JWT and no part of one. It has one dot, not two, and its signature is over a text with a NUL in it,
-//! which no JWS signing input has (RFC 7515, 5.1: base64url and a dot). So no program that checks this
-//! issuer's JWTs, however carelessly, takes a refresh token for one; nor is a JWT ever taken here. That is
-//! why the ring's own keys can sign it, and nothing more needs to be configured for it to survive restarts
-//! and rotations (as long as the old key stays in the ring); `refresh_secret_path` gives it a key of its own.
-//!
-//! The user's line of the users file is signed with it but not in it: when the line changes or goes, the
-//! signature stands no more, and nothing of the line can be learned from the token.
+//! Owns whose they are and when they die. Must not know requests or policies. The issuer makes them like any
+//! other token; their form is `token`'s. Decision: the ring's own keys sign them, so that nothing more needs to
+//! be configured for them to survive restarts and rotations (as long as the old key stays in the ring);
+//! `refresh_secret_path` gives them a key of their own. The user's line of the users file is signed with a
+//! token but not in it: when the line changes or goes, the signature stands no more.
 
+use crate::claims::REFRESH_AUDIENCE;
 use crate::ground::secret::Secret;
 use crate::ground::time::{Ttl, UnixTime};
-use crate::issuer::{Issuer, Token};
-use crate::key::keyring::RingKey;
-use crate::key::{KeyError, base64url};
+use crate::issuer::{Issuance, Issuer, Profile};
 use crate::login::password::{FINGERPRINT, Hash};
 use crate::login::users::Users;
-use hmac_sha256::HMAC;
-use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
-use serde::{Deserialize, Serialize};
+use crate::token::refresh::Opened;
+use serde::Deserialize;
 use std::fmt;
-
-/// How a refresh token begins: a name to search leaked text for.
-const PREFIX: &str = "kpr1_";
-
-/// What is signed begins with this: its type, apart from everything else that the keys sign.
-const LABEL: &[u8] = b"keypebble refresh token v1\0";
-
-/// `aud` of every refresh token.
-const AUDIENCE: &str = "keypebble-refresh";
-
-/// The longest refresh token that is looked at, in bytes.
-const MAX_BYTES: usize = 16 * 1024;
 
 /// The shortest secret of `refresh_secret_path`, in bytes.
 pub const MIN_SECRET_BYTES: usize = 32;
@@ -40,17 +22,9 @@ pub const MIN_SECRET_BYTES: usize = 32;
 /// Makes and checks refresh tokens.
 #[derive(Debug)]
 pub struct Refresh {
-    key: RefreshKey,
+    /// From `refresh_secret_path`; without it the issuer's ring signs and verifies.
+    secret: Option<Secret>,
     ttl: Ttl,
-}
-
-/// What signs them.
-#[derive(Debug)]
-pub enum RefreshKey {
-    /// The issuer's active key; its ring verifies.
-    Ring,
-    /// A secret of their own, from `refresh_secret_path`.
-    Own(Secret),
 }
 
 /// Whose a refresh token is, and for which registry.
@@ -91,8 +65,8 @@ impl fmt::Display for RefreshError {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What a refresh token says; `claims` writes it.
+#[derive(Deserialize)]
 struct Payload {
     iss: String,
     aud: String,
@@ -100,14 +74,14 @@ struct Payload {
     service: String,
     iat: i64,
     exp: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     kid: Option<String>,
 }
 
 impl Refresh {
-    /// Tokens that live that long, under that key.
-    pub fn new(key: RefreshKey, ttl: Ttl) -> Self {
-        Self { key, ttl }
+    /// Tokens that live that long, under that secret, else under the issuer's keys.
+    pub fn new(secret: Option<Secret>, ttl: Ttl) -> Self {
+        Self { secret, ttl }
     }
 
     /// How long they live.
@@ -115,35 +89,15 @@ impl Refresh {
         self.ttl
     }
 
-    /// A token for a user whose password was just checked against this hash.
-    pub fn issue(
-        &self,
-        issuer: &Issuer,
-        holder: &Holder,
-        hash: &Hash,
-        now: UnixTime,
-    ) -> Result<Token, KeyError> {
-        let kid = match self.key {
-            RefreshKey::Ring => issuer.keyring().active().id().map(str::to_owned),
-            RefreshKey::Own(_) => None,
-        };
-        let payload = Payload {
-            iss: issuer.name().to_owned(),
-            aud: AUDIENCE.to_owned(),
-            sub: holder.user.clone(),
-            service: holder.service.clone(),
-            iat: now.0,
-            exp: now.plus(self.ttl).0,
-            kid,
-        };
-        // Strings and numbers into memory: serde_json can't fail here.
-        let payload = serde_json::to_vec(&payload).unwrap_or_default();
-        let input = signed(&payload, &hash.fingerprint());
-        let signature = match &self.key {
-            RefreshKey::Ring => issuer.keyring().active().sign(&input)?,
-            RefreshKey::Own(secret) => HMAC::mac(&input, secret.expose()).to_vec(),
-        };
-        Ok(Token::new(format!("{PREFIX}{}.{}", base64url(&payload), base64url(&signature))))
+    /// A token for a user whose password was just checked against the hash of that fingerprint.
+    pub fn issuance<'a>(
+        &'a self,
+        user: &'a str,
+        service: &'a str,
+        fingerprint: &'a [u8; FINGERPRINT],
+    ) -> Issuance<'a> {
+        let profile = Profile::Refresh { bound_to: fingerprint, secret: self.secret.as_ref() };
+        Issuance { profile, subject: user, audience: service, ttl: self.ttl }
     }
 
     /// Whose token this is, if it stands now.
@@ -154,26 +108,20 @@ impl Refresh {
         token: &str,
         now: UnixTime,
     ) -> Result<Holder, RefreshError> {
-        let (payload, signature) = split(token).ok_or(RefreshError::Form)?;
-        let claimed: Payload = serde_json::from_slice(&payload).map_err(|_| RefreshError::Form)?;
-        if claimed.iss != issuer.name() || claimed.aud != AUDIENCE {
+        let opened = Opened::of(token).ok_or(RefreshError::Form)?;
+        let claimed: Payload = serde_json::from_slice(&opened.payload).map_err(|_| RefreshError::Form)?;
+        if claimed.iss != issuer.name() || claimed.aud != REFRESH_AUDIENCE {
             return Err(RefreshError::Elsewhere);
         }
         // An unknown user's costs the same work, so that the time does not tell who is known.
         let hash = users.hash_of(&claimed.sub);
-        let input = signed(&payload, &hash.map_or([0; FINGERPRINT], Hash::fingerprint));
-        let stands = match &self.key {
-            RefreshKey::Ring => {
-                let is_meant = |key: &&RingKey| key.id() == claimed.kid.as_deref();
-                issuer
-                    .keyring()
-                    .verifiers()
-                    .iter()
-                    .find(is_meant)
-                    .is_some_and(|key| key.verify(&input, &signature))
-            }
-            RefreshKey::Own(secret) => <&[u8; 32]>::try_from(signature.as_slice())
-                .is_ok_and(|expected| HMAC::verify(&input, secret.expose(), expected)),
+        let bound_to = hash.map_or([0; FINGERPRINT], Hash::fingerprint);
+        let mut keys = issuer.keyring().verifiers().iter();
+        let stands = if let Some(secret) = &self.secret {
+            opened.stands_by_secret(&bound_to, secret)
+        } else {
+            keys.find(|key| key.id() == claimed.kid.as_deref())
+                .is_some_and(|key| opened.stands_by_key(&bound_to, key))
         };
         if hash.is_none() {
             return Err(RefreshError::UserGone);
@@ -190,24 +138,10 @@ impl Refresh {
     }
 }
 
-/// What the signature is over: no two pairs of payload and hash give the same bytes.
-fn signed(payload: &[u8], line: &[u8; FINGERPRINT]) -> Vec<u8> {
-    let length = u64::try_from(payload.len()).unwrap_or(u64::MAX).to_be_bytes();
-    [LABEL, &length, payload, line].concat()
-}
-
-fn split(token: &str) -> Option<(Vec<u8>, Vec<u8>)> {
-    if token.len() > MAX_BYTES {
-        return None;
-    }
-    let (payload, signature) = token.strip_prefix(PREFIX)?.split_once('.')?;
-    let decode = |text: &str| Base64UrlSafeNoPadding::decode_to_vec(text, None).ok();
-    Some((decode(payload)?, decode(signature)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claims::Allowed;
     use crate::config::Config;
     use crate::ground::document::Document;
     use crate::token;
@@ -220,7 +154,7 @@ mod tests {
     fn issuer(yaml: &str) -> Issuer {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys/config.yaml");
         let text = format!("issuer: i\naudience: a\n{yaml}\n");
-        Issuer::open(Config::read(&Document::parse(Path::new(path), text).unwrap()).unwrap())
+        Config::read(&Document::parse(Path::new(path), text).unwrap()).unwrap().into_issuer()
     }
 
     fn users(text: &str) -> Users {
@@ -232,13 +166,14 @@ mod tests {
     }
 
     fn refresh(own: Option<&[u8]>) -> Refresh {
-        let key = own.map_or(RefreshKey::Ring, |secret| RefreshKey::Own(Secret::new(secret.to_vec())));
-        Refresh::new(key, Ttl::new(100).unwrap())
+        Refresh::new(own.map(|secret| Secret::new(secret.to_vec())), Ttl::new(100).unwrap())
     }
 
     fn made(refresh: &Refresh, issuer: &Issuer) -> String {
         let users = users(ALICE);
-        refresh.issue(issuer, &holder(), users.hash_of("alice").unwrap(), NOW).unwrap().expose().to_owned()
+        let fingerprint = users.hash_of("alice").unwrap().fingerprint();
+        let issuance = refresh.issuance("alice", "registry", &fingerprint);
+        issuer.issue(&issuance, NOW, "id".to_owned()).unwrap().token.expose().to_owned()
     }
 
     const KEYS: [&str; 6] = [
@@ -260,7 +195,7 @@ mod tests {
             assert_eq!(at(0), Ok(holder()), "{yaml}");
             assert_eq!(at(99), Ok(holder()), "{yaml}");
             assert_eq!(at(100), Err(RefreshError::Expired), "{yaml}");
-            let shorter = Refresh::new(refresh.key, Ttl::new(10).unwrap());
+            let shorter = Refresh::new(refresh.secret, Ttl::new(10).unwrap());
             let late = shorter.verify(&issuer, &users(ALICE), &token, UnixTime(NOW.0 + 10));
             assert_eq!(late, Err(RefreshError::Expired));
         }
@@ -271,16 +206,9 @@ mod tests {
         let one = issuer(KEYS[3]);
         let refresh_token = refresh(None);
         let token = made(&refresh_token, &one);
-        let other_name = Issuer::open(
-            Config::read(
-                &Document::parse(
-                    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys/config.yaml")),
-                    "issuer: j\naudience: a\nprivate_key_path: p256.pem\n".to_owned(),
-                )
-                .unwrap(),
-            )
-            .unwrap(),
-        );
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys/config.yaml"));
+        let yaml = "issuer: j\naudience: a\nprivate_key_path: p256.pem\n".to_owned();
+        let other_name = Config::read(&Document::parse(path, yaml).unwrap()).unwrap().into_issuer();
         let same_kid = issuer("hs256_secret: x\nkid: k");
         for (refresh, issuer, file, error) in [
             (refresh(None), &one, "", RefreshError::UserGone),
@@ -319,23 +247,18 @@ mod tests {
             let issuer = issuer(yaml);
             let token = made(&refresh(None), &issuer);
             assert!(token::verify(&token, issuer.keyring().verifiers()).is_err());
-            let stripped = token.trim_start_matches(PREFIX);
-            let header = base64url(format!("{{\"alg\":\"{}\"}}", issuer.algorithm().name()).as_bytes());
+            let stripped = token.trim_start_matches("kpr1_");
+            let header = crate::key::base64url(
+                format!("{{\"alg\":\"{}\"}}", issuer.keyring().active().algorithm().name()).as_bytes(),
+            );
             for dressed in [stripped.to_owned(), format!("{header}.{stripped}")] {
                 assert!(token::verify(&dressed, issuer.keyring().verifiers()).is_err(), "{dressed}");
             }
-            let jwt = issuer
-                .issue(
-                    crate::claims::custom(
-                        &issuer.frame(NOW, Ttl::DEFAULT, "x"),
-                        issuer.filter(),
-                        &serde_json::Map::new(),
-                    )
-                    .unwrap(),
-                )
-                .unwrap();
+            let profile = Profile::Generic(&Allowed::default());
+            let jwt = Issuance { profile, subject: "alice", audience: "a", ttl: Ttl::DEFAULT };
+            let jwt = issuer.issue(&jwt, NOW, "x".to_owned()).unwrap();
             let jwt = jwt.token.expose();
-            for dressed in [jwt.to_owned(), format!("{PREFIX}{jwt}")] {
+            for dressed in [jwt.to_owned(), format!("kpr1_{jwt}")] {
                 assert_eq!(
                     refresh(None).verify(&issuer, &users(ALICE), &dressed, NOW),
                     Err(RefreshError::Form)

@@ -5,14 +5,14 @@
 //! A file may hold hashes of different cost, so a wrong password for a cheap line is followed by work that
 //! makes up the difference; only a right one may be faster, and it has nothing to hide.
 
-use crate::config::Warning;
-use crate::ground::document::{Details, DocumentError, read_bounded};
+use crate::ground::document::DocumentError;
+use crate::ground::file::Files;
+use crate::ground::name::is_composed;
+use crate::ground::text::quoted;
 use crate::login::password::{DEFAULT_COST, ENABLED, Hash, HashError, Password};
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
 use std::path::Path;
-use zeroize::Zeroizing;
 
 /// The longest users file, in bytes: room for some 100,000 users.
 pub const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -22,8 +22,8 @@ pub const MAX_NAME_BYTES: usize = 256;
 
 /// What a build without the feature says, and what to do about it.
 pub const NOT_ENABLED: [&str; 2] = [
-    "htpasswd is not enabled in this build",
-    "build with `cargo build --release --features htpasswd`, or let a proxy say who the user is",
+    "this build is without the feature `passwords`",
+    "build with `cargo build --release --features passwords`, or let a proxy say who the user is",
 ];
 
 /// How to make a line that is accepted.
@@ -54,25 +54,25 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
         Some("a user name holds no control characters")
     } else if name.trim() != name {
         Some("a user name neither begins nor ends with a space")
+    } else if !is_composed(name) {
+        Some("a user name is in Unicode's composed form (NFC): a letter and its accent are one character")
     } else {
         None
     }
 }
 
 impl Users {
-    /// Reads a users file; may be called again when it changes. Also gives what works but should not stay.
-    pub fn load(path: &Path) -> Result<(Self, Vec<Warning>), DocumentError> {
+    /// Reads a users file; may be called again when it changes.
+    pub fn load(path: &Path, files: &mut Files) -> Result<Self, DocumentError> {
         if !ENABLED {
             let [problem, hint] = NOT_ENABLED;
-            return Err(failure(path, None, problem.to_owned(), None).hint(hint));
+            return Err(DocumentError::new(path, problem).hint(hint));
         }
-        let unreadable = |error| failure(path, None, "cannot be read".to_owned(), Some(error));
-        let text = Zeroizing::new(read_bounded(path, MAX_FILE_BYTES).map_err(unreadable)?);
-        let users = Self::parse(path, &text)?;
-        let mut warnings = Vec::new();
-        warnings.extend(readers(path));
-        warnings.extend(users.warnings(path));
-        Ok((users, warnings))
+        let text = files.read_text(path, MAX_FILE_BYTES);
+        let users = Self::parse(path, &text.map_err(|error| DocumentError::unreadable(path, error))?)?;
+        files.private(path);
+        users.warn(path, files);
+        Ok(users)
     }
 
     /// Reads the text of a users file. Empty lines and those that begin with `#` are passed over.
@@ -81,26 +81,27 @@ impl Users {
         let mut first_lines: HashMap<Box<str>, usize> = HashMap::new();
         let mut dearest = None;
         for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
-            let at = |column: usize, problem: String| failure(path, Some((number, column)), problem, None);
-            let line = std::str::from_utf8(line).map_err(|_| at(1, "is not UTF-8".to_owned()))?;
+            // Nothing of the line is shown: a plain password may stand in it.
+            let at =
+                |column: usize, problem: &str| DocumentError::new(path, problem).at(Some((number, column)));
+            let line = std::str::from_utf8(line).map_err(|_| at(1, "is not UTF-8"))?;
             let line = line.trim_end();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let Some((name, hash)) = line.split_once(':') else {
-                return Err(at(1, "expected `name:hash`, found no colon".to_owned()).hint(MAKE));
+                return Err(at(1, "expected `name:hash`, found no colon").hint(MAKE));
             };
             if let Some(problem) = name_problem(name) {
-                return Err(at(1, problem.to_owned()));
+                return Err(at(1, problem));
             }
-            let hash: Hash = hash
-                .parse()
-                .map_err(|error: HashError| at(name.chars().count() + 2, error.to_string()).hint(MAKE))?;
+            let hash: Hash = hash.parse().map_err(|error: HashError| {
+                at(name.chars().count() + 2, &error.to_string()).hint(mend(hash))
+            })?;
             if let Some(first) = first_lines.get(name) {
-                let name = name.escape_debug();
-                let problem = format!("the user `{name}` stands in line {first} already");
+                let problem = format!("the user {} stands in line {first} already", quoted("", name));
                 return Err(
-                    at(1, problem).hint("leave one of the two out: which one counts would be a guess")
+                    at(1, &problem).hint("leave one of the two out: which one counts would be a guess")
                 );
             }
             dearest = dearest.max(Some(hash.cost()));
@@ -139,59 +140,41 @@ impl Users {
         false
     }
 
-    fn warnings(&self, path: &Path) -> Vec<Warning> {
+    fn warn(&self, path: &Path, files: &mut Files) {
         let path = path.display();
         let cheap: Vec<u8> =
             self.hashes.values().map(Hash::cost).filter(|cost| *cost < DEFAULT_COST).collect();
-        let mut warnings = Vec::new();
         if let Some(least) = cheap.iter().min() {
-            warnings.push(Warning::new(
+            files.warn(
                 format!(
                     "{path}: {} hash(es) of a bcrypt cost under {DEFAULT_COST} (the least is {least}): quick to guess for whoever gets the file",
                     cheap.len()
                 ),
                 "make the lines anew with `keypebble hash-password --user NAME`",
-            ));
+            );
         }
         if self.hashes.is_empty() {
-            warnings.push(Warning::new(format!("{path} names no user, so no password is right"), MAKE));
+            files.warn(format!("{path} names no user, so no password is right"), MAKE);
         }
-        warnings
     }
 }
 
-/// Warns of a file that users other than its owner and group can read or change.
-#[cfg(unix)]
-pub(crate) fn readers(path: &Path) -> Option<Warning> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = path.metadata().ok()?.permissions().mode() & 0o777;
-    (mode & 0o006 != 0).then(|| {
-        let path = path.display();
-        let message = format!("{path} can be read or changed by every user of this host (mode {mode:04o})");
-        Warning::new(message, format!("chmod 600 {path}"))
-    })
-}
-
-/// Elsewhere permissions are not modes.
-#[cfg(not(unix))]
-pub(crate) fn readers(_: &Path) -> Option<Warning> {
-    None
-}
-
-/// An error that shows nothing of the line: a plain password may stand in it.
-fn failure(
-    path: &Path,
-    location: Option<(usize, usize)>,
-    problem: String,
-    source: Option<io::Error>,
-) -> DocumentError {
-    let path = path.to_owned();
-    Details { path, location, at: String::new(), problem, hint: None, line: None, source }.into()
+/// What to do about what stands where a hash should.
+fn mend(hash: &str) -> &'static str {
+    if hash.starts_with("$$") {
+        "`$$` for `$` is how a compose file writes it: here each `$` stands once"
+    } else if hash.contains(':') {
+        "a line ends with the hash: leave out the colon after it and what follows"
+    } else {
+        MAKE
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "passwords")]
+    use zeroize::Zeroizing;
 
     const ALICE: &str = "$2b$04$AAAAAAAAAAAAAAAAAAAAA.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const BOB: &str = "$2y$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s.";
@@ -223,7 +206,8 @@ mod tests {
             (format!(" a:{ALICE}"), "neither begins nor ends with a space"),
             (format!("a\u{1}:{ALICE}"), "no control characters"),
             (format!("{}:{ALICE}", "a".repeat(257)), "at most 256 bytes"),
-            (format!("a:{ALICE}:x"), "damaged"),
+            (format!("a:{ALICE}:x"), "leave out the colon after it"),
+            (format!("a:{}", BOB.replace('$', "$$")), "here each `$` stands once"),
             (format!("a:{ALICE}\nb:{BOB}\na:{BOB}"), "users:3:1: the user `a` stands in line 1 already"),
         ] {
             let error = parse(&text).unwrap_err();
@@ -234,7 +218,7 @@ mod tests {
         assert!(Users::parse(Path::new("users"), b"a:\xff").unwrap_err().to_string().contains("UTF-8"));
     }
 
-    #[cfg(feature = "htpasswd")]
+    #[cfg(feature = "passwords")]
     #[test]
     fn only_the_right_password_of_a_known_user_is_right() {
         let password = |text: &str| Password::new(Zeroizing::new(text.to_owned())).unwrap();
@@ -254,10 +238,10 @@ mod tests {
         }
     }
 
-    #[cfg(not(feature = "htpasswd"))]
+    #[cfg(not(feature = "passwords"))]
     #[test]
     fn without_the_feature_nothing_is_read() {
-        let error = Users::load(Path::new("users")).unwrap_err();
-        assert!(error.to_string().contains("htpasswd is not enabled in this build"), "{error}");
+        let error = Users::load(Path::new("users"), &mut Files::default()).unwrap_err();
+        assert!(error.to_string().contains("without the feature `passwords`"), "{error}");
     }
 }

@@ -1,6 +1,6 @@
 //! What stands between a request and a token: a policy, nothing, or no limit.
 
-use super::{Asker, Grant, Mode, Policy, expanded};
+use super::{Asker, Grant, Policy, Who, expanded};
 use crate::policy::scope::{Access, Scope};
 
 /// What stands between a request and a token.
@@ -17,29 +17,22 @@ pub enum Enforcement {
 impl Enforcement {
     /// As [`Policy::grant`].
     pub fn grant(&self, asker: &Asker<'_>, asked: &[Scope]) -> Grant {
-        match self {
-            Enforcement::Policy(policy) => policy.grant(asker, asked),
-            Enforcement::Nothing => {
-                Grant { access: Vec::new(), ttl: asker.default_ttl, complete: asked.is_empty() }
-            }
-            Enforcement::Off => {
-                let all = |scope: &Scope| {
-                    Access::granted(scope.resource.clone(), expanded(&scope.resource, &scope.actions))
-                };
-                Grant {
-                    access: asked.iter().filter_map(all).collect(),
-                    ttl: asker.default_ttl,
-                    complete: true,
-                }
-            }
-        }
+        let all = |scope: &Scope| {
+            Access::granted(scope.resource.clone(), expanded(&scope.resource, &scope.actions))
+        };
+        let (access, complete) = match self {
+            Enforcement::Policy(policy) => return policy.grant(asker, asked),
+            Enforcement::Nothing => (Vec::new(), asked.is_empty()),
+            Enforcement::Off => (asked.iter().filter_map(all).collect(), true),
+        };
+        Grant { access, ttl: asker.default_ttl, complete, refused: false }
     }
 
-    /// What happens where something asked is not granted.
-    pub fn mode(&self) -> Mode {
+    /// Whether a policy, if there is one, names the user: only then a refresh token is given out or taken.
+    pub fn may_know(&self, user: &str) -> bool {
         match self {
-            Enforcement::Policy(policy) => policy.mode(),
-            Enforcement::Nothing | Enforcement::Off => Mode::Filter,
+            Enforcement::Policy(policy) => policy.knows(Who::User(user)),
+            Enforcement::Nothing | Enforcement::Off => true,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! are printed. Decision: an expectation is about who gets what, never about lives or configuration, so that
 //! it can be tried wherever the file is read; and a file that breaks its own expectation is not loaded.
 
-use super::{Asker, Mode, Policy, Who};
+use super::{Asker, Policy, Who};
 use crate::ground::document::{Document, DocumentError, Node};
 use crate::ground::time::Ttl;
 use crate::policy::scope::{self, Access, Scope};
@@ -16,9 +16,12 @@ const KEYS: [&str; 5] = ["user", "anonymous", "service", "scope", "grants"];
 pub struct Expectation {
     /// `None` for the anonymous.
     user: Option<Box<str>>,
-    service: Option<Box<str>>,
-    asked: Vec<Scope>,
-    grants: Vec<Scope>,
+    /// The registry's name, which may stand before a repository's.
+    pub service: Option<Box<str>>,
+    /// What is asked.
+    pub asked: Vec<Scope>,
+    /// What is to be granted.
+    pub grants: Vec<Scope>,
 }
 
 /// What became of an expectation.
@@ -46,21 +49,6 @@ impl Expectation {
     pub fn who(&self) -> Who<'_> {
         self.user.as_deref().map_or(Who::Anonymous, Who::User)
     }
-
-    /// The registry's name, which may stand before a repository's.
-    pub fn service(&self) -> Option<&str> {
-        self.service.as_deref()
-    }
-
-    /// What is asked.
-    pub fn asked(&self) -> &[Scope] {
-        &self.asked
-    }
-
-    /// What is to be granted.
-    pub fn grants(&self) -> &[Scope] {
-        &self.grants
-    }
 }
 
 impl Policy {
@@ -71,21 +59,16 @@ impl Policy {
 
     /// Tries one of them.
     pub fn outcome(&self, expectation: &Expectation) -> Outcome {
-        let service = expectation.service();
+        let service = expectation.service.as_deref();
         let asker = Asker { who: expectation.who(), hosts: service.as_slice(), default_ttl: Ttl::DEFAULT };
         let grant = self.grant(&asker, &expectation.asked);
-        let refused = self.mode == Mode::Deny && !grant.complete;
-        let got = if refused { Vec::new() } else { grant.access };
+        let got = if grant.refused { Vec::new() } else { grant.access };
+        let as_scope = |access: &Access| Scope::of(access.resource().clone(), access.actions().to_vec());
         let granted: Vec<Scope> = got.iter().map(as_scope).collect();
         let (missing, extra) =
             (without(&expectation.grants, &granted), without(&granted, &expectation.grants));
-        Outcome { got, missing, extra, refused }
+        Outcome { got, missing, extra, refused: grant.refused }
     }
-}
-
-fn as_scope(access: &Access) -> Scope {
-    let resource = access.resource().clone();
-    Scope { resource, actions: access.actions().to_vec(), unknown_actions: Vec::new() }
 }
 
 /// What of `these` is not in `those`.
@@ -94,8 +77,7 @@ fn without(these: &[Scope], those: &[Scope]) -> Vec<Scope> {
         let same = those.iter().find(|other| other.resource == scope.resource);
         let lacks = |action: &_| same.is_none_or(|same| !same.actions.contains(action));
         let actions: Vec<_> = scope.actions.iter().copied().filter(lacks).collect();
-        let resource = scope.resource.clone();
-        (!actions.is_empty()).then_some(Scope { resource, actions, unknown_actions: Vec::new() })
+        (!actions.is_empty()).then(|| Scope::of(scope.resource.clone(), actions))
     });
     left.collect()
 }
@@ -110,17 +92,13 @@ pub(super) fn verify(policy: &Policy, document: &Document) -> Result<(), Documen
             return Err(node
                 .error(format!(
                     "this expectation does not hold: expected {}, got {}",
-                    or_nothing(&scope::join(&expectation.grants)),
-                    or_nothing(&scope::join(&outcome.got))
+                    scope::join_or_nothing(&expectation.grants),
+                    scope::join_or_nothing(&outcome.got)
                 ))
                 .hint(format!("see why: keypebble policy test --policy {}", document.path().display())));
         }
     }
     Ok(())
-}
-
-fn or_nothing(text: &str) -> &str {
-    if text.is_empty() { "nothing" } else { text }
 }
 
 /// Reads `tests:`.
@@ -141,10 +119,7 @@ fn expectation(node: &Node<'_>) -> Result<Expectation, DocumentError> {
             return Err(node.error("`user` is missing").hint("add `user: NAME`, or `anonymous: true`"));
         }
     };
-    let service = match node.get("service") {
-        Some(service) => Some(service.string()?.into()),
-        None => None,
-    };
+    let service = node.get("service").map(|service| service.string().map(Into::into)).transpose()?;
     let Some(asked) = node.get("scope") else {
         return Err(node
             .error("`scope` is missing")

@@ -5,10 +5,11 @@
 //! the line only when somebody asks, so that a running server does not carry line numbers.
 
 use super::rule::{Effect, Place, Rule};
-use super::{Asker, Grant, Mode, Policy, Who};
+use super::{Asker, Grant, Policy, Who, behind_host, is_reading};
 use crate::ground::document::{self, Step};
+use crate::ground::nearest::nearest;
 use crate::ground::time::Ttl;
-use crate::policy::glob::{Glob, Globs};
+use crate::policy::glob::Glob;
 use crate::policy::scope::{self, Action, Resource, Scope};
 use std::fmt;
 
@@ -49,26 +50,40 @@ pub(super) enum SubjectName<'p> {
 }
 
 impl<'p> Because<'p> {
+    /// The rule, if it is about this resource: through its first pattern that fits, or as the catalog's.
+    pub(super) fn of(
+        subject: SubjectName<'p>,
+        rule: &'p Rule,
+        resource: &Resource,
+        user: &str,
+    ) -> Option<Self> {
+        let pattern = match resource {
+            Resource::Repository(name) => Some(rule.patterns.iter().find(|glob| glob.matches(name, user))?),
+            Resource::Catalog | Resource::ZotCatalog if rule.is_catalog() => None,
+            _ => return None,
+        };
+        Some(Self { subject, rule, pattern })
+    }
+
     /// The rule's place in the file.
     pub fn steps(&self) -> Vec<Step<'p>> {
         let mut steps = match self.subject {
-            SubjectName::User(name) => vec![Step::Key("users"), Step::Name(name)],
-            SubjectName::Group(name) => vec![Step::Key("groups"), Step::Name(name)],
-            SubjectName::Anonymous => vec![Step::Name("anonymous")],
+            SubjectName::User(name) => vec![Step::Key("users"), Step::Key(name)],
+            SubjectName::Group(name) => vec![Step::Key("groups"), Step::Key(name)],
+            SubjectName::Anonymous => vec![Step::Key("anonymous")],
         };
-        let below: [Option<Step<'p>>; 2] = match self.rule.place {
-            Place::Simple => [None, None],
-            Place::Catalog => [Some(Step::Name("catalog")), None],
-            Place::Rule(index) => [Some(Step::Key("rules")), usize::try_from(index).ok().map(Step::Index)],
-            Place::Deny(index) => [Some(Step::Key("deny")), usize::try_from(index).ok().map(Step::Index)],
-        };
-        if below[0].is_some()
-            && let Some(last) = steps.last_mut()
-            && let Step::Name(name) = *last
-        {
-            *last = Step::Key(name); // on the way, no longer the end
+        let item = |list, index| [Step::Key(list), Step::Index(usize::try_from(index).unwrap_or(usize::MAX))];
+        match self.rule.place {
+            Place::Simple => {}
+            Place::Catalog => steps.push(Step::Key("catalog")),
+            Place::Rule(index) => steps.extend(item("rules", index)),
+            Place::Deny(index) => steps.extend(item("deny", index)),
         }
-        steps.extend(below.into_iter().flatten());
+        if let Some(last) = steps.last_mut()
+            && let Step::Key(name) = *last
+        {
+            *last = Step::Name(name); // the place of the key, not of what follows it
+        }
         steps
     }
 
@@ -95,13 +110,13 @@ impl fmt::Display for Because<'_> {
     }
 }
 
-/// The rule that came nearest to granting.
+/// The rule that came nearest to granting: the asker's own, or for reading the anonymous entry's.
 #[derive(Debug, Clone, Copy)]
-pub enum Near<'p> {
-    /// It matches the name, but not the action.
-    Action(Because<'p>),
-    /// Its pattern is the fewest edits away from the name.
-    Pattern(Because<'p>, usize),
+pub struct Near<'p> {
+    /// The rule, with its nearest pattern.
+    pub because: Because<'p>,
+    /// How many characters of the name to change until the pattern fits; 0 where only the action does not.
+    pub edits: usize,
 }
 
 /// One asked scope, explained.
@@ -126,8 +141,6 @@ pub struct Explanation<'p> {
     pub scopes: Vec<Explained<'p>>,
     /// What [`Policy::grant`] gives.
     pub grant: Grant,
-    /// `mode: deny` refuses the whole request, as it is not granted whole.
-    pub refused: bool,
 }
 
 impl Policy {
@@ -135,48 +148,44 @@ impl Policy {
     pub fn explain<'p>(&'p self, asker: &Asker<'p>, asked: &[Scope]) -> Explanation<'p> {
         let known = self.knows(asker.who);
         let similar = match asker.who {
-            Who::User(name) if !known => document::nearest(name, self.users.keys().map(|known| &**known)),
+            Who::User(name) if !known => nearest(name, self.users.keys().map(|known| &**known)),
             _ => None,
         };
         let grant = self.grant(asker, asked);
-        let refused = self.mode == Mode::Deny && !grant.complete;
         let scopes = asked.iter().map(|scope| self.explained(asker, scope)).collect();
-        Explanation { known, similar, scopes, grant, refused }
+        Explanation { known, similar, scopes, grant }
     }
 
     fn explained<'p>(&'p self, asker: &Asker<'p>, scope: &Scope) -> Explained<'p> {
         let settled = self.settle(asker, scope);
-        let resource = settled.resource.into_owned();
+        let resource = settled.resource;
         let with_near = |(action, decision)| {
-            let near = match decision {
-                Decision::Unmatched => self.near(asker, &resource),
-                Decision::Granted { .. } | Decision::Denied { .. } => None,
-            };
-            (action, decision, near)
+            let public = is_reading(&resource, action).then_some(Who::Anonymous);
+            let askers = [Some(asker.who), public].into_iter().flatten();
+            let near = askers.filter_map(|who| self.near(who, &resource)).min_by_key(|near| near.edits);
+            (action, decision, near.filter(|_| matches!(decision, Decision::Unmatched)))
         };
         let actions = settled.decisions.into_iter().map(with_near).collect();
         Explained { asked: scope.clone(), resource, actions }
     }
 
     /// The allowing rule that came nearest, for an action that none speaks of.
-    fn near<'p>(&'p self, asker: &Asker<'p>, resource: &Resource) -> Option<Near<'p>> {
-        let user = asker.who.name();
-        let allowing = || self.rules(asker.who).filter(|(_, rule)| rule.effect == Effect::Allow);
-        let fitting = allowing().find_map(|(subject, rule)| {
-            let pattern = rule.fits(resource, user)?.pattern();
-            Some(Because { subject, rule, pattern })
-        });
-        if let Some(because) = fitting {
-            return Some(Near::Action(because));
+    fn near<'p>(&'p self, who: Who<'p>, resource: &Resource) -> Option<Near<'p>> {
+        let user = who.name();
+        let allowing = || self.rules(who).filter(|(_, rule)| rule.effect == Effect::Allow);
+        let mut fitting = allowing().filter_map(|(name, rule)| Because::of(name, rule, resource, user));
+        if let Some(because) = fitting.next() {
+            return Some(Near { because, edits: 0 });
         }
         let Resource::Repository(name) = resource else { return None };
         let patterns = allowing().flat_map(|(subject, rule)| {
-            let patterns = rule.patterns.iter().flat_map(Globs::iter);
-            patterns.map(move |pattern| Because { subject, rule, pattern: Some(pattern) })
+            rule.patterns.iter().map(move |pattern| Because { subject, rule, pattern: Some(pattern) })
         });
-        let measured = patterns.filter_map(|because| Some((because.pattern?.distance(name, user)?, because)));
-        let (edits, because) = measured.min_by_key(|(edits, _)| *edits)?;
-        Some(Near::Pattern(because, edits))
+        let measured = patterns.filter_map(|because| {
+            let edits = because.pattern?.distance(name, user)?;
+            Some(Near { because, edits })
+        });
+        measured.min_by_key(|near| near.edits)
     }
 }
 
@@ -200,12 +209,15 @@ impl Explained<'_> {
             Resource::Repository(_) => {
                 if let Some((host, _)) = scope::split_host(name)
                     && (host.contains(['.', ':']) || host == "localhost")
-                    && !hosts.contains(&host)
+                    && behind_host(name, hosts).is_none()
                 {
                     notes.push(format!(
                         "if `{host}` is the registry itself, name it with --audience or --service"
                     ));
                 }
+            }
+            Resource::ZotCatalog => {
+                notes.push("this is how zot asks for its catalog, whose only action is `pull`".to_owned());
             }
             Resource::Catalog => {
                 if self.asked.actions.iter().any(|action| *action != Action::All) {

@@ -44,6 +44,8 @@ pub enum GlobError {
     EmptySegment,
     /// `${...}` of something other than `user`.
     Variable(String),
+    /// What fits for one user fits for another, too.
+    SharedUser,
 }
 
 impl fmt::Display for GlobError {
@@ -61,6 +63,9 @@ impl fmt::Display for GlobError {
                 f.write_str("a '/' at the beginning or end, or two in a row, matches no repository name")
             }
             GlobError::Variable(name) => write!(f, "unknown variable ${{{name}}}, only ${{user}} is known"),
+            GlobError::SharedUser => f.write_str(
+                "it fits for one user what is another's: write ${user}/** or team/${user}-app/*, without a `*` in the segment of ${user} and without `**` on both sides of it",
+            ),
         }
     }
 }
@@ -96,7 +101,7 @@ impl<'p> Glob<'p> {
                 (None, found) => GlobError::Character(found.unwrap_or_default()),
             });
         }
-        Ok(Self(text))
+        if is_shared(text) { Err(GlobError::SharedUser) } else { Ok(Self(text)) }
     }
 
     /// The pattern as it was written.
@@ -113,15 +118,18 @@ impl<'p> Glob<'p> {
 
     /// The one name that fits, for `user`; `None` where a wildcard leaves it open.
     pub fn literal(self, user: &str) -> Option<String> {
-        let mut name = String::new();
-        for part in self.parts() {
-            match part {
-                Part::Text(text) => name.push_str(text),
-                Part::User if is_segment(user) => name.push_str(user),
-                Part::User | Part::Segment | Part::Any => return None,
-            }
-        }
-        Some(name)
+        if self.0.contains('*') { None } else { self.example(user, [""; 2]) }
+    }
+
+    /// The name that fits, for `user`, with these in place of `*` and `**`; `None` where none does.
+    pub fn example(self, user: &str, [segment, any]: [&str; 2]) -> Option<String> {
+        let text = |part| match part {
+            Part::Text(text) => Some(text),
+            Part::User => is_segment(user).then_some(user),
+            Part::Segment => Some(segment),
+            Part::Any => Some(any),
+        };
+        self.parts().map(text).collect()
     }
 
     /// How many characters of `name` to add, drop or change until it fits; `None` where no name fits `user`.
@@ -143,20 +151,6 @@ impl<'p> Glob<'p> {
             }
         }
         costs.last().copied()
-    }
-
-    /// Whether every name that fits `other` fits this too. False where that is not plain to see.
-    pub fn covers(self, other: Glob<'_>) -> bool {
-        let plain = |text: &str| !text.contains(['*', '$']);
-        self == other
-            || self.0 == "**"
-            || self.0.strip_suffix("**").is_some_and(|folder| {
-                plain(folder)
-                    && folder.ends_with('/')
-                    && other.0.len() > folder.len()
-                    && other.0.starts_with(folder)
-            })
-            || (plain(other.0) && self.matches(other.0, ""))
     }
 
     fn parts(self) -> impl Iterator<Item = Part<'p>> {
@@ -245,6 +239,17 @@ fn take(name: &[u8], at: &mut usize, text: &str) -> bool {
         *at += text.len();
     }
     fits
+}
+
+/// Whether a checked pattern may fit one name for two users: where a wildcard stands in the segment of
+/// `${user}`, so that `al` gets what is `alice`'s, or where `**` on both sides lets that segment be any.
+fn is_shared(text: &str) -> bool {
+    let around: Vec<(&str, &str)> =
+        text.match_indices(USER).map(|(at, user)| (&text[..at], &text[at + user.len()..])).collect();
+    let wild = |part: Option<&str>| part.is_some_and(|part| part.contains('*'));
+    around.iter().any(|(before, after)| wild(before.rsplit('/').next()) || wild(after.split('/').next()))
+        || (!around.is_empty()
+            && around.iter().all(|(before, after)| before.contains("**") && after.contains("**")))
 }
 
 fn is_name_character(c: char) -> bool {
@@ -385,6 +390,39 @@ mod tests {
         assert_eq!(glob.literal("alice"), None);
     }
 
+    /// Every row of at most so many pieces.
+    fn rows(pieces: &[&str], most: u32) -> Vec<String> {
+        let longer = |rows: &Vec<String>| {
+            rows.iter().flat_map(|row| pieces.iter().map(move |piece| format!("{row}{piece}"))).collect()
+        };
+        std::iter::successors(Some(vec![String::new()]), |rows| Some(longer(rows)))
+            .take(most as usize + 1)
+            .flatten()
+            .collect()
+    }
+
+    #[test]
+    fn no_pattern_fits_one_name_for_two_users() {
+        let patterns = rows(&[USER, "a", "-", "*", "**", "/"], 5);
+        let mut names = rows(&["a", "-", "/"], 5);
+        names.extend(rows(&["a/", "aa/"], 4).into_iter().map(|folders| folders + "a"));
+        let globs =
+            patterns.iter().filter(|text| text.contains(USER)).filter_map(|text| Glob::new(text).ok());
+        let mut tried = 0;
+        for glob in globs {
+            tried += 1;
+            for name in &names {
+                let fitting =
+                    ["a", "aa", "a-", "-a", "a-a"].into_iter().filter(|user| glob.matches(name, user));
+                assert!(fitting.count() <= 1, "{glob} ~ {name}");
+            }
+        }
+        assert!(tried > 500, "{tried}");
+        for text in ["${user}/**", "**/${user}", "*/${user}-a/**", "${user}/**/${user}", "a/**/${user}/*"] {
+            assert!(Glob::new(text).is_ok(), "{text}");
+        }
+    }
+
     #[test]
     fn the_distance_is_the_edits_until_a_name_fits() {
         for (pattern, name, edits) in [
@@ -404,24 +442,6 @@ mod tests {
             assert_eq!(glob.matches(name, "bob"), edits == 0, "{pattern} ~ {name}");
         }
         assert_eq!(Glob::new("${user}/*").unwrap().distance("a/b", "a/b"), None);
-    }
-
-    #[test]
-    fn what_covers_another_pattern_covers_every_name_of_it() {
-        for (deny, allow, covers) in [
-            ("**", "a/*", true),
-            ("a/**", "a/b-*", true),
-            ("a/**", "a/${user}/x", true),
-            ("a/*", "a/b", true),
-            ("a/*", "a/b/c", false),
-            ("a/*", "a/*", true),
-            ("a/b", "a/*", false),
-            ("a/**", "ab/c", false),
-            ("*/**", "a/b-*", false), // it does, but that is not plain to see
-            ("${user}/**", "${user}/**", true),
-        ] {
-            assert_eq!(Glob::new(deny).unwrap().covers(Glob::new(allow).unwrap()), covers, "{deny} {allow}");
-        }
     }
 
     #[test]
@@ -446,6 +466,13 @@ mod tests {
             ("$user/x", GlobError::Character('$')),
             ("${user/x", GlobError::Character('$')),
             ("${group}", GlobError::Variable("group".into())),
+            ("${user}*/**", GlobError::SharedUser),
+            ("*${user}", GlobError::SharedUser),
+            ("a/**${user}", GlobError::SharedUser),
+            ("${user}-*/app", GlobError::SharedUser),
+            ("${user}/a*${user}", GlobError::SharedUser),
+            ("**/${user}/**", GlobError::SharedUser),
+            ("a**/b/${user}/${user}/**", GlobError::SharedUser),
         ] {
             assert_eq!(Glob::new(pattern), Err(error), "{pattern}");
         }

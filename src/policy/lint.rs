@@ -5,10 +5,10 @@
 
 use super::explain::SubjectName;
 use super::rule::{Effect, Rule};
-use super::{Because, Policy};
+use super::{Asker, Because, Policy, Who};
 use crate::ground::time::Ttl;
-use crate::policy::glob::Globs;
-use crate::policy::scope::Action;
+use crate::policy::scope::{Action, Resource};
+use std::collections::BTreeSet;
 
 /// One kind of finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,77 +25,92 @@ const PUSH_SECONDS: u32 = 900;
 /// How many places a finding names.
 const NAMED: usize = 3;
 
-/// The places of one kind of finding.
-#[derive(Default)]
-struct Places {
-    named: Vec<String>,
-    more: usize,
-}
-
-impl Places {
-    fn add(&mut self, place: impl FnOnce() -> String) {
-        if self.named.len() < NAMED {
-            self.named.push(place());
-        } else {
-            self.more += 1;
-        }
-    }
-
-    fn finding(self, what: &str, hint: &'static str) -> Option<Finding> {
-        let more = if self.more > 0 { format!(" and {} more", self.more) } else { String::new() };
-        let places = self.named.join(", ");
-        (!places.is_empty()).then(|| Finding { message: format!("{what}: {places}{more}"), hint })
-    }
-}
-
 impl Policy {
     /// Everything that looks like a mistake. `life` gives the life of a registry token from the life that a
     /// rule names, if any.
     pub fn findings(&self, life: impl Fn(Option<Ttl>) -> Ttl) -> Vec<Finding> {
-        let mut short = Places::default();
-        let mut doubled = Places::default();
-        let mut shadowed = Places::default();
+        let (mut short, mut doubled, mut shadowed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut unread = BTreeSet::new(); // a group's rule would stand there once for each member
         let groups = self.groups.iter().map(|(name, group)| (SubjectName::Group(name), *group));
         let anonymous = self.anonymous.iter().map(|subject| (SubjectName::Anonymous, *subject));
         let mut users: Vec<_> =
             self.users.iter().map(|(name, user)| (SubjectName::User(name), *user)).collect();
         users.sort_unstable_by_key(|(_, user)| user.rules); // the file's order
         for (name, subject) in groups.chain(anonymous).chain(users) {
+            let who = match name {
+                SubjectName::User(user) => Who::User(user),
+                SubjectName::Group(_) => Who::User("any-user"),
+                SubjectName::Anonymous => Who::Anonymous,
+            };
+            unread.extend(self.pushes_unread(who));
             let rules = subject.rules.of(&self.rules);
             for rule in rules.iter().filter(|rule| rule.effect == Effect::Allow) {
                 let because = Because { subject: name, rule, pattern: None };
-                let repositories = rule.patterns.is_some();
-                if repositories && rule.actions.have(Action::Push) && life(rule.ttl).seconds() < PUSH_SECONDS
-                {
-                    short.add(|| format!("{} ({})", because.key(), life(rule.ttl)));
+                let pushes = !rule.is_catalog() && rule.actions.have(Action::Push);
+                if pushes && life(rule.ttl).seconds() < PUSH_SECONDS {
+                    short.push(format!("{} ({})", because.key(), life(rule.ttl)));
                 }
-                for pattern in rule.patterns.iter().flat_map(Globs::iter) {
-                    if repeats_itself(pattern.text()) {
-                        doubled.add(|| Because { pattern: Some(pattern), ..because }.to_string());
-                    }
-                }
-                if rules.iter().any(|deny| deny.effect == Effect::Deny && silences(deny, rule)) {
-                    shadowed.add(|| because.key());
+                let patterns = rule.patterns.iter().filter(|pattern| repeats_itself(pattern.text()));
+                doubled.extend(
+                    patterns.map(|pattern| Because { pattern: Some(pattern), ..because }.to_string()),
+                );
+                if rules.iter().any(|deny| silences(deny, rule, who.name())) {
+                    shadowed.push(because.key());
                 }
             }
         }
         let findings = [
-            short.finding(
+            finding(
+                &short,
                 "push is granted for less than 900 s, and a push of large layers outlives five minutes",
                 "add `ttl_seconds: 1800` to the rule, or raise default_ttl_seconds and max_ttl_seconds in the configuration",
             ),
-            doubled.finding(
+            finding(
+                &Vec::from_iter(unread),
+                "push is granted without pull, and a registry wants both for every push",
+                "add `pull` to the actions of the rule",
+            ),
+            finding(
+                &doubled,
                 "a pattern repeats its namespace",
                 "`namespace: a` with `repos: [\"a/b\"]` is the repository a/a/b: leave the namespace out of `repos`",
             ),
-            shadowed.finding(
+            finding(
+                &shadowed,
                 "a rule can never grant, as a deny of the same subject covers all of it",
                 "leave one of the two out; a deny always wins",
             ),
         ];
         findings.into_iter().flatten().collect()
     }
+
+    /// The rules by which someone may push what they may not pull, tried on an example of each pattern.
+    fn pushes_unread(&self, who: Who<'_>) -> Vec<String> {
+        let asker = Asker { who, hosts: &[], default_ttl: Ttl::DEFAULT };
+        let mut found = Vec::new();
+        for (subject, rule) in self.rules(who).filter(|(_, rule)| rule.effect == Effect::Allow) {
+            for pattern in rule.patterns.iter().filter(|_| rule.actions.have(Action::Push)) {
+                let Some(name) = pattern.example(who.name(), EXAMPLES[0]) else { continue };
+                let asked = [Action::Push, Action::Pull];
+                if self.decisions(&asker, &Resource::repository(&name), &asked).given() == [Action::Push] {
+                    found.push(Because { subject, rule, pattern: Some(pattern) }.to_string());
+                }
+            }
+        }
+        found
+    }
 }
+
+/// The places of one kind, if there are any.
+fn finding(places: &[String], what: &str, hint: &'static str) -> Option<Finding> {
+    let named = places.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more =
+        if places.len() > NAMED { format!(" and {} more", places.len() - NAMED) } else { String::new() };
+    (!named.is_empty()).then(|| Finding { message: format!("{what}: {named}{more}"), hint })
+}
+
+/// What stands for `*` and for `**` where a pattern is tried on an example: what fits both is hardly made for one.
+const EXAMPLES: [[&str; 2]; 2] = [["x", "x/x"], ["a-0.b", "c/d-1/e"]];
 
 /// `a/a/b`, also `a/b/a/b/c`: a namespace written twice.
 fn repeats_itself(pattern: &str) -> bool {
@@ -107,13 +122,12 @@ fn repeats_itself(pattern: &str) -> bool {
 }
 
 /// Whether a deny leaves nothing of what a rule allows.
-fn silences(deny: &Rule, allow: &Rule) -> bool {
-    match (&deny.patterns, &allow.patterns) {
-        (None, None) => true,
-        (Some(denied), Some(allowed)) => {
-            deny.actions.include(allow.actions)
-                && allowed.iter().all(|pattern| denied.iter().any(|deny| deny.covers(pattern)))
-        }
-        _ => false,
-    }
+fn silences(deny: &Rule, allow: &Rule, user: &str) -> bool {
+    let denied = |name: &str| deny.patterns.iter().any(|pattern| pattern.matches(name, user));
+    let mut examples =
+        allow.patterns.iter().flat_map(|pattern| EXAMPLES.map(|wild| pattern.example(user, wild)));
+    deny.effect == Effect::Deny
+        && deny.is_catalog() == allow.is_catalog()
+        && deny.actions.include(allow.actions)
+        && examples.all(|name| name.is_some_and(|name| denied(&name)))
 }

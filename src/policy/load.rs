@@ -7,7 +7,11 @@
 
 use super::rule::{Actions, Effect, Place, Rule, Span};
 use super::{Mode, Policy, Subject, expect};
-use crate::ground::document::{Document, DocumentError, Node, nearest};
+use crate::ground::document::{Document, DocumentError, Node};
+use crate::ground::file::Files;
+use crate::ground::name::is_composed;
+use crate::ground::nearest::nearest;
+use crate::ground::text::quoted;
 use crate::ground::time::Ttl;
 use crate::policy::glob::{Glob, Globs};
 use crate::policy::scope::Action;
@@ -20,8 +24,8 @@ const SUBJECT: [&str; 7] = ["namespace", "repos", "actions", "ttl_seconds", "cat
 impl Policy {
     /// Reads and compiles a policy file, and holds it to its own expectations: a file that contradicts
     /// itself is wrong, whichever half of it is.
-    pub fn load(path: &Path) -> Result<Self, DocumentError> {
-        let document = Document::load(path)?;
+    pub fn load(path: &Path, files: &mut Files) -> Result<Self, DocumentError> {
+        let document = Document::load(path, files)?;
         let policy = Self::compile(&document)?;
         expect::verify(&policy, &document)?;
         Ok(policy)
@@ -36,7 +40,9 @@ impl Policy {
             policy.mode = match mode.string()? {
                 "filter" => Mode::Filter,
                 "deny" => Mode::Deny,
-                other => return Err(mode.error(format!("expected `filter` or `deny`, found `{other}`"))),
+                _ => {
+                    return Err(mode.error(format!("expected `filter` or `deny`, found {}", mode.quoted())));
+                }
             };
         }
         if let Some(groups) = root.get("groups") {
@@ -56,6 +62,11 @@ impl Policy {
                     return Err(users
                         .error("a user's name is empty")
                         .hint("`anonymous:` is its own top-level key"));
+                }
+                if !is_composed(name) {
+                    return Err(node
+                        .error("the user's name is not in Unicode's composed form (NFC), so nobody has it")
+                        .hint("write each letter and its accent as one character"));
                 }
                 let mut user = policy.subject_of(&node, &keys)?;
                 let before = policy.memberships.len();
@@ -88,7 +99,7 @@ fn check_top_level(document: &Document, root: Node<'_>) -> Result<(), DocumentEr
         if TOP.contains(&key) || document.defines_anchor(key) {
             continue;
         }
-        let error = root.key_error(key, format!("unknown key `{key}`"));
+        let error = root.key_error(key, format!("unknown key {}", quoted("", key)));
         return Err(match nearest(key, TOP.into_iter()) {
             Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
             None => error.hint(format!(
@@ -107,7 +118,7 @@ fn memberships(node: &Node<'_>, groups: &[(Box<str>, Subject)]) -> Result<Vec<u3
     for item in list.items()? {
         let name = item.string()?;
         let Some(index) = groups.iter().position(|(known, _)| **known == *name) else {
-            let error = item.error(format!("there is no group `{name}`"));
+            let error = item.error(format!("there is no group {}", item.quoted()));
             return Err(match nearest(name, groups.iter().map(|(known, _)| &**known)) {
                 Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
                 None => error.hint("groups are defined under the top-level key `groups`"),
@@ -180,7 +191,7 @@ fn catalog(node: &Node<'_>) -> Result<bool, DocumentError> {
 }
 
 fn catalog_rule(place: Place, ttl: Option<Ttl>) -> Rule {
-    Rule { effect: Effect::Allow, patterns: None, actions: Actions::ALL, ttl, place }
+    Rule { effect: Effect::Allow, patterns: Globs::default(), actions: Actions::ALL, ttl, place }
 }
 
 /// `ttl_seconds` of a mapping: the life that everything which it allows has.
@@ -212,8 +223,11 @@ fn rule(
                 .hint("add `actions: [pull]`; there are pull, push, delete and \"*\""));
         }
     };
-    Ok(Rule { effect, patterns: Some(patterns), actions, ttl: life(node)?, place })
+    Ok(Rule { effect, patterns, actions, ttl: life(node)?, place })
 }
+
+/// What to do about a rule that says nothing.
+const EMPTY: &str = "fill it, or leave the rule out; `{}` is a user who may do nothing";
 
 fn patterns(repos: &Node<'_>, namespace: Option<&str>) -> Result<Globs, DocumentError> {
     let mut full = Vec::new();
@@ -221,9 +235,12 @@ fn patterns(repos: &Node<'_>, namespace: Option<&str>) -> Result<Globs, Document
         let text = item.string()?;
         let text = namespace.map_or(Cow::Borrowed(text), |namespace| format!("{namespace}/{text}").into());
         if let Err(error) = Glob::new(&text) {
-            return Err(item.error(format!("`{text}` is no repository pattern: {error}")));
+            return Err(item.error(format!("{} is no repository pattern: {error}", quoted("", &text))));
         }
         full.push(text);
+    }
+    if full.is_empty() {
+        return Err(repos.error("an empty list fits no repository").hint(EMPTY));
     }
     Ok(full.iter().filter_map(|text| Glob::new(text).ok()).collect())
 }
@@ -233,7 +250,7 @@ fn actions(list: &Node<'_>) -> Result<Actions, DocumentError> {
     for item in list.items()? {
         let name = item.string()?;
         let Some(action) = Action::from_name(name) else {
-            let error = item.error(format!("unknown action `{name}`"));
+            let error = item.error(format!("unknown action {}", item.quoted()));
             let known = ["pull", "push", "delete", "*"];
             return Err(match nearest(name, known.into_iter()) {
                 Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
@@ -241,6 +258,9 @@ fn actions(list: &Node<'_>) -> Result<Actions, DocumentError> {
             });
         };
         actions.add(action);
+    }
+    if actions == Actions::default() {
+        return Err(list.error("an empty list names no action").hint(EMPTY));
     }
     Ok(actions)
 }

@@ -1,17 +1,17 @@
 //! One rule of a policy, small enough for a hundred thousand users.
 //!
-//! Owns what a rule is and whether it fits. Must not know whose it is. Decision: no rule owns more than one
+//! Owns what a rule is and of what it speaks. Must not know whose it is. Decision: no rule owns more than one
 //! allocation, the text of its patterns, because memory is what a long policy costs.
 
 use crate::ground::time::Ttl;
-use crate::policy::glob::{Glob, Globs};
+use crate::policy::glob::Globs;
 use crate::policy::scope::{Action, Resource};
 
 /// One line of a policy: these actions on these repositories (or the catalog), allowed or denied.
 #[derive(Debug)]
 pub(super) struct Rule {
-    /// `None` for the catalog's.
-    pub(super) patterns: Option<Globs>,
+    /// None for the catalog's.
+    pub(super) patterns: Globs,
     pub(super) ttl: Option<Ttl>,
     pub(super) place: Place,
     pub(super) effect: Effect,
@@ -67,36 +67,18 @@ impl Actions {
 }
 
 impl Rule {
-    /// Whether it is about this action; the catalog has only one.
-    pub(super) fn speaks_of(&self, action: Action) -> bool {
-        if self.patterns.is_none() { action == Action::All } else { self.actions.have(action) }
-    }
-
-    /// Whether it is about this resource, and through what.
-    pub(super) fn fits(&self, resource: &Resource, user: &str) -> Option<Match<'_>> {
-        match (&self.patterns, resource) {
-            (None, Resource::Catalog) => Some(Match::Catalog),
-            (Some(patterns), Resource::Repository(name)) => {
-                patterns.iter().find(|glob| glob.matches(name, user)).map(Match::Pattern)
-            }
-            _ => None,
+    /// Whether it is about this action on such a resource; a catalog has only one.
+    pub(super) fn speaks_of(&self, resource: &Resource, action: Action) -> bool {
+        match resource {
+            Resource::Catalog => action == Action::All,
+            Resource::ZotCatalog => action == Action::Pull,
+            Resource::Repository(_) | Resource::Other { .. } => self.actions.have(action),
         }
     }
-}
 
-/// What of a rule fits a resource.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Match<'p> {
-    Pattern(Glob<'p>),
-    Catalog,
-}
-
-impl<'p> Match<'p> {
-    pub(super) fn pattern(self) -> Option<Glob<'p>> {
-        match self {
-            Match::Pattern(glob) => Some(glob),
-            Match::Catalog => None,
-        }
+    /// Whether it is about the catalog, under either of its names.
+    pub(super) fn is_catalog(&self) -> bool {
+        self.patterns == Globs::default()
     }
 }
 

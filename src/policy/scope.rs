@@ -19,6 +19,8 @@ pub enum Resource {
     Repository(Box<str>),
     /// `registry:catalog`, the list of repositories.
     Catalog,
+    /// A repository without a name: how zot calls its catalog.
+    ZotCatalog,
     /// Anything else, which gets nothing: an unknown type, or a name that is none.
     Other {
         /// The type as asked, without its class.
@@ -33,6 +35,7 @@ impl Resource {
         match (kind, name) {
             ("repository", name) if is_repository(name) => Resource::Repository(name.into()),
             ("registry", "catalog") => Resource::Catalog,
+            ("repository", "") => Resource::ZotCatalog,
             _ => Resource::Other { kind: kind.into(), name: name.into() },
         }
     }
@@ -45,7 +48,7 @@ impl Resource {
     /// The `type` of an access entry.
     pub fn kind(&self) -> &str {
         match self {
-            Resource::Repository(_) => "repository",
+            Resource::Repository(_) | Resource::ZotCatalog => "repository",
             Resource::Catalog => "registry",
             Resource::Other { kind, .. } => kind,
         }
@@ -56,6 +59,7 @@ impl Resource {
         match self {
             Resource::Repository(name) | Resource::Other { name, .. } => name,
             Resource::Catalog => "catalog",
+            Resource::ZotCatalog => "",
         }
     }
 }
@@ -119,20 +123,22 @@ pub enum ScopeError {
     Parts,
     /// A type outside `[a-z0-9]+` with an optional `(class)`.
     Type,
-    /// No name.
-    Name,
     /// An action outside `[a-z]+` and `*`.
     Action,
     /// Longer than [`MAX_SCOPE_BYTES`].
     TooLong,
     /// More than [`MAX_SCOPES`] in one request.
     TooMany,
+    /// More than [`MAX_ACTIONS`] in one scope, or as many that nobody knows on one resource.
+    TooManyActions,
 }
 
 /// The longest scope, in bytes: a name of 255, a host, and room to spare.
 pub const MAX_SCOPE_BYTES: usize = 1024;
 /// The most scopes in one request.
 pub const MAX_SCOPES: usize = 64;
+/// The most actions in one scope: clients ask for one to three.
+pub const MAX_ACTIONS: usize = 16;
 
 impl fmt::Display for ScopeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,11 +147,11 @@ impl fmt::Display for ScopeError {
             ScopeError::Type => {
                 f.write_str("a scope's type is made of a-z and 0-9, with an optional (class)")
             }
-            ScopeError::Name => f.write_str("a scope names a resource between its first and last colon"),
             ScopeError::Action => {
                 f.write_str("a scope's actions are words of a-z, or *, separated by commas")
             }
             ScopeError::TooLong => write!(f, "a scope is at most {MAX_SCOPE_BYTES} bytes long"),
+            ScopeError::TooManyActions => write!(f, "a scope names at most {MAX_ACTIONS} actions"),
             ScopeError::TooMany => write!(f, "a request holds at most {MAX_SCOPES} scopes"),
         }
     }
@@ -168,6 +174,11 @@ impl FromStr for Scope {
 }
 
 impl Scope {
+    /// A resource with these known actions.
+    pub(super) fn of(resource: Resource, actions: Vec<Action>) -> Self {
+        Self { resource, actions, unknown_actions: Vec::new() }
+    }
+
     /// A scope from its parts, as an `access` entry has them.
     pub fn new<'a>(
         kind: &str,
@@ -175,18 +186,15 @@ impl Scope {
         actions: impl Iterator<Item = &'a str>,
     ) -> Result<Self, ScopeError> {
         let kind = type_without_class(kind).ok_or(ScopeError::Type)?;
-        if name.is_empty() {
-            return Err(ScopeError::Name);
-        }
-        let mut scope =
-            Scope { resource: Resource::new(kind, name), actions: Vec::new(), unknown_actions: Vec::new() };
-        for action in actions {
+        let mut scope = Scope::of(Resource::new(kind, name), Vec::new());
+        for (count, action) in actions.enumerate() {
+            if count >= MAX_ACTIONS {
+                return Err(ScopeError::TooManyActions);
+            }
             match Action::from_name(action) {
-                Some(action) => scope.add(action),
+                Some(action) => add_once(&mut scope.actions, action),
                 None if !action.is_empty() && action.bytes().all(|byte| byte.is_ascii_lowercase()) => {
-                    if !scope.unknown_actions.iter().any(|known| **known == *action) {
-                        scope.unknown_actions.push(action.into());
-                    }
+                    scope.add_unknown(action.into())?;
                 }
                 None => return Err(ScopeError::Action),
             }
@@ -194,10 +202,15 @@ impl Scope {
         Ok(scope)
     }
 
-    fn add(&mut self, action: Action) {
-        if !self.actions.contains(&action) {
-            self.actions.push(action);
+    fn add_unknown(&mut self, action: Box<str>) -> Result<(), ScopeError> {
+        if self.unknown_actions.contains(&action) {
+            return Ok(());
         }
+        if self.unknown_actions.len() >= MAX_ACTIONS {
+            return Err(ScopeError::TooManyActions);
+        }
+        self.unknown_actions.push(action);
+        Ok(())
     }
 }
 
@@ -220,23 +233,26 @@ pub fn parse_all<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Vec<Sco
         if count >= MAX_SCOPES {
             return Err(ScopeError::TooMany);
         }
-        merge(&mut scopes, text.parse()?);
+        merge(&mut scopes, text.parse()?)?;
     }
     Ok(scopes)
 }
 
 /// Adds a scope, or its actions where the resource is there already.
-pub fn merge(scopes: &mut Vec<Scope>, scope: Scope) {
+pub fn merge(scopes: &mut Vec<Scope>, scope: Scope) -> Result<(), ScopeError> {
     match scopes.iter_mut().find(|known| known.resource == scope.resource) {
         None => scopes.push(scope),
         Some(known) => {
-            scope.actions.into_iter().for_each(|action| known.add(action));
-            for action in scope.unknown_actions {
-                if !known.unknown_actions.contains(&action) {
-                    known.unknown_actions.push(action);
-                }
-            }
+            scope.actions.into_iter().for_each(|action| add_once(&mut known.actions, action));
+            scope.unknown_actions.into_iter().try_for_each(|action| known.add_unknown(action))?;
         }
+    }
+    Ok(())
+}
+
+pub(super) fn add_once<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
     }
 }
 
@@ -272,6 +288,11 @@ pub fn join<T: fmt::Display>(entries: &[T]) -> String {
         text.push_str(&entry.to_string());
     }
     text
+}
+
+/// As [`join`], in a sentence: `nothing` where there is none.
+pub fn join_or_nothing<T: fmt::Display>(entries: &[T]) -> String {
+    if entries.is_empty() { "nothing".to_owned() } else { join(entries) }
 }
 
 /// Whether the registry's grammar allows this name, with or without `host[:port]/` before it
@@ -334,6 +355,8 @@ mod tests {
             ("repository:a:pull,,pull,push", "repository", "a", "pull,push"),
             ("repository:a:pull,frobnicate", "repository", "a", "pull,frobnicate"),
             ("repository:catalog:*", "repository", "catalog", "*"),
+            ("repository::pull", "repository", "", "pull"),
+            ("registry::pull", "registry", "", "pull"),
         ] {
             let scope = scope(text);
             assert_eq!((scope.resource.kind(), scope.resource.name()), (kind, name), "{text}");
@@ -351,7 +374,6 @@ mod tests {
             ("Repository:a:pull", ScopeError::Type),
             ("repository():a:pull", ScopeError::Type),
             ("repository(x:a:pull", ScopeError::Type),
-            ("repository::pull", ScopeError::Name),
             ("repository:a:Pull", ScopeError::Action),
             ("repository:a:pull;push", ScopeError::Action),
         ] {
@@ -411,11 +433,31 @@ mod tests {
     }
 
     #[test]
+    fn a_scope_has_an_end_and_so_has_what_is_merged() {
+        let of = |count: usize, from: usize| {
+            let action =
+                |number: usize| char::from(b'a' + u8::try_from(number).unwrap()).to_string().repeat(9);
+            let actions: Vec<String> = (from..from + count).map(action).collect();
+            format!("repository:a:{}", actions.join(","))
+        };
+        assert!(parse_all([of(MAX_ACTIONS, 0).as_str()]).is_ok());
+        assert_eq!(parse_all([of(MAX_ACTIONS + 1, 0).as_str()]), Err(ScopeError::TooManyActions));
+        let same = "repository:a:".to_owned() + &"pull,".repeat(MAX_ACTIONS + 1);
+        assert_eq!(parse_all([same.as_str()]), Err(ScopeError::TooManyActions));
+        let merged = [of(10, 0), of(10, 0), of(6, 10)];
+        assert_eq!(parse_all(merged.iter().map(String::as_str)).unwrap().len(), 1);
+        let merged = [of(10, 0), of(7, 10)];
+        assert_eq!(parse_all(merged.iter().map(String::as_str)), Err(ScopeError::TooManyActions));
+    }
+
+    #[test]
     fn a_star_on_a_repository_and_an_unknown_type_are_never_granted() {
         assert_eq!(Access::granted(Resource::new("repository", "a"), vec![Action::All]), None);
         assert_eq!(Access::granted(Resource::new("repository", "a"), vec![]), None);
         assert_eq!(Access::granted(Resource::new("cluster", "a"), vec![Action::Pull]), None);
         assert_eq!(Access::granted(Resource::Catalog, vec![Action::Pull]), None);
+        assert_eq!(Access::granted(Resource::ZotCatalog, vec![Action::All]), None);
+        assert_eq!(Access::granted(Resource::ZotCatalog, vec![Action::Pull, Action::Push]), None);
         let catalog = Access::granted(Resource::Catalog, vec![Action::All]).unwrap();
         assert_eq!(
             serde_json::to_string(&catalog).unwrap(),

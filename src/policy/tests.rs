@@ -121,7 +121,16 @@ fn a_deny_wins_then_the_union_of_what_matches() {
         ("", "repository:public/a:pull,push", "repository:public/a:pull"),
         ("", "repository:public/a/b:pull", ""),
         ("", "repository:shared/a:pull", ""),
-        ("mallory", "repository:public/a:pull", ""),
+        ("alice", "repository:public/a:pull,push", "repository:public/a:pull"),
+        ("mallory", "repository:public/a:pull,push", "repository:public/a:pull"),
+        ("mallory", "repository:public/a:*", "repository:public/a:pull"),
+        ("mallory", "repository:shared/a:pull", ""),
+        ("bob", "repository:registry/vault/app:pull,push", ""),
+        ("bob", "repository:REGISTRY/vault/app:pull", ""),
+        ("bob", "repository:registry/registry.example.com/vault/app:pull", ""),
+        ("bob", "repository:registry.invalid/vault/app:pull", "repository:registry.invalid/vault/app:pull"),
+        ("bob", "repository::pull,push,*", "repository::pull"),
+        ("alice", "repository::pull", ""),
     ] {
         assert_eq!(scope::join(&grant(&policy, user, asked).access), granted, "{user} {asked}");
     }
@@ -157,10 +166,11 @@ fn generating_names_what_can_be_named_and_says_what_cannot() {
     let all = |user| policy.grants_of(&asker(user, &[]));
     let bob = all("bob").unwrap();
     assert_eq!(scope::join(&bob.access), "registry:catalog:*");
-    assert_eq!(bob.skipped, ["shared/**", "${user}/**", "**"]);
+    assert_eq!(bob.skipped, ["shared/**", "${user}/**", "**", "public/*"]);
     assert_eq!(all("idle").unwrap().access, []);
-    assert_eq!(all("mallory"), None);
+    assert_eq!(all("mallory").unwrap().skipped, ["public/*"]);
     let spec = self::policy(SPEC);
+    assert_eq!(spec.grants_of(&asker("mallory", &[])), None);
     let alice = spec.grants_of(&asker("alice", &[])).unwrap();
     assert_eq!(
         scope::join(&alice.access),
@@ -211,6 +221,26 @@ fn what_is_wrong_is_said_with_its_place() {
             "expected a whole number from 60 to 315360000, found 30",
         ),
         (
+            "users: {alice: {repos: [], actions: [pull]}}",
+            "users.alice.repos: an empty list fits no repository",
+        ),
+        ("users: {alice: {repos: [a], actions: []}}", "users.alice.actions: an empty list names no action"),
+        ("users: {alice: {catalog: true, repos: [], actions: []}}", "users.alice.repos: an empty list"),
+        ("groups: {g: {rules: [{repos: [], actions: [pull]}]}}", "groups.g.rules[0].repos: an empty list"),
+        ("anonymous: {rules: [{repos: [a], actions: []}]}", "anonymous.rules[0].actions: an empty list"),
+        (
+            "users: {alice: {deny: [{repos: []}]}}",
+            "deny[0].repos: an empty list fits no repository | fill it",
+        ),
+        (
+            "users: {alice: {deny: [{repos: [a], actions: []}]}}",
+            "deny[0].actions: an empty list names no action",
+        ),
+        (
+            "users: {alice: {deny: [{namespace: \"${user}*\", repos: [\"**\"]}]}}",
+            "users.alice.deny[0].repos[0]: `${user}*/**` is no repository pattern: it fits for one user what is",
+        ),
+        (
             "users: {alice: {deny: [{repos: [a], ttl_seconds: 90}]}}",
             "users.alice.deny[0]: unknown key `ttl_seconds`",
         ),
@@ -254,7 +284,10 @@ fn an_explanation_names_the_rule_and_its_place_or_the_nearest() {
         ("alice", "repository:share/a:pull", "1 edit 6:9 groups.everyone.rules[0] (pattern shared/**)"),
         ("alice", "repository:alyce/a:pull", "1 edit 7:9 groups.everyone.rules[1] (pattern ${user}/**)"),
         ("", "repository:public/a:pull", "granted 13:1 anonymous (pattern public/*)"),
-        ("mallory", "repository:public/a:pull", "nothing"),
+        ("mallory", "repository:public/a:pull", "granted 13:1 anonymous (pattern public/*)"),
+        ("alice", "repository:publik/a:pull", "1 edit 13:1 anonymous (pattern public/*)"),
+        ("alice", "repository:publik/a:push", "nothing"),
+        ("bob", "repository::pull", "granted 9:5 groups.ops.catalog"),
         ("alice", "cluster:a:pull", "nothing"),
     ] {
         let asker = asker(user, &[]);
@@ -263,8 +296,8 @@ fn an_explanation_names_the_rule_and_its_place_or_the_nearest() {
         let (what, because) = match (decision, near) {
             (Decision::Granted { by, .. }, _) => ("granted", by),
             (Decision::Denied { by }, _) => ("denied", by),
-            (Decision::Unmatched, Some(Near::Action(because))) => ("fits", because),
-            (Decision::Unmatched, Some(Near::Pattern(because, 1))) => ("1 edit", because),
+            (Decision::Unmatched, Some(Near { because, edits: 0 })) => ("fits", because),
+            (Decision::Unmatched, Some(Near { because, edits: 1 })) => ("1 edit", because),
             _ => {
                 assert_eq!(expected, "nothing", "{user} {asked}");
                 continue;
@@ -378,7 +411,7 @@ fn an_expectation_that_is_none_is_said_with_its_place() {
 #[test]
 fn findings_name_what_is_hardly_meant() {
     let yaml = "
-groups: {g: {repos: [a], actions: [push], ttl_seconds: 899}}
+groups: {g: {repos: [a], actions: [push], ttl_seconds: 899}, writers: {repos: [\"w/*\", v], actions: [push]}}
 users:
   a: {namespace: a, repos: [\"a/b\", c], actions: [pull]}
   b: {rules: [{repos: [x, \"y/*\"], actions: [pull]}], deny: [{repos: [\"*\", \"y/**\"]}]}
@@ -386,6 +419,11 @@ users:
   d: {repos: [x], actions: [\"*\"], ttl_seconds: 900}
   e: {repos: [x], actions: [\"*\"]}
   f: {catalog: true, deny: [{catalog: true}]}
+  g: {groups: [writers], repos: [u], actions: [pull]}
+  h: {groups: [writers], repos: [u, \"w/**\"], actions: [pull]}
+  i: {repos: [public, \"${user}/**\"], actions: [pull, push], deny: [{repos: [i/x/x], actions: [pull]}]}
+  j: {repos: [public], actions: [push, delete]}
+anonymous: {repos: [public], actions: [pull]}
 ";
     let found = |default| {
         let life = |ttl: Option<Ttl>| ttl.or(Ttl::new(default)).unwrap();
@@ -395,6 +433,7 @@ users:
     let doubled = "a pattern repeats its namespace: users.a (pattern a/a/b)";
     let shadowed = "a rule can never grant, as a deny of the same subject covers all of it: users.b.rules[0], users.f.catalog";
     let push = "push is granted for less than 900 s, and a push of large layers outlives five minutes: groups.g (899 s)";
-    assert_eq!(found(900), [push, doubled, shadowed]);
-    assert_eq!(found(300)[0], format!("{push}, users.e (300 s)"));
+    let unread = "push is granted without pull, and a registry wants both for every push: groups.writers (pattern v), groups.writers (pattern w/*), users.i (pattern ${user}/**)";
+    assert_eq!(found(900), [push, unread, doubled, shadowed]);
+    assert_eq!(found(300)[0], format!("{push}, groups.writers (300 s), users.e (300 s) and 2 more"));
 }

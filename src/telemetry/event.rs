@@ -34,21 +34,21 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// Every kind, for counters that start at zero.
-    pub const ALL: [Self; 13] = [
-        Self::HeadMalformed,
-        Self::OtherProtocol,
-        Self::HeadTimedOut,
-        Self::HeadTooLarge,
-        Self::VersionUnsupported,
-        Self::ExpectationFailed,
-        Self::Silent,
-        Self::Evicted,
-        Self::Refused,
-        Self::AcceptFailed,
-        Self::WriteFailed,
-        Self::HandlerPanicked,
-        Self::ConnectionPanicked,
+    /// Every kind's label, for counters that start at zero.
+    pub const LABELS: [&'static str; 13] = [
+        "head_malformed",
+        "other_protocol",
+        "head_timed_out",
+        "head_too_large",
+        "version_unsupported",
+        "expectation_failed",
+        "silent",
+        "evicted",
+        "refused",
+        "accept_failed",
+        "write_failed",
+        "handler_panicked",
+        "connection_panicked",
     ];
 
     /// The kind as a metric label: `head_malformed`.

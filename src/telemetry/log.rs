@@ -8,10 +8,43 @@
 mod sink;
 
 use crate::config::LogFormat;
+use crate::ground::text::{acts, escape};
 use crate::ground::time::UnixTime;
+use crate::ground::warning::Warning;
+use crate::issuer::Record;
 use sink::Sink;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
+
+/// How much a line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Ordinary business, refusals of what nobody should ask included.
+    Info,
+    /// Somebody was not let in, or something should not stay as it is.
+    Warning,
+    /// The program or its surroundings failed.
+    Error,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
+
+    /// The level of an answer.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            500.. => Level::Error,
+            401 | 403 | 429 => Level::Warning,
+            _ => Level::Info,
+        }
+    }
+}
 
 /// Writes lines in one form.
 #[derive(Debug, Clone)]
@@ -26,13 +59,24 @@ impl Log {
         Self { format, sink: Arc::new(Sink::stderr()) }
     }
 
-    /// Begins a line.
+    /// Begins a line of ordinary business.
     pub fn line(&self, time: UnixTime, event: &'static str) -> Line<'_> {
+        self.at(Level::Info, time, event)
+    }
+
+    /// Begins a line.
+    pub fn at(&self, level: Level, time: UnixTime, event: &'static str) -> Line<'_> {
         let mut line = Line { log: self, time, text: String::with_capacity(512) };
         if self.format == LogFormat::Json {
             line.text.push('{');
         }
-        line.plain("time", time).text("event", event)
+        line.plain("time", time).text("level", level.name()).text("event", event)
+    }
+
+    /// Writes what works but should not stay as it is.
+    pub fn warning(&self, time: UnixTime, warning: &Warning) {
+        let line = self.at(Level::Warning, time, "warning").text("message", &warning.message);
+        line.maybe("hint", warning.hint.as_deref()).end();
     }
 
     /// How many lines could not be written.
@@ -50,10 +94,13 @@ pub struct Line<'l> {
     text: String,
 }
 
-/// A whole line that is written with a later one.
+/// Whole lines that are written with a later one.
 #[derive(Debug)]
 #[must_use = "a line is written by another's `end_after`"]
-pub struct Finished(String);
+pub struct Finished {
+    text: String,
+    lines: u64,
+}
 
 /// The longest value that is written, in bytes.
 const MAX_VALUE_BYTES: usize = 4096;
@@ -105,24 +152,42 @@ impl Line<'_> {
         self.end_after(None);
     }
 
-    /// Writes two lines, `earlier` first, at once: for events that always come together.
+    /// Writes the line, and `earlier` ones before it, at once: for events that always come together.
     pub fn end_after(self, earlier: Option<Finished>) {
-        let lines = if earlier.is_some() { 2 } else { 1 };
-        let (log, time, last) = (self.log, self.time, self.finish().0);
-        let text = match earlier {
-            Some(Finished(earlier)) => earlier + &last,
-            None => last,
-        };
-        log.sink.write(&text, lines, |lost| log.line(time, "log_lost").number("lines", lost).finish().0);
+        let (log, time) = (self.log, self.time);
+        let Finished { text, lines } = self.finish_after(earlier);
+        log.sink.write(&text, lines, |lost| {
+            log.at(Level::Warning, time, "log_lost").number("lines", lost).whole()
+        });
     }
 
-    /// The line whole, to be written with a later one.
-    pub fn finish(mut self) -> Finished {
+    /// The line whole, behind `earlier` ones, to be written with a later one.
+    pub fn finish_after(self, earlier: Option<Finished>) -> Finished {
+        let line = self.whole();
+        match earlier {
+            Some(Finished { text, lines }) => Finished { text: text + &line, lines: lines + 1 },
+            None => Finished { text: line, lines: 1 },
+        }
+    }
+
+    /// Adds what is remembered of a token: who got what, for how long; never the token itself.
+    pub fn record(self, record: &Record<'_>) -> Self {
+        self.text("profile", record.profile)
+            .text("jti", &record.id)
+            .text("user", record.subject)
+            .text("audience", record.audience)
+            .text("granted", &record.granted)
+            .text("algorithm", record.algorithm.name())
+            .maybe("kid", record.key_id)
+            .plain("expires", record.expires_at)
+    }
+
+    fn whole(mut self) -> String {
         if self.log.format == LogFormat::Json {
             self.text.push('}');
         }
         self.text.push('\n');
-        Finished(self.text)
+        self.text
     }
 
     fn key(&mut self, key: &'static str) {
@@ -152,30 +217,11 @@ fn is_plain(value: &str) -> bool {
         && value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'='))
 }
 
-/// A JSON string, which is also how `key=value` quotes; other than ASCII is escaped where it could act on a
-/// terminal.
+/// A JSON string, which is also how `key=value` quotes; what could act on a terminal is escaped.
 fn quote(out: &mut String, value: &str) {
     out.push('"');
-    for c in value.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            c if c.is_control() || is_invisible(c) => {
-                let mut units = [0; 2];
-                for unit in c.encode_utf16(&mut units) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
-            }
-            c => out.push(c),
-        }
-    }
+    escape(out, value, |c| !matches!(c, '"' | '\\') && !acts(c));
     out.push('"');
-}
-
-/// Characters that reorder or hide text, and the line separators that some readers split at.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -183,7 +229,7 @@ mod tests {
     use super::*;
 
     fn line(format: LogFormat, value: &str) -> String {
-        Log::new(format).line(UnixTime(0), "x").text("user", value).number("n", 7).maybe("a", None).finish().0
+        Log::new(format).line(UnixTime(0), "x").text("user", value).number("n", 7).maybe("a", None).whole()
     }
 
     #[test]
@@ -196,11 +242,12 @@ mod tests {
             ("a\" n=8", "user=\"a\\\" n=8\""),
             ("\u{1b}[2J", "user=\"\\u001b[2J\""),
             ("a\u{202e}b", "user=\"a\\u202eb\""),
+            ("a\u{e0041}b", "user=\"a\\udb40\\udc41b\""),
             ("a=b", "user=\"a=b\""),
         ] {
             assert_eq!(
                 line(LogFormat::Text, value),
-                format!("time=1970-01-01T00:00:00Z event=x {text} n=7\n")
+                format!("time=1970-01-01T00:00:00Z level=info event=x {text} n=7\n")
             );
             let json: serde_json::Value = serde_json::from_str(&line(LogFormat::Json, value)).unwrap();
             assert_eq!((json["user"].as_str(), json["n"].as_i64()), (Some(value), Some(7)));

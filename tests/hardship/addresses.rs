@@ -67,6 +67,6 @@ fn when_no_port_is_left_clients_wait_and_the_server_goes_on() {
         right(&common::exchange(stream, "GET", TARGET, &[ALICE], None));
         true
     });
-    until("the descriptors are back", || descriptors(&server) < 20);
+    until("the descriptors are back", || server.descriptors() < 20);
     assert!(!server.log().contains("panicked"), "{}", server.log());
 }

@@ -4,7 +4,7 @@
 //! can set either, it leaves alone.
 
 use super::*;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::SystemTime;
 
 const DAY: i64 = 86_400;
@@ -19,7 +19,7 @@ struct Clock {
 impl Clock {
     fn new(folder: &Folder) -> Self {
         let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
-        assert!(Path::new(&library).is_file(), "apt-get install faketime: there is no {library}");
+        assert!(std::path::Path::new(&library).is_file(), "apt-get install faketime: there is no {library}");
         let clock = Self { file: folder.path().join("clock"), library };
         clock.set(0);
         clock
@@ -69,8 +69,8 @@ fn made_at(answer: &Answer, offset: i64) -> String {
 
 #[test]
 #[ignore = "needs faketime: see .ci/run"]
-fn tokens_follow_the_clock_and_none_is_handed_out_that_does_not_hold_by_it() {
-    let folder = folder(&format!("{TCP}, token_reuse_seconds: 300"));
+fn tokens_follow_the_clock() {
+    let folder = folder(TCP);
     let clock = Clock::new(&folder);
     let server = clock.serve(&folder);
     let ask = || server.get(TARGET, &[ALICE]);
@@ -78,17 +78,9 @@ fn tokens_follow_the_clock_and_none_is_handed_out_that_does_not_hold_by_it() {
     for offset in [0, -DAY, 0, YEAR, 0, -DAY, YEAR, 2 * YEAR] {
         clock.set(offset);
         let id = made_at(&ask(), offset);
-        // Each move of the clock puts whatever was kept into the future or the past.
         assert!(!seen.contains(&id), "at {offset:+} a token of another time");
-        assert_eq!(made_at(&ask(), offset), id, "and within the window it is the same one");
         seen.push(id);
     }
-    // The same for the end of a token's life, and of the window: a step of seconds, not days.
-    clock.set(2 * YEAR + 299);
-    let late = right(&ask());
-    assert!(seen.last().is_some_and(|id| late["jti"] == *id));
-    clock.set(2 * YEAR + 361);
-    assert!(seen.last().is_some_and(|id| made_at(&ask(), 2 * YEAR + 361) != *id));
 }
 
 #[test]
@@ -108,7 +100,7 @@ fn connections_and_reloads_do_not_mind_the_clock() {
         let expected = expected.replace(", ", "\",\"");
         until("the new policy", || server.get(TARGET, &[ALICE]).body.contains(&expected));
         resting.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
-        read_answered(&mut resting);
+        assert_eq!(Answer::read(&mut resting, true).status, 200);
     }
     half.write_all(b"ection: close\r\n\r\n").unwrap();
     let mut text = String::new();
@@ -150,7 +142,7 @@ fn a_key_that_ceased_to_sign_in_the_future_is_not_retired() {
     assert_eq!((code, count(-DAY)), (Some(0), 3), "{said}");
 }
 
-#[cfg(feature = "htpasswd")]
+#[cfg(feature = "passwords")]
 mod passwords {
     use super::*;
     use common::run_with_input;
@@ -162,7 +154,7 @@ mod passwords {
         let output = run_with_input(&folder, &["hash-password", "--user", "alice", "--cost", "4"], "right");
         folder.write("users", &String::from_utf8(output.stdout).unwrap());
         let key = "hs256_secret: 0123456789abcdef0123456789abcdef\nusers_file: users";
-        configure(&folder, key, &format!("{TCP}, token_reuse_seconds: 300"));
+        configure(&folder, key, TCP);
         folder
     }
 

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 #[test]
 fn after_a_kill_it_starts_again_on_the_same_socket_or_port() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = common::free_port();
     let folders = [folder(&format!("host: 127.0.0.1, port: {port}")), Folder::new()];
     let socket = folders[1].path().join("socket");
     folders[1].write("policy.yaml", POLICY);
@@ -25,12 +25,10 @@ fn after_a_kill_it_starts_again_on_the_same_socket_or_port() {
         drop(server); // SIGKILL
 
         assert_eq!(socket.exists(), round > 0, "it was left behind");
-        let mut child = serve(&folders[1]).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let _child = Killed(serve(&folders[1]).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         until("it listens", || UnixStream::connect(&socket).is_ok());
         let stream = UnixStream::connect(&socket).unwrap();
         let claims = right(&common::exchange(stream, "GET", TARGET, &[ALICE], None));
         assert!(ids.insert(claims["jti"].as_str().unwrap().to_owned()), "an id came twice");
-        child.kill().unwrap();
-        child.wait().unwrap();
     }
 }

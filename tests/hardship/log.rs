@@ -1,19 +1,19 @@
 //! A log that takes nothing more: a full disk, a reader that has gone, one that sleeps.
 
 use super::*;
-use common::exchange;
+use common::{PATIENCE, exchange, metric_in};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::{ChildStderr, Stdio};
 use std::sync::{Arc, Mutex};
 
 const LOST: &str = "keypebble_log_lines_lost_total";
 
-/// `serve` on a Unix socket, because nobody may be able to read where it listens; killed when dropped.
+/// `serve` on a Unix socket, because nobody may be able to read where it listens.
 struct Mute {
     folder: Folder,
-    child: Child,
+    child: Killed,
 }
 
 impl Mute {
@@ -28,30 +28,23 @@ impl Mute {
         let key = "hs256_secret: 0123456789abcdef0123456789abcdef";
         configure(&folder, key, &format!("host: 'unix:{}'", socket.display()));
         folder.write("policy.yaml", POLICY);
-        let child = serve(&folder).stdin(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = Killed(serve(&folder).stdin(Stdio::null()).stderr(log).spawn().unwrap());
         until("it listens", || UnixStream::connect(&socket).is_ok());
         Self { folder, child }
     }
 
     fn get(&self, target: &str) -> Answer {
         let stream = UnixStream::connect(self.folder.path().join("socket")).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         exchange(stream, "GET", target, &[ALICE], None)
     }
 
     fn lost(&self) -> u64 {
-        metric(&self.get("/metrics").body, LOST)
+        metric_in(&self.get("/metrics").body, LOST)
     }
 
     fn log_reader(&mut self) -> BufReader<ChildStderr> {
-        BufReader::new(self.child.stderr.take().unwrap())
-    }
-}
-
-impl Drop for Mute {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        BufReader::new(self.child.0.stderr.take().unwrap())
     }
 }
 

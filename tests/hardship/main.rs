@@ -11,13 +11,16 @@ mod clock;
 #[path = "../common/mod.rs"]
 mod common;
 mod descriptors;
+#[cfg(feature = "passwords")]
+mod guesses;
 mod kills;
 mod log;
+#[cfg(target_arch = "x86_64")]
+mod panic;
 mod smuggling;
 
-use common::{Answer, Folder, Server, claims, keypebble};
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use common::{Answer, Folder, Killed, Server, keypebble, until};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -58,8 +61,7 @@ const TCP: &str = "host: 127.0.0.1, port: 0";
 /// Alice's claims, from an answer that must be a token for what the policy gives her and no more.
 #[track_caller]
 fn right(answer: &Answer) -> serde_json::Value {
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let claims = claims(answer.json()["token"].as_str().unwrap());
+    let claims = answer.claims();
     let access = serde_json::json!([{"type": "repository", "name": "alice-space/app", "actions": ["pull"]}]);
     assert_eq!(
         (&claims["sub"], &claims["aud"], &claims["access"]),
@@ -69,37 +71,3 @@ fn right(answer: &Answer) -> serde_json::Value {
 }
 
 const ALICE: (&str, &str) = ("X-Authenticated-User", "alice");
-
-/// A metric without labels.
-fn metric(text: &str, name: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in:\n{text}")).parse().unwrap()
-}
-
-/// Reads one answer without a body, which must be a 200.
-#[track_caller]
-fn read_answered(stream: &mut impl Read) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        head.extend(byte);
-    }
-    assert!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&head));
-}
-
-/// Far beyond what a loaded machine needs: only a hang reaches it.
-#[track_caller]
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < Duration::from_secs(60), "it did not happen: {what}");
-        sleep(Duration::from_millis(5));
-    }
-}
-
-/// How many descriptors it has; 0 where the tests are not root's, since a server lets nobody else look.
-fn descriptors(server: &Server) -> usize {
-    let folder = Path::new("/proc").join(server.pid().to_string()).join("fd");
-    std::fs::read_dir(folder).map_or(0, Iterator::count)
-}

@@ -5,6 +5,11 @@ use common::ambiguous::{AMBIGUOUS, OTHER_USERS, SECOND, VICTIM, answers, users};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 
+/// Whoever is on this host is trusted, also under the name that these requests are for.
+fn trusting() -> String {
+    format!("{TCP}, hosts: [h]")
+}
+
 fn exchange(server: &Server, bytes: &str) -> String {
     let mut stream = server.connect();
     // It may be refused before all of it is sent.
@@ -22,7 +27,7 @@ fn exchange(server: &Server, bytes: &str) -> String {
 #[test]
 fn an_ambiguous_request_is_refused_once_and_ends_the_connection() {
     assert!(AMBIGUOUS.len() >= 60);
-    let server = Server::run(&mut serve(&folder(TCP)));
+    let server = Server::run(&mut serve(&folder(&trusting())));
     for (name, text) in AMBIGUOUS {
         let answer = exchange(&server, &format!("{text}{SECOND}"));
         assert_eq!(answers(&answer), 1, "{name}: {answer}");
@@ -43,7 +48,7 @@ fn an_ambiguous_request_is_refused_once_and_ends_the_connection() {
 /// The control: were there a way to smuggle it in, this is what would show.
 #[test]
 fn two_plain_requests_are_two() {
-    let server = Server::run(&mut serve(&folder(TCP)));
+    let server = Server::run(&mut serve(&folder(&trusting())));
     let first = SECOND.replace(VICTIM, "alice");
     let answer = exchange(&server, &format!("{first}{SECOND}"));
     assert_eq!(users(&answer), ["alice", VICTIM]);

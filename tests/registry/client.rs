@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::common::encode::base64;
 use crate::stage::Stage;
-use crate::tools::base64;
 
 /// A user and a password, as the password file has them.
 pub(crate) type Login = (&'static str, &'static str);
@@ -17,23 +17,6 @@ pub(crate) const BOB: Login = ("bob", "bobs-password");
 pub(crate) const CAROL: Login = ("carol", "carols-password");
 /// Sends no credentials.
 pub(crate) const NOBODY: Login = ("", "");
-
-/// Whether the program is at hand; where it is not, says so, and fails where all must be.
-pub(crate) fn have(program: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
-    if !found {
-        skipped(&format!("{program} is not on PATH"));
-    }
-    found
-}
-
-/// Says that something cannot be tested here, which fails where all must be.
-pub(crate) fn skipped(why: &str) {
-    println!("SKIPPED: {why}");
-    let required = std::env::var_os("KEYPEBBLE_REQUIRE_ALL").is_some();
-    assert!(!required, "{why}, and KEYPEBBLE_REQUIRE_ALL is set");
-}
 
 /// How a client's command ended.
 #[must_use]
@@ -185,13 +168,13 @@ impl<'a> Crane<'a> {
     }
 
     /// Beside the credentials that it has from the start, which is what its login would write.
-    #[cfg(feature = "htpasswd")]
+    #[cfg(feature = "passwords")]
     pub(crate) fn login(&self) -> Answer {
         let (user, password) = self.login;
         self.run(&["auth", "login", &self.stage.host(), "--username", user, "--password", password])
     }
 
-    #[cfg(feature = "htpasswd")]
+    #[cfg(feature = "passwords")]
     pub(crate) fn catalog(&self) -> Answer {
         self.run(&["catalog", &self.stage.host()])
     }

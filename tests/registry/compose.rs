@@ -6,16 +6,12 @@ use std::process::Command;
 
 use serde_yaml::Value;
 
-use crate::client::have;
-use crate::common::{Folder, keypebble};
-use crate::stage::{Generation, Stage, example, start_keypebble, start_nginx, start_registry};
-use crate::tools::{copy_folder, output};
+use crate::common::{Folder, copy_folder, keypebble, output};
+use crate::stage::{Generation, Stage, start_keypebble, start_nginx, start_registry};
+use crate::tools::example;
 
 /// The example with the registry that it names, version 2; or, after what its README says to change, 3.
-pub(crate) fn up(generation: Generation) -> Option<Stage> {
-    if generation == Generation::V3 && !have("registry") {
-        return None;
-    }
+pub(crate) fn up(generation: Generation) -> Stage {
     let folder = Folder::new();
     copy_folder(&example("docker-compose"), &folder.path().join("compose"));
     run_readme(&folder);
@@ -72,7 +68,7 @@ pub(crate) fn up(generation: Generation) -> Option<Stage> {
         })
         .collect();
     let registry = start_registry(&folder, generation.program(), &variables);
-    Some(Stage::of(folder, keypebble, Some(nginx), registry, port))
+    Stage::of(folder, keypebble, Some(nginx), registry, port)
 }
 
 /// `./from:/to:ro` for the files; a named volume is not one.
@@ -94,7 +90,7 @@ fn run_readme(folder: &Folder) {
         readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert_eq!(blocks.len(), 3, "the key, its owner, the users");
     // A container's user owns the key there; here it is whoever runs the test.
-    let user = String::from_utf8(output("id", &["-u"], b"")).unwrap();
+    let user = String::from_utf8(output("id", &["-u"], "")).unwrap();
     let script = blocks.concat().replace("sudo ", "").replace("65532", user.trim());
     let done = Command::new("bash")
         .args(["-euc", &script])

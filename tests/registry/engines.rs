@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::client::{Answer, Login, NOBODY, have, skipped};
+use crate::client::{Answer, Login, NOBODY};
 use crate::process::Process;
 use crate::stage::Stage;
 
@@ -109,11 +109,8 @@ pub(crate) struct Containerd {
 }
 
 impl Containerd {
-    /// `None`, said aloud, where there is none or it cannot run: it must be root.
-    pub(crate) fn up(stage: &Stage) -> Option<Self> {
-        if !have("containerd") {
-            return None;
-        }
+    /// As root.
+    pub(crate) fn up(stage: &Stage) -> Self {
         let folder = |name: &str| stage.path(&format!("containerd-{name}"));
         let socket = folder("sock");
         // Kubernetes' part needs a network set up, and a trace collector is not there.
@@ -132,8 +129,8 @@ impl Containerd {
         );
         let mut command = mounting(stage, "containerd");
         command.arg("--config").arg(config);
-        let process = daemon(stage, "containerd", &mut command, "containerd successfully booted")?;
-        Some(Containerd { _process: process, socket })
+        let process = daemon(stage, "containerd", &mut command, "containerd successfully booted");
+        Containerd { _process: process, socket }
     }
 
     pub(crate) fn ctr<'a>(&'a self, stage: &'a Stage, login: Login) -> Ctr<'a> {
@@ -148,16 +145,12 @@ fn mounting(stage: &Stage, program: &str) -> Command {
     command
 }
 
-/// A daemon that says this when it is ready; one that ends before is none.
-fn daemon(stage: &Stage, name: &'static str, command: &mut Command, ready: &str) -> Option<Process> {
-    let mut process = Process::start(stage.folder(), name, command, &[])?;
-    match process.wait_for(|log| log.contains(ready).then_some(())) {
-        Ok(()) => Some(process),
-        Err(error) => {
-            skipped(&format!("{name} cannot run here: {error}"));
-            None
-        }
-    }
+/// A daemon that says this when it is ready.
+fn daemon(stage: &Stage, name: &'static str, command: &mut Command, ready: &str) -> Process {
+    let mut process = Process::start(stage.folder(), name, command, &[]);
+    let ready = process.wait_for(|log| log.contains(ready).then_some(()));
+    ready.unwrap_or_else(|error| panic!("{error}"));
+    process
 }
 
 /// containerd's own client, as one user.
@@ -209,12 +202,9 @@ pub(crate) struct Docker<'a> {
 }
 
 impl<'a> Docker<'a> {
-    pub(crate) fn up(stage: &'a Stage) -> Option<Self> {
-        if !have("dockerd") || !have("docker") {
-            return None;
-        }
+    pub(crate) fn up(stage: &'a Stage) -> Self {
         // One that the engine started itself would outlive it.
-        let containerd = Containerd::up(stage)?;
+        let containerd = Containerd::up(stage);
         let folder = |name: &str| stage.path(&format!("docker-{name}"));
         let socket = folder("sock");
         let mut command = mounting(stage, "dockerd");
@@ -231,12 +221,13 @@ impl<'a> Docker<'a> {
             "--iptables=false",
             "--ip6tables=false",
         ]);
-        let engine = daemon(stage, "dockerd", &mut command, "API listen on")?;
-        Some(Docker { stage, _engine: engine, _containerd: containerd, socket })
+        let engine = daemon(stage, "dockerd", &mut command, "API listen on");
+        Docker { stage, _engine: engine, _containerd: containerd, socket }
     }
 
     fn command(&self, verb: &str) -> Command {
-        let mut command = self.stage.client("docker");
+        // The package's own: from 23 on docker has no buildkit without a plugin.
+        let mut command = self.stage.client("/usr/bin/docker");
         command.env_remove("DOCKER_CONTEXT").env_remove("DOCKER_HOST");
         command.arg("--config").arg(self.config_folder());
         command.arg("--host").arg(format!("unix://{}", self.socket.display())).arg(verb);
@@ -278,20 +269,13 @@ impl<'a> Docker<'a> {
         Answer::of(self.command("push").arg(self.name(image)))
     }
 
-    /// buildkit, which the engine holds, builds on an image and asks for its own tokens; `None`, said, where
-    /// this docker command cannot speak to it (from 23 on it needs a plugin).
-    pub(crate) fn build_on(&self, image: &str) -> Option<Answer> {
+    /// buildkit, which the engine holds, builds on an image and asks for its own tokens.
+    pub(crate) fn build_on(&self, image: &str) -> Answer {
         let file =
             self.stage.write("build/Dockerfile", &format!("FROM {}\nLABEL built=1\n", self.name(image)));
         let mut command = self.command("build");
         command.env("DOCKER_BUILDKIT", "1").args(["--progress", "plain", "--no-cache", "--pull"]);
-        let answer = Answer::of(command.arg(file.parent().unwrap()));
-        if answer.text.contains("buildx component is missing") {
-            // Not `skipped`: which of docker's commands is there is not CI's to choose.
-            println!("SKIPPED: this docker command has no buildkit");
-            return None;
-        }
-        Some(answer)
+        Answer::of(command.arg(file.parent().unwrap()))
     }
 
     pub(crate) fn forget(&self, images: &[&str]) {

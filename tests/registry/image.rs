@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::common::Folder;
-use crate::tools::{hex, output, sha256, write_file};
+use crate::common::encode::hex;
+use crate::common::{Folder, output};
+use crate::tools::sha256;
 
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -16,7 +17,7 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// keeps one for the whole machine) says nothing about it.
 pub(crate) fn write(folder: &Folder) -> PathBuf {
     let unique = output("openssl", &["rand", "-hex", "4096"], b"");
-    write_file(folder, "content/file", &String::from_utf8_lossy(&unique));
+    folder.write("content/file", &String::from_utf8_lossy(&unique));
     let content = folder.path().join("content");
     let tar = output("tar", &["-C", content.to_str().unwrap(), "-cf", "-", "file"], b"");
     let layer = output("gzip", &["-n"], &tar);
@@ -34,7 +35,7 @@ pub(crate) fn write(folder: &Folder) -> PathBuf {
     .to_string();
     for blob in [layer.as_slice(), config.as_bytes(), manifest.as_bytes()] {
         let name = format!("image/blobs/sha256/{}", hex(&sha256(blob)));
-        fs::write(write_file(folder, &name, ""), blob).unwrap();
+        fs::write(folder.write(&name, ""), blob).unwrap();
     }
     let index = json!({ "schemaVersion": 2, "manifests": [descriptor(MANIFEST, manifest.as_bytes())] });
     folder.write("image/index.json", &index.to_string());

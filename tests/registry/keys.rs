@@ -9,8 +9,9 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::common::Folder;
-use crate::tools::{base32, base64url, output, sha256};
+use crate::common::encode::{base32, base64url};
+use crate::common::{Folder, output};
+use crate::tools::sha256;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Algorithm {

@@ -9,8 +9,8 @@
 //!     apt-get install -y --no-install-recommends docker-registry nginx skopeo openssl podman docker.io
 //!     cargo test --features full --test registry -- --ignored
 //!
-//! distribution 3 (`registry`), `crane` and the engines are taken from PATH. Where they are missing the checks
-//! that need them say SKIPPED, unless `KEYPEBBLE_REQUIRE_ALL=1` is set, as it is in CI.
+//! distribution 3 (`registry`), `crane` and `zot-verdict` (`zot/main.go`) are taken from PATH. A check whose program
+//! is missing fails.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a test has to say")]
@@ -19,153 +19,64 @@ mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod compose;
-#[cfg(feature = "htpasswd")]
+#[cfg(feature = "passwords")]
 mod engines;
+mod environment;
+mod guarded;
 mod image;
 mod init;
+mod judges;
 mod keys;
-#[cfg(feature = "htpasswd")]
+#[cfg(feature = "passwords")]
 mod passwords;
 mod process;
 mod smuggling;
+mod spellings;
 mod stage;
+mod tokens;
 mod tools;
+mod trusts;
 mod verdicts;
+mod world;
 
 use client::{ALICE, BOB, CAROL, Crane, NOBODY, Skopeo};
 use keys::{Algorithm, KeyId};
 use stage::{Generation, Plan, Stage, Trust};
 
-/// The checks that every combination of registry, algorithm and key id must pass.
-macro_rules! guarded_registry {
-    ($($name:ident: $plan:expr;)+) => {$(
+/// A test for each of these checks, on each of these stages.
+macro_rules! guarded_registries {
+    ($checks:tt $($name:ident: $plan:expr;)+) => {$(
         mod $name {
             use super::*;
-
-            fn stage() -> Option<Stage> {
-                Stage::up(&$plan)
-            }
-
-            #[test]
-            #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
-            fn login_is_accepted() {
-                let Some(stage) = stage() else { return };
-                Skopeo::new(&stage, ALICE).login().accepted();
-            }
-
-            #[test]
-            #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
-            fn a_wrong_password_is_refused() {
-                let Some(stage) = stage() else { return };
-                let intruder = Skopeo::new(&stage, ("alice", "wrong"));
-                intruder.login().refused();
-                intruder.push("alice-space/app:1").refused();
-            }
-
-            #[test]
-            #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
-            fn a_push_is_accepted() {
-                let Some(stage) = stage() else { return };
-                Skopeo::new(&stage, ALICE).push("alice-space/app:1").accepted();
-                assert_eq!(stage.stored_tags("alice-space/app"), ["1"], "the registry holds the tag");
-            }
-
-            #[test]
-            #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
-            fn a_pull_brings_the_same_bytes_back() {
-                let Some(stage) = stage() else { return };
-                let alice = Skopeo::new(&stage, ALICE);
-                alice.push("alice-space/app:1").accepted();
-                alice.pull("alice-space/app:1").accepted();
-                image::assert_same(stage.image(), &alice.pulled());
-            }
-
-            #[test]
-            #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
-            fn a_pull_only_user_may_pull_and_not_push() {
-                let Some(stage) = stage() else { return };
-                Skopeo::new(&stage, ALICE).push("alice-space/app:1").accepted();
-                let carol = Skopeo::new(&stage, CAROL);
-                carol.pull("alice-space/app:1").accepted();
-                image::assert_same(stage.image(), &carol.pulled());
-                carol.push("alice-space/app:2").refused();
-                assert_eq!(stage.stored_tags("alice-space/app"), ["1"], "nothing was stored");
-            }
-
-            #[test]
-            #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
-            fn anothers_repository_is_refused() {
-                let Some(stage) = stage() else { return };
-                Skopeo::new(&stage, ALICE).push("alice-space/app:1").accepted();
-                let bob = Skopeo::new(&stage, BOB);
-                bob.pull("alice-space/app:1").refused();
-                bob.push("alice-space/app:2").refused();
-                bob.push("bob-space/../alice-space/app:2").failed();
-                assert_eq!(stage.stored_tags("alice-space/app"), ["1"], "nothing was stored");
-            }
-
-            #[test]
-            #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
-            fn a_copy_across_repositories_mounts_the_layers() {
-                let Some(stage) = stage() else { return };
-                let alice = Skopeo::new(&stage, ALICE);
-                alice.push("alice-space/app:1").accepted();
-                alice.copy("alice-space/app:1", "alice-space/copy:1").accepted();
-                alice.pull("alice-space/copy:1").accepted();
-                image::assert_same(stage.image(), &alice.pulled());
-                stage.assert_mounted("alice-space/copy", "alice-space/app");
-            }
-
-            #[test]
-            #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
-            fn a_push_goes_on_where_the_mount_source_may_not_be_read() {
-                let Some(stage) = stage() else { return };
-                Skopeo::new(&stage, ALICE).push("alice-space/app:1").accepted();
-                // The client remembers where it saw these layers: it asks for a token for both repositories,
-                // looks into the other one, and goes on without it.
-                let bob = Skopeo::new(&stage, BOB);
-                bob.push("bob-space/app:1").accepted();
-                let other = "scope=repository%3Aalice-space%2Fapp%3Apull&";
-                stage.assert_logged(&["/v2/token?account=bob", "bob-space%2Fapp", other], 200);
-                stage.assert_logged(&["HEAD /v2/alice-space/app/blobs/"], 401);
-                bob.pull("bob-space/app:1").accepted();
-                image::assert_same(stage.image(), &bob.pulled());
-            }
-
-            #[test]
-            #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
-            fn delete_is_accepted_where_it_is_granted() {
-                let Some(stage) = stage() else { return };
-                let alice = Skopeo::new(&stage, ALICE);
-                alice.push("alice-space/app:1").accepted();
-                alice.delete("alice-space/app:1").accepted();
-                alice.pull("alice-space/app:1").failed();
-            }
-
-            #[test]
-            #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
-            fn delete_is_refused_where_it_is_not_granted() {
-                let Some(stage) = stage() else { return };
-                let bob = Skopeo::new(&stage, BOB);
-                bob.push("bob-space/app:1").accepted();
-                bob.delete("bob-space/app:1").refused();
-                bob.pull("bob-space/app:1").accepted();
-            }
-
-            #[test]
-            #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
-            fn an_anonymous_request_is_refused() {
-                let Some(stage) = stage() else { return };
-                Skopeo::new(&stage, ALICE).push("alice-space/app:1").accepted();
-                let nobody = Skopeo::new(&stage, NOBODY);
-                nobody.pull("alice-space/app:1").refused();
-                nobody.push("alice-space/app:2").refused();
-            }
+            guarded_registry!($plan, $checks);
         }
     )+};
 }
 
-guarded_registry! {
+macro_rules! guarded_registry {
+    ($plan:expr, [$($check:ident,)+]) => {$(
+        #[test]
+        #[ignore = "needs docker-registry or distribution 3, nginx and skopeo: see .ci/run"]
+        fn $check() {
+            guarded::$check(&Stage::up(&$plan));
+        }
+    )+};
+}
+
+guarded_registries! {
+    [
+        login_is_accepted,
+        a_wrong_password_is_refused,
+        a_push_is_accepted,
+        a_pull_brings_the_same_bytes_back,
+        a_pull_only_user_may_pull_and_not_push,
+        anothers_repository_is_refused,
+        a_copy_across_repositories_mounts_the_layers,
+        a_push_goes_on_where_the_mount_source_may_not_be_read,
+        delete_is_accepted_where_it_is_granted,
+        delete_is_refused_where_it_is_not_granted,
+        an_anonymous_request_is_refused,
+    ]
     registry2_rs256_kid: Plan::new(Generation::V2, Algorithm::Rs256, KeyId::Kid, Trust::Bundle);
     registry2_rs256_x5c: Plan::new(Generation::V2, Algorithm::Rs256, KeyId::X5c, Trust::Bundle);
     registry2_es256_kid: Plan::new(Generation::V2, Algorithm::Es256, KeyId::Kid, Trust::Bundle);
@@ -183,10 +94,7 @@ macro_rules! crane {
         #[test]
         #[ignore = "needs docker-registry or distribution 3, nginx and crane: see .ci/run"]
         fn $name() {
-            if !client::have("crane") {
-                return;
-            }
-            let Some(stage) = Stage::up(&$plan) else { return };
+            let stage = Stage::up(&$plan);
             let (alice, bob, carol) =
                 (Crane::new(&stage, ALICE), Crane::new(&stage, BOB), Crane::new(&stage, CAROL));
             alice.push("alice-space/app:1").accepted();
@@ -217,7 +125,7 @@ crane! {
 #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
 fn a_token_signed_with_another_key_is_refused() {
     let plan = Plan::new(Generation::V2, Algorithm::Rs256, KeyId::Kid, Trust::Bundle).distrusted();
-    let stage = Stage::up(&plan).unwrap();
+    let stage = Stage::up(&plan);
     Skopeo::new(&stage, ALICE).push("alice-space/app:1").refused();
     stage.assert_registry_said("token signed by untrusted key");
     assert!(stage.stored_tags("alice-space/app").is_empty(), "nothing was stored");
@@ -233,7 +141,7 @@ fn hs256_is_accepted_by_no_registry() {
         (Generation::V3, Trust::Jwks, "error in cryptographic primitive"),
     ] {
         let plan = Plan::new(generation, Algorithm::Hs256, KeyId::Kid, trust);
-        let Some(stage) = Stage::up(&plan) else { continue };
+        let stage = Stage::up(&plan);
         Skopeo::new(&stage, ALICE).push("alice-space/app:1").refused();
         stage.assert_registry_said(reason);
         assert!(stage.stored_tags("alice-space/app").is_empty(), "nothing was stored");
@@ -245,7 +153,7 @@ fn hs256_is_accepted_by_no_registry() {
 #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
 fn keypebble_behind_a_unix_socket() {
     let plan = Plan::new(Generation::V2, Algorithm::Es256, KeyId::Kid, Trust::Bundle).over_unix_socket();
-    let stage = Stage::up(&plan).unwrap();
+    let stage = Stage::up(&plan);
     let alice = Skopeo::new(&stage, ALICE);
     alice.push("alice-space/app:1").accepted();
     alice.pull("alice-space/app:1").accepted();
@@ -258,7 +166,7 @@ fn keypebble_behind_a_unix_socket() {
 #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
 fn a_client_cannot_name_its_own_user_or_scopes() {
     let plan = Plan::new(Generation::V2, Algorithm::Es256, KeyId::Kid, Trust::Bundle);
-    let stage = Stage::up(&plan).unwrap();
+    let stage = Stage::up(&plan);
     let path = "/v2/token?service=registry.example.com";
     let forged = [
         ("X-Authenticated-User", "alice"),
@@ -285,7 +193,7 @@ fn a_client_cannot_name_its_own_user_or_scopes() {
 #[ignore = "needs docker-registry, nginx and skopeo: see .ci/run"]
 fn a_post_is_answered_so_that_clients_fall_back_to_get() {
     let plan = Plan::new(Generation::V2, Algorithm::Es256, KeyId::Kid, Trust::Bundle);
-    let stage = Stage::up(&plan).unwrap();
+    let stage = Stage::up(&plan);
     let form = "grant_type=password&service=registry.example.com&username=alice&password=alices-password";
     let answer = stage.post("/v2/token", form);
     assert!(matches!(answer.status, 401 | 404 | 405), "{answer:?}");
@@ -294,7 +202,7 @@ fn a_post_is_answered_so_that_clients_fall_back_to_get() {
 
 /// The folder that README tells a newcomer to copy, step by step, on this machine's programs.
 fn compose_example_guards(generation: Generation) {
-    let Some(stage) = compose::up(generation) else { return };
+    let stage = compose::up(generation);
     let (alice, bob) = (Skopeo::new(&stage, ALICE), Skopeo::new(&stage, BOB));
     alice.login().accepted();
     bob.push("bob-space/app-api:1").accepted();

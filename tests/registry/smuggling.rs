@@ -6,15 +6,14 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::client::{ALICE, BOB, Login};
 use crate::common::ambiguous::{AMBIGUOUS, OTHER_USERS, SECOND, VICTIM, answers, users, with_field};
-use crate::common::{Answer, Folder, exchange, keypebble};
-use crate::process::{Process, eventually};
-use crate::stage::{example, start_keypebble, start_nginx_before};
-use crate::tools::{base64, copy_folder, output};
+use crate::common::{Answer, Folder, basic, connect, copy_folder, eventually, exchange, keypebble};
+use crate::process::Process;
+use crate::stage::{start_keypebble, start_nginx_before};
+use crate::tools::{example, htpasswd};
 
 struct Front {
     port: u16,
@@ -23,8 +22,9 @@ struct Front {
     folder: Folder,
 }
 
-fn basic((user, password): Login) -> String {
-    format!("Authorization: Basic {}\r\n", base64(format!("{user}:{password}").as_bytes()))
+/// The field of a request.
+fn field((user, password): Login) -> String {
+    format!("Authorization: {}\r\n", basic(user, password))
 }
 
 impl Front {
@@ -39,27 +39,17 @@ impl Front {
         command.args(["serve", "--config", "config.yaml"]).current_dir(folder.path());
         let (keypebble, upstream) = start_keypebble(&folder, &mut command);
         copy_folder(&example("docker-compose/nginx"), &folder.path().join("nginx"));
-        let htpasswd = [ALICE, BOB].map(|(user, password)| {
-            let hash = output("openssl", &["passwd", "-6", password], b"");
-            format!("{user}:{}", String::from_utf8(hash).unwrap())
-        });
-        folder.write("nginx/htpasswd", &htpasswd.concat());
+        folder.write("nginx/htpasswd", &htpasswd(&[ALICE, BOB]));
         // One connection, so that whatever is left on it is the next one's.
         let upstream = format!("server {upstream}; keepalive 1;");
         let (nginx, port) = start_nginx_before(&folder, &upstream, "server 127.0.0.1:1;");
         Front { port, keypebble, _nginx: nginx, folder }
     }
 
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream
-    }
-
     /// All that comes back for these bytes: until the end, or until nothing more comes for a while. (To end
     /// the sending side would be to hang up, for nginx.)
     fn send(&self, bytes: &str) -> String {
-        let mut stream = self.connect();
+        let mut stream = connect(self.port);
         // It may be refused before all of it is sent.
         let _ = stream.write_all(bytes.as_bytes());
         stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -81,9 +71,9 @@ impl Front {
     }
 
     fn bob(&self, number: usize) -> Answer {
-        let authorization = basic(BOB);
-        let (name, value) = authorization.trim_end().split_once(": ").unwrap();
-        exchange(self.connect(), "GET", &format!("/v2/token?bob={number}"), &[(name, value)], None)
+        let authorization = basic(BOB.0, BOB.1);
+        let target = format!("/v2/token?bob={number}");
+        exchange(connect(self.port), "GET", &target, &[("Authorization", &authorization)], None)
     }
 
     /// The status of each request that nginx saw since bob's one before and until this one.
@@ -119,7 +109,7 @@ fn no_ambiguous_request_gets_another_request_or_user_past_nginx() {
     assert_eq!(front.bob(0).status, 200);
     let (mut passed, mut handled) = (0, 1);
     for (number, (name, text)) in (1..).zip(&all) {
-        let answer = front.send(&format!("{}{SECOND}", with_field(text, &basic(ALICE))));
+        let answer = front.send(&format!("{}{SECOND}", with_field(text, &field(ALICE))));
         let bob = front.bob(number);
         assert_eq!((bob.status, users(&bob.body)), (200, vec!["bob".to_owned()]), "after {name}: {bob:?}");
 
@@ -147,8 +137,8 @@ fn no_ambiguous_request_gets_another_request_or_user_past_nginx() {
 #[ignore = "needs nginx and openssl: see .ci/run"]
 fn a_second_request_with_a_password_is_seen() {
     let front = Front::up();
-    let first = with_field("GET /v2/token HTTP/1.1\r\nHost: h\r\n\r\n", &basic(ALICE));
-    let second = with_field(SECOND, &basic(BOB));
+    let first = with_field("GET /v2/token HTTP/1.1\r\nHost: h\r\n\r\n", &field(ALICE));
+    let second = with_field(SECOND, &field(BOB));
     let answer = front.send(&format!("{first}{second}"));
     assert_eq!(users(&answer), ["alice", "bob"], "{answer}");
     assert_eq!(front.bob(0).status, 200);

@@ -4,18 +4,20 @@
 //! users copy.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use crate::client::{ALICE, BOB, CAROL, Login, have};
-use crate::common::{Answer, Folder, exchange, keypebble};
+use crate::client::{ALICE, BOB, CAROL, Login};
+use crate::common::{
+    Answer, FORM, Folder, basic, connect, copy_folder, eventually, exchange, free_port, keypebble,
+    listening_address,
+};
 use crate::image;
 use crate::keys::{Algorithm, KeyId, SigningKey, strangers_certificate};
-use crate::process::{Process, eventually, listening_address};
-use crate::tools::{base64, copy_folder, output, write_file};
+use crate::process::Process;
+use crate::tools::{example, htpasswd};
 
 /// The registry's program.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,7 +82,7 @@ pub(crate) struct Stage {
     pub(crate) registry: Process,
     _nginx: Option<Process>,
     #[cfg_attr(
-        not(feature = "htpasswd"),
+        not(feature = "passwords"),
         expect(dead_code, reason = "its log is read where it checks passwords")
     )]
     pub(crate) keypebble: Process,
@@ -90,11 +92,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Everything up and answering; `None`, said aloud, where the registry's program is not at hand.
-    pub(crate) fn up(plan: &Plan) -> Option<Self> {
-        if plan.generation == Generation::V3 && !have("registry") {
-            return None;
-        }
+    /// Everything up and answering.
+    pub(crate) fn up(plan: &Plan) -> Self {
         let folder = Folder::new();
         let key = SigningKey::new(&folder, "signing", plan.algorithm);
         let policy = folder.write("policy.yaml", POLICY);
@@ -103,12 +102,8 @@ impl Stage {
         command.args(["serve", "--config"]).arg(config).arg("--policy").arg(policy);
         let (process, upstream) = start_keypebble(&folder, &mut command);
 
-        let htpasswd = [ALICE, BOB, CAROL].map(|(user, password)| {
-            let hash = output("openssl", &["passwd", "-6", password], b"");
-            format!("{user}:{}", String::from_utf8(hash).unwrap())
-        });
         copy_folder(&example("docker-compose/nginx"), &folder.path().join("nginx"));
-        folder.write("nginx/htpasswd", &htpasswd.concat());
+        folder.write("nginx/htpasswd", &htpasswd(&[ALICE, BOB, CAROL]));
         let (nginx, port) = start_nginx(&folder, &upstream);
 
         let bundle = if plan.trusted {
@@ -128,7 +123,7 @@ impl Stage {
         ]
         .map(|(name, value)| (format!("REGISTRY_AUTH_TOKEN_{name}"), value));
         let registry = start_registry(&folder, plan.generation.program(), &variables);
-        Some(Self::of(folder, process, Some(nginx), registry, port))
+        Self::of(folder, process, Some(nginx), registry, port)
     }
 
     /// On the port that clients call: nginx's, or without it the registry's own.
@@ -155,7 +150,7 @@ impl Stage {
         &self.image
     }
 
-    #[cfg(feature = "htpasswd")]
+    #[cfg(feature = "passwords")]
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
@@ -165,7 +160,7 @@ impl Stage {
     }
 
     pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
-        write_file(&self.folder, name, content)
+        self.folder.write(name, content)
     }
 
     /// A client's command that finds none of the machine's own credentials.
@@ -213,28 +208,19 @@ impl Stage {
 
     /// A GET through nginx.
     pub(crate) fn get(&self, path: &str, login: Option<Login>, headers: &[(&str, &str)]) -> Answer {
-        let basic = login
-            .map(|(user, password)| format!("Basic {}", base64(format!("{user}:{password}").as_bytes())));
+        let basic = login.map(|(user, password)| basic(user, password));
         let authorization = basic.as_deref().map(|value| ("Authorization", value));
         self.exchange("GET", path, &[headers, authorization.as_slice()].concat(), None)
     }
 
     /// A POST of a form through nginx.
     pub(crate) fn post(&self, path: &str, form: &str) -> Answer {
-        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
-        self.exchange("POST", path, &headers, Some(form))
+        self.exchange("POST", path, &[FORM], Some(form))
     }
 
     fn exchange(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        exchange(stream, method, path, headers, body)
+        exchange(connect(self.port), method, path, headers, body)
     }
-}
-
-/// A file under `examples/`.
-pub(crate) fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
 }
 
 fn keypebble_config(plan: &Plan, key: &SigningKey) -> String {
@@ -264,7 +250,7 @@ fn keypebble_config(plan: &Plan, key: &SigningKey) -> String {
 
 /// Keypebble, and where it listens, in nginx's words.
 pub(crate) fn start_keypebble(folder: &Folder, command: &mut Command) -> (Process, String) {
-    let mut keypebble = Process::start(folder, "keypebble", command, &[]).unwrap();
+    let mut keypebble = Process::start(folder, "keypebble", command, &[]);
     let address = keypebble.wait_for(listening_address).unwrap_or_else(|error| panic!("{error}"));
     (keypebble, address.trim_start_matches("http://").to_owned())
 }
@@ -279,7 +265,7 @@ pub(crate) fn start_nginx(folder: &Folder, keypebble: &str) -> (Process, u16) {
 pub(crate) fn start_nginx_before(folder: &Folder, keypebble: &str, registry: &str) -> (Process, u16) {
     let original = fs::read_to_string(folder.path().join("nginx/nginx.conf")).unwrap();
     for _ in 0..10 {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut conf = original.clone();
         let own = format!(
             "http {{\n    log_format line '$request $status';\n    access_log {} line;\n{}",
@@ -301,8 +287,7 @@ pub(crate) fn start_nginx_before(folder: &Folder, keypebble: &str, registry: &st
             format!("daemon off; master_process off; pid {};", folder.path().join("nginx.pid").display());
         let mut command = Command::new("nginx");
         command.args(["-e", "stderr", "-g", &globals, "-c"]).arg(conf).arg("-p").arg(folder.path().join(""));
-        let mut nginx = Process::start(folder, "nginx", &mut command, &[])
-            .expect("nginx is not on PATH: apt-get install -y --no-install-recommends nginx");
+        let mut nginx = Process::start(folder, "nginx", &mut command, &[]);
         match nginx.wait_for(|_| TcpStream::connect(("127.0.0.1", port)).ok()) {
             Ok(_) => return (nginx, port),
             // Another program was faster to take the port.
@@ -343,8 +328,7 @@ pub(crate) fn start_registry_as(
     command.arg("serve").arg(config);
     // Version 3 sends traces to a collector that is not there, unless told not to.
     command.env("OTEL_TRACES_EXPORTER", "none");
-    let mut registry = Process::start(folder, name, &mut command, variables)
-        .unwrap_or_else(|| panic!("{program} is not on PATH: apt-get install docker-registry, or see above"));
+    let mut registry = Process::start(folder, name, &mut command, variables);
     registry.wait_for(|_| UnixStream::connect(&socket).ok()).unwrap_or_else(|error| panic!("{error}"));
     registry
 }

@@ -129,7 +129,7 @@ fn clock(answer: &Answer, now: UnixTime) -> Finding {
 fn challenged(answer: &Answer, findings: &mut Vec<Finding>) -> Option<Vec<(String, String)>> {
     let header = answer.header("www-authenticate");
     let finding = match (answer.status, header) {
-        (200, _) => Finding::error("challenge", "the registry answers 200 to anyone: it asks for no token")
+        (200, _) => Finding::error("open", "the registry answers 200 to anyone: it asks for no token")
             .mend("set auth.token in its configuration, and restart it"),
         (401, None) => {
             Finding::error("challenge", "401 without WWW-Authenticate: clients do not know where to go")

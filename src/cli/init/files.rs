@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Whether this build reads `users_file`.
-const USERS_FILE: bool = cfg!(feature = "htpasswd");
+const USERS_FILE: bool = cfg!(feature = "passwords");
 
 /// What the folder is for.
 pub(super) struct Plan {
@@ -47,16 +47,23 @@ pub(super) fn config(plan: &Plan) -> String {
             "# Who may log in, and with which password; remove it if a proxy says who the user is.\n\
              users_file: users.htpasswd\n",
             "  # A proxy that says who the user is, in X-Authenticated-User: none, as passwords are checked here.\n  \
-             trusted_proxies: []\n",
+             trusted_proxies: []\n  \
+             # A proxy that says for which client it passes a request on, in X-Forwarded-For (nginx:\n  \
+             # proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for). Wrong passwords count by client.\n",
         )
     } else {
         (
-            "# This build checks no passwords (feature htpasswd): a proxy must say who the user is.\n\
+            "# This build checks no passwords (feature passwords): a proxy must say who the user is.\n\
              # users_file: users.htpasswd\n",
             "  # The proxy that checks passwords and says who the user is in X-Authenticated-User. It must drop\n  \
              # that header, X-Scopes and X-Policy-Generate from what clients send.\n  \
-             trusted_proxies: [\"127.0.0.0/8\", \"::1\"]\n",
+             trusted_proxies: [\"127.0.0.1\", \"::1\"]\n",
         )
+    };
+    let forwarders = match (USERS_FILE, plan.url.starts_with("https://")) {
+        (true, true) => "  forwarded_by: [\"127.0.0.1\", \"::1\"]\n",
+        (true, false) => "  forwarded_by: []\n",
+        (false, _) => "",
     };
     let port = port(&plan.url);
     format!(
@@ -74,7 +81,7 @@ pub(super) fn config(plan: &Plan) -> String {
          # In a container: 0.0.0.0.\n  \
          host: \"127.0.0.1\"\n  \
          port: {port}\n\
-         {proxies}",
+         {proxies}{forwarders}",
         plan.registry,
         yaml(&plan.url),
         yaml(&plan.registry),
@@ -139,8 +146,8 @@ pub(super) fn registry_2(plan: &Plan, store: &Keystore) -> String {
     let bundle = plan.folder.join("registry/bundle.pem");
     let mut text = head(plan, "2.8 (docker-registry)");
     let _ = writeln!(text, "    rootcertbundle: {}", yaml(&bundle.display().to_string()));
-    if cfg!(not(feature = "x509")) {
-        text += "\n# This build of keypebble makes no certificates (feature x509). Make the bundle with:\n";
+    if cfg!(not(feature = "certificates")) {
+        text += "\n# This build of keypebble makes no certificates (feature certificates). Make the bundle with:\n";
         for (file, arrow) in store.manifest().entries().iter().map(|entry| &entry.file).zip([">", ">>"]) {
             let key = quoted(&plan.folder.join("keys").join(file));
             let _ = writeln!(
@@ -186,8 +193,8 @@ pub(super) fn next_steps(plan: &Plan) -> String {
     } else {
         format!("\n       distribution 2.8: does not accept {}", plan.algorithm)
     };
-    let bundle = if on_registry_2(plan.algorithm) && cfg!(not(feature = "x509")) {
-        " (make its bundle first, as it says: x509 is not enabled in this build)"
+    let bundle = if on_registry_2(plan.algorithm) && cfg!(not(feature = "certificates")) {
+        " (make its bundle first, as it says: this build is without the feature `certificates`)"
     } else {
         ""
     };

@@ -14,44 +14,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The subcommand.
-pub(in crate::cli) const SPEC: Spec = Spec {
-    name: "keys export",
-    values: &["dir", "config", "format", "out", "id", "state", "days"],
-    switches: &[],
-    operands: 0,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Print the public halves of the keys, of every state unless one is chosen.
-
-Usage: keypebble keys export --dir DIR|--config PATH --format jwks|pem|cert|id [--out FILE]
-                             [--id ID|--state STATE] [--days DAYS]
-
-Flags:
-  --dir DIR       The key folder
-  --config PATH   A configuration: its `key_dir`, its `keys`, or its single key
-  --format jwks   A JWKS (RFC 7517) with the key ids that tokens carry: for distribution 3.x `jwks`, and
-                  the very bytes of GET /.well-known/jwks.json
-  --format pem    Public keys as PEM
-  --format cert   Certificates as PEM, for a `rootcertbundle`; self-signed, no authority (feature x509)
-  --format id     For people: each key's id, its libtrust id and its RFC 7638 thumbprint
-  --out FILE      Replace this file at once and whole, instead of stdout; never one with a private key
-  --id ID         This key only
-  --state STATE   The keys of this state only: next, active or previous
-  --days DAYS     How long certificates are valid, from when the key was made; 3650 without it
-  -h, --help      Print this help
-
-Shared secrets are never printed. In a folder, the keys are marked as exported once the output is written;
-`rotate` asks for that. --format id marks nothing.
-
-Exit codes: 0 done, 1 failed, 2 usage, 3 the configuration, the folder or a key is rejected.
-
-Examples:
-  keypebble keys export --dir keys --format cert --out /etc/docker/registry/bundle.pem
-  keypebble keys export --config config.yaml --format jwks
-";
+pub(in crate::cli) const SPEC: Spec =
+    Spec { name: "keys export", operands: 0, help: include_str!("../help/keys-export.txt"), read };
 
 /// Validity of certificates: ten years of 365 days. A registry checks it only where a token carries x5c.
 pub(in crate::cli) const DAYS: u32 = 3650;
@@ -87,9 +51,9 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         }
         None => return Err(arguments.missing("--format jwks|pem|cert|id")),
     };
-    if format == Format::Cert && cfg!(not(feature = "x509")) {
-        return Err(usage("x509 is not enabled in this build").with_hint(
-            "build with --features x509, or use openssl: openssl req -x509 -key FILE -subj /CN=keypebble -days 3650",
+    if format == Format::Cert && cfg!(not(feature = "certificates")) {
+        return Err(usage("this build is without the feature `certificates`").with_hint(
+            "build with --features certificates, or use openssl: openssl req -x509 -key FILE -subj /CN=keypebble -days 3650",
         ));
     }
     let (out, id) = (arguments.path("out")?, arguments.name("id")?);
@@ -132,7 +96,7 @@ pub(in crate::cli) fn run(command: &Export) -> Result<(), Error> {
             warn(&unfit_for_registries(Format::Jwks, &public));
             Keyring::jwks_text_of(public.iter().copied())
         }
-        Format::Pem => pems(&public)?,
+        Format::Pem => pems(&public),
         Format::Cert => certificates(&keyring, &public, &manifest, command.days, now)?,
         Format::Id => ids(&public),
     };
@@ -176,12 +140,8 @@ fn nothing(command: &Export, keyring: &Keyring, none_chosen: bool) -> StoreError
     }
 }
 
-fn pems(keys: &[&RingKey]) -> Result<String, Error> {
-    let pem = |key: &&RingKey| key.public().map(crate::key::PublicKey::to_pem);
-    keys.iter()
-        .filter_map(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| Error::Keys(StoreError::Make(error)))
+fn pems(keys: &[&RingKey]) -> String {
+    keys.iter().filter_map(|key| key.public()).map(crate::key::PublicKey::to_pem).collect()
 }
 
 fn ids(keys: &[&RingKey]) -> String {
@@ -204,7 +164,7 @@ fn ids(keys: &[&RingKey]) -> String {
 }
 
 /// One certificate for each key, all states in one bundle.
-#[cfg(feature = "x509")]
+#[cfg(feature = "certificates")]
 pub(in crate::cli) fn certificates(
     keyring: &Keyring,
     keys: &[&RingKey],
@@ -234,7 +194,7 @@ pub(in crate::cli) fn certificates(
 }
 
 /// The same without the feature, which `read` has refused.
-#[cfg(not(feature = "x509"))]
+#[cfg(not(feature = "certificates"))]
 pub(in crate::cli) fn certificates(
     _: &Keyring,
     keys: &[&RingKey],
@@ -243,7 +203,7 @@ pub(in crate::cli) fn certificates(
     _: UnixTime,
 ) -> Result<String, Error> {
     warn(&unfit_for_registries(Format::Cert, keys));
-    Err(usage("x509 is not enabled in this build"))
+    Err(usage("this build is without the feature `certificates`"))
 }
 
 /// Some registries do not start over some keys: distribution 2.8 over its certificates, 3 over its key set.

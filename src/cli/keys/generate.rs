@@ -12,34 +12,8 @@ use crate::keystore::disk::System;
 use std::fmt::Write;
 
 /// The subcommand.
-pub(in crate::cli) const SPEC: Spec = Spec {
-    name: "keys generate",
-    values: &["dir", "config", "algorithm"],
-    switches: &[],
-    operands: 0,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Make a key: the first of a folder is active at once, a second one is staged as next.
-
-Usage: keypebble keys generate --dir DIR|--config PATH [--algorithm ALG]
-
-Flags:
-  --dir DIR        The key folder; it is made (0700) where it is not there
-  --config PATH    A configuration with `key_dir`, instead of --dir
-  --algorithm ALG  What the key signs; without it as the active key, or ES256 for the first one
-  -h, --help       Print this help
-
-The algorithms are HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA,
-ML-DSA-44, ML-DSA-65, ML-DSA-87; RSA keys have 2048 bits. The key's file is new (0600), never an existing one.
-
-Exit codes: 0 done, 1 failed or refused, 2 usage, 3 the folder is rejected.
-
-Example:
-  keypebble keys generate --dir keys --algorithm ES256
-";
+pub(in crate::cli) const SPEC: Spec =
+    Spec { name: "keys generate", operands: 0, help: include_str!("../help/keys-generate.txt"), read };
 
 /// What is to be made.
 #[derive(Debug, PartialEq, Eq)]

@@ -12,32 +12,8 @@ use serde_json::json;
 use std::fmt::Write;
 
 /// The subcommand.
-pub(in crate::cli) const SPEC: Spec = Spec {
-    name: "keys list",
-    values: &["dir", "config"],
-    switches: &["json"],
-    operands: 0,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Show every key: state, algorithm, when it was made and exported, its age in days, its id.
-
-Usage: keypebble keys list --dir DIR|--config PATH [--json]
-
-Flags:
-  --dir DIR      The key folder
-  --config PATH  A configuration: its `key_dir`, its `keys`, or its single key
-  --json         A list of objects with id, algorithm, state, created, exported, stopped (RFC 3339 or
-                 null) and days
-  -h, --help     Print this help
-
-Exit codes: 0 done, 2 usage, 3 the configuration, the folder or a key is rejected.
-
-Example:
-  keypebble keys list --dir keys
-";
+pub(in crate::cli) const SPEC: Spec =
+    Spec { name: "keys list", operands: 0, help: include_str!("../help/keys-list.txt"), read };
 
 /// What is to be shown.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print};
 use super::Place;
 use crate::cli::error::Error;
+use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::keystore::disk::System;
 use crate::keystore::{Editor, LEEWAY_SECONDS, StoreError};
@@ -11,40 +12,8 @@ use crate::load::setup;
 use std::fmt::Write;
 
 /// The subcommand.
-pub(in crate::cli) const SPEC: Spec = Spec {
-    name: "keys retire",
-    values: &["dir", "config", "id", "max-ttl"],
-    switches: &["force"],
-    operands: 0,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Drop every previous key none of whose tokens can still be valid; its file is removed.
-
-Usage: keypebble keys retire --dir DIR|--config PATH [--max-ttl SECONDS] [--id ID] [--force]
-
-Flags:
-  --dir DIR          The key folder; needs --max-ttl, or --force
-  --config PATH      A configuration with `key_dir`, instead of --dir
-  --max-ttl SECONDS  The longest life of any token signed here; without it the configuration's
-                     default_ttl_seconds, max_ttl_seconds or (with `users_file`, unless
-                     refresh_secret_path is set) refresh_ttl_seconds, whichever is most
-  --id ID            This key only, previous or staged
-  --force            Whatever its tokens: they are refused from now on. For a key that was stolen
-  -h, --help         Print this help
-
-A key is kept for --max-ttl and 300 s (a verifier's leeway, and a server's time to notice) after it ceased
-to sign. What cannot be known here: tokens of `issue --ttl` that live longer than that, which end early;
-and a server that has not taken up the rotation and signs with the old key still.
-
-Exit codes: 0 done, or no key is previous, 1 failed, or refused as tokens can still be valid, 2 usage,
-3 the configuration or the folder is rejected.
-
-Example:
-  keypebble keys retire --config config.yaml
-";
+pub(in crate::cli) const SPEC: Spec =
+    Spec { name: "keys retire", operands: 0, help: include_str!("../help/keys-retire.txt"), read };
 
 /// What is to be dropped.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,11 +51,11 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
     let longest = match (command.longest, &command.place) {
         (Some(longest), _) => longest,
         (None, Place::Config(path)) if !command.force => {
-            let config = setup::config(path)?;
+            let config = setup::config(path, &mut Files::default())?;
             // Refresh tokens are signed by these keys, too, unless they have a secret of their own.
             let refresh = config.logins.as_ref().filter(|logins| logins.refresh_secret.is_none());
             let refresh = refresh.and_then(|logins| logins.refresh_ttl).unwrap_or(Ttl::REGISTRY_MIN);
-            config.max_ttl.max(config.default_ttl).max(refresh)
+            config.lifetimes.max.max(config.lifetimes.default).max(refresh)
         }
         _ => Ttl::DEFAULT, // forced: it plays no part
     };

@@ -11,38 +11,8 @@ use crate::keystore::{Editor, Rotated};
 use std::fmt::Write;
 
 /// The subcommand.
-pub(in crate::cli) const SPEC: Spec = Spec {
-    name: "keys rotate",
-    values: &["dir", "config", "algorithm"],
-    switches: &["force"],
-    operands: 0,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Let the staged key sign: next becomes active, active becomes previous, and a new key is staged.
-
-Usage: keypebble keys rotate --dir DIR|--config PATH [--algorithm ALG] [--force]
-
-Flags:
-  --dir DIR        The key folder
-  --config PATH    A configuration with `key_dir`, instead of --dir
-  --algorithm ALG  What the new staged key signs; without it as the one that was staged
-  --force          Promote a key that was never exported: for a shared secret, which can't be, and for
-                   verifiers that read /.well-known/jwks.json, where the staged key stands already
-  -h, --help       Print this help
-
-The three changes are one: a crash or a running server finds the folder before or after. It prints what
-each verifier must be told now; it cannot know whether the last export reached them.
-
-Exit codes: 0 done, 1 failed, or refused as the staged key was never exported, 2 usage, 3 the folder is
-rejected.
-
-Example:
-  keypebble keys export --dir keys --format jwks --out jwks.json
-  keypebble keys rotate --dir keys
-";
+pub(in crate::cli) const SPEC: Spec =
+    Spec { name: "keys rotate", operands: 0, help: include_str!("../help/keys-rotate.txt"), read };
 
 /// What is to be rotated.
 #[derive(Debug, PartialEq, Eq)]

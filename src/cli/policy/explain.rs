@@ -2,8 +2,9 @@
 
 use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print};
-use super::{File, joined, name, pretty};
+use super::{File, name, pretty};
 use crate::cli::error::Error;
+use crate::ground::file::Files;
 use crate::ground::time::Ttl;
 use crate::load::setup;
 use crate::policy::scope;
@@ -13,40 +14,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The subcommand.
-pub(in crate::cli) const SPEC: Spec = Spec {
-    name: "policy explain",
-    values: &["policy", "user", "scope", "service", "audience", "config"],
-    switches: &["anonymous", "json"],
-    operands: 0,
-    help: HELP,
-    read,
-};
-
-const HELP: &str = "\
-Say for each asked action which rule of the policy grants or denies it, or that none speaks of it and
-which came nearest; then what the token would hold.
-
-Usage: keypebble policy explain --policy PATH (--user NAME | --anonymous) --scope SCOPE
-                                [--service NAME] [--audience NAME] [--config PATH] [--json]
-
-Flags:
-  --policy PATH    The policy file
-  --user NAME      Who asks
-  --anonymous      Nobody in particular asks
-  --scope SCOPE    What is asked: type:name:action[,action...]; several separated by spaces
-  --service NAME   The `service` of the request: it may stand before a repository's name
-  --audience NAME  The configuration's `audience`, which may stand there too
-  --config PATH    Take `audience`, `default_ttl_seconds` and `max_ttl_seconds` from a configuration;
-                   without it a rule without `ttl_seconds` gives 3600 s, the default
-  --json           Print JSON
-  -h, --help       Print this help
-
-Exit codes: 0 explained, granted or not; 2 usage, 3 the policy or the configuration is rejected.
-
-Example:
-  keypebble policy explain --policy policy.yaml --user alice \\
-    --scope repository:alice-space/app-api:pull,push
-";
+pub(in crate::cli) const SPEC: Spec =
+    Spec { name: "policy explain", operands: 0, help: include_str!("../help/policy-explain.txt"), read };
 
 /// What is to be explained.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,15 +57,16 @@ pub(in crate::cli) fn run(command: &Explain) -> Result<(), Error> {
         usage(format!("--scope: {error}, found `{}`", command.scope))
             .with_hint("such as repository:alice-space/app-api:pull,push")
     })?;
-    let config = command.config.as_deref().map(setup::config).transpose()?;
+    let config = |path: &PathBuf| setup::config(path, &mut Files::default());
+    let config = command.config.as_ref().map(config).transpose()?;
     let file = File::load(&command.policy)?;
     let audience = command.audience.as_deref().or(config.as_ref().map(|config| config.audience.as_str()));
     let hosts: Vec<&str> = command.service.as_deref().into_iter().chain(audience).collect();
     let who = command.user.as_deref().map_or(Who::Anonymous, Who::User);
-    let default_ttl = config.as_ref().map_or(Ttl::DEFAULT, |config| config.default_ttl);
+    let default_ttl = config.as_ref().map_or(Ttl::DEFAULT, |config| config.lifetimes.default);
     let explanation = file.policy.explain(&Asker { who, hosts: &hosts, default_ttl }, &asked);
     let wanted = explanation.grant.ttl;
-    let life = config.as_ref().map_or(wanted, |config| config.registry_ttl(wanted));
+    let life = config.as_ref().map_or(wanted, |config| config.lifetimes.registry(wanted));
     let answer = Answer { file: &file, who, hosts: &hosts, explanation: &explanation, life };
     print(&if command.json { answer.json() } else { answer.text() })
 }
@@ -122,10 +92,10 @@ impl Answer<'_> {
         for explained in &self.explanation.scopes {
             text.push_str(&self.file.lines(explained, self.hosts));
         }
-        if self.explanation.refused {
+        if self.explanation.grant.refused {
             let _ = writeln!(text, "token     none: `mode: deny` refuses what is not granted whole");
         } else {
-            let access = joined(&self.explanation.grant.access);
+            let access = scope::join_or_nothing(&self.explanation.grant.access);
             let _ = writeln!(text, "token     grants {access}, for {}", self.life);
         }
         text
@@ -133,7 +103,7 @@ impl Answer<'_> {
 
     fn json(&self) -> String {
         let scopes = self.explanation.scopes.iter();
-        let token = (!self.explanation.refused)
+        let token = (!self.explanation.grant.refused)
             .then(|| json!({"access": self.explanation.grant.access, "ttl_seconds": self.life.seconds()}));
         pretty(&json!({
             "policy": self.file.path().to_string(),
@@ -146,7 +116,7 @@ impl Answer<'_> {
             "similar": self.explanation.similar,
             "scopes": scopes.map(|scope| self.file.scope_json(scope, self.hosts)).collect::<Vec<_>>(),
             "complete": self.explanation.grant.complete,
-            "refused": self.explanation.refused,
+            "refused": self.explanation.grant.refused,
             "token": token,
         }))
     }

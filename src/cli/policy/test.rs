@@ -1,11 +1,13 @@
 //! `keypebble policy test`: whether a policy file does what it says that it does.
 
 use super::super::args::{Arguments, Spec};
-use super::super::{Command, print};
-use super::{File, joined, name, pretty};
+use super::super::{Command, print, warn};
+use super::{File, name, pretty};
 use crate::cli::error::Error;
+use crate::config::Warning;
 use crate::ground::document::Step;
 use crate::ground::time::Ttl;
+use crate::policy::scope;
 use crate::policy::{Asker, Expectation, Explanation, Outcome, Who};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -13,30 +15,7 @@ use std::path::PathBuf;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
-    Spec { name: "policy test", values: &["policy"], switches: &["json"], operands: 0, help: HELP, read };
-
-const HELP: &str = "\
-Try every expectation that the policy file carries under `tests:`, and say why where one does not hold.
-
-Usage: keypebble policy test --policy PATH [--json]
-
-Flags:
-  --policy PATH  The policy file
-  --json         Print JSON
-  -h, --help     Print this help
-
-An expectation says who asks what, and all that is to be granted:
-  tests:
-    - {user: alice, scope: \"repository:alice-space/app:pull,push\", grants: \"repository:alice-space/app:pull\"}
-    - {anonymous: true, scope: \"repository:alice-space/app:pull\", grants: \"\"}
-`service: NAME` is the registry's name, which may stand before a repository's. serve, check and issue
-refuse a policy that breaks its own expectation.
-
-Exit codes: 0 all hold, also where there is none; 1 one does not; 2 usage, 3 the policy is rejected.
-
-Example:
-  keypebble policy test --policy policy.yaml
-";
+    Spec { name: "policy test", operands: 0, help: include_str!("../help/policy-test.txt"), read };
 
 /// What is to be tried.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,6 +36,8 @@ pub(in crate::cli) fn run(command: &Test) -> Result<(), Error> {
     let expectations = file.policy.expectations();
     let tried: Vec<(&Expectation, Outcome)> =
         expectations.iter().map(|expectation| (expectation, file.policy.outcome(expectation))).collect();
+    let findings = file.policy.findings(|life| life.unwrap_or(Ttl::DEFAULT)).into_iter();
+    warn(&findings.map(|finding| Warning::new(finding.message, finding.hint)).collect::<Vec<_>>());
     let failed = tried.iter().filter(|(_, outcome)| !outcome.holds()).count();
     print(&if command.json { as_json(&file, &tried, failed) } else { as_text(&file, &tried, failed) })?;
     if failed == 0 {
@@ -91,12 +72,12 @@ fn difference(file: &File, index: usize, expectation: &Expectation, outcome: &Ou
     // Writing to a String does not fail.
     let _ = writeln!(text, "FAILED {}{place} tests[{index}]", file.path());
     let _ = writeln!(text, "  user      {}", name(expectation.who()));
-    let _ = writeln!(text, "  asked     {}", joined(expectation.asked()));
-    let _ = writeln!(text, "  expected  {}", joined(expectation.grants()));
-    let _ = writeln!(text, "  got       {}", joined(&outcome.got));
+    let _ = writeln!(text, "  asked     {}", scope::join_or_nothing(&expectation.asked));
+    let _ = writeln!(text, "  expected  {}", scope::join_or_nothing(&expectation.grants));
+    let _ = writeln!(text, "  got       {}", scope::join_or_nothing(&outcome.got));
     for (what, scopes) in [("missing", &outcome.missing), ("too much", &outcome.extra)] {
         if !scopes.is_empty() {
-            let _ = writeln!(text, "  {what:<9} {}", joined(scopes));
+            let _ = writeln!(text, "  {what:<9} {}", scope::join_or_nothing(scopes));
         }
     }
     with_explanation(file, expectation, |explanation, hosts| {
@@ -121,10 +102,10 @@ fn with_explanation<T>(
     expectation: &Expectation,
     then: impl FnOnce(&Explanation<'_>, &[&str]) -> T,
 ) -> T {
-    let service = expectation.service();
+    let service = expectation.service.as_deref();
     let hosts = service.as_slice();
     let asker = Asker { who: expectation.who(), hosts, default_ttl: Ttl::DEFAULT };
-    then(&file.policy.explain(&asker, expectation.asked()), hosts)
+    then(&file.policy.explain(&asker, &expectation.asked), hosts)
 }
 
 fn as_json(file: &File, tried: &[(&Expectation, Outcome)], failed: usize) -> String {
@@ -150,9 +131,9 @@ fn result(file: &File, index: usize, expectation: &Expectation, outcome: &Outcom
             Who::User(name) => Some(name),
             Who::Anonymous => None,
         },
-        "service": expectation.service(),
-        "asked": texts(expectation.asked()),
-        "expected": texts(expectation.grants()),
+        "service": expectation.service.as_deref(),
+        "asked": texts(&expectation.asked),
+        "expected": texts(&expectation.grants),
         "got": outcome.got.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "missing": texts(&outcome.missing),
         "extra": texts(&outcome.extra),

@@ -1,18 +1,17 @@
 //! The issuer's own side: key, certificates, lifetimes, who may ask, what is enforced.
 
 use crate::claims::Requested;
-use crate::config::{Bind, Config};
+use crate::config::Config;
 use crate::diagnosis::inspect::duration;
 use crate::diagnosis::verdict::{Form, form};
 use crate::ground::finding::{Finding, shortened};
-use crate::ground::net::Network;
+use crate::ground::net::LOOPBACK;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::key::algorithm::Algorithm;
 use crate::key::x509::{PathError, X509, verify_path};
 use crate::key::{Chain, Key};
 use crate::policy::{Enforcement, Mode};
 use serde_json::Map;
-use std::net::IpAddr;
 
 /// A certificate with less than this left is worth a warning, in seconds: 30 days.
 const SOON: i64 = 30 * 86_400;
@@ -29,10 +28,6 @@ pub fn issuer(config: &Config, now: UnixTime) -> Vec<Finding> {
         ),
         signing_key(key),
     ];
-    for warning in &config.warnings {
-        let finding = Finding::warning("config", &warning.message);
-        findings.push(finding.mend(warning.hint.as_deref().unwrap_or_default()));
-    }
     if let Some(id) = key.id().filter(|id| form(id) == Form::Literal && !key.algorithm().is_hmac()) {
         findings.push(
             Finding::warning("key-id", format!("the key id `{}` is a name of your own", shortened(id, 80)))
@@ -111,7 +106,7 @@ pub(super) fn certificates(chain: &Chain, now: UnixTime) -> Vec<Finding> {
 }
 
 fn lifetimes(config: &Config) -> Vec<Finding> {
-    let (default, most) = (config.default_ttl, config.max_ttl);
+    let (default, most) = (config.lifetimes.default, config.lifetimes.max);
     let mut findings = Vec::new();
     if default < Ttl::REGISTRY_MIN {
         findings.push(
@@ -140,28 +135,10 @@ fn lifetimes(config: &Config) -> Vec<Finding> {
 /// Trusted proxies, and `/auth`, which signs what they ask.
 fn who_may_ask(config: &Config) -> Vec<Finding> {
     let proxies = &config.service.trusted_proxies;
-    let holds = |network: &Network, address: &str| {
-        address.parse::<IpAddr>().is_ok_and(|address| network.contains(address))
-    };
-    let public = |network: &&Network| {
-        ["8.8.8.8", "198.41.0.4", "2001:4860:4860::8888"].iter().any(|address| holds(network, address))
-    };
-    let remote =
-        |network: &&Network| !holds(network, "127.0.0.1") && !holds(network, "::1") || public(network);
-    let list =
-        |networks: Vec<&Network>| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut findings = Vec::new();
-    let open: Vec<&Network> = proxies.iter().filter(public).collect();
-    if !open.is_empty() {
-        findings.push(
-            Finding::error(
-                "proxies",
-                format!("service.trusted_proxies holds public addresses: {}", list(open)),
-            )
-            .why("whoever can connect from there says who the user is, and gets that user's tokens")
-            .mend("name the proxy's own address, such as 10.0.0.5, or its network"),
-        );
-    } else if proxies.is_empty() && !matches!(config.service.bind, Bind::Unix(_)) {
+    if let Some(open) = config.service.open_to_strangers() {
+        findings.push(Finding::error("proxies", open.message).mend(open.hint.unwrap_or_default()));
+    } else if proxies.is_empty() {
         let what = "no proxy is trusted: nobody can name a user in a header";
         findings.push(if config.logins.is_some() {
             Finding::ok("proxies", what)
@@ -171,12 +148,16 @@ fn who_may_ask(config: &Config) -> Vec<Finding> {
                 .mend("set users_file, or name the proxy that checks passwords in service.trusted_proxies")
         });
     } else {
-        findings.push(Finding::ok(
-            "proxies",
-            format!("trusted to name the user: {}", list(proxies.iter().collect())),
-        ));
+        findings.push(Finding::ok("proxies", format!("trusted to name the user: {proxies}")));
     }
-    let remote: Vec<&Network> = proxies.iter().filter(remote).collect();
+    let shared = config.logins.as_ref().and_then(|_| config.service.shares_one_address(&config.audience));
+    findings.extend(
+        shared
+            .map(|shared| Finding::warning("clients", shared.message).mend(shared.hint.unwrap_or_default())),
+    );
+    let mut remote = proxies.clone();
+    remote.unix = false;
+    remote.networks.retain(|network| network.is_open() || !LOOPBACK.iter().any(|own| network.contains(*own)));
     if remote.is_empty() {
         findings.push(Finding::ok("auth", "POST /auth answers this host alone"));
     } else {
@@ -186,7 +167,7 @@ fn who_may_ask(config: &Config) -> Vec<Finding> {
         let what = if unlisted { "any claims, `access` too," } else { "the claims of allowed_custom_claims" };
         let finding = Finding::warning(
             "auth",
-            format!("POST /auth signs {what} for whoever asks from {}", list(remote)),
+            format!("POST /auth signs {what} for whoever asks from {remote}"),
         )
         .why("a proxy that passes /auth on from its clients lets them write their own tokens")
         .mend(

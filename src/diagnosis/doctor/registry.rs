@@ -1,26 +1,23 @@
 //! The registry's side: names, realm, trust, and a token made now as it would judge it.
 
-use crate::claims::{self, Frame};
 use crate::config::Config;
-use crate::diagnosis::registry::RegistryConfig;
+use crate::diagnosis::registry::{Gate, RegistryConfig};
 use crate::diagnosis::verdict::{Expected, Program, Trust, judge};
 use crate::ground::finding::{Finding, Level, shortened};
 use crate::ground::time::UnixTime;
-use crate::issuer::Issuer;
+use crate::issuer::{Issuance, Issuer, Profile};
 use crate::key::keyring::{Keyring, State};
 
 /// The registry's configuration beside the issuer's.
-pub fn registry(config: &Config, registry: &RegistryConfig) -> Vec<Finding> {
-    if !registry.has_token_auth {
-        return vec![
-            Finding::error(
-                "registry",
-                "the registry's configuration has no auth.token: it asks nobody for a token",
-            )
-            .mend("add auth: {token: {realm, service, issuer, rootcertbundle}}, or name the right file"),
-        ];
+pub fn registry(config: &Config, registry: &RegistryConfig, programs: &[Program]) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = gate(&registry.gate).into_iter().collect();
+    if !registry.may_ask_for_tokens() {
+        return findings;
     }
-    let mut findings = Vec::new();
+    let stops = registry.stops.iter().filter(|(program, _)| programs.contains(program));
+    findings.extend(stops.map(|(program, why)| {
+        Finding::error("no-start", format!("{} does not start: auth.token.{why}", program.title()))
+    }));
     let services: Vec<&str> = std::iter::once(&config.audience)
         .chain(&config.service.allowed_services)
         .map(String::as_str)
@@ -33,13 +30,6 @@ pub fn registry(config: &Config, registry: &RegistryConfig) -> Vec<Finding> {
     ));
     findings.push(same("issuer", registry.issuer.as_deref(), &[&config.issuer], "`issuer`"));
     findings.push(realm(registry));
-    if registry.has_auth_file {
-        findings.push(
-            Finding::error("environment", "the registry's environment has REGISTRY_AUTH_FILE, which is skopeo's")
-                .why("a registry reads every REGISTRY_ variable as configuration, and does not start with this one")
-                .mend("take it out of the registry's environment"),
-        );
-    }
     if registry.bundle.is_none() && registry.jwks.is_none() {
         findings.push(
             Finding::error("trust", "the registry has neither rootcertbundle nor jwks: it does not start")
@@ -49,11 +39,44 @@ pub fn registry(config: &Config, registry: &RegistryConfig) -> Vec<Finding> {
     findings
 }
 
+/// What decides who is let in, where that is not tokens alone.
+fn gate(gate: &Gate) -> Option<Finding> {
+    let mend = "take the other REGISTRY_AUTH variables out of its environment, and set auth: {token: {realm, service, \
+                issuer, rootcertbundle}} or the variables REGISTRY_AUTH_TOKEN_*";
+    let finding = match gate {
+        Gate::Token => return None,
+        Gate::Open(why) => Finding::error(
+            "open",
+            "the registry asks nobody for a token: whoever reaches it may pull, push and delete",
+        )
+        .why(why),
+        Gate::Chance { types, open: true } => {
+            Finding::error("open", "at some starts the registry asks nobody for a token, at others it does")
+                .why(format!(
+                    "its `auth` has several types ({types}), and which one counts is left to chance"
+                ))
+        }
+        Gate::Chance { types, open: false } => Finding::error(
+            "chance",
+            "at some starts the registry asks for tokens, at others it does not start",
+        )
+        .why(format!("its `auth` has several types ({types}), and which one counts is left to chance")),
+        Gate::Other(name) => {
+            Finding::error("registry", format!("the registry asks for no token: its `auth` is {name}"))
+        }
+        Gate::Stops(why) => Finding::error("no-start", format!("the registry does not start: {why}")),
+    };
+    Some(finding.mend(mend))
+}
+
 /// A name that both sides must write alike.
 fn same(code: &'static str, theirs: Option<&str>, ours: &[&str], key: &str) -> Finding {
     let Some(theirs) = theirs else {
-        return Finding::error(code, format!("auth.token.{code} is missing: the registry does not start"))
-            .mend(format!("set it to `{}`", shortened(ours.first().unwrap_or(&""), 120)));
+        return Finding::error(
+            code,
+            format!("auth.token.{code} is missing, or no text: the registry does not start"),
+        )
+        .mend(format!("set it to `{}`", shortened(ours.first().unwrap_or(&""), 120)));
     };
     if ours.contains(&theirs) {
         return Finding::ok(code, format!("both sides say `{}`", shortened(theirs, 120)));
@@ -81,8 +104,11 @@ fn realm(registry: &RegistryConfig) -> Finding {
         .mend("take autoredirect out, or let the proxy pass /auth/token on to /v2/token");
     }
     let Some(realm) = registry.realm.as_deref() else {
-        return Finding::error("realm", "auth.token.realm is missing: the registry does not start")
-            .mend("set it to the URL of /v2/token, as clients reach it");
+        return Finding::error(
+            "realm",
+            "auth.token.realm is missing, or no text: the registry does not start",
+        )
+        .mend("set it to the URL of /v2/token, as clients reach it");
     };
     let shown = shortened(realm, 120);
     let path = realm.strip_prefix("https://").or_else(|| realm.strip_prefix("http://"));
@@ -109,14 +135,18 @@ pub fn self_check(
     // As `serve` does: the service that is asked for, where tokens are signed for it.
     let asked = registry.service.as_deref();
     let audience = asked.filter(|asked| allowed_services.iter().any(|known| known == asked));
-    let ttl = issuer.registry_ttl(issuer.default_ttl());
-    let frame = issuer.frame(now, ttl, "doctor");
-    let frame = Frame { audience: audience.unwrap_or(frame.audience), ..frame };
-    let issued = claims::registry(&frame, issuer.filter(), "doctor", &[]).map_err(|error| error.to_string());
-    let issued = issued.and_then(|claims| issuer.issue(claims).map_err(|error| error.to_string()));
+    let issuance = Issuance {
+        profile: Profile::Registry(&[]),
+        subject: "doctor",
+        audience: audience.unwrap_or(issuer.audience()),
+        ttl: issuer.lifetimes().default,
+    };
+    let issued = issuer.issue(&issuance, now, "doctor".to_owned());
     let token = match &issued {
         Ok(issued) => issued.token.expose(),
-        Err(error) => return vec![Finding::error("self-check", format!("no token can be made: {error}"))],
+        Err(error) => {
+            return vec![Finding::error("self-check", format!("no token can be made: {}", error.cause()))];
+        }
     };
     let expected = Expected {
         service: registry.service.as_deref(),
@@ -164,11 +194,8 @@ pub fn programs(registry: &RegistryConfig) -> Vec<Program> {
 
 /// Whether the registry knows the keys that sign next, and those whose tokens are still about.
 pub fn ring(keyring: &Keyring, trust: &Trust) -> Vec<Finding> {
-    let certificates = || trust.certificates.iter().flatten().filter_map(|one| one.key().ok());
-    let jwks = || trust.jwks.iter().flatten().filter_map(|entry| entry.key.as_ref().ok());
-    let unknown = keyring.verifiers().iter().filter(|key| key.state() != State::Active).filter(|key| {
-        key.public().is_some_and(|own| !certificates().chain(jwks()).any(|known| known.matches(own)))
-    });
+    let others = keyring.verifiers().iter().filter(|key| key.state() != State::Active);
+    let unknown = others.filter(|key| key.public().is_some_and(|own| !trust.holds(own)));
     let finding = |state, id: &str| match state {
         State::Next => Finding::warning(
             "next-key",

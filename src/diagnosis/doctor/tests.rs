@@ -3,13 +3,12 @@
 use super::issuer::certificates;
 use super::*;
 use crate::config::Config;
-use crate::diagnosis::registry::RegistryConfig;
+use crate::diagnosis::registry::{Gate, RegistryConfig};
 use crate::diagnosis::verdict::{Program, Trust};
 use crate::ground::document::Document;
 use crate::ground::finding::{Finding, Level};
 use crate::ground::secret::Secret;
 use crate::ground::time::UnixTime;
-use crate::issuer::Issuer;
 use crate::key::keyring::{Keyring, RingKey, State};
 use crate::key::{Chain, Key};
 use crate::policy::Enforcement;
@@ -39,7 +38,6 @@ fn the_issuer_s_own_side_is_looked_at() {
     for (rest, level, code, part) in [
         (EC, Ok, "key", "signs with ES256, key id `"),
         ("hs256_secret: change-me", Warning, "key", "a shared secret"),
-        ("hs256_secret: change-me", Warning, "config", "9 bytes long"),
         ("private_key_path: mldsa44.pem", Warning, "key", "ML-DSA-44"),
         ("private_key_path: p256.pem\nkid: v1", Warning, "key-id", "`v1` is a name of your own"),
         ("private_key_path: p256.pem\nx5c_chain_path: p256-chain.pem", Error, "certificate", "expired"),
@@ -48,12 +46,6 @@ fn the_issuer_s_own_side_is_looked_at() {
             Ok,
             "certificate",
             "`x509 test leaf`) is valid for",
-        ),
-        (
-            "private_key_path: p256.pem\nx5c_chain_path: ../x509/chain.pem",
-            Warning,
-            "config",
-            "includes its root",
         ),
         (
             "private_key_path: p256.pem\ndefault_ttl_seconds: 30",
@@ -69,7 +61,7 @@ fn the_issuer_s_own_side_is_looked_at() {
         ),
         ("private_key_path: p256.pem\ndefault_ttl_seconds: 300", Ok, "ttl", "tokens live 300 s"),
         (EC, Ok, "ttl", "tokens live 3600 s"),
-        (EC, Ok, "proxies", "trusted to name the user: 127.0.0.0/8"),
+        (EC, Ok, "proxies", "trusted to name the user: 127.0.0.1, ::1, unix"),
         (EC, Ok, "auth", "this host alone"),
         (
             "private_key_path: p256.pem\nservice: {trusted_proxies: [0.0.0.0/0]}",
@@ -78,6 +70,12 @@ fn the_issuer_s_own_side_is_looked_at() {
             "0.0.0.0/0",
         ),
         ("private_key_path: p256.pem\nservice: {trusted_proxies: ['::/0']}", Error, "proxies", "::/0"),
+        (
+            "private_key_path: p256.pem\nservice: {forwarded_by: ['0.0.0.0/0']}",
+            Error,
+            "proxies",
+            "forwarded_by",
+        ),
         (
             "private_key_path: p256.pem\nservice: {trusted_proxies: []}",
             Warning,
@@ -127,7 +125,6 @@ fn a_chain_in_the_wrong_order_is_said() {
 
 fn registry_config(change: impl Fn(&mut RegistryConfig)) -> RegistryConfig {
     let mut config = RegistryConfig {
-        has_token_auth: true,
         realm: Some("https://r/v2/token".into()),
         service: Some("s".into()),
         issuer: Some("https://i".into()),
@@ -143,7 +140,7 @@ fn both_sides_must_say_the_same() {
     use Level::{Error, Ok, Warning};
     let own = config("private_key_path: p256.pem\nservice: {allowed_services: [t]}");
     let check = |change: &dyn Fn(&mut RegistryConfig), level, code: &str, part: &str| {
-        let findings = registry(&own, &registry_config(change));
+        let findings = registry(&own, &registry_config(change), &Program::ALL);
         assert!(has(&findings, level, code, part), "{code} {part}: {findings:#?}");
     };
     check(&|_| {}, Ok, "service", "both sides say `s`");
@@ -156,19 +153,19 @@ fn both_sides_must_say_the_same() {
     check(&|r| r.realm = Some("https://r/token".into()), Warning, "realm", "`https://r/token`");
     check(&|r| r.autoredirect = true, Warning, "realm", "autoredirect is on");
     check(&|r| r.bundle = None, Error, "trust", "neither rootcertbundle nor jwks");
-    check(&|r| r.has_auth_file = true, Error, "environment", "REGISTRY_AUTH_FILE");
-    check(&|r| r.has_token_auth = false, Error, "registry", "no auth.token");
-    let slash = registry(&own, &registry_config(|r| r.issuer = Some("HTTPS://i/".into())));
+    check(&|r| r.gate = Gate::Open(String::new()), Error, "open", "asks nobody for a token");
+    check(&|r| r.gate = Gate::Stops("x".into()), Error, "no-start", "does not start: x");
+    check(&|r| r.stops = vec![(Program::Registry3, "x")], Error, "no-start", "distribution 3 does not start");
+    let slash = registry(&own, &registry_config(|r| r.issuer = Some("HTTPS://i/".into())), &[]);
     assert!(slash.iter().any(|finding| finding.why.contains("a slash at the end or in capitals")));
 }
 
 #[test]
 fn a_token_made_now_is_judged_as_the_registry_would() {
-    let bundle = Trust::default().with_bundle(include_bytes!("../../../tests/data/x509/chain.pem")).unwrap();
-    let other =
-        Trust::default().with_bundle(include_bytes!("../../../tests/data/keys/rsa2048-cert.pem")).unwrap();
+    let bundle = Trust::default().with_bundle(include_bytes!("../../../tests/data/x509/chain.pem"));
+    let other = Trust::default().with_bundle(include_bytes!("../../../tests/data/keys/rsa2048-cert.pem"));
     let check = |rest: &str, registry: &RegistryConfig, trust: &Trust| {
-        let issuer = Issuer::open(config(rest));
+        let issuer = config(rest).into_issuer();
         self_check(&issuer, &["s".to_owned()], registry, trust, &programs(registry), NOW)
     };
     let good = check(EC, &registry_config(|_| {}), &bundle);
@@ -211,9 +208,9 @@ fn a_staged_key_that_the_registry_does_not_know_is_said() {
     let active = || key(include_bytes!("../../../tests/data/keys/p256.pem"));
     let next = RingKey::own(key(include_bytes!("../../../tests/data/keys/ed25519.pem")), State::Next);
     let keyring = Keyring::new(active(), vec![next]).unwrap();
-    let bundle = Trust::default().with_bundle(include_bytes!("../../../tests/data/x509/chain.pem")).unwrap();
+    let bundle = Trust::default().with_bundle(include_bytes!("../../../tests/data/x509/chain.pem"));
     assert!(has(&ring(&keyring, &bundle), Level::Warning, "next-key", "does not know the next key"));
-    let all = Trust::default().with_jwks(keyring.jwks().to_string().as_bytes()).unwrap();
+    let all = Trust::default().with_jwks(keyring.jwks().to_string().as_bytes());
     assert_eq!(ring(&keyring, &all), []);
     assert_eq!(ring(&Keyring::single(active()), &Trust::default()), []);
 }

@@ -3,9 +3,9 @@
 //! Owns `alg`, `kid`, `x5c` and `jwk`. Decision: the algorithm must fit the key that the program found,
 //! never the other way round.
 
-use super::Case;
-use super::key_id::{by_id, by_jwk};
+use super::key_id::{by_id, by_jwk, usable};
 use super::rules::{KeyIds, Program};
+use super::{Case, go};
 use crate::ground::finding::{Finding, shortened};
 use crate::ground::time::UnixTime;
 use crate::key::PublicKey;
@@ -17,8 +17,10 @@ use serde_json::Value;
 pub(super) fn check(case: &mut Case<'_>) {
     let alg = case.token.header_text("alg").unwrap_or_default().to_owned();
     let known = algorithm(case, &alg);
-    if case.rules.refuses_crit && case.token.header.contains_key("crit") {
-        case.say(Finding::error("crit", "the header has `crit`, which names something it must understand"));
+    let crit = case.token.header.get("crit").filter(|crit| case.rules.jose && !crit.is_null());
+    let only_b64 = |list: &Vec<Value>| list.iter().all(|name| name == "b64");
+    if crit.is_some_and(|crit| !crit.as_array().is_some_and(only_b64)) {
+        case.say(Finding::error("crit", "the header's `crit` names what it does not know (it knows `b64`)"));
     }
     let Some(key) = find(case) else { return };
     if known {
@@ -66,7 +68,10 @@ fn algorithm(case: &mut Case<'_>, alg: &str) -> bool {
 /// The key that the program takes for this token; `None` where it finds none, which is said.
 fn find(case: &mut Case<'_>) -> Option<PublicKey> {
     if case.rules.key_ids == KeyIds::OneKey {
-        return case.trust.only_key().cloned(); // without one it does not start, which is said there
+        return match case.trust.only_key() {
+            Some(held) => usable(case, held),
+            None => None, // it does not start, which is said there
+        };
     }
     if case.rules.x5c
         && let Some(Value::Array(x5c)) = case.token.header.get("x5c")
@@ -91,16 +96,14 @@ fn find(case: &mut Case<'_>) -> Option<PublicKey> {
 
 /// `x5c`: the leaf's key, where its chain ends in the bundle.
 fn by_chain(case: &mut Case<'_>, x5c: &[&str]) -> Option<PublicKey> {
-    let chain: Result<Vec<X509>, _> = x5c.iter().take(20).map(|text| X509::from_base64(text)).collect();
-    let Ok(chain) = chain else {
+    let certificate = |text: &&str| X509::from_der(&go::base64(text.as_bytes(), false, true)?).ok();
+    let chain: Option<Vec<X509>> = x5c.iter().map(certificate).collect();
+    let Some(chain) = chain else {
         case.say(Finding::error("x5c", "x5c holds something that is no certificate in base64"));
         return None;
     };
-    let empty = Vec::new();
-    let roots = case.trust.certificates.as_ref().unwrap_or(&empty);
-    if let Some(finding) =
-        verify_path(&chain, roots, case.now.0).err().map(|error| path_finding(case, &chain, &error))
-    {
+    if let Err(error) = verify_path(&chain, case.trust.certificates(), case.now.0) {
+        let finding = path_finding(case, &chain, &error);
         case.say(finding);
     }
     if let Some(last) = chain.last()
@@ -146,10 +149,12 @@ fn path_finding(case: &Case<'_>, chain: &[X509], error: &PathError) -> Finding {
             "the certificate that signed the chain may not sign certificates (no CA:TRUE, or no keyCertSign)",
         )
         .mend("put the signing key's own certificate into the bundle, or make the root with basicConstraints=CA:TRUE"),
-        PathError::Unsupported => {
-            Finding::unknown("x5c", "a certificate of the chain is signed in a way that is not checked here")
-        }
-        PathError::Unknown if case.trust.certificates.is_none() => Finding::error(
+        PathError::Unsupported => Finding::unknown(
+            "x5c",
+            "a certificate of the chain is signed in a way that is not checked here, or has name constraints or \
+             a critical extension",
+        ),
+        PathError::Unknown if !case.trust.has_bundle() => Finding::error(
             "x5c-untrusted",
             "the token carries x5c, and the registry has no rootcertbundle to check it with; `kid` is then not looked at",
         )
@@ -174,7 +179,7 @@ fn signature(case: &mut Case<'_>, key: &PublicKey, alg: &str) {
     };
     if case.token.signature.is_empty() {
         case.say(Finding::error("signature", "the token has no signature"));
-    } else if !key.verify(case.token.signed.as_bytes(), &case.token.signature) {
+    } else if !key.verify(&case.token.signed, &case.token.signature) {
         case.say(
             Finding::error("signature", "the signature is not the trusted key's over this text")
                 .why("another key signed it, or the token was changed on its way")

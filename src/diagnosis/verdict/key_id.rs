@@ -1,6 +1,7 @@
 //! Key ids: what each program knows a key by, and what an unknown one looks like.
 
 use super::Case;
+use super::jwks::{Entry, Held, Trouble};
 use super::rules::{KeyIds, Program};
 use super::trust::thumbprint_of_registry_3;
 use crate::ground::finding::{Finding, shortened};
@@ -9,57 +10,84 @@ use crate::key::PublicKey;
 use crate::key::x509::X509;
 use serde_json::Value;
 
-/// `jwk` in the header: only a key that is trusted already.
-pub(super) fn by_jwk(case: &mut Case<'_>, jwk: &Value) -> Option<PublicKey> {
-    let key = PublicKey::from_jwk(jwk).ok();
-    let id = match case.rules.key_ids {
-        KeyIds::Libtrust => key.as_ref().map(PublicKey::libtrust_id),
-        _ => jwk.get("kid").and_then(Value::as_str).map(str::to_owned),
-    };
-    by_id(case, &id.unwrap_or_default())
+/// The key that a program holds, where it can check a token with it and that can be told here.
+pub(super) fn usable(case: &mut Case<'_>, held: &Held) -> Option<PublicKey> {
+    match held {
+        Held::Key(key) => return Some(key.clone()),
+        Held::Useless(what) => case.say(
+            Finding::error("key", format!("{} holds {what}, which checks no token", case.program.title()))
+                .mend("give it the signing key's certificate or public key"),
+        ),
+        Held::Unread(what) => case.say(Finding::unknown(
+            "key",
+            format!("{} holds a key that is not known here: {what}", case.program.title()),
+        )),
+    }
+    None
 }
 
-/// Every id that the program knows, with its key.
-fn known_ids(case: &Case<'_>) -> Vec<(String, PublicKey)> {
-    let certificates = case.trust.certificates.iter().flatten().filter_map(|one| one.key().ok());
-    match case.rules.key_ids {
-        KeyIds::Libtrust => certificates.map(|key| (key.libtrust_id(), key.clone())).collect(),
-        KeyIds::Thumbprint => {
-            let jwks = case.trust.jwks.iter().flatten();
-            let jwks = jwks.filter_map(|entry| Some((entry.kid.clone(), entry.key.clone().ok()?)));
-            certificates.map(|key| (thumbprint_of_registry_3(key), key.clone())).chain(jwks).collect()
+/// `jwk` in the header: only a key that is trusted already.
+pub(super) fn by_jwk(case: &mut Case<'_>, jwk: &Value) -> Option<PublicKey> {
+    let libtrust = case.rules.key_ids == KeyIds::Libtrust;
+    let kid = jwk.get("kid").and_then(Value::as_str);
+    let unknown = |what: &str| Finding::unknown("jwk", format!("the header's `jwk` {what}"));
+    let finding = match Entry::read(&jwk.to_string()) {
+        Ok(_) | Err(_) if jwk.get("x5c").is_some() => unknown("has an `x5c`, which is not judged here"),
+        Ok(Entry { private: false, held: Held::Key(key), .. }) if libtrust => {
+            let id = key.libtrust_id();
+            if kid.is_none_or(|kid| kid == id) {
+                return by_id(case, &id);
+            }
+            Finding::error("jwk", "the header's `jwk` has a `kid` that is not the key's libtrust id")
         }
-        KeyIds::OneKey => Vec::new(),
-    }
+        Ok(Entry { private: false, held: Held::Key(_) | Held::Unread(_), .. }) if !libtrust => {
+            return by_id(case, kid.unwrap_or_default());
+        }
+        Err(Trouble::Refused(why)) if !libtrust => {
+            Finding::error("jwk", format!("the header's `jwk`: {why}"))
+        }
+        Ok(_) if !libtrust => Finding::error("jwk", "the header's `jwk` is no public key"),
+        _ => unknown("cannot be judged here"),
+    };
+    case.say(finding);
+    None
+}
+
+/// Every id that the program knows, with what it holds under it.
+fn known_ids(case: &Case<'_>) -> Vec<(String, Held)> {
+    let (id, entries): (fn(&PublicKey) -> String, _) = match case.rules.key_ids {
+        KeyIds::Libtrust => (PublicKey::libtrust_id, &[][..]),
+        _ => (thumbprint_of_registry_3, case.trust.entries()),
+    };
+    let certificates = case.trust.certificate_keys().map(|key| (id(key), Held::Key(key.clone())));
+    certificates.chain(entries.iter().map(|entry| (entry.kid.clone(), entry.held.clone()))).collect()
 }
 
 pub(super) fn by_id(case: &mut Case<'_>, kid: &str) -> Option<PublicKey> {
     let known = known_ids(case);
     // The last of one id counts: the JWKS comes after the bundle.
-    if let Some((_, key)) = known.iter().rev().find(|(id, _)| id == kid) {
-        expired_bundle(case, &key.clone());
-        return Some(key.clone());
+    if let Some((_, held)) = known.iter().rev().find(|(id, _)| id == kid) {
+        let key = usable(case, held)?;
+        expired_bundle(case, &key);
+        return Some(key);
     }
-    let unreadable = case.trust.certificates.iter().flatten().any(|one| one.key().is_err())
-        || case.trust.jwks.iter().flatten().any(|entry| entry.kid == kid);
-    if unreadable {
-        case.say(Finding::unknown(
-            "key-id",
-            "the registry may know the key, but it is of a kind that is not known here",
-        ));
-        return None;
-    }
-    let finding = unknown_id(case, kid, &known);
+    let finding = if case.trust.certificates().iter().any(|one| one.key().is_err()) {
+        Finding::unknown("key", "the registry may know the key, but it is of a kind that is not known here")
+    } else {
+        unknown_id(case, kid, &known)
+    };
     case.say(finding);
     None
 }
 
 /// Why an id is not known, as far as it can be told from its form.
-fn unknown_id(case: &Case<'_>, kid: &str, known: &[(String, PublicKey)]) -> Finding {
+fn unknown_id(case: &Case<'_>, kid: &str, known: &[(String, Held)]) -> Finding {
     let shown = shortened(kid, 80);
     let title = case.program.title();
     let named = |id: &str| format!("the registry knows that key as `{}`", shortened(id, 80));
-    let same_key = |other: &dyn Fn(&PublicKey) -> String| known.iter().find(|(_, key)| other(key) == kid);
+    let same_key = |other: &dyn Fn(&PublicKey) -> String| {
+        known.iter().find(|(_, held)| matches!(held, Held::Key(key) if other(key) == kid))
+    };
     let finding = |what: String| Finding::error("key-id", what);
     if let Some((id, _)) = same_key(&PublicKey::thumbprint) {
         let why = if case.program == Program::Registry3 {
@@ -125,7 +153,7 @@ pub(crate) fn form(kid: &str) -> Form {
 fn expired_bundle(case: &mut Case<'_>, key: &PublicKey) {
     let now = case.now.0;
     let own = |one: &&X509| one.key().is_ok_and(|other| other.matches(key));
-    let certificate = case.trust.certificates.iter().flatten().find(own);
+    let certificate = case.trust.certificates().iter().find(own);
     if let Some(end) = certificate.map(X509::not_after).filter(|end| now > *end) {
         case.say(
             Finding::warning(

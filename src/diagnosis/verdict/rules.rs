@@ -1,7 +1,7 @@
 //! The table of what differs between programs, each line read from its source.
 //!
 //! Owns names and rules. distribution 2.8.2 and 3.1.1: registry/auth/token/{token,accesscontroller,util}.go,
-//! libtrust and go-jose 4.1.4; zot: pkg/api/bearer.go with golang-jwt v5.
+//! libtrust and go-jose 4.1.4; zot 2.1: pkg/api/bearer.go with golang-jwt 5.3.
 
 /// A program that checks tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,20 +25,55 @@ pub(super) enum KeyIds {
     OneKey,
 }
 
+/// How a program compares the name of a member with those that it looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    /// As they stand.
+    Exact,
+    /// Without regard to case, as Go's encoding/json does.
+    Folded,
+}
+
+/// What a member must be; `null` may stand in place of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Text,
+    Texts,
+    /// A whole number that a Go int64 holds.
+    Integer,
+    /// golang-jwt's `NumericDate`: any number, in quotes or not.
+    Date,
+    /// A string, or, where that is said, a list of strings without `null`.
+    Audience {
+        list: bool,
+    },
+    /// A list of objects with these members. Where one is `null`, a registry's handler panics, and zot passes it
+    /// over.
+    Access {
+        entry: &'static [Field],
+        null: bool,
+    },
+    /// Judged elsewhere.
+    Any,
+}
+
+/// A member that a program looks at.
+pub(super) type Field = (&'static str, Shape);
+
 /// What a program asks of a token.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a column of the table")]
 pub(super) struct Rules {
     pub(super) algorithms: &'static [&'static str],
     pub(super) key_ids: KeyIds,
+    pub(super) header: (Names, &'static [Field]),
+    pub(super) claims: (Names, &'static [Field]),
+    /// Every other member of the header is read, too, so that one that cannot be is refused.
+    pub(super) reads_whole_header: bool,
     /// `x5c` is looked at, and wins over `kid`.
     pub(super) x5c: bool,
-    /// `aud` may be a list.
-    pub(super) audience_list: bool,
     /// `aud` and `iss` are compared with its configuration.
     pub(super) names_checked: bool,
-    /// `exp`, `nbf` and `iat` must be whole numbers.
-    pub(super) integers: bool,
     /// Seconds of tolerance on `exp` and `nbf`.
     pub(super) leeway: i64,
     /// A token without `exp` counts as expired in 1970.
@@ -47,12 +82,9 @@ pub(super) struct Rules {
     pub(super) checks_iat: bool,
     /// Parts padded with `=` are read.
     pub(super) padding: bool,
-    /// A header with `crit` is refused.
-    pub(super) refuses_crit: bool,
-    /// An object with a name twice is refused; else the last counts.
-    pub(super) refuses_twice: bool,
-    /// `typ` must be a string where it is there.
-    pub(super) typ_string: bool,
+    /// go-jose: `crit` is obeyed, `b64` is understood, what is signed is written anew from what was read,
+    /// and an object with a name twice is refused; elsewhere the last one counts.
+    pub(super) jose: bool,
 }
 
 const PKCS1_AND_ECDSA: [&str; 6] = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"];
@@ -60,47 +92,82 @@ const PKCS1_AND_ECDSA: [&str; 6] = ["RS256", "RS384", "RS512", "ES256", "ES384",
 const ALL: [&str; 10] =
     ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"];
 
+/// What distribution 3 takes in `signingalgorithms`; it does not start with another.
+pub(crate) const KNOWN_TO_3: [&str; 13] = [
+    "EdDSA", "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256",
+    "PS384", "PS512",
+];
+
+const ENTRY: &[Field] =
+    &[("type", Shape::Text), ("class", Shape::Text), ("name", Shape::Text), ("actions", Shape::Texts)];
+
+const ZOT_ENTRY: &[Field] =
+    &[("type", Shape::Text), ("name", Shape::Text), ("actions", Shape::Texts), ("exp", Shape::Date)];
+
+const fn claims(time: Shape, list: bool, entry: &'static [Field], null: bool) -> [Field; 8] {
+    [
+        ("iss", Shape::Text),
+        ("sub", Shape::Text),
+        ("aud", Shape::Audience { list }),
+        ("exp", time),
+        ("nbf", time),
+        ("iat", time),
+        ("jti", Shape::Text),
+        ("access", Shape::Access { entry, null }),
+    ]
+}
+
 const REGISTRY_28: Rules = Rules {
     algorithms: &PKCS1_AND_ECDSA,
     key_ids: KeyIds::Libtrust,
+    header: (
+        Names::Folded,
+        &[
+            ("typ", Shape::Text),
+            ("alg", Shape::Text),
+            ("kid", Shape::Text),
+            ("x5c", Shape::Texts),
+            ("jwk", Shape::Any),
+        ],
+    ),
+    claims: (Names::Folded, &claims(Shape::Integer, false, ENTRY, false)),
+    reads_whole_header: false,
     x5c: true,
-    audience_list: false,
     names_checked: true,
-    integers: true,
     leeway: 60,
     needs_exp: true,
     checks_iat: false,
     padding: true,
-    refuses_crit: false,
-    refuses_twice: false,
-    typ_string: true,
+    jose: false,
 };
 
 const REGISTRY_3: Rules = Rules {
     algorithms: &ALL,
     key_ids: KeyIds::Thumbprint,
-    audience_list: true,
+    header: (
+        Names::Exact,
+        &[("alg", Shape::Text), ("kid", Shape::Text), ("nonce", Shape::Text), ("x5c", Shape::Texts)],
+    ),
+    claims: (Names::Exact, &claims(Shape::Integer, true, ENTRY, false)),
+    reads_whole_header: true,
     padding: false,
-    refuses_crit: true,
-    refuses_twice: true,
-    typ_string: false,
+    jose: true,
     ..REGISTRY_28
 };
 
 const ZOT: Rules = Rules {
     algorithms: &ALL,
     key_ids: KeyIds::OneKey,
+    header: (Names::Exact, &[]),
+    claims: (Names::Folded, &claims(Shape::Date, true, ZOT_ENTRY, true)),
+    reads_whole_header: true,
     x5c: false,
-    audience_list: true,
     names_checked: false,
-    integers: false,
     leeway: 0,
     needs_exp: false,
     checks_iat: true,
     padding: false,
-    refuses_crit: false,
-    refuses_twice: false,
-    typ_string: false,
+    jose: false,
 };
 
 impl Program {

@@ -46,12 +46,16 @@ fn forged(header: &Value, claims: &Value) -> String {
 
 /// The bundle of the chain's leaf, which is the signing key's certificate.
 fn bundle() -> Trust {
-    Trust::default().with_bundle(file!("x509/chain.pem")).unwrap()
+    Trust::default().with_bundle(file!("x509/chain.pem"))
+}
+
+fn with_jwks(trust: Trust, kid: &str) -> Trust {
+    let jwks = json!({ "keys": [key(None).public().unwrap().jwk(Some(kid))] });
+    trust.with_jwks(jwks.to_string().as_bytes())
 }
 
 fn jwks(kid: &str) -> Trust {
-    let jwks = json!({ "keys": [key(None).public().unwrap().jwk(Some(kid))] });
-    Trust::default().with_jwks(jwks.to_string().as_bytes()).unwrap()
+    with_jwks(Trust::default(), kid)
 }
 
 fn codes(program: Program, token: &str, trust: &Trust) -> Vec<&'static str> {
@@ -78,14 +82,14 @@ fn claims_are_judged_as_each_program_does() {
         (
             "list of others",
             with("aud", json!(["t", 1])),
-            [&["audience-type", "audience"], &["audience-type", "audience"], &["audience-type"]],
+            [&["audience-type"], &["audience-type"], &["audience-type"]],
         ),
         ("float exp", with("exp", json!(1_600_000_300.0)), [&["type"], &["type"], &[]]),
         ("float iat", with("iat", json!(1_599_999_999.5)), [&["type"], &["type"], &[]]),
-        ("exp a string", with("exp", json!("1600000300")), [&["type"], &["type"], &["type"]]),
+        ("exp a string", with("exp", json!("1600000300")), [&["type"], &["type"], &[]]),
         ("no exp", with("exp", Value::Null), [&["expired"], &["expired"], &[]]),
-        ("expired a while ago", with("exp", json!(NOW.0 - 61)), [&["expired"], &["expired"], &["expired"]]),
-        ("just expired", with("exp", json!(NOW.0 - 60)), [&[], &[], &["expired"]]),
+        ("expired a while ago", with("exp", json!(NOW.0 - 60)), [&["expired"], &["expired"], &["expired"]]),
+        ("just expired", with("exp", json!(NOW.0 - 59)), [&[], &[], &["expired"]]),
         ("nbf in the future", with("nbf", json!(far)), [&["not-yet"], &["not-yet"], &["not-yet"]]),
         ("nbf a little ahead", with("nbf", json!(NOW.0 + 60)), [&[], &[], &["not-yet"]]),
         ("iat ahead", with("iat", json!(far)), [&[], &[], &["not-yet"]]),
@@ -101,7 +105,7 @@ fn claims_are_judged_as_each_program_does() {
     ] {
         let public = key(None).public().unwrap().clone();
         // One id for both generations: the libtrust id, in the bundle and as the JWKS's `kid`.
-        let trust = Trust { certificates: bundle().certificates, ..jwks(&public.libtrust_id()) };
+        let trust = with_jwks(bundle(), &public.libtrust_id());
         let token = sealed(key(None), &claims);
         for (program, expected) in [Registry28, Registry3, Zot].into_iter().zip(expected) {
             assert_eq!(codes(program, &token, &trust), expected, "{name}: {program:?}");
@@ -114,7 +118,7 @@ fn key_ids_are_found_as_each_program_does() {
     use Program::{Registry3, Registry28};
     let public = key(None).public().unwrap().clone();
     let (libtrust, thumbprint) = (public.libtrust_id(), public.thumbprint());
-    let other = Trust::default().with_bundle(file!("keys/rsa2048-cert.pem")).unwrap();
+    let other = Trust::default().with_bundle(file!("keys/rsa2048-cert.pem"));
     let none: &[&str] = &[];
     for (name, program, kid, trust, expected) in [
         ("libtrust", Registry28, libtrust.as_str(), bundle(), none),
@@ -162,9 +166,10 @@ fn x5c_wins_over_kid_and_needs_a_bundle() {
     use Program::{Registry3, Registry28, Zot};
     let chain = |pem: &[u8]| Chain::from_pem(pem).unwrap();
     let token = sealed(key(Some("any")).with_chain(chain(file!("x509/chain.pem"))).unwrap(), &claims());
-    let root_only =
-        Trust { certificates: bundle().certificates.map(|mut all| all.split_off(2)), ..Trust::default() };
-    let other = Trust::default().with_bundle(file!("keys/rsa2048-cert.pem")).unwrap();
+    let chain_text = std::str::from_utf8(file!("x509/chain.pem")).unwrap();
+    let root = &chain_text[chain_text.rfind("-----BEGIN").unwrap()..];
+    let root_only = Trust::default().with_bundle(root.as_bytes());
+    let other = Trust::default().with_bundle(file!("keys/rsa2048-cert.pem"));
     for program in [Registry28, Registry3] {
         assert_eq!(codes(program, &token, &bundle()), [""; 0]);
         assert_eq!(codes(program, &token, &root_only), [""; 0]);
@@ -201,15 +206,28 @@ fn a_signature_of_another_key_or_none_is_refused() {
 fn a_trust_that_stops_the_registry_is_said() {
     use Program::{Registry3, Registry28, Zot};
     let start = |trust: &Trust, program| trust.start(program).len();
-    let empty = Trust::default().with_bundle(file!("keys/p256-pub.pem")).unwrap();
-    assert_eq!([Registry28, Registry3, Zot].map(|program| start(&empty, program)), [1, 1, 1]);
+    let empty = Trust::default().with_bundle(file!("keys/p256-pub.pem"));
+    assert_eq!([Registry28, Registry3, Zot].map(|program| start(&empty, program)), [1, 1, 0]);
     assert_eq!([Registry28, Registry3, Zot].map(|program| start(&bundle(), program)), [0, 0, 0]);
-    let odd = Trust::default().with_jwks(br#"{"keys":[{"kty":"AKP","kid":"a"}]}"#).unwrap();
-    assert_eq!(start(&odd, Registry3), 1);
-    let p521 = Trust::default().with_jwks(br#"{"keys":[{"kty":"EC","crv":"P-521","kid":"a"}]}"#).unwrap();
-    assert_eq!(start(&p521, Registry3), 0);
-    assert_eq!(codes(Registry3, &sealed(key(Some("a")), &claims()), &p521), ["key-id"]);
-    assert!(Trust::default().with_jwks(b"{}").is_err() && Trust::default().with_jwks(b"x").is_err());
+    let coordinate = base64url(&[0; 66]);
+    let p521 = format!(
+        r#"{{"keys":[{{"kty":"EC","crv":"P-521","kid":"a","x":"{coordinate}","y":"{coordinate}"}}]}}"#
+    );
+    for (file, starts) in [
+        (r#"{"keys":[{"kty":"AKP","kid":"a"}]}"#, [1, 1]),
+        (r#"{"keys":[{"kty":"EC","crv":"P-521","kid":"a"}]}"#, [1, 1]),
+        (&p521, [0, 0]),
+        (r#"{"keys":[]}"#, [1, 1]),
+        (r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#, [0, 0]),
+        ("{}", [1, 1]),
+        ("x", [1, 1]),
+    ] {
+        let trust = Trust::default().with_jwks(file.as_bytes());
+        assert_eq!([Registry3, Zot].map(|program| start(&trust, program)), starts, "{file}");
+    }
+    let p521 = Trust::default().with_jwks(p521.as_bytes());
+    assert_eq!(codes(Registry3, &sealed(key(Some("a")), &claims()), &p521), ["key"]);
+    assert_eq!(codes(Zot, &sealed(key(Some("a")), &claims()), &p521), ["key"]);
 }
 
 #[test]

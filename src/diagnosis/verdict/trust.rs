@@ -1,138 +1,214 @@
 //! What a program is told to trust: certificates, a JWKS, one key.
 //!
-//! Owns reading them as the program does, and why it would not start with them. Must not know tokens.
+//! Owns reading the files as the program does, and why it would not start with them. Must not know tokens.
 
+use super::go;
+use super::jwks::{Entry, Held, Trouble, entries};
 use super::rules::Program;
 use crate::ground::finding::{Finding, shortened};
 use crate::ground::secret::Secret;
+use crate::ground::{base64, digest};
 use crate::key::x509::X509;
 use crate::key::{Key, KeyError, PublicKey, base64url};
-use jwt_simple::reexports::ct_codecs::{Base64UrlSafeNoPadding, Decoder};
 use serde_json::Value;
-
-/// The most entries of a JWKS that are looked at.
-const MAX_JWKS: usize = 256;
 
 /// What a program trusts. Each part is there where its file was given.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
-    /// The certificates of `rootcertbundle`.
-    pub certificates: Option<Vec<X509>>,
-    /// The entries of `jwks`.
-    pub jwks: Option<Vec<JwksEntry>>,
-    /// The one key of a program that has one (zot).
-    pub key: Option<PublicKey>,
+    bundle: Option<Bundle>,
+    jwks: Option<Result<Vec<Entry>, Trouble>>,
+    /// The one key of a program that has one (zot), of whichever file.
+    only: Option<Result<Held, Trouble>>,
 }
 
-/// An entry of a JWKS as distribution 3 takes it.
 #[derive(Debug, Clone)]
-pub struct JwksEntry {
-    /// `kid`; empty where there is none.
-    pub kid: String,
-    /// Its key, whatever its `alg` and `use` say: the registry looks at neither.
-    pub key: Result<PublicKey, KeyError>,
-    /// Whether the registry reads keys of this `kty` and `crv`: one that it doesn't stops its start.
-    readable: bool,
+struct Bundle {
+    /// Its certificates; `None` where one of them is none.
+    certificates: Option<Vec<X509>>,
+    /// How many blocks a program passes over that a person would take for certificates.
+    passed_over: usize,
 }
 
 impl Trust {
-    /// Reads a `rootcertbundle`. A file without a certificate is an empty bundle: [`Trust::start`] says so.
-    pub fn with_bundle(mut self, pem: &[u8]) -> Result<Trust, KeyError> {
-        self.certificates = Some(match X509::bundle(pem) {
-            Err(KeyError::NotPem { .. }) => Vec::new(),
-            bundle => bundle?,
+    /// With the file of `rootcertbundle`.
+    #[must_use]
+    pub fn with_bundle(mut self, file: &[u8]) -> Trust {
+        const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+        let blocks = go::pem(file);
+        let certificates: Vec<_> = blocks.iter().filter(|(label, _)| label == b"CERTIFICATE").collect();
+        let begun = file.windows(BEGIN.len()).filter(|window| *window == BEGIN).count();
+        self.bundle = Some(Bundle {
+            passed_over: begun.saturating_sub(certificates.len()),
+            certificates: certificates.iter().map(|(_, der)| X509::from_der(der).ok()).collect(),
         });
-        Ok(self)
+        self.with_key(file)
     }
 
-    /// Reads a JWKS (RFC 7517, 5).
-    pub fn with_jwks(mut self, json: &[u8]) -> Result<Trust, String> {
-        let jwks: Value = serde_json::from_slice(json).map_err(|error| format!("not JSON: {error}"))?;
-        let keys = jwks.get("keys").and_then(Value::as_array).ok_or("a JWKS has a list `keys`")?;
-        self.jwks = Some(keys.iter().take(MAX_JWKS).map(JwksEntry::read).collect());
-        Ok(self)
+    /// With the file of `jwks`.
+    #[must_use]
+    pub fn with_jwks(mut self, file: &[u8]) -> Trust {
+        self.jwks = Some(entries(file));
+        self.with_key(file)
     }
 
-    /// Reads the one key: a public key, a certificate, or a private key, of which only the public half
-    /// is kept.
-    pub fn with_key(mut self, pem: &Secret) -> Result<Trust, KeyError> {
-        self.key = Some(public_key(pem)?);
-        Ok(self)
+    /// With the one file of zot: a certificate, a public key, or a JWKS of one key.
+    #[must_use]
+    pub fn with_key(mut self, file: &[u8]) -> Trust {
+        self.only.get_or_insert_with(|| only_key(file));
+        self
+    }
+
+    /// The keys of its certificates that are known here.
+    pub(super) fn certificate_keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.certificates().iter().filter_map(|one| one.key().ok())
+    }
+
+    /// The certificates; empty where none were given.
+    pub(super) fn certificates(&self) -> &[X509] {
+        self.bundle.as_ref().and_then(|bundle| bundle.certificates.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether a `rootcertbundle` was given.
+    pub(super) fn has_bundle(&self) -> bool {
+        self.bundle.is_some()
+    }
+
+    /// The entries of the JWKS; empty where none was given.
+    pub(super) fn entries(&self) -> &[Entry] {
+        self.jwks.as_ref().and_then(|jwks| jwks.as_deref().ok()).unwrap_or_default()
+    }
+
+    /// Whether it holds this key in any form.
+    pub fn holds(&self, key: &PublicKey) -> bool {
+        let jwks = self.entries().iter().filter_map(|entry| match &entry.held {
+            Held::Key(key) => Some(key),
+            _ => None,
+        });
+        self.certificate_keys().chain(jwks).any(|known| known.matches(key))
     }
 
     /// Why the program would not start with this, which refuses every token.
     pub fn start(&self, program: Program) -> Vec<Finding> {
         let mut findings = Vec::new();
+        let title = program.title();
         let mut refuse = |what: &str, mend: &str| {
-            findings.push(Finding::error("no-start", format!("{} {what}", program.title())).mend(mend));
+            findings.push(Finding::error("no-start", format!("{title} {what}")).mend(mend));
         };
-        let certificates = self.certificates.as_deref();
+        let certificates = self.certificates();
+        let broken = self.bundle.as_ref().is_some_and(|bundle| bundle.certificates.is_none());
+        let jwks = if program == Program::Registry3 { self.jwks.as_ref() } else { None };
+        let mut troubles = jwks.and_then(|jwks| jwks.as_ref().err()).map(|trouble| ("jwks", trouble));
         match program {
-            Program::Registry28 => match certificates {
-                None => refuse(
-                    "does not start without `rootcertbundle`: it knows no `jwks`",
-                    "give it the certificate of the signing key as rootcertbundle",
-                ),
-                Some([]) => refuse(
-                    "does not start: its rootcertbundle holds no certificate",
-                    "a public key is not enough: make a self-signed certificate of the signing key",
-                ),
-                Some(list) if list.iter().any(|one| one.key().is_ok_and(|key| !is_rsa_or_ec(key))) => refuse(
-                    "does not start: its rootcertbundle holds a certificate that is neither for RSA nor EC",
-                    "use an RSA or EC key (RS256 or ES256), or distribution 3",
-                ),
-                Some(_) => {}
-            },
-            Program::Registry3 => {
-                let has_jwks = self.jwks.as_ref().is_some_and(|keys| !keys.is_empty());
-                if certificates.is_none_or(<[X509]>::is_empty) && !has_jwks {
-                    refuse(
-                        "does not start: it is given neither a certificate nor a key",
-                        "give it the JWKS of the signing key as jwks",
-                    );
-                }
-                for entry in self.jwks.iter().flatten().filter(|entry| !entry.readable) {
-                    let kid = shortened(&entry.kid, 80);
-                    refuse(
-                        &format!(
-                            "does not start: an entry of its jwks (kid `{kid}`) is of a kind that it does not know"
-                        ),
-                        "leave that entry out",
-                    );
-                }
-            }
             Program::Zot => {
-                if self.only_key().is_none() {
+                troubles =
+                    self.only.as_ref().and_then(|only| only.as_ref().err()).map(|trouble| ("cert", trouble));
+                if self.only.is_none() {
                     refuse("has no key to check tokens with", "give its certificate or public key");
                 }
+            }
+            _ if broken => refuse(
+                "does not start: a CERTIFICATE of its rootcertbundle is none",
+                "make the file again: openssl x509 -in FILE shows what is in it",
+            ),
+            Program::Registry28 if self.bundle.is_none() => refuse(
+                "does not start without `rootcertbundle`: it knows no `jwks`",
+                "give it the certificate of the signing key as rootcertbundle",
+            ),
+            Program::Registry28 if certificates.is_empty() => refuse(
+                "does not start: it finds no certificate in its rootcertbundle",
+                "a public key is not enough: make a self-signed certificate of the signing key",
+            ),
+            Program::Registry28 if self.certificate_keys().any(|key| !is_rsa_or_ec(key)) => refuse(
+                "does not start: its rootcertbundle holds a certificate that is neither for RSA nor EC",
+                "use an RSA or EC key (RS256 or ES256), or distribution 3",
+            ),
+            Program::Registry3
+                if certificates.is_empty() && self.entries().is_empty() && troubles.is_none() =>
+            {
+                refuse(
+                    "does not start: it finds neither a certificate nor a key",
+                    "give it the JWKS of the signing key as jwks",
+                );
+            }
+            _ => {}
+        }
+        match troubles {
+            Some((file, Trouble::Refused(why))) => refuse(
+                &format!("does not start: it does not read its {file}: {}", shortened(why, 200)),
+                "leave out what it stumbles over, or give it the JWKS that Keypebble serves",
+            ),
+            Some((file, Trouble::Unknown(why))) => findings.push(Finding::unknown(
+                "no-start",
+                format!("whether {title} starts cannot be told: its {file}: {}", shortened(why, 200)),
+            )),
+            None => {}
+        }
+        if program != Program::Zot {
+            let odd = certificates.iter().filter_map(|one| one.key().err());
+            let odd = odd
+                .filter(|error| matches!(error, KeyError::Unsupported { what } if !what.ends_with("P-521")));
+            findings.extend(odd.map(|error| {
+                let what = format!("whether {title} starts cannot be told: a certificate's key: {error}");
+                Finding::unknown("no-start", what)
+            }));
+            let passed_over = self.bundle.as_ref().map_or(0, |bundle| bundle.passed_over);
+            if passed_over > 0 {
+                findings.push(
+                    Finding::warning(
+                        "bundle",
+                        format!("{title} passes over {passed_over} certificate(s) of its rootcertbundle"),
+                    )
+                    .why("BEGIN and END must each stand alone on a line, without anything before them")
+                    .mend("leave out byte order marks and indentation, and end lines with a line feed"),
+                );
             }
         }
         findings
     }
 
-    /// The one key of a program that has one: `key`, else that of the first certificate.
-    pub(super) fn only_key(&self) -> Option<&PublicKey> {
-        self.key.as_ref().or_else(|| self.certificates.as_ref()?.first()?.key().ok())
+    /// The one key of a program that has one.
+    pub(super) fn only_key(&self) -> Option<&Held> {
+        self.only.as_ref()?.as_ref().ok()
     }
 }
 
-impl JwksEntry {
-    fn read(entry: &Value) -> JwksEntry {
-        let kid = entry.get("kid").and_then(Value::as_str).unwrap_or_default().to_owned();
-        // The registry looks at the numbers alone.
-        let mut bare = entry.clone();
-        if let Some(bare) = bare.as_object_mut() {
-            bare.retain(|name, _| matches!(name.as_str(), "kty" | "crv" | "n" | "e" | "x" | "y"));
+/// What zot takes out of its file: the key of a JWKS that has one, or of the first PEM block.
+fn only_key(file: &[u8]) -> Result<Held, Trouble> {
+    match entries(file) {
+        Ok(mut list) => {
+            return match (list.pop(), list.len()) {
+                (Some(entry), 0) if entry.private => Ok(Held::Useless("a private key")),
+                (Some(entry), 0) => Ok(entry.held),
+                _ => Err(Trouble::Refused("a JWKS of one key is expected".to_owned())),
+            };
         }
-        let text = |name: &str| entry.get(name).and_then(Value::as_str);
-        let readable = matches!(
-            (text("kty"), text("crv")),
-            (Some("RSA" | "oct"), _)
-                | (Some("EC"), Some("P-256" | "P-384" | "P-521"))
-                | (Some("OKP"), Some("Ed25519"))
-        );
-        JwksEntry { kid, key: PublicKey::from_jwk(&bare), readable }
+        Err(unknown @ Trouble::Unknown(_)) => return Err(unknown),
+        Err(Trouble::Refused(_)) => {}
     }
+    let blocks = go::pem(file);
+    let Some((label, der)) = blocks.first() else {
+        return Err(Trouble::Refused("there is no PEM block that it finds, and no JWKS".to_owned()));
+    };
+    let held = |read: Result<PublicKey, KeyError>| match read {
+        Ok(key) => Some(Held::Key(key)),
+        Err(KeyError::Malformed { .. } | KeyError::Base64 { .. }) => None,
+        Err(error) => Some(Held::Unread(error.to_string())),
+    };
+    if let Ok(certificate) = X509::from_der(der) {
+        return Ok(match certificate.key() {
+            Ok(key) => Held::Key(key.clone()),
+            Err(error) => Held::Unread(error.to_string()),
+        });
+    }
+    let pkcs1 = || {
+        let base64 = base64::standard(der);
+        let text = format!("-----BEGIN RSA PUBLIC KEY-----\n{base64}\n-----END RSA PUBLIC KEY-----\n");
+        PublicKey::from_pem(text.as_bytes(), None)
+    };
+    held(PublicKey::from_spki(der, None)).or_else(|| held(pkcs1())).ok_or_else(|| {
+        let label = shortened(&String::from_utf8_lossy(label), 40);
+        Trouble::Refused(format!("its first PEM block, `{label}`, is neither a certificate nor a public key"))
+    })
 }
 
 fn is_rsa_or_ec(key: &PublicKey) -> bool {
@@ -160,7 +236,7 @@ pub(super) fn thumbprint_of_registry_3(key: &PublicKey) -> String {
         return key.thumbprint();
     }
     let short = |name: &str| {
-        let bytes = Base64UrlSafeNoPadding::decode_to_vec(text(name), None).unwrap_or_default();
+        let bytes = base64::read(text(name)).unwrap_or_default();
         let start = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
         base64url(bytes.get(start..).unwrap_or_default())
     };
@@ -170,5 +246,5 @@ pub(super) fn thumbprint_of_registry_3(key: &PublicKey) -> String {
         short("x"),
         short("y")
     );
-    base64url(&hmac_sha256::Hash::hash(canonical.as_bytes()))
+    base64url(&digest::sha256(canonical.as_bytes()))
 }

@@ -2,10 +2,11 @@
 //!
 //! Owns the form. Must not know how the place was found.
 
+use crate::ground::text::{acts, escape, looks_secret, shortened};
 use std::fmt;
 use std::io;
 use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is wrong with a file, and where. Boxed: it is large, and the results that carry it are many.
 #[derive(Debug)]
@@ -44,20 +45,14 @@ impl DerefMut for DocumentError {
     }
 }
 
-impl From<Details> for DocumentError {
-    fn from(details: Details) -> Self {
-        Self(Box::new(details))
-    }
-}
-
 impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
         if let Some((line, column)) = self.location {
             write!(f, ":{line}:{column}")?;
         }
-        if !self.at.is_empty() {
-            write!(f, ": {}", self.at)?;
+        if !self.at.is_empty() && !looks_secret(&self.at) {
+            write!(f, ": {}", shortened(&self.at, 200))?;
         }
         write!(f, ": {}", self.problem)
     }
@@ -70,6 +65,38 @@ impl std::error::Error for DocumentError {
 }
 
 impl DocumentError {
+    /// Something is wrong with a whole file.
+    pub fn new(path: &Path, problem: impl Into<String>) -> Self {
+        Self(Box::new(Details {
+            path: path.to_owned(),
+            location: None,
+            at: String::new(),
+            problem: problem.into(),
+            hint: None,
+            line: None,
+            source: None,
+        }))
+    }
+
+    /// The system did not let a file be read.
+    pub fn unreadable(path: &Path, source: io::Error) -> Self {
+        Self::new(path, "cannot be read").caused_by(source)
+    }
+
+    /// With what the system said.
+    #[must_use]
+    pub fn caused_by(mut self, source: io::Error) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// At this line and column, counted from 1.
+    #[must_use]
+    pub fn at(mut self, location: Option<(usize, usize)>) -> Self {
+        self.location = location;
+        self
+    }
+
     /// With something to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -81,9 +108,16 @@ impl DocumentError {
     pub fn excerpt(&self) -> Option<String> {
         let (number, column) = self.location?;
         let line = self.line.as_deref()?;
-        let before: String =
-            line.chars().take(column.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let (mut shown, mut before) = (String::new(), String::new());
+        for (place, c) in line.chars().enumerate() {
+            let start = shown.len();
+            escape(&mut shown, c.encode_utf8(&mut [0; 4]), |c| c == '\t' || !acts(c));
+            if place + 1 < column {
+                let width = shown.get(start..).map_or(0, |shown| shown.chars().count());
+                before.push_str(&if c == '\t' { "\t".to_owned() } else { " ".repeat(width) });
+            }
+        }
         let margin = " ".repeat(number.to_string().len());
-        Some(format!("{number} | {line}\n{margin} | {before}^"))
+        Some(format!("{number} | {shown}\n{margin} | {before}^"))
     }
 }

@@ -3,15 +3,35 @@
 //! Owns what a value must be and the complaint where it is not. Must not know what the files mean. Decision:
 //! a node knows its way from the root, so that every complaint names its place without the caller's help.
 
-use super::tree::Tree;
-use super::{Details, Document, DocumentError, Step, nearest};
+use super::tree::{Tree, Value};
+use super::{Document, DocumentError};
+use crate::ground::file::Files;
+use crate::ground::nearest::nearest;
+use crate::ground::secret::Secret;
+use crate::ground::text;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// A key, secret or certificate file is a few kilobytes; the largest chain fits several times.
+const MAX_KEY_FILE_BYTES: u64 = 256 * 1024;
+
+/// One step down the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// To the value of a mapping's key.
+    Key(&'a str),
+    /// To a mapping's key itself.
+    Name(&'a str),
+    /// To an element of a list.
+    Index(usize),
+}
 
 /// One value of the tree, and the way to it.
 #[derive(Clone, Copy)]
 pub struct Node<'a> {
     document: &'a Document,
-    value: &'a Tree,
+    tree: &'a Tree,
     parent: Option<&'a Node<'a>>,
     /// `None` for the root.
     step: Option<Step<'a>>,
@@ -26,7 +46,7 @@ pub fn path(steps: &[Step<'_>]) -> String {
                 if !at.is_empty() {
                     at.push('.');
                 }
-                at.push_str(key);
+                at.push_str(&text::printable(key));
             }
             Step::Index(index) => {
                 let _ = write!(at, "[{index}]"); // to a String: cannot fail
@@ -37,8 +57,8 @@ pub fn path(steps: &[Step<'_>]) -> String {
 }
 
 impl<'a> Node<'a> {
-    pub(super) fn root(document: &'a Document, value: &'a Tree) -> Self {
-        Self { document, value, parent: None, step: None }
+    pub(super) fn root(document: &'a Document, tree: &'a Tree) -> Self {
+        Self { document, tree, parent: None, step: None }
     }
 
     /// The place in the tree, such as `users.alice.rules[0]`; empty for the root.
@@ -48,27 +68,31 @@ impl<'a> Node<'a> {
 
     /// An error about this value.
     pub fn error(&self, problem: impl Into<String>) -> DocumentError {
-        self.error_at(self.at(), &self.steps(), problem.into())
+        self.document.error(self.at(), self.tree.number, problem)
     }
 
     /// An error about a key of this mapping, where the key itself is wrong.
     pub fn key_error(&self, key: &str, problem: impl Into<String>) -> DocumentError {
-        let mut steps = self.steps();
-        steps.push(Step::Name(key));
-        self.error_at(self.at(), &steps, problem.into())
+        let number = self.tree.entry(key).map_or(self.tree.number, |(key, _)| key.number);
+        self.document.error(self.at(), number, problem)
     }
 
-    pub(super) fn error_at(&self, at: String, steps: &[Step<'_>], problem: String) -> DocumentError {
-        let location = self.document.locate(steps);
-        DocumentError::from(Details {
-            path: self.document.path.clone(),
-            location,
-            at,
-            problem,
-            hint: None,
-            line: location.and_then(|(line, _)| self.document.line(line)),
-            source: None,
-        })
+    /// This value as a message quotes it: a secret never is.
+    pub fn quoted(&self) -> String {
+        match (self.tree.text(), self.tree.number_text()) {
+            (Some(text), _) => text::quoted(self.name(), text),
+            (_, Some(number)) if !text::may_be_secret(self.name(), &number) => number,
+            _ => self.tree.kind().to_owned(),
+        }
+    }
+
+    /// The nearest key above.
+    fn name(&self) -> &'a str {
+        match (self.step, self.parent) {
+            (Some(Step::Key(key) | Step::Name(key)), _) => key,
+            (_, Some(parent)) => parent.name(),
+            (_, None) => "",
+        }
     }
 
     fn steps(&self) -> Vec<Step<'a>> {
@@ -78,7 +102,14 @@ impl<'a> Node<'a> {
     }
 
     fn expected(&self, what: &str) -> DocumentError {
-        self.error(format!("expected {what}, found {}", self.value.kind()))
+        self.error(format!("expected {what}, found {}", self.tree.kind()))
+    }
+
+    fn below<'n>(&'n self, tree: &'n Tree, step: Step<'n>) -> Node<'n>
+    where
+        'a: 'n,
+    {
+        Node { document: self.document, tree, parent: Some(self), step: Some(step) }
     }
 
     /// The value of a key of this mapping, if it is there.
@@ -86,8 +117,8 @@ impl<'a> Node<'a> {
     where
         'a: 'n,
     {
-        let value = self.value.get(key)?;
-        Some(Node { document: self.document, value, parent: Some(self), step: Some(Step::Key(key)) })
+        let (_, tree) = self.tree.entry(key)?;
+        Some(self.below(tree, Step::Key(key)))
     }
 
     /// Every entry of this mapping, in the file's order.
@@ -95,7 +126,7 @@ impl<'a> Node<'a> {
     where
         'a: 'n,
     {
-        let mapping = self.value.mapping().ok_or_else(|| self.expected("a mapping (key: value)"))?;
+        let mapping = self.tree.mapping().ok_or_else(|| self.expected("a mapping (key: value)"))?;
         if let Some(key) = mapping.iter().map(|(key, _)| key).find(|key| key.text().is_none()) {
             return Err(self
                 .error(format!("expected keys that are strings, found {}", key.kind()))
@@ -103,10 +134,7 @@ impl<'a> Node<'a> {
         }
         Ok(mapping.iter().filter_map(move |(key, value)| {
             let key = key.text()?;
-            Some((
-                key,
-                Node { document: self.document, value, parent: Some(self), step: Some(Step::Key(key)) },
-            ))
+            Some((key, self.below(value, Step::Key(key))))
         }))
     }
 
@@ -114,7 +142,7 @@ impl<'a> Node<'a> {
     pub fn allow_keys(&self, known: &[&str]) -> Result<(), DocumentError> {
         for (key, _) in self.entries()? {
             if !known.contains(&key) {
-                let error = self.key_error(key, format!("unknown key `{key}`"));
+                let error = self.key_error(key, format!("unknown key {}", text::quoted("", key)));
                 return Err(match nearest(key, known.iter().copied()) {
                     Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
                     None => error.hint(format!("the keys here are {}", known.join(", "))),
@@ -129,21 +157,16 @@ impl<'a> Node<'a> {
     where
         'a: 'n,
     {
-        let Tree::List(list) = self.value else { return Err(self.expected("a list ([a, b])")) };
-        Ok(list.iter().enumerate().map(move |(index, value)| Node {
-            document: self.document,
-            value,
-            parent: Some(self),
-            step: Some(Step::Index(index)),
-        }))
+        let Value::List(list) = &self.tree.value else { return Err(self.expected("a list ([a, b])")) };
+        Ok(list.iter().enumerate().map(move |(index, tree)| self.below(tree, Step::Index(index))))
     }
 
     /// A string that is not empty.
     pub fn string(&self) -> Result<&'a str, DocumentError> {
-        match self.value.text() {
+        match self.tree.text() {
             Some("") => Err(self.error("expected a string that is not empty")),
             Some(text) => Ok(text),
-            None if self.value.number().is_some() || matches!(self.value, Tree::Bool(_)) => {
+            None if self.tree.number_text().is_some() || matches!(self.tree.value, Value::Bool(_)) => {
                 Err(self.expected("a string").hint("put the value in quotes"))
             }
             None => Err(self.expected("a string")),
@@ -152,65 +175,106 @@ impl<'a> Node<'a> {
 
     /// A string, perhaps an empty one: for what is judged by others.
     pub fn string_or_empty(&self) -> Result<&'a str, DocumentError> {
-        if self.value.text() == Some("") { Ok("") } else { self.string() }
+        if self.tree.text() == Some("") { Ok("") } else { self.string() }
     }
 
     /// True or false.
     pub fn boolean(&self) -> Result<bool, DocumentError> {
-        if let Tree::Bool(truth) = self.value { Ok(*truth) } else { Err(self.expected("true or false")) }
+        if let Value::Bool(truth) = self.tree.value { Ok(truth) } else { Err(self.expected("true or false")) }
     }
 
     /// A whole number from `least` to `most`.
     pub fn integer(&self, least: u64, most: u64) -> Result<u64, DocumentError> {
-        match self.value {
-            Tree::Unsigned(number) if (least..=most).contains(number) => Ok(*number),
-            other => {
-                let found = other.number().unwrap_or_else(|| other.kind().to_owned());
-                Err(self.error(format!("expected a whole number from {least} to {most}, found {found}")))
+        let expected = format!("a whole number from {least} to {most}");
+        match self.tree.value {
+            Value::Unsigned(number) if (least..=most).contains(&number) => Ok(number),
+            Value::Unsigned(_) | Value::Negative(_) | Value::Float(_) => {
+                Err(self.error(format!("expected {expected}, found {}", self.quoted())))
             }
+            _ => Err(self.expected(&expected)),
         }
+    }
+
+    /// The path of the file that this names, relative to the folder of the file that names it. What is
+    /// loaded depends on that file, whether it is there or not.
+    pub fn path(&self, files: &mut Files) -> Result<PathBuf, DocumentError> {
+        let text = self.string()?;
+        if text.contains("-----BEGIN") {
+            let error = self.error("expected the path of a file, found a PEM text");
+            return Err(error.hint("write the text to a file of its own, and its path here"));
+        }
+        let path = self.document.folder().join(text);
+        files.note(&path);
+        if text::may_be_secret(self.name(), text) && !path.exists() {
+            let error = self.error("no such file (its name is not shown: it may be a secret)");
+            return Err(error.hint("this key takes the path of a file, relative to this one's folder"));
+        }
+        Ok(path)
+    }
+
+    /// The secret in the file that this names.
+    pub fn secret(&self, files: &mut Files) -> Result<Secret, DocumentError> {
+        self.read(files, |files, path| files.secret(path, MAX_KEY_FILE_BYTES))
+    }
+
+    /// What is in the file that this names.
+    pub fn contents(&self, files: &mut Files) -> Result<Zeroizing<Vec<u8>>, DocumentError> {
+        self.read(files, |files, path| files.read(path, MAX_KEY_FILE_BYTES))
+    }
+
+    fn read<T>(
+        &self,
+        files: &mut Files,
+        read: impl FnOnce(&mut Files, &Path) -> std::io::Result<T>,
+    ) -> Result<T, DocumentError> {
+        let path = self.path(files)?;
+        read(files, &path).map_err(|error| {
+            let failed = self.error(format!("cannot read {}", path.display()));
+            let missing = error.kind() == std::io::ErrorKind::NotFound && path.is_relative();
+            let failed = if missing {
+                failed.hint("relative paths are relative to the configuration file's folder")
+            } else {
+                failed
+            };
+            failed.caused_by(error)
+        })
     }
 
     /// True where the key is there without a value (`key:`).
     pub fn is_null(&self) -> bool {
-        matches!(self.value, Tree::Null)
-    }
-
-    /// True for a list, false for anything else.
-    pub fn is_list(&self) -> bool {
-        matches!(self.value, Tree::List(_))
+        matches!(self.tree.value, Value::Null)
     }
 
     /// True for a mapping, false for anything else.
     pub fn is_mapping(&self) -> bool {
-        matches!(self.value, Tree::Mapping(_))
+        matches!(self.tree.value, Value::Mapping(_))
     }
 
     /// True for a string, false for anything else.
     pub fn is_string(&self) -> bool {
-        matches!(self.value, Tree::Text(_))
+        matches!(self.tree.value, Value::Text(_))
     }
 
     /// The value as JSON; what JSON cannot hold (other keys than strings, NaN, tags) is an error.
     pub fn json(&self) -> Result<serde_json::Value, DocumentError> {
-        Ok(match self.value {
-            Tree::Null => serde_json::Value::Null,
-            Tree::Bool(truth) => (*truth).into(),
-            Tree::Text(text) => text.clone().into(),
-            Tree::Unsigned(number) => (*number).into(),
-            Tree::Negative(number) => (*number).into(),
-            Tree::Float(number) => serde_json::Number::from_f64(*number)
-                .ok_or_else(|| self.error(format!("{number} is no number that JSON can hold")))?
+        Ok(match &self.tree.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(truth) => (*truth).into(),
+            Value::Text(text) => text.clone().into(),
+            Value::Unsigned(number) => (*number).into(),
+            Value::Negative(number) => (*number).into(),
+            Value::Float(number) => serde_json::Number::from_f64(*number)
+                .ok_or_else(|| self.error("not a number that JSON can hold"))?
                 .into(),
-            Tree::List(_) => {
+            Value::List(_) => {
                 serde_json::Value::Array(self.items()?.map(|item| item.json()).collect::<Result<_, _>>()?)
             }
-            Tree::Mapping(_) => serde_json::Value::Object(
+            Value::Mapping(_) => serde_json::Value::Object(
                 self.entries()?
                     .map(|(key, node)| node.json().map(|value| (key.to_owned(), value)))
                     .collect::<Result<_, _>>()?,
             ),
-            Tree::Tagged => return Err(self.expected("a value without a YAML tag")),
+            Value::Tagged => return Err(self.expected("a value without a YAML tag")),
         })
     }
 }

@@ -1,18 +1,31 @@
 //! A YAML value, as small as it can be and with its merge keys applied.
 //!
-//! Owns the tree and what `<<` means (YAML 1.1, yaml.org/type/merge.html). Must not know files. Decision: it
-//! is our own and not the parser's, because that one takes a hash table for each mapping, half as long again
-//! for a policy of 100,000 users, and leaves a `<<` inside of what is merged as a key.
+//! Owns the tree, how it is read within bounds, and what `<<` means (YAML 1.1, yaml.org/type/merge.html).
+//! Must not know files. Decision: it is our own and not the parser's, because that one takes a hash table
+//! for each mapping, half as long again for a policy of 100,000 users, and leaves a `<<` inside of what is
+//! merged as a key. Nodes are numbered as they are read: the parser knows the place of what it reads only
+//! while it reads, so that a place is found by reading again and stopping at the same number.
 
-use super::Step;
-use serde::de::{Deserialize, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
+use crate::ground::text::quoted;
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 use zeroize::Zeroize;
 
-/// A value. No two keys of a mapping are the same string.
+/// A node of the file.
 #[derive(Debug)]
-pub(super) enum Tree {
+pub(super) struct Tree {
+    /// Its place in the order of reading, aliases expanded.
+    pub(super) number: u32,
+    pub(super) value: Value,
+}
+
+/// What a node holds. No two keys of a mapping are the same string.
+#[derive(Debug)]
+pub(super) enum Value {
     Null,
     Bool(bool),
     Unsigned(u64),
@@ -26,87 +39,92 @@ pub(super) enum Tree {
 }
 
 /// The key that merges.
-pub(super) const MERGE: &str = "<<";
+const MERGE: &str = "<<";
 
 impl Tree {
     /// The string, if it is one.
     pub(super) fn text(&self) -> Option<&str> {
-        match self {
-            Tree::Text(text) => Some(text),
+        match &self.value {
+            Value::Text(text) => Some(text),
             _ => None,
         }
     }
 
     /// The entries, if it is a mapping.
     pub(super) fn mapping(&self) -> Option<&[(Tree, Tree)]> {
-        match self {
-            Tree::Mapping(entries) => Some(entries),
+        match &self.value {
+            Value::Mapping(entries) => Some(entries),
             _ => None,
         }
     }
 
-    /// The value of a key.
-    pub(super) fn get(&self, key: &str) -> Option<&Tree> {
-        self.mapping()?.iter().find(|(known, _)| known.text() == Some(key)).map(|(_, value)| value)
+    /// A key and its value.
+    pub(super) fn entry(&self, key: &str) -> Option<&(Tree, Tree)> {
+        self.mapping()?.iter().find(|(known, _)| known.text() == Some(key))
+    }
+
+    /// An element of a list.
+    pub(super) fn element(&self, index: usize) -> Option<&Tree> {
+        match &self.value {
+            Value::List(list) => list.get(index),
+            _ => None,
+        }
     }
 
     /// What it is, for people.
     pub(super) fn kind(&self) -> &'static str {
-        match self {
-            Tree::Null => "nothing",
-            Tree::Bool(_) => "true or false",
-            Tree::Float(_) => "a number with a fraction",
-            Tree::Unsigned(_) | Tree::Negative(_) => "a whole number",
-            Tree::Text(_) => "a string",
-            Tree::List(_) => "a list",
-            Tree::Mapping(_) => "a mapping",
-            Tree::Tagged => "a tagged value",
+        match self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "true or false",
+            Value::Float(_) => "a number with a fraction",
+            Value::Unsigned(_) | Value::Negative(_) => "a whole number",
+            Value::Text(_) => "a string",
+            Value::List(_) => "a list",
+            Value::Mapping(_) => "a mapping",
+            Value::Tagged => "a tagged value",
         }
     }
 
     /// The number as people write it.
-    pub(super) fn number(&self) -> Option<String> {
-        match self {
-            Tree::Unsigned(number) => Some(number.to_string()),
-            Tree::Negative(number) => Some(number.to_string()),
-            Tree::Float(number) => Some(format!("{number:?}")),
+    pub(super) fn number_text(&self) -> Option<String> {
+        match self.value {
+            Value::Unsigned(number) => Some(number.to_string()),
+            Value::Negative(number) => Some(number.to_string()),
+            Value::Float(number) => Some(format!("{number:?}")),
             _ => None,
         }
     }
 
     /// Wipes every string; a file may hold a secret.
     pub(super) fn wipe(&mut self) {
-        match self {
-            Tree::Text(text) => text.zeroize(),
-            Tree::List(list) => list.iter_mut().for_each(Tree::wipe),
-            Tree::Mapping(entries) => entries.iter_mut().for_each(|(_, value)| value.wipe()),
+        match &mut self.value {
+            Value::Text(text) => text.zeroize(),
+            Value::List(list) => list.iter_mut().for_each(Tree::wipe),
+            Value::Mapping(entries) => entries.iter_mut().for_each(|(_, value)| value.wipe()),
             _ => {}
         }
     }
 
-    /// Puts in place of each `<<` what it names, where the mapping does not say it itself.
-    pub(super) fn apply_merge(&mut self) -> Result<(), &'static str> {
-        match self {
-            Tree::List(list) => list.iter_mut().try_for_each(Tree::apply_merge),
-            Tree::Mapping(entries) => {
+    /// Puts in place of each `<<` what it names, where the mapping does not say it itself. The error is the
+    /// number of a `<<` that names something else than mappings.
+    pub(super) fn apply_merge(&mut self) -> Result<(), u32> {
+        match &mut self.value {
+            Value::List(list) => list.iter_mut().try_for_each(Tree::apply_merge),
+            Value::Mapping(entries) => {
                 // What is merged comes first: it may merge in its turn.
                 entries.iter_mut().try_for_each(|(_, value)| value.apply_merge())?;
                 let Some(at) = entries.iter().position(|(key, _)| key.text() == Some(MERGE)) else {
                     return Ok(());
                 };
-                // A wrong one stays where it is, for `bad_merge` to find.
-                if !entries.get(at).is_some_and(|(_, named)| named.can_be_merged()) {
-                    return Err("`<<` takes a mapping or a list of mappings, such as *name or [*a, *b]");
-                }
-                let (_, named) = entries.remove(at);
+                let (merge, named) = entries.remove(at);
                 let named = match named {
-                    Tree::List(list) => list,
+                    Tree { value: Value::List(list), .. } => list,
                     one => vec![one],
                 };
                 let mut known: HashSet<String> =
                     entries.iter().filter_map(|(key, _)| key.text().map(str::to_owned)).collect();
                 for merged in named {
-                    let Tree::Mapping(merged) = merged else { continue };
+                    let Value::Mapping(merged) = merged.value else { return Err(merge.number) };
                     let news =
                         |(key, _): &(Tree, Tree)| key.text().is_none_or(|text| known.insert(text.to_owned()));
                     entries.extend(merged.into_iter().filter(news));
@@ -116,115 +134,135 @@ impl Tree {
             _ => Ok(()),
         }
     }
-
-    fn can_be_merged(&self) -> bool {
-        match self {
-            Tree::Mapping(_) => true,
-            Tree::List(list) => list.iter().all(|item| matches!(item, Tree::Mapping(_))),
-            _ => false,
-        }
-    }
-
-    /// The way to a mapping whose `<<` names what cannot be merged.
-    pub(super) fn bad_merge(&self) -> Option<Vec<Step<'_>>> {
-        fn below<'t>(step: Step<'t>, value: &'t Tree) -> Option<Vec<Step<'t>>> {
-            let mut steps = value.bad_merge()?;
-            steps.insert(0, step);
-            Some(steps)
-        }
-        match self {
-            Tree::List(list) => {
-                list.iter().enumerate().find_map(|(index, item)| below(Step::Index(index), item))
-            }
-            Tree::Mapping(_) if self.get(MERGE).is_some_and(|named| !named.can_be_merged()) => {
-                Some(Vec::new())
-            }
-            Tree::Mapping(entries) => entries
-                .iter()
-                .find_map(|(key, value)| below(Step::Key(key.text().unwrap_or_default()), value)),
-            _ => None,
-        }
-    }
 }
 
 /// The first key that stands twice.
 fn repeated(entries: &[(Tree, Tree)]) -> Option<&str> {
-    let mut keys = entries.iter().filter_map(|(key, _)| key.text());
-    if entries.len() > 16 {
-        let mut seen = HashSet::with_capacity(entries.len());
-        return keys.find(|key| !seen.insert(*key));
-    }
-    let earlier = |at: usize, key: &str| entries[..at].iter().any(|(known, _)| known.text() == Some(key));
-    let texts = entries.iter().enumerate().filter_map(|(at, (key, _))| Some((at, key.text()?)));
-    texts.into_iter().find(|(at, key)| earlier(*at, key)).map(|(_, key)| key)
+    let mut seen = HashSet::with_capacity(entries.len());
+    entries.iter().filter_map(|(key, _)| key.text()).find(|key| !seen.insert(*key))
 }
 
-impl<'de> Deserialize<'de> for Tree {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Builder)
+/// What a node takes at most, beside its text, in bytes: twice itself, as a list that grows has room.
+const NODE_BYTES: usize = 2 * size_of::<Tree>();
+
+/// What the smallest file may come to once its aliases are expanded, in bytes: 250,000 nodes.
+const LEAST_BUDGET: usize = 16 * 1024 * 1024;
+
+/// One reading of a text. It ends with an error at the node at which it is to stop, or where the tree
+/// becomes much larger than any text of this length can be without aliases.
+pub(super) struct Reading {
+    next: Cell<u32>,
+    left: Cell<usize>,
+    stop: Option<u32>,
+}
+
+impl Reading {
+    /// A reading of a text of that many bytes, which may stop at the node of a number.
+    pub(super) fn new(length: usize, stop: Option<u32>) -> Self {
+        let budget = length.saturating_mul(NODE_BYTES + 1).saturating_add(LEAST_BUDGET);
+        Self { next: Cell::new(0), left: Cell::new(budget), stop }
+    }
+
+    fn number<E: Error>(&self, bytes: usize) -> Result<u32, E> {
+        let number = self.next.get();
+        if self.stop == Some(number) {
+            return Err(E::custom("here"));
+        }
+        let left = self.left.get().checked_sub(NODE_BYTES + bytes);
+        let next = number.checked_add(1);
+        let (Some(left), Some(next)) = (left, next) else {
+            return Err(E::custom("too large once its aliases (*name) are expanded"));
+        };
+        self.left.set(left);
+        self.next.set(next);
+        Ok(number)
+    }
+
+    fn leaf<E: Error>(&self, value: Value) -> Result<Tree, E> {
+        Ok(Tree { number: self.number(0)?, value })
     }
 }
 
-struct Builder;
+impl<'de> DeserializeSeed<'de> for &Reading {
+    type Value = Tree;
 
-impl<'de> Visitor<'de> for Builder {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &Reading {
     type Value = Tree;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<Tree, E> {
-        Ok(Tree::Null)
+    fn visit_unit<E: Error>(self) -> Result<Tree, E> {
+        self.leaf(Value::Null)
     }
 
-    fn visit_none<E>(self) -> Result<Tree, E> {
-        Ok(Tree::Null)
+    fn visit_none<E: Error>(self) -> Result<Tree, E> {
+        self.visit_unit()
     }
 
-    fn visit_bool<E>(self, truth: bool) -> Result<Tree, E> {
-        Ok(Tree::Bool(truth))
+    fn visit_bool<E: Error>(self, truth: bool) -> Result<Tree, E> {
+        self.leaf(Value::Bool(truth))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Tree, E> {
-        Ok(Tree::Unsigned(number))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Tree, E> {
+        self.leaf(Value::Unsigned(number))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Tree, E> {
-        Ok(u64::try_from(number).map_or(Tree::Negative(number), Tree::Unsigned))
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Tree, E> {
+        self.leaf(u64::try_from(number).map_or(Value::Negative(number), Value::Unsigned))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Tree, E> {
-        Ok(Tree::Float(number))
+    // Not what serde says by itself: that would quote the number.
+    fn visit_u128<E: Error>(self, _: u128) -> Result<Tree, E> {
+        Err(E::custom("a whole number of more than 64 bits: put it in quotes"))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Tree, E> {
-        Ok(Tree::Text(text.to_owned()))
+    fn visit_i128<E: Error>(self, _: i128) -> Result<Tree, E> {
+        Err(E::custom("a whole number of more than 64 bits: put it in quotes"))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Tree, E> {
+        self.leaf(Value::Float(number))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Tree, E> {
+        let number = self.number(text.len())?; // before the text is copied
+        Ok(Tree { number, value: Value::Text(text.to_owned()) })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
+        let number = self.number(0)?;
         let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(self)? {
             list.push(item);
         }
-        Ok(Tree::List(list))
+        Ok(Tree { number, value: Value::List(list) })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
+        let number = self.number(0)?;
         let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
+        while let Some(entry) = map.next_entry_seed(self, self)? {
             entries.push(entry);
         }
         match repeated(&entries) {
-            Some(key) => Err(Error::custom(format_args!("duplicate key `{key}`"))),
-            None => Ok(Tree::Mapping(entries)),
+            Some(key) => Err(Error::custom(format_args!("duplicate key {}", quoted("", key)))),
+            None => Ok(Tree { number, value: Value::Mapping(entries) }),
         }
     }
 
+    /// A tagged value, below which nothing is kept.
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Tree, A::Error> {
+        let number = self.number(0)?;
         let (_, content): (serde::de::IgnoredAny, _) = data.variant()?;
-        content.newtype_variant::<serde::de::IgnoredAny>()?;
-        Ok(Tree::Tagged)
+        content.newtype_variant_seed(self)?.wipe();
+        Ok(Tree { number, value: Value::Tagged })
     }
 }
 
@@ -240,13 +278,13 @@ mod tests {
     }
 
     fn shown(tree: &Tree) -> String {
-        match tree {
-            Tree::Mapping(entries) => {
+        match &tree.value {
+            Value::Mapping(entries) => {
                 let each = entries.iter().map(|(key, value)| format!("{}: {}", shown(key), shown(value)));
                 format!("{{{}}}", each.collect::<Vec<_>>().join(", "))
             }
-            Tree::List(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(", ")),
-            other => other.number().or(other.text().map(str::to_owned)).unwrap_or(other.kind().to_owned()),
+            Value::List(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(", ")),
+            _ => tree.number_text().or(tree.text().map(str::to_owned)).unwrap_or(tree.kind().to_owned()),
         }
     }
 

@@ -15,15 +15,19 @@ pub enum PathError {
     Unknown,
     /// One would, but it may sign no certificates: no `CA:TRUE`, or no `keyCertSign`.
     NotAuthority,
-    /// A signature is of a kind that is not checked here.
+    /// A signature is of a kind that is not checked here, or a certificate has an extension that is not
+    /// judged here and could refuse it: a critical one, or name constraints.
     Unsupported,
 }
 
 /// Whether some path from `chain`'s first certificate, through its others, ends in one of `roots` now:
-/// the rules of Go's `x509.Certificate.Verify`, but for name constraints and policies.
+/// the rules of Go's `x509.Certificate.Verify`; where its name constraints and policies come in, unknown.
 pub fn verify_path(chain: &[X509], roots: &[X509], now: i64) -> Result<(), PathError> {
     let [leaf, others @ ..] = chain else { return Err(PathError::Unknown) };
     leaf.in_time(0, now)?;
+    if leaf.unjudged {
+        return Err(PathError::Unsupported);
+    }
     if roots.contains(leaf) {
         return Ok(());
     }
@@ -55,6 +59,7 @@ fn extend<'c>(
             Some(true) if parent.constraints.path_length.is_some_and(|most| path.len() - 1 > most) => {
                 Err(PathError::NotAuthority)
             }
+            Some(true) if parent.unjudged => Err(PathError::Unsupported),
             Some(true) => parent.in_time(path.len(), now).and_then(|()| {
                 if is_root {
                     return Ok(());

@@ -5,9 +5,9 @@
 //! differs, or where the last change is so young that another in the same tick of the file system's clock
 //! would not show.
 
-use crate::cli::error::Error;
-use hmac_sha256::Hash;
-use std::fs::{self, File, Metadata};
+use crate::ground::file;
+use sha2::{Digest, Sha256};
+use std::fs::{self, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -104,52 +104,22 @@ impl Print {
         {
             return last.clone();
         }
-        let content = if metadata.is_dir() {
-            hash_folder(path)
-        } else if metadata.is_file() {
-            hash_file(path)
-        } else {
-            Ok([0; 32]) // a pipe or a device: reading would take from it, or wait
-        };
-        Self { identity: Some(identity), content: content.map_err(|error| error.kind()) }
+        Self { identity: Some(identity), content: hash_file(path).map_err(|error| error.kind()) }
     }
 }
 
 fn hash_file(path: &Path) -> io::Result<[u8; 32]> {
-    let mut file = File::open(path)?;
-    let mut hash = Hash::new();
+    let mut file = file::open(path)?;
+    let mut hash = Sha256::new();
     let mut buffer = Zeroizing::new(vec![0; 64 * 1024]); // it may hold a key
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(hash.finalize()),
+            Ok(0) => return Ok(hash.finalize().into()),
             Ok(count) => hash.update(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-}
-
-/// A folder is what is in it: names, and which files they are.
-fn hash_folder(path: &Path) -> io::Result<[u8; 32]> {
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let identity = fs::metadata(entry.path()).map(|metadata| Identity::of(&metadata));
-        entries.push((entry.file_name(), identity.ok()));
-    }
-    entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    Ok(Hash::hash(format!("{entries:?}").as_bytes()))
-}
-
-/// What cannot be read twice: a pipe gave all that it had when the program started.
-pub(super) fn refusal(files: &[PathBuf]) -> Option<Error> {
-    let pipe = files
-        .iter()
-        .find(|path| fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()))?;
-    Some(Error::System {
-        what: format!("cannot read {} again", pipe.display()),
-        source: io::Error::other("it is neither a file nor a folder"),
-    })
 }
 
 #[cfg(test)]
@@ -201,24 +171,16 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_what_it_leads_to_and_a_folder_what_is_in_it() {
+    fn a_link_is_what_it_leads_to() {
         let folder = Folder::new("links");
         let (one, two) = (folder.write("1", "one"), folder.write("2", "two"));
         let link = folder.0.join("link");
         std::os::unix::fs::symlink(&one, &link).unwrap();
-        let keys = folder.0.join("keys");
-        fs::create_dir(&keys).unwrap();
-        let files = [link.clone(), keys.clone()];
+        let files = [link.clone()];
         let first = Seen::look(&files, &Seen::default());
         std::os::unix::fs::symlink(&two, folder.0.join("new")).unwrap();
         fs::rename(folder.0.join("new"), &link).unwrap();
-        let second = Seen::look(&files, &first);
-        assert!(!second.same_content(&first));
-        fs::write(keys.join("k"), "key").unwrap();
-        let third = Seen::look(&files, &second);
-        assert!(!third.same_content(&second));
-        fs::write(keys.join("k"), "longer").unwrap();
-        assert!(!Seen::look(&files, &third).same_content(&third));
+        assert!(!Seen::look(&files, &first).same_content(&first));
     }
 
     #[test]
@@ -232,11 +194,5 @@ mod tests {
         let second = Seen::look(&files, &forged);
         assert_eq!(second.0[0], first.0[0]);
         assert_eq!(second.0[1], forged.0[1]);
-    }
-
-    #[test]
-    fn a_pipe_is_not_read_again() {
-        assert!(refusal(&[PathBuf::from("/dev/null")]).is_some());
-        assert!(refusal(&[PathBuf::from("/"), PathBuf::from("/absent")]).is_none());
     }
 }

@@ -1,28 +1,27 @@
-//! What was right before: passwords for a minute, and for a day who logged in from where.
+//! What was right before: passwords for a minute, and for a day which of them from which client.
 //!
-//! Decision: what is kept is a keyed hash, never a password, and only a right one gets in: strangers can
+//! Decision: what is kept are keyed hashes, never a password, and only a right one gets in: strangers can
 //! neither read this memory nor fill it.
 
 use super::Seal;
 use std::collections::HashMap;
-use std::hash::Hash;
 
 /// How long a right password is remembered, in milliseconds: clients ask two or three times for one pull,
 /// and a changed password is forgotten at once anyway.
 pub(super) const PASSWORD_MS: u64 = 60_000;
 
-/// How long it is remembered that a user logged in from somewhere, in milliseconds.
-pub(super) const MEETING_MS: u64 = 24 * 60 * 60 * 1000;
+/// How long it is remembered where a password was right, in milliseconds.
+pub(super) const VISIT_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The most of each that is remembered.
 const MAX_PASSWORDS: usize = 1024;
-const MAX_MEETINGS: usize = 4096;
+const MAX_VISITS: usize = 8192;
 
 /// Each with the time until which it counts.
 #[derive(Default)]
 pub(super) struct Memory {
     passwords: HashMap<Seal, u64>,
-    meetings: HashMap<u64, u64>,
+    visits: HashMap<Seal, u64>,
 }
 
 impl std::fmt::Debug for Memory {
@@ -32,35 +31,36 @@ impl std::fmt::Debug for Memory {
 }
 
 impl Memory {
-    /// Whether this password was right a short while ago.
-    pub(super) fn recalls(&self, seal: &Seal, now: u64) -> bool {
-        self.passwords.get(seal).is_some_and(|until| now < *until)
+    /// Whether this password was right a short while ago, wherever that was.
+    pub(super) fn recalls(&self, password: &Seal, now: u64) -> bool {
+        self.passwords.get(password).is_some_and(|until| now < *until)
     }
 
-    /// Whether this user logged in from there today.
-    pub(super) fn has_met(&self, pair: u64, now: u64) -> bool {
-        self.meetings.get(&pair).is_some_and(|until| now < *until)
+    /// Whether there was such a visit within a day: of this password to this client, or of any.
+    pub(super) fn had(&self, visit: &Seal, now: u64) -> bool {
+        self.visits.get(visit).is_some_and(|until| now < *until)
     }
 
-    /// A password was right.
-    pub(super) fn remember(&mut self, seal: Seal, pair: u64, now: u64) {
-        keep(&mut self.passwords, seal, now, PASSWORD_MS, MAX_PASSWORDS);
-        self.meet(pair, now);
+    /// A password was checked and right.
+    pub(super) fn remember(&mut self, password: Seal, now: u64) {
+        keep(&mut self.passwords, password, now, PASSWORD_MS, MAX_PASSWORDS);
     }
 
     /// A user logged in from somewhere.
-    pub(super) fn meet(&mut self, pair: u64, now: u64) {
-        keep(&mut self.meetings, pair, now, MEETING_MS, MAX_MEETINGS);
+    pub(super) fn visit(&mut self, visits: [Seal; 2], now: u64) {
+        for visit in visits {
+            keep(&mut self.visits, visit, now, VISIT_MS, MAX_VISITS);
+        }
     }
 
     #[cfg(test)]
     pub(super) fn sizes(&self) -> (usize, usize) {
-        (self.passwords.len(), self.meetings.len())
+        (self.passwords.len(), self.visits.len())
     }
 }
 
 /// Where there is no room, what has passed goes, and if nothing has, what passes first.
-fn keep<K: Hash + Eq + Copy>(map: &mut HashMap<K, u64>, key: K, now: u64, life: u64, most: usize) {
+fn keep(map: &mut HashMap<Seal, u64>, key: Seal, now: u64, life: u64, most: usize) {
     if map.len() >= most && !map.contains_key(&key) {
         map.retain(|_, until| now < *until);
         if map.len() >= most
@@ -83,33 +83,36 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_remembered_for_a_minute_and_a_meeting_for_a_day() {
+    fn a_password_is_remembered_for_a_minute_and_a_visit_for_a_day() {
         let mut memory = Memory::default();
-        memory.remember(seal(1), 7, 1_000);
-        for (now, password, meeting) in [
+        memory.remember(seal(1), 1_000);
+        memory.visit([seal(7), seal(8)], 1_000);
+        for (now, password, visit) in [
             (1_000, true, true),
             (60_999, true, true),
             (61_000, false, true),
             (86_400_999, false, true),
             (86_401_000, false, false),
         ] {
-            assert_eq!((memory.recalls(&seal(1), now), memory.has_met(7, now)), (password, meeting), "{now}");
+            let had = [7, 8].map(|number| memory.had(&seal(number), now));
+            assert_eq!((memory.recalls(&seal(1), now), had), (password, [visit; 2]), "{now}");
         }
-        assert!(!memory.recalls(&seal(2), 1_000) && !memory.has_met(8, 1_000));
+        assert!(!memory.recalls(&seal(2), 1_000) && !memory.had(&seal(1), 1_000));
     }
 
     #[test]
     fn it_has_an_end_and_the_oldest_goes_first() {
         let mut memory = Memory::default();
         for number in 0..10_000 {
-            memory.remember(seal(number), number as u64, number as u64);
+            memory.remember(seal(number), number as u64);
+            memory.visit([seal(number); 2], number as u64);
         }
-        assert_eq!(memory.sizes(), (MAX_PASSWORDS, MAX_MEETINGS));
+        assert_eq!(memory.sizes(), (MAX_PASSWORDS, MAX_VISITS));
         assert!(
             memory.recalls(&seal(9_999), 10_000) && memory.recalls(&seal(10_000 - MAX_PASSWORDS), 10_000)
         );
         assert!(!memory.recalls(&seal(9_999 - MAX_PASSWORDS), 10_000));
-        memory.remember(seal(0), 0, 1_000_000);
+        memory.remember(seal(0), 1_000_000);
         assert_eq!(memory.sizes().0, 1, "what has passed goes first");
     }
 }

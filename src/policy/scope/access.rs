@@ -22,6 +22,7 @@ impl Access {
         let stands = match &resource {
             Resource::Repository(_) => !actions.is_empty() && !actions.contains(&Action::All),
             Resource::Catalog => actions == [Action::All],
+            Resource::ZotCatalog => actions == [Action::Pull],
             Resource::Other { .. } => false,
         };
         stands.then_some(Self { resource, actions })

@@ -1,0 +1,71 @@
+//! One request on its way to an answer, and what is noted of it.
+//!
+//! Owns what every endpoint that makes tokens needs: the time, a new id, the one act of issuing with its line
+//! of the log and its count. Must not know what an endpoint asks.
+
+use super::refusal::Refusal;
+use super::request::{Peer, Request};
+use super::route::Route;
+use super::{Service, State};
+use crate::ground::time::UnixTime;
+use crate::issuer::{Issuance, IssueError, Issued};
+use crate::telemetry::log::Finished;
+
+/// What the log says of a request beside its answer.
+#[derive(Debug, Default)]
+pub(super) struct Note {
+    pub(super) user: Option<String>,
+    /// What the operator should know and the client should not.
+    pub(super) detail: Option<String>,
+    /// The lines of the tokens that were made; they are written with the request's.
+    pub(super) tokens: Option<Finished>,
+}
+
+/// What an endpoint works with.
+pub(super) struct Call<'c> {
+    pub(super) service: &'c Service,
+    pub(super) state: &'c State,
+    pub(super) request: &'c Request<'c>,
+    /// For whom the peer passes it on; the peer itself where it does not.
+    pub(super) client: Peer,
+    pub(super) route: Route,
+    pub(super) note: &'c mut Note,
+}
+
+impl<'c> Call<'c> {
+    pub(super) fn now(&self) -> UnixTime {
+        (self.service.sources.clock)()
+    }
+
+    /// Makes a token, counts it and notes its line of the log, with `more` fields of the endpoint's.
+    pub(super) fn issue<'i>(
+        &mut self,
+        issuance: &Issuance<'i>,
+        now: UnixTime,
+        more: &[(&'static str, &str)],
+    ) -> Result<Issued<'i>, Refusal>
+    where
+        'c: 'i,
+    {
+        let state: &'c State = self.state;
+        let Some(id) = (self.service.sources.id)() else {
+            return Err(self.fault("the system has no randomness to give".to_owned()));
+        };
+        let issued = state.issuer.issue(issuance, now, id).map_err(|error| match error {
+            IssueError::Claims(error) => error.into(),
+            IssueError::Seal(error) => self.fault(error.to_string()),
+        })?;
+        self.service.metrics.token(self.route.label(), &issued.record);
+        let line = self.service.log.line(now, "token").text("route", self.route.label());
+        let line = line.record(&issued.record).plain("peer", self.request.peer).plain("client", self.client);
+        let line = more.iter().fold(line, |line, (key, value)| line.text(key, value));
+        self.note.tokens = Some(line.finish_after(self.note.tokens.take()));
+        Ok(issued)
+    }
+
+    /// The server's own fault: the log says which.
+    fn fault(&mut self, detail: String) -> Refusal {
+        self.note.detail = Some(detail);
+        Refusal::Internal
+    }
+}
