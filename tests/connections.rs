@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Folder, Server, claims, exchange, keypebble, line, stderr};
+use common::{Answer, Folder, Server, exchange, keypebble, line, metric, stderr, until};
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -24,8 +24,7 @@ fn folder(service: &str) -> Folder {
 }
 
 fn serve(folder: &Folder) -> Server {
-    let mut command = keypebble();
-    Server::run(command.args(["serve", "--config", "config.yaml"]).current_dir(folder.path()))
+    Server::start(folder, &["--config", "config.yaml"])
 }
 
 fn tcp() -> (Folder, Server) {
@@ -41,31 +40,6 @@ fn unix(more: &str) -> (Folder, Server, PathBuf) {
     folder.write("config.yaml", &format!("{CONFIG}{service}"));
     let server = serve(&folder);
     (folder, server, socket)
-}
-
-/// Far beyond what a loaded machine needs: only a hang reaches it.
-#[track_caller]
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < Duration::from_secs(60), "it did not happen: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Reads one answer with a body.
-fn read_answer(stream: &mut impl Read) -> (String, String) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).expect("an answer");
-        head.extend(byte);
-    }
-    let head = String::from_utf8(head).unwrap();
-    let length = head.split("Content-Length: ").nth(1).unwrap().split("\r\n").next().unwrap();
-    let mut body = vec![0; length.parse().unwrap()];
-    stream.read_exact(&mut body).unwrap();
-    (head, String::from_utf8(body).unwrap())
 }
 
 /// All that comes for these bytes, after which nothing more is sent.
@@ -84,9 +58,9 @@ fn send(server: &Server, bytes: &[u8]) -> String {
 }
 
 /// The user of a token answer's token.
-fn user(body: &str) -> String {
-    let body: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{body}"));
-    claims(body["token"].as_str().unwrap())["sub"].as_str().unwrap().to_owned()
+#[track_caller]
+fn user(answer: &Answer) -> String {
+    answer.claims()["sub"].as_str().unwrap().to_owned()
 }
 
 /// Keeps every core busy until dropped.
@@ -140,9 +114,8 @@ fn pipeline<S: Read + Write>(connect: impl Fn() -> S, time: Duration) -> usize {
             rest = &rest[piece..];
         }
         for turn in 0..12 {
-            let (head, body) = read_answer(&mut stream);
-            assert!(head.starts_with("HTTP/1.1 200 "), "{head}{body}");
-            assert_eq!(user(&body), USERS[turn % 3], "answer {turn} after {answered}");
+            let answer = Answer::read(&mut stream, false);
+            assert_eq!(user(&answer), USERS[turn % 3], "answer {turn} after {answered}");
         }
         answered += 12;
     }
@@ -183,8 +156,7 @@ fn header_values_are_bytes_and_a_user_may_be_named_in_utf_8() {
         (b"X-Authenticated-User: alice\r\nX-Forwarded-For: \xff\xfe, 192.0.2.1", "alice"),
     ] {
         let answer = ask(fields);
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-        assert_eq!(user(answer.split_once("\r\n\r\n").unwrap().1), expected);
+        assert_eq!(user(&Answer::parse(&answer)), expected);
     }
     for (fields, problem) in [
         (&b"X-Authenticated-User: zo\xeb"[..], "X-Authenticated-User is not UTF-8"),
@@ -231,14 +203,11 @@ fn other_protocols_are_told_what_they_are_and_so_is_the_log() {
     ];
     for (bytes, name) in cases {
         let answer = send(&server, bytes);
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-        let body: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
-        let error = &body["errors"][0];
-        assert_eq!(error["code"], "INVALID_REQUEST");
-        assert!(error["message"].as_str().unwrap().contains(name), "{answer}");
+        let answer = Answer::parse(&answer);
+        assert_eq!((answer.status, answer.code()), (400, "INVALID_REQUEST".to_owned()), "{answer:?}");
+        assert!(answer.json()["errors"][0]["message"].as_str().unwrap().contains(name), "{answer:?}");
     }
-    let metrics = server.get("/metrics", &[]).body;
-    assert!(metrics.contains("keypebble_connection_events_total{event=\"other_protocol\"} 4\n"), "{metrics}");
+    assert_eq!(metric(&server, "keypebble_connection_events_total{event=\"other_protocol\"}"), 4);
     let (_, log) = server.stop("TERM");
     for (_, name) in cases {
         let said = |line: &str| line.contains("what=other_protocol") && line.contains(name);
@@ -267,8 +236,7 @@ fn idle_connections_rest_without_threads_and_wake_up() {
                 .unwrap();
         }
         for stream in &mut streams[..count] {
-            let (head, body) = read_answer(stream);
-            assert!(head.starts_with("HTTP/1.1 200 ") && user(&body) == "u", "{head}");
+            assert_eq!(user(&Answer::read(stream, false)), "u");
         }
         until("their threads leave", || threads(&server) < 30);
     }
