@@ -450,7 +450,6 @@ fn a_killed_rotation_leaves_a_folder_that_loads_and_can_be_rotated_again() {
     done(&folder, "keys rotate --force --dir keys");
 }
 
-#[cfg(feature = "certificates")]
 #[test]
 fn certificates_of_every_state_are_one_bundle_and_the_same_each_time() {
     let folder = folder();
@@ -488,17 +487,6 @@ fn certificates_of_every_state_are_one_bundle_and_the_same_each_time() {
     assert!(said.contains("distribution 2.8 does not start with it"), "{said}");
 }
 
-#[cfg(not(feature = "certificates"))]
-#[test]
-fn without_the_feature_certificates_are_refused_by_name() {
-    let said = fails(&folder(), "keys export --dir keys --format cert", 2);
-    assert!(
-        said.contains("this build is without the feature `certificates`")
-            && said.contains("openssl req -x509"),
-        "{said}"
-    );
-}
-
 fn init(folder: &Folder, arguments: &[&str]) -> Output {
     run(folder, &[&["init"], arguments].concat())
 }
@@ -529,7 +517,7 @@ fn init_makes_a_folder_that_is_ready_to_start() {
 
     let jwks = fs::read_to_string(at("registry/jwks.json")).unwrap();
     assert_eq!(jwks, done(&folder, "keys export --config auth/config.yaml --format jwks"));
-    assert_eq!(fs::exists(at("registry/bundle.pem")).unwrap(), cfg!(feature = "certificates"));
+    assert!(fs::exists(at("registry/bundle.pem")).unwrap());
     for (name, trust) in [("registry/config-2.8.yml", "rootcertbundle"), ("registry/config-3.yml", "jwks")] {
         let text = fs::read_to_string(at(name)).unwrap();
         let found: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();

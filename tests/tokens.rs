@@ -109,6 +109,11 @@ fn verify_gives_every_reason() {
     let token = issued(&folder, &[]);
     let public = run(&folder, &["keys", "export", "--config", "config.yaml", "--format", "jwks"]);
     folder.write("jwks.json", &stdout(&public));
+    // Readers differ on which of two counts, so that one file would be two sets of keys.
+    let keys = &stdout(&public).trim().trim_start_matches('{').to_owned();
+    folder.write("keys-twice.json", &format!("{{\"keys\": [], {keys}"));
+    folder.write("member-twice.json", &stdout(&public).replacen("\"kty\":", "\"kty\": \"oct\", \"kty\":", 1));
+    folder.write("list.json", "[]");
     let old = run(&folder, &["issue", "--config", "config.yaml", "--audience", "t"]);
     for (line, token, code, parts) in [
         ("--config config.yaml", token.as_str(), 0, &["valid: the token holds\n"][..]),
@@ -137,7 +142,15 @@ fn verify_gives_every_reason() {
         ("--config none.yaml", &token, 3, &["cannot load configuration"]),
         ("--key none.pem", &token, 1, &["cannot read none.pem"]),
         ("--key config.yaml", &token, 3, &["cannot use config.yaml"]),
-        ("--jwks config.yaml", &token, 3, &["cannot use config.yaml: not JSON"]),
+        ("--jwks config.yaml", &token, 3, &["cannot use config.yaml: not valid JSON"]),
+        (
+            "--jwks keys-twice.json",
+            &token,
+            3,
+            &["cannot use keys-twice.json", "the name `keys` appears twice"],
+        ),
+        ("--jwks member-twice.json", &token, 3, &["cannot use member-twice.json", "`kty` appears twice"]),
+        ("--jwks list.json", &token, 3, &["cannot use list.json: unusable JWK: a JWKS has a list `keys`"]),
         ("--key key.pem --algorithm RS256", &token, 3, &["can't sign RS256"]),
     ] {
         let (found, text) = said(&folder, &format!("verify {line} -"), token);

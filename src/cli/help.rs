@@ -1,5 +1,6 @@
 //! The main usage text; each subcommand has its own in its file.
 
+use crate::key;
 use crate::login::password;
 use std::env::consts;
 
@@ -7,11 +8,7 @@ use std::env::consts;
 pub(super) const MAIN: &str = include_str!("help/keypebble.txt");
 
 /// The optional features, and whether this build has them.
-const FEATURES: [(&str, bool); 3] = [
-    ("certificates", cfg!(feature = "certificates")),
-    ("fast", cfg!(feature = "fast")),
-    ("passwords", password::ENABLED),
-];
+const FEATURES: [(&str, bool); 2] = [("fast", key::FAST), ("passwords", password::ENABLED)];
 
 /// `keypebble --version`: what this build is, for whoever has to tell two builds apart.
 pub(super) fn version() -> String {
@@ -24,7 +21,7 @@ pub(super) fn version() -> String {
         // Set by whoever builds from a repository: a source archive does not know its commit.
         option_env!("KEYPEBBLE_COMMIT").unwrap_or("unknown"),
         target(),
-        if cfg!(feature = "fast") { "AWS-LC" } else { "Rust" },
+        key::ENGINE,
     )
 }
 

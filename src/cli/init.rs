@@ -152,12 +152,10 @@ fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
     let keyring = store.keyring();
     write("registry/jwks.json", PUBLIC, &keyring.jwks_text())?;
     if files::on_registry_2(plan.algorithm) {
-        if cfg!(feature = "certificates") {
-            let all: Vec<&RingKey> = keyring.verifiers().iter().collect();
-            let bundle = export::certificates(keyring, &all, store.manifest(), export::DAYS, now)?;
-            write("registry/bundle.pem", PUBLIC, &bundle)?;
-        }
-        write("registry/config-2.8.yml", PUBLIC, &files::registry_2(plan, &store))?;
+        let all: Vec<&RingKey> = keyring.verifiers().iter().collect();
+        let bundle = export::certificates(keyring, &all, store.manifest(), export::DAYS, now)?;
+        write("registry/bundle.pem", PUBLIC, &bundle)?;
+        write("registry/config-2.8.yml", PUBLIC, &files::registry_2(plan))?;
     }
     write("registry/config-3.yml", PUBLIC, &files::registry_3(plan))?;
     write("config.yaml", PUBLIC, &files::config(plan))?;

@@ -2,6 +2,7 @@
 
 use super::args::{Arguments, Spec, usage};
 use super::{Command, print, token_input};
+use crate::claims::{self, ClaimsError};
 use crate::cli::error::Error;
 use crate::diagnosis::claims::Expected;
 use crate::diagnosis::unverified::Unverified;
@@ -15,7 +16,7 @@ use crate::key::algorithm::Algorithm;
 use crate::key::keyring::{KeySet, RingKey, State};
 use crate::key::{KeyError, PublicKey};
 use crate::load::setup;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// The subcommand.
@@ -205,9 +206,11 @@ pub(super) fn rejected(path: &Path, error: &KeyError) -> Error {
 
 fn jwks(path: &Path) -> Result<KeySet, Error> {
     let problem = |problem: String| Error::KeyFile { path: path.into(), problem, hint: None };
-    let value: Value =
-        serde_json::from_slice(&file(path)?).map_err(|error| problem(format!("not JSON: {error}")))?;
-    KeySet::from_jwks(&value).map_err(|error| rejected(path, &error))
+    let object = match claims::read_object(&file(path)?) {
+        Err(ClaimsError::NotAnObject) => Map::new(), // which has no `keys`
+        read => read.map_err(|error| problem(error.to_string()))?,
+    };
+    KeySet::from_jwks(&object.into()).map_err(|error| rejected(path, &error))
 }
 
 /// One key, which is tried whatever the token's `kid` is.

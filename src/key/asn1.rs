@@ -56,7 +56,9 @@ pub(crate) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
         bytes.push(0x80 | u8::try_from(significant.len()).unwrap_or(0));
     }
     bytes.extend_from_slice(significant);
-    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    for part in parts {
+        bytes.extend_from_slice(part);
+    }
     bytes
 }
 

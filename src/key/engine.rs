@@ -19,8 +19,11 @@ pub(crate) use rust::generate;
 const RUST: &str = "Rust";
 const AWS_LC: &str = "AWS-LC";
 
+/// Whether this build has AWS-LC.
+pub const FAST: bool = cfg!(feature = "fast");
+
 /// What signs in this build: Rust, or AWS-LC wherever that can.
-pub const ENGINE: &str = if cfg!(feature = "fast") { AWS_LC } else { RUST };
+pub const ENGINE: &str = if FAST { AWS_LC } else { RUST };
 
 /// Signs for one of the key's algorithms; `None` where the library fails.
 type Sign = Box<dyn Fn(Algorithm, &[u8]) -> Option<Vec<u8>> + Send + Sync>;

@@ -202,7 +202,7 @@ impl Constraints {
                             self.key_usage = Some(bits.first().copied().unwrap_or(0));
                         }
                         name => {
-                            unjudged |= critical && name != EXTENDED_KEY_USAGE || CONSTRAINTS.contains(&name)
+                            unjudged |= critical && name != EXTENDED_KEY_USAGE || CONSTRAINTS.contains(&name);
                         }
                     }
                     Ok::<_, KeyError>(())
@@ -302,11 +302,11 @@ fn unix_time(element: AnyRef<'_>) -> Result<i64, KeyError> {
 fn common_name(name: &[u8]) -> Option<String> {
     let sets: Vec<AnyRef<'_>> = Vec::from_der(name).ok()?;
     let attributes = sets.iter().filter_map(|set| AnyRef::from_der(set.value()).ok());
-    let values = attributes.filter_map(|attribute| {
+    let mut values = attributes.filter_map(|attribute| {
         let (kind, value): (ObjectIdentifier, AnyRef<'_>) = asn1::pair(attribute).ok()?;
         (kind.to_string() == COMMON_NAME).then_some(value)
     });
-    let last = values.last()?;
+    let last = values.next_back()?;
     Some(String::from_utf8_lossy(last.value()).chars().take(80).collect())
 }
 

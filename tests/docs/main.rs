@@ -19,7 +19,7 @@
 //! the same command comes again. Ports are replaced by free ones throughout, and names of hosts by `localhost`.
 //! In an expected output `...` stands for any text, and a line `...` for any lines; times, key ids, tokens and
 //! other things that differ from run to run are compared by their form.
-#![cfg(all(feature = "passwords", feature = "certificates"))]
+#![cfg(feature = "passwords")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 #![allow(clippy::print_stdout, reason = "what a test has to say")]
 #![allow(missing_docs)]

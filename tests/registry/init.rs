@@ -2,8 +2,7 @@
 //! keys rotate while images are pulled.
 //!
 //! nginx checks the passwords, as a build without `passwords` needs. Ports are this machine's; nothing else
-//! of what `init` wrote is edited. In a build without `certificates` the certificates come from openssl, by the
-//! very commands that the snippet for 2.8 gives.
+//! of what `init` wrote is edited.
 
 use std::fs;
 use std::net::TcpStream;
@@ -17,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use crate::client::{ALICE, Answer, BOB, Login, NOBODY};
 use crate::common::{
-    Folder, basic, connect, copy_folder, exchange, free_port, header, keypebble, listening_address, output,
-    stderr, stdout,
+    Folder, basic, connect, copy_folder, exchange, free_port, header, keypebble, listening_address, stderr,
+    stdout,
 };
 use crate::image;
 use crate::process::Process;
@@ -97,7 +96,6 @@ impl Scene {
         let url = format!("http://localhost:{port}");
         let made = scene.run(&["init", "auth", "--registry", "registry.example.com", "--url", &url]);
         assert!(made.status.success(), "{}", stderr(&made));
-        scene.make_missing_bundle();
         let config = scene.config_behind_a_proxy(port);
         for (name, port) in NAMES.into_iter().zip(ports) {
             // Beside the first one, as paths are relative to the file.
@@ -156,17 +154,6 @@ impl Scene {
         start_registry_as(&self.folder, name, program, &auth, &[])
     }
 
-    /// The certificates, where this build makes none: by the commands in the snippet.
-    fn make_missing_bundle(&self) {
-        if self.path("auth/registry/bundle.pem").exists() {
-            return;
-        }
-        let snippet = fs::read_to_string(self.path("auth/registry/config-2.8.yml")).unwrap();
-        let commands: Vec<&str> = snippet.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
-        assert_eq!(commands.len(), 2, "{snippet}");
-        let _ = output("bash", &["-euc", &commands.join("\n")], b"");
-    }
-
     /// The bundle and the JWKS of all keys, in place of those that the registries were given.
     fn export(&self, rotated: &str) {
         for (format, file, word) in [("cert", "bundle.pem", "BUNDLE"), ("jwks", "jwks.json", "JWKS")] {
@@ -177,19 +164,7 @@ impl Scene {
             let path = self.path("auth/registry").join(file);
             let command = told.replace(word, path.to_str().unwrap());
             let done = self.run(&command.split_whitespace().collect::<Vec<_>>());
-            if !done.status.success() {
-                assert!(
-                    stderr(&done).contains("without the feature `certificates`"),
-                    "{command}: {}",
-                    stderr(&done)
-                );
-                let bundle = path.display();
-                let script = format!(
-                    "for key in auth/keys/key-*.pem; do openssl req -x509 -key $key -subj /CN=k -days 9; done >{bundle}"
-                );
-                let folder = self.folder.path().display().to_string();
-                let _ = output("bash", &["-euc", &format!("cd {folder}; {script}")], b"");
-            }
+            assert!(done.status.success(), "{command}: {}", stderr(&done));
         }
     }
 
@@ -235,7 +210,11 @@ fn the_quick_start_needs_neither_proxy_nor_edit() {
     let step = said.lines().find_map(|line| Some(line.split_once("set a password:  ")?.1)).expect("a step");
     let program = PathBuf::from(keypebble().get_program());
     let place = program.parent().unwrap().display().to_string();
-    let _ = output("bash", &["-euc", &format!("PATH={place}:$PATH PASSWORD={}; {step}", ALICE.1)], b"");
+    let _ = crate::common::output(
+        "bash",
+        &["-euc", &format!("PATH={place}:$PATH PASSWORD={}; {step}", ALICE.1)],
+        b"",
+    );
 
     let mut command = keypebble();
     command.current_dir(folder.path());
@@ -253,10 +232,6 @@ fn the_quick_start_needs_neither_proxy_nor_edit() {
             images.display()
         ),
     );
-    if !folder.path().join("auth/registry/bundle.pem").exists() {
-        let commands: Vec<&str> = auth.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
-        let _ = output("bash", &["-euc", &commands.join("\n")], b"");
-    }
     let mut command = Command::new("docker-registry");
     let mut docker = Process::start(&folder, "registry", command.arg("serve").arg(config), &[]);
     docker

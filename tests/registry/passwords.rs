@@ -81,7 +81,6 @@ impl House {
         let (keypebble, address) = start_keypebble(&folder, &mut command);
         let tokens = address.rsplit(':').next().unwrap().parse().unwrap();
 
-        // The bundle is made by a build with `certificates`, as `full` is.
         let snippet = match generation {
             Generation::V2 => "registry/config-2.8.yml",
             Generation::V3 => "registry/config-3.yml",

@@ -5,8 +5,6 @@
 
 use crate::cli::keys::quoted;
 use crate::key::algorithm::Algorithm;
-use crate::keystore::Keystore;
-use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Whether this build reads `users_file`.
@@ -142,22 +140,10 @@ pub(super) const USERS: &str = "\
 ";
 
 /// `registry/config-2.8.yml`
-pub(super) fn registry_2(plan: &Plan, store: &Keystore) -> String {
+pub(super) fn registry_2(plan: &Plan) -> String {
     let bundle = plan.folder.join("registry/bundle.pem");
-    let mut text = head(plan, "2.8 (docker-registry)");
-    let _ = writeln!(text, "    rootcertbundle: {}", yaml(&bundle.display().to_string()));
-    if cfg!(not(feature = "certificates")) {
-        text += "\n# This build of keypebble makes no certificates (feature certificates). Make the bundle with:\n";
-        for (file, arrow) in store.manifest().entries().iter().map(|entry| &entry.file).zip([">", ">>"]) {
-            let key = quoted(&plan.folder.join("keys").join(file));
-            let _ = writeln!(
-                text,
-                "#   openssl req -x509 -key {key} -subj /CN=keypebble -days 3650 {arrow} {}",
-                quoted(&bundle)
-            );
-        }
-    }
-    text
+    head(plan, "2.8 (docker-registry)")
+        + &format!("    rootcertbundle: {}\n", yaml(&bundle.display().to_string()))
 }
 
 /// `registry/config-3.yml`
@@ -194,17 +180,12 @@ pub(super) fn next_steps(plan: &Plan) -> String {
     } else {
         format!("\n       distribution 2.8: does not accept {}", plan.algorithm)
     };
-    let bundle = if on_registry_2(plan.algorithm) && cfg!(not(feature = "certificates")) {
-        " (make its bundle first, as it says: this build is without the feature `certificates`)"
-    } else {
-        ""
-    };
     format!(
         "made {}: {} keys, configuration, policy, and the settings for a registry\n\n\
          \x20 1. {who}\n\
          \x20 2. keypebble check {files}\n\
          \x20 3. keypebble serve {files}\n\
-         \x20 4. put this section into the registry's config.yml, and restart the registry{two}{bundle}\n\
+         \x20 4. put this section into the registry's config.yml, and restart the registry{two}\n\
          \x20      distribution 3.x: {}\n\
          \x20 5. push as alice: skopeo copy --dest-creds alice:PASSWORD IMAGE docker://{}/alice/app:1\n",
         plan.folder.display(),

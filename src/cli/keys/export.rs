@@ -51,11 +51,6 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         }
         None => return Err(arguments.missing("--format jwks|pem|cert|id")),
     };
-    if format == Format::Cert && cfg!(not(feature = "certificates")) {
-        return Err(usage("this build is without the feature `certificates`").with_hint(
-            "build with --features certificates, or use openssl: openssl req -x509 -key FILE -subj /CN=keypebble -days 3650",
-        ));
-    }
     let (out, id) = (arguments.path("out")?, arguments.name("id")?);
     let state =
         match arguments.name("state")? {
@@ -164,7 +159,6 @@ fn ids(keys: &[&RingKey]) -> String {
 }
 
 /// One certificate for each key, all states in one bundle.
-#[cfg(feature = "certificates")]
 pub(in crate::cli) fn certificates(
     keyring: &Keyring,
     keys: &[&RingKey],
@@ -192,19 +186,6 @@ pub(in crate::cli) fn certificates(
     }
     warn(&unfit_for_registries(Format::Cert, keys));
     Ok(text)
-}
-
-/// The same without the feature, which `read` has refused.
-#[cfg(not(feature = "certificates"))]
-pub(in crate::cli) fn certificates(
-    _: &Keyring,
-    keys: &[&RingKey],
-    _: &Manifest,
-    _: u32,
-    _: UnixTime,
-) -> Result<String, Error> {
-    warn(&unfit_for_registries(Format::Cert, keys));
-    Err(usage("this build is without the feature `certificates`"))
 }
 
 /// Some registries do not start over some keys: distribution 2.8 over its certificates, 3 over its key set.
