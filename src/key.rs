@@ -10,9 +10,9 @@
 //! ```
 
 pub mod algorithm;
+mod asn1;
 mod certificate;
 pub mod chain;
-mod der;
 mod engine;
 mod error;
 mod form;

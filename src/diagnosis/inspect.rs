@@ -128,7 +128,7 @@ fn remarks(token: &Unverified) -> Vec<Diagnostic> {
     }
     if !token.claims.contains_key("exp") {
         findings
-            .push(Diagnostic::warning("no-expiry", "there is no `exp`: registries take that for expired"));
+            .push(Diagnostic::warning("no-expiry", "there is no `exp`: registries treat that as expired"));
     }
     if token.claims.get("aud").is_some_and(Value::is_array) {
         findings.push(Diagnostic::warning(
@@ -177,7 +177,7 @@ fn key_id(kid: &str) -> &'static str {
         Form::Thumbprint => {
             "RFC 7638 form: distribution 3 computes it from a certificate of its bundle; 2.8 does not know it"
         }
-        Form::Literal => "a literal name: only a jwks with this `kid` makes a registry know it",
+        Form::Literal => "a name of your own: a registry knows it only from a jwks with this `kid`",
     }
 }
 
@@ -292,7 +292,7 @@ mod tests {
         for (header, claims, part) in [
             (json!({ "kid": libtrust }), json!({}), "libtrust form"),
             (json!({ "kid": thumbprint }), json!({}), "RFC 7638 form"),
-            (json!({ "kid": "prod-1" }), json!({}), "prod-1  (a literal name"),
+            (json!({ "kid": "prod-1" }), json!({}), "prod-1  (a name of your own"),
             (
                 json!({}),
                 json!({ "exp": 1_700_003_240 }),

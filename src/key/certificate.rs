@@ -6,20 +6,21 @@
 //! key and times always give the same bytes (ECDSA and RSA are deterministic here), so that an export can
 //! be repeated and compared.
 
-use super::der::{self, SEQUENCE};
+use super::asn1::{self, element, sequence};
 use super::error::KeyError;
 use super::kind::Kind;
 use super::pem;
 use super::{Key, PublicKey};
 use crate::ground::digest;
 use crate::ground::time::UnixTime;
+use der::asn1::ObjectIdentifier;
 
 // RFC 5280: 4.2.1.9, 4.2.1.3, 4.2.1.2, and A.1 for the names.
-const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
-const KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x0F];
-const SUBJECT_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1D, 0x0E];
-const ORGANIZATION: &[u8] = &[0x55, 0x04, 0x0A];
-const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+const BASIC_CONSTRAINTS: &str = "2.5.29.19";
+const KEY_USAGE: &str = "2.5.29.15";
+const SUBJECT_KEY_IDENTIFIER: &str = "2.5.29.14";
+const ORGANIZATION: &str = "2.5.4.10";
+const COMMON_NAME: &str = "2.5.4.3";
 
 impl Key {
     /// A certificate, as PEM, for a public key: its own (self-signed) or that of a key whose private half
@@ -30,14 +31,14 @@ impl Key {
         let own = self.public().ok_or(KeyError::Crypto { task: "make a certificate" })?;
         let algorithm = signature_algorithm(own.kind());
         let signed = sequence(&[
-            &der::encode(der::context(0), &[&der::encode_unsigned(&[2])]), // version 3
+            &element(asn1::context(0), &[&asn1::unsigned(&[2])]), // version 3
             &serial(subject, own, from, until),
             &algorithm,
             &name(own),
             &sequence(&[&time(from), &time(until)]),
             &name(subject),
             subject.spki_der(),
-            &der::encode(der::context(3), &[&extensions(subject)]),
+            &element(asn1::context(3), &[&extensions(subject)]),
         ]);
         // An RSA certificate is signed as every verifier can check it, whatever the tokens are.
         let raw = self.signer.sign_alike(own.kind().choose(None)?, &signed)?;
@@ -45,41 +46,34 @@ impl Key {
             // RFC 5758 (3.2): an ECDSA signature is a SEQUENCE of two numbers, where a JWS has them side by side.
             Kind::P256 | Kind::P384 => {
                 let (r, s) = raw.split_at(raw.len() / 2);
-                sequence(&[&der::encode_unsigned(r), &der::encode_unsigned(s)])
+                sequence(&[&asn1::unsigned(r), &asn1::unsigned(s)])
             }
             _ => raw,
         };
-        let certificate =
-            sequence(&[&signed, &algorithm, &der::encode(der::BIT_STRING, &[&[0], &signature])]);
+        let certificate = sequence(&[&signed, &algorithm, &element(asn1::BIT_STRING, &[&[0], &signature])]);
         Ok(pem::encode("CERTIFICATE", &certificate).to_string())
     }
 }
 
-fn sequence(parts: &[&[u8]]) -> Vec<u8> {
-    der::encode(SEQUENCE, parts)
-}
-
-fn oid(bytes: &[u8]) -> Vec<u8> {
-    der::encode(der::OID, &[bytes])
+/// An OBJECT IDENTIFIER; of a constant, so it is well-formed.
+fn oid(dotted: &str) -> Vec<u8> {
+    asn1::oid(ObjectIdentifier::new_unwrap(dotted))
 }
 
 /// RFC 5758 (3.2); RFC 4055 (5), with NULL; RFC 8410 (3) and RFC 9881 (2): the key's own identifier.
 fn signature_algorithm(kind: Kind) -> Vec<u8> {
     match kind {
-        Kind::P256 => sequence(&[&oid(&[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02])]),
-        Kind::P384 => sequence(&[&oid(&[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x03])]),
-        Kind::Rsa => {
-            let oid = oid(&[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0B]);
-            sequence(&[&oid, &der::encode(der::NULL, &[])])
-        }
+        Kind::P256 => sequence(&[&oid("1.2.840.10045.4.3.2")]),
+        Kind::P384 => sequence(&[&oid("1.2.840.10045.4.3.3")]),
+        Kind::Rsa => sequence(&[&oid("1.2.840.113549.1.1.11"), &element(asn1::NULL, &[])]),
         kind => kind.identifier(),
     }
 }
 
 fn name(key: &PublicKey) -> Vec<u8> {
-    let part = |kind: &[u8], text: &str| {
-        let attribute = sequence(&[&oid(kind), &der::encode(der::UTF8_STRING, &[text.as_bytes()])]);
-        der::encode(der::SET, &[&attribute])
+    let part = |kind: &str, text: &str| {
+        let attribute = sequence(&[&oid(kind), &element(asn1::UTF8_STRING, &[text.as_bytes()])]);
+        element(asn1::SET, &[&attribute])
     };
     sequence(&[&part(ORGANIZATION, "Keypebble"), &part(COMMON_NAME, &key.default_id())])
 }
@@ -89,30 +83,30 @@ fn serial(subject: &PublicKey, own: &PublicKey, from: i64, until: i64) -> Vec<u8
     let text = [subject.spki_der(), own.spki_der(), &from.to_be_bytes(), &until.to_be_bytes()].concat();
     let mut hash = digest::sha256(&text);
     hash[0] = hash[0] & 0x3F | 0x40;
-    der::encode_unsigned(&hash[..16])
+    asn1::unsigned(&hash[..16])
 }
 
 /// `UTCTime` to 2049, `GeneralizedTime` from then on (RFC 5280, 4.1.2.5).
 fn time(seconds: i64) -> Vec<u8> {
     let text: String = UnixTime(seconds).to_string().chars().filter(|c| !"-:T".contains(*c)).collect();
     if text.as_str() < "2050" {
-        der::encode(der::UTC_TIME, &[&text.as_bytes()[2..]])
+        element(asn1::UTC_TIME, &[&text.as_bytes()[2..]])
     } else {
-        der::encode(der::GENERALIZED_TIME, &[text.as_bytes()])
+        element(asn1::GENERALIZED_TIME, &[text.as_bytes()])
     }
 }
 
 fn extensions(subject: &PublicKey) -> Vec<u8> {
-    const CRITICAL: &[u8] = &[0x01, 0x01, 0xFF];
-    let extension = |kind: &[u8], critical: &[u8], value: &[u8]| {
-        sequence(&[&oid(kind), critical, &der::encode(der::OCTET_STRING, &[value])])
+    const CRITICAL: &[u8] = &[asn1::BOOLEAN, 1, 0xFF];
+    let extension = |kind: &str, critical: &[u8], value: &[u8]| {
+        sequence(&[&oid(kind), critical, &element(asn1::OCTET_STRING, &[value])])
     };
     // RFC 7093 (2, method 1): 160 bits of SHA-256 over the key.
     let hash = digest::sha256(&subject.numbers().to_bytes());
-    let identifier = der::encode(der::OCTET_STRING, &[&hash[..20]]);
+    let identifier = element(asn1::OCTET_STRING, &[&hash[..20]]);
     sequence(&[
         &extension(BASIC_CONSTRAINTS, CRITICAL, &sequence(&[])), // no authority
-        &extension(KEY_USAGE, CRITICAL, &der::encode(der::BIT_STRING, &[&[7, 0x80]])), // digitalSignature
+        &extension(KEY_USAGE, CRITICAL, &element(asn1::BIT_STRING, &[&[7, 0x80]])), // digitalSignature
         &extension(SUBJECT_KEY_IDENTIFIER, &[], &identifier),
     ])
 }

@@ -3,7 +3,6 @@
 //! Owns the messages and what helps. Must not know which file or which configuration key the bytes came
 //! from: the caller says that. Decision: no variant holds bytes of a key, so that no message can.
 
-use super::der::BadDer;
 use crate::key::algorithm::Algorithm;
 use std::fmt;
 
@@ -255,8 +254,8 @@ impl fmt::Display for KeyError {
 
 impl std::error::Error for KeyError {}
 
-impl From<BadDer> for KeyError {
-    fn from(_: BadDer) -> KeyError {
+impl From<der::Error> for KeyError {
+    fn from(_: der::Error) -> KeyError {
         KeyError::Malformed { what: "key" }
     }
 }

@@ -3,7 +3,8 @@
 //! Owns the shapes of the files that hold keys and certificates. Decision: only the shape is looked at here; the
 //! reader of that form then takes it or refuses it.
 
-use super::der::{self, Reader};
+use der::asn1::AnyRef;
+use der::{Decode, SliceReader, Tag, TagNumber, Tagged};
 
 /// The form of a DER text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,35 +38,37 @@ pub(crate) enum Form {
 impl Form {
     /// The form of a DER text.
     pub(crate) fn of(text: &[u8]) -> Form {
-        use der::{INTEGER, SEQUENCE};
+        use Tag::{BitString, Integer, OctetString, Sequence};
         if text.starts_with(b"openssh-key-v1\0") {
             return Form::OpenSsh;
         }
-        if Reader::only(text, der::OID).is_ok() {
-            return Form::Curve;
+        let Ok(outer) = AnyRef::from_der(text) else { return Form::Other };
+        if outer.tag() != Sequence {
+            return if outer.tag() == Tag::ObjectIdentifier { Form::Curve } else { Form::Other };
         }
-        let Ok(outer) = Reader::only(text, SEQUENCE) else { return Form::Other };
         match tags(outer).as_slice() {
-            [INTEGER, SEQUENCE, der::OCTET_STRING, ..] => Form::Pkcs8,
-            [INTEGER, SEQUENCE, ..] => Form::Pkcs12,
-            [INTEGER, der::OCTET_STRING, ..] => Form::Sec1,
-            [INTEGER, INTEGER] => Form::RsaPublic,
-            [INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER] => Form::Dsa,
-            [INTEGER, INTEGER, ..] => Form::Pkcs1,
-            [SEQUENCE, der::OCTET_STRING] => Form::Encrypted,
-            [SEQUENCE, der::BIT_STRING] => Form::Spki,
-            [SEQUENCE, SEQUENCE, der::BIT_STRING] => Form::of_signed(outer),
+            [Integer, Sequence, OctetString, ..] => Form::Pkcs8,
+            [Integer, Sequence, ..] => Form::Pkcs12,
+            [Integer, OctetString, ..] => Form::Sec1,
+            [Integer, Integer] => Form::RsaPublic,
+            [Integer, Integer, Integer, Integer, Integer, Integer] => Form::Dsa,
+            [Integer, Integer, ..] => Form::Pkcs1,
+            [Sequence, OctetString] => Form::Encrypted,
+            [Sequence, BitString] => Form::Spki,
+            [Sequence, Sequence, BitString] => Form::of_signed(outer),
             _ => Form::Other,
         }
     }
 
     /// A request for a certificate and a list of revoked ones are signed, too.
-    fn of_signed(mut outer: Reader<'_>) -> Form {
-        use der::{INTEGER, SEQUENCE};
-        let inner = outer.enter(SEQUENCE).map(tags).unwrap_or_default();
-        let inner = inner.strip_prefix(&[der::context(0)]).unwrap_or(&inner); // the version
-        let begins = [INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE];
-        if inner.starts_with(&begins) { Form::Certificate } else { Form::Other }
+    fn of_signed(outer: AnyRef<'_>) -> Form {
+        use Tag::{Integer, Sequence};
+        let signed = SliceReader::new(outer.value()).and_then(|mut reader| AnyRef::decode(&mut reader));
+        let tags = signed.map(tags).unwrap_or_default();
+        let version = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
+        let tags = tags.strip_prefix(&[version]).unwrap_or(&tags);
+        let begins = [Integer, Sequence, Sequence, Sequence, Sequence, Sequence];
+        if tags.starts_with(&begins) { Form::Certificate } else { Form::Other }
     }
 
     /// Whether it is a private key, of whatever kind.
@@ -75,7 +78,9 @@ impl Form {
     }
 }
 
-/// The tags of the next elements, as many as tell any form.
-fn tags(mut reader: Reader<'_>) -> Vec<u8> {
-    std::iter::from_fn(|| reader.element().ok()).map(|element| element.tag).take(10).collect()
+/// The tags of what is in it, as many as tell any form.
+fn tags(outer: AnyRef<'_>) -> Vec<Tag> {
+    let Ok(mut reader) = SliceReader::new(outer.value()) else { return Vec::new() };
+    let elements = std::iter::from_fn(|| AnyRef::decode(&mut reader).ok());
+    elements.map(|element| element.tag()).take(10).collect()
 }

@@ -86,7 +86,7 @@ impl PublicKey {
                 let kind = algorithm.filter(|algorithm| algorithm.is_ml_dsa()).and_then(Kind::of);
                 (kind.ok_or(bad("an AKP key needs `alg`"))?, Numbers::Bytes(bytes("pub")?))
             }
-            (Some("oct"), _) => return Err(bad("a shared secret is no public key")),
+            (Some("oct"), _) => return Err(bad("a shared secret is not a public key")),
             (Some(_), _) => return Err(bad("unknown `kty` or `crv`")),
             (None, _) => return Err(bad("`kty` is missing")),
         };
@@ -221,7 +221,7 @@ mod tests {
         for (jwk, expected) in [
             (json!("x"), "not an object"),
             (json!({}), "`kty` is missing"),
-            (json!({ "kty": "oct", "k": "AAAA" }), "a shared secret is no public key"),
+            (json!({ "kty": "oct", "k": "AAAA" }), "a shared secret is not a public key"),
             (with("kty", json!("future")), "unknown `kty` or `crv`"),
             (with("crv", json!("P-521")), "unknown `kty` or `crv`"),
             (with("d", json!("AAAA")), "it holds a private key"),

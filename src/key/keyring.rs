@@ -39,19 +39,14 @@ impl State {
     }
 }
 
-/// What a ring key consists of.
-#[derive(Debug, Clone)]
-enum Material {
-    Own(Arc<Key>),
-    PublicOnly(Box<PublicKey>),
-}
-
 /// A key of a ring or set. It verifies, whatever its state.
 #[derive(Debug, Clone)]
 pub struct RingKey {
     id: Option<String>,
     state: State,
-    material: Material,
+    algorithm: Algorithm,
+    own: Option<Arc<Key>>,
+    public: Option<PublicKey>,
 }
 
 impl RingKey {
@@ -62,12 +57,13 @@ impl RingKey {
 
     /// A key whose private half is not here. Without an id, [`PublicKey::default_id`].
     pub fn public_only(key: PublicKey, id: Option<String>, state: State) -> RingKey {
-        let id = id.unwrap_or_else(|| key.default_id());
-        RingKey { id: Some(id), state, material: Material::PublicOnly(Box::new(key)) }
+        let id = Some(id.unwrap_or_else(|| key.default_id()));
+        RingKey { id, state, algorithm: key.algorithm(), own: None, public: Some(key) }
     }
 
     fn shared(key: Arc<Key>, state: State) -> RingKey {
-        RingKey { id: key.id().map(str::to_owned), state, material: Material::Own(key) }
+        let (id, public) = (key.id().map(str::to_owned), key.public().cloned());
+        RingKey { id, state, algorithm: key.algorithm(), own: Some(key), public }
     }
 
     /// The `kid` of its tokens.
@@ -82,33 +78,25 @@ impl RingKey {
 
     /// The one algorithm that it verifies.
     pub fn algorithm(&self) -> Algorithm {
-        match &self.material {
-            Material::Own(key) => key.algorithm(),
-            Material::PublicOnly(key) => key.algorithm(),
-        }
+        self.algorithm
     }
 
     /// The whole key; none where only its public half is here.
     pub fn own_key(&self) -> Option<&Key> {
-        match &self.material {
-            Material::Own(key) => Some(key),
-            Material::PublicOnly(_) => None,
-        }
+        self.own.as_deref()
     }
 
     /// The public half; an HMAC key has none.
     pub fn public(&self) -> Option<&PublicKey> {
-        match &self.material {
-            Material::Own(key) => key.public(),
-            Material::PublicOnly(key) => Some(key),
-        }
+        self.public.as_ref()
     }
 
     /// Whether the raw JWS signature over the input is this key's.
     pub fn verify(&self, input: &[u8], signature: &[u8]) -> bool {
-        match &self.material {
-            Material::Own(key) => key.verify(input, signature),
-            Material::PublicOnly(key) => key.verify(input, signature),
+        match (&self.own, &self.public) {
+            (Some(key), _) => key.verify(input, signature),
+            (None, Some(key)) => key.verify(input, signature),
+            (None, None) => false,
         }
     }
 }
@@ -125,18 +113,15 @@ impl KeySet {
         if keys.is_empty() {
             return Err(KeyError::NoKeys);
         }
-        for (index, key) in keys.iter().enumerate() {
-            let Some(id) = key.id() else {
-                if keys.len() > 1 {
-                    return Err(KeyError::MissingId);
-                }
-                continue;
-            };
-            if keys.iter().take(index).any(|earlier| earlier.id() == Some(id)) {
-                return Err(KeyError::DuplicateId { id: id.to_owned() });
-            }
+        if keys.len() > 1 && keys.iter().any(|key| key.id().is_none()) {
+            return Err(KeyError::MissingId);
         }
-        Ok(KeySet { keys })
+        let mut ids = keys.iter().filter_map(RingKey::id).enumerate();
+        let twice = ids.find(|(index, id)| keys.iter().take(*index).any(|earlier| earlier.id() == Some(id)));
+        match twice {
+            Some((_, id)) => Err(KeyError::DuplicateId { id: id.to_owned() }),
+            None => Ok(KeySet { keys }),
+        }
     }
 
     /// Reads a JWKS (RFC 7517, 5). Keys that aren't for verifying tokens here are passed over, as the RFC

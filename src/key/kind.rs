@@ -4,9 +4,13 @@
 //! material. Decision: a key's type comes from its own bytes only; a configured algorithm chooses among
 //! what that type can do, and never changes how the bytes are read.
 
-use super::der::{self, Reader};
+use super::asn1;
 use super::error::KeyError;
 use crate::key::algorithm::Algorithm;
+use der::asn1::{AnyRef, ObjectIdentifier};
+use der::{Tag, Tagged};
+
+const MALFORMED: KeyError = KeyError::Malformed { what: "key" };
 
 /// What an asymmetric key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,27 +25,27 @@ pub(crate) enum Kind {
 }
 
 // RFC 3279 (2.3.1), RFC 5480 (2.1.1), RFC 8410 (3), RFC 9881 (2).
-const RSA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01];
-const EC: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01];
-const P256: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
-const P384: &[u8] = &[0x2B, 0x81, 0x04, 0x00, 0x22];
-const ED25519: &[u8] = &[0x2B, 0x65, 0x70];
-const ML_DSA_44: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x11];
-const ML_DSA_65: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x12];
-const ML_DSA_87: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x13];
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const ML_DSA_44: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17");
+const ML_DSA_65: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18");
+const ML_DSA_87: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.19");
 
 /// Known only to be named in a refusal.
-const REFUSED: [(&[u8], &str); 10] = [
-    (&[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0A], "an RSA key restricted to PSS"),
-    (&[0x2A, 0x86, 0x48, 0xCE, 0x38, 0x04, 0x01], "a DSA key"),
-    (&[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x03, 0x01], "a Diffie-Hellman key"),
-    (&[0x2B, 0x65, 0x6E], "an X25519 key"),
-    (&[0x2B, 0x65, 0x6F], "an X448 key"),
-    (&[0x2B, 0x65, 0x71], "an Ed448 key"),
-    (&[0x2B, 0x81, 0x04, 0x00, 0x23], "an EC key on P-521"),
-    (&[0x2B, 0x81, 0x04, 0x00, 0x0A], "an EC key on secp256k1"),
-    (&[0x2B, 0x81, 0x04, 0x00, 0x21], "an EC key on P-224"),
-    (&[0x2B, 0x24, 0x03, 0x03, 0x02, 0x08, 0x01, 0x01, 0x07], "an EC key on brainpoolP256r1"),
+const REFUSED: [(&str, &str); 10] = [
+    ("1.2.840.113549.1.1.10", "an RSA key restricted to PSS"),
+    ("1.2.840.10040.4.1", "a DSA key"),
+    ("1.2.840.113549.1.3.1", "a Diffie-Hellman key"),
+    ("1.3.101.110", "an X25519 key"),
+    ("1.3.101.111", "an X448 key"),
+    ("1.3.101.113", "an Ed448 key"),
+    ("1.3.132.0.35", "an EC key on P-521"),
+    ("1.3.132.0.10", "an EC key on secp256k1"),
+    ("1.3.132.0.33", "an EC key on P-224"),
+    ("1.3.36.3.3.2.8.1.1.7", "an EC key on brainpoolP256r1"),
 ];
 
 impl Kind {
@@ -102,7 +106,7 @@ impl Kind {
     }
 
     /// Its object identifier, and that of its curve.
-    fn oids(self) -> (&'static [u8], Option<&'static [u8]>) {
+    fn oids(self) -> (ObjectIdentifier, Option<ObjectIdentifier>) {
         match self {
             Kind::Rsa => (RSA, None),
             Kind::P256 => (EC, Some(P256)),
@@ -118,47 +122,44 @@ impl Kind {
     pub(crate) fn identifier(self) -> Vec<u8> {
         let (oid, curve) = self.oids();
         let parameters = match curve {
-            Some(curve) => der::encode(der::OID, &[curve]),
-            None if self == Kind::Rsa => der::encode(der::NULL, &[]),
+            Some(curve) => asn1::oid(curve),
+            None if self == Kind::Rsa => asn1::element(asn1::NULL, &[]),
             None => Vec::new(),
         };
-        der::encode(der::SEQUENCE, &[&der::encode(der::OID, &[oid]), &parameters])
+        asn1::sequence(&[&asn1::oid(oid), &parameters])
     }
 
-    /// Reads an `AlgorithmIdentifier`'s content.
-    pub(crate) fn read(mut identifier: Reader<'_>) -> Result<Kind, KeyError> {
-        let oid = identifier.expect(der::OID)?.content;
+    /// Reads an `AlgorithmIdentifier`.
+    pub(crate) fn read(identifier: AnyRef<'_>) -> Result<Kind, KeyError> {
+        let (oid, parameters): (ObjectIdentifier, Option<AnyRef<'_>>) = asn1::pair(identifier)?;
         if oid == EC {
-            return Kind::of_curve(identifier);
+            return Kind::of_curve(parameters.ok_or(MALFORMED)?);
         }
         let kind = Kind::ALL.into_iter().find(|kind| kind.oids().0 == oid);
         let kind = kind.ok_or_else(|| unsupported(oid, "a key of type"))?;
-        if kind == Kind::Rsa {
-            identifier.optional(der::NULL)?; // RFC 3279 asks for it; some writers leave it out
-        }
-        identifier.end()?;
-        Ok(kind)
+        // RFC 3279 asks for NULL; some writers leave it out.
+        let fits = parameters.is_none_or(|parameters| kind == Kind::Rsa && parameters.is_null());
+        if fits { Ok(kind) } else { Err(MALFORMED) }
     }
 
     /// Reads `ECParameters` (RFC 5480, 2.1.1), which must be the name of a curve.
-    pub(crate) fn of_curve(mut parameters: Reader<'_>) -> Result<Kind, KeyError> {
-        let element = parameters.element()?;
-        parameters.end()?;
-        match (element.tag, element.content) {
-            (der::OID, P256) => Ok(Kind::P256),
-            (der::OID, P384) => Ok(Kind::P384),
-            (der::OID, other) => Err(unsupported(other, "an EC key on curve")),
-            (der::SEQUENCE, _) => {
-                Err(KeyError::Unsupported { what: "an EC key that spells out its curve".to_owned() })
-            }
-            _ => Err(KeyError::Malformed { what: "key" }),
+    pub(crate) fn of_curve(parameters: AnyRef<'_>) -> Result<Kind, KeyError> {
+        if parameters.tag() == Tag::Sequence {
+            let what = "an EC key that spells out its curve".to_owned();
+            return Err(KeyError::Unsupported { what });
+        }
+        match parameters.decode_as::<ObjectIdentifier>()? {
+            P256 => Ok(Kind::P256),
+            P384 => Ok(Kind::P384),
+            other => Err(unsupported(other, "an EC key on curve")),
         }
     }
 }
 
-fn unsupported(oid: &[u8], kind: &str) -> KeyError {
+fn unsupported(oid: ObjectIdentifier, kind: &str) -> KeyError {
+    let oid = oid.to_string();
     let known = REFUSED.iter().find(|(refused, _)| *refused == oid);
     KeyError::Unsupported {
-        what: known.map_or_else(|| format!("{kind} {}", der::dotted(oid)), |(_, name)| (*name).to_owned()),
+        what: known.map_or_else(|| format!("{kind} {oid}"), |(_, name)| (*name).to_owned()),
     }
 }

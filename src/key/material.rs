@@ -4,13 +4,17 @@
 //! the public half is taken along and believed by nobody: the engine computes that half, and [`Key`](super::Key)
 //! compares. Every private number is wiped when dropped.
 
-use super::der::{self, BadDer, Reader};
+use super::asn1;
 use super::error::KeyError;
 use super::form::Form;
 use super::kind::Kind;
 use super::numbers::Numbers;
 use super::pem;
+use der::asn1::{AnyRef, BitStringRef, ContextSpecific, OctetStringRef, SequenceRef, UintRef};
+use der::{Decode, Reader, Tag, TagMode, TagNumber, Tagged};
 use zeroize::Zeroizing;
+
+const MALFORMED: KeyError = KeyError::Malformed { what: "key" };
 
 /// A private key.
 pub(crate) struct Material {
@@ -19,6 +23,9 @@ pub(crate) struct Material {
     /// What the file says of the public half.
     pub(crate) stated: Vec<Stated>,
 }
+
+/// `[0]`, the seed alone of an ML-DSA key.
+const SEED: u8 = 0x80;
 
 /// The private numbers.
 pub(crate) enum Private {
@@ -47,7 +54,7 @@ impl Material {
             match block.read() {
                 Ok((form, der)) if form.is_private() => keys.push((form, der)),
                 // `openssl ecparam -genkey` writes the curve in a block of its own, too.
-                Ok((Form::Curve, der)) => curve = Some(Kind::of_curve(Reader::new(&der))?),
+                Ok((Form::Curve, der)) => curve = Some(Kind::of_curve(AnyRef::from_der(&der)?)?),
                 Err(error) if block.label().ends_with("PRIVATE KEY") => return Err(error),
                 _ => {}
             }
@@ -74,7 +81,7 @@ impl Material {
     /// A key of one private number of this length; RSA has eight.
     pub(crate) fn new(kind: Kind, bytes: &[u8]) -> Result<Material, KeyError> {
         if bytes.len() != kind.private_bytes() {
-            return Err(BadDer.into());
+            return Err(MALFORMED);
         }
         let private = Private::Bytes(Zeroizing::new(bytes.to_vec()));
         Ok(Material { kind, private, stated: Vec::new() })
@@ -90,109 +97,107 @@ impl Material {
         let inner = match (&self.private, self.kind) {
             (Private::Rsa(numbers), _) => write_rsa(numbers),
             (Private::Bytes(scalar), Kind::P256 | Kind::P384) => {
-                let scalar = secret(der::OCTET_STRING, &[scalar]);
-                secret(der::SEQUENCE, &[&der::encode_unsigned(&[1]), &scalar])
+                let scalar = secret(asn1::OCTET_STRING, &[scalar]);
+                secret(asn1::SEQUENCE, &[&asn1::unsigned(&[1]), &scalar])
             }
-            (Private::Bytes(seed), Kind::Ed25519) => secret(der::OCTET_STRING, &[seed]),
+            (Private::Bytes(seed), Kind::Ed25519) => secret(asn1::OCTET_STRING, &[seed]),
             // The seed alone, as RFC 9881 (6) recommends.
-            (Private::Bytes(seed), _) => secret(der::context_primitive(0), &[seed]),
+            (Private::Bytes(seed), _) => secret(SEED, &[seed]),
         };
-        let octets = secret(der::OCTET_STRING, &[&inner]);
-        secret(der::SEQUENCE, &[&der::encode_unsigned(&[0]), &self.kind.identifier(), &octets])
+        let octets = secret(asn1::OCTET_STRING, &[&inner]);
+        secret(asn1::SEQUENCE, &[&asn1::unsigned(&[0]), &self.kind.identifier(), &octets])
     }
 }
 
 /// `RSAPrivateKey` (RFC 8017, A.1.2).
 pub(crate) fn write_rsa(numbers: &RsaNumbers) -> Zeroizing<Vec<u8>> {
-    let mut content = Zeroizing::new(der::encode_unsigned(&[0]));
+    let mut content = Zeroizing::new(asn1::unsigned(&[0]));
     for number in numbers {
-        content.extend_from_slice(&Zeroizing::new(der::encode_unsigned(number)));
+        content.extend_from_slice(&Zeroizing::new(asn1::unsigned(number)));
     }
-    secret(der::SEQUENCE, &[&content])
+    secret(asn1::SEQUENCE, &[&content])
 }
 
 fn secret(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(der::encode(tag, parts))
+    Zeroizing::new(asn1::element(tag, parts))
 }
 
 /// `OneAsymmetricKey` (RFC 5958, 2).
 fn pkcs8(bytes: &[u8]) -> Result<Material, KeyError> {
-    let mut fields = Reader::only(bytes, der::SEQUENCE)?;
-    fields.unsigned()?; // version
-    let kind = Kind::read(fields.enter(der::SEQUENCE)?)?;
-    let inner = fields.expect(der::OCTET_STRING)?.content;
-    fields.optional(der::context(0))?; // attributes
-    let public = fields.optional(der::context_primitive(1))?;
-    fields.end()?;
-    let mut material = match kind {
-        Kind::Rsa => rsa(inner)?,
-        Kind::P256 | Kind::P384 => sec1(inner, Some(kind))?,
-        // `CurvePrivateKey` (RFC 8410, 7): the seed.
-        Kind::Ed25519 => Material::new(kind, Reader::only(inner, der::OCTET_STRING)?.rest())?,
-        Kind::MlDsa44 | Kind::MlDsa65 | Kind::MlDsa87 => ml_dsa(kind, inner)?,
-    };
-    if let Some(public) = public {
-        material.stated.push(Stated::Whole(Numbers::read(kind, der::whole_bytes(public.content)?)?));
-    }
-    Ok(material)
+    AnyRef::from_der(bytes)?.sequence(|fields| {
+        fields.decode::<UintRef<'_>>()?; // version
+        let kind = Kind::read(fields.decode()?)?;
+        let inner = fields.decode::<&OctetStringRef>()?.as_bytes();
+        fields.context_specific::<&SequenceRef>(TagNumber(0), TagMode::Implicit)?; // attributes
+        let public = fields.context_specific(TagNumber(1), TagMode::Implicit)?;
+        let mut material = match kind {
+            Kind::Rsa => rsa(inner)?,
+            Kind::P256 | Kind::P384 => sec1(inner, Some(kind))?,
+            // `CurvePrivateKey` (RFC 8410, 7): the seed.
+            Kind::Ed25519 => Material::new(kind, <&OctetStringRef>::from_der(inner)?.as_bytes())?,
+            Kind::MlDsa44 | Kind::MlDsa65 | Kind::MlDsa87 => ml_dsa(kind, inner)?,
+        };
+        if let Some(public) = public {
+            material.stated.push(Stated::Whole(Numbers::read(kind, asn1::whole_bytes(public)?)?));
+        }
+        Ok(material)
+    })
 }
 
 /// `RSAPrivateKey` (RFC 8017, A.1.2).
 fn rsa(bytes: &[u8]) -> Result<Material, KeyError> {
-    let mut fields = Reader::only(bytes, der::SEQUENCE)?;
-    if fields.unsigned()? != [0] {
-        return Err(KeyError::Unsupported { what: "an RSA key of more than two primes".to_owned() });
-    }
-    let mut numbers = RsaNumbers::default();
-    for number in &mut numbers {
-        *number = Zeroizing::new(fields.unsigned()?.to_vec());
-    }
-    fields.end()?;
-    Ok(Material::rsa(numbers))
+    AnyRef::from_der(bytes)?.sequence(|fields| {
+        if fields.decode::<UintRef<'_>>()?.as_bytes() != [0] {
+            return Err(KeyError::Unsupported { what: "an RSA key of more than two primes".to_owned() });
+        }
+        let mut numbers = RsaNumbers::default();
+        for number in &mut numbers {
+            *number = Zeroizing::new(fields.decode::<UintRef<'_>>()?.as_bytes().to_vec());
+        }
+        Ok(Material::rsa(numbers))
+    })
 }
 
 /// `ECPrivateKey` (RFC 5915, 3). The curve may stand in it, around it, or both.
 fn sec1(bytes: &[u8], around: Option<Kind>) -> Result<Material, KeyError> {
-    let mut fields = Reader::only(bytes, der::SEQUENCE)?;
-    fields.unsigned()?; // version
-    let scalar = fields.expect(der::OCTET_STRING)?.content;
-    let inside = fields.optional(der::context(0))?;
-    let inside = inside.map(|curve| Kind::of_curve(Reader::new(curve.content))).transpose()?;
-    let public = fields.optional(der::context(1))?;
-    fields.end()?;
-    let kind = inside.or(around).ok_or(KeyError::Malformed { what: "EC private key: it names no curve" })?;
-    if around.is_some_and(|around| around != kind) {
-        return Err(KeyError::Inconsistent { key: kind.name() });
-    }
-    // Some writers leave out leading zeros, which RFC 5915 asks for.
-    let zeros = kind.private_bytes().saturating_sub(scalar.len());
-    let mut material = Material::new(kind, &Zeroizing::new([&vec![0; zeros], scalar].concat()))?;
-    if let Some(public) = public {
-        let point = Reader::new(public.content).bit_string()?.to_vec();
-        material.stated.push(Stated::Whole(Numbers::Bytes(point)));
-    }
-    Ok(material)
+    AnyRef::from_der(bytes)?.sequence(|fields| {
+        fields.decode::<UintRef<'_>>()?; // version
+        let scalar = fields.decode::<&OctetStringRef>()?.as_bytes();
+        let inside = ContextSpecific::<AnyRef<'_>>::decode_explicit(fields, TagNumber(0))?;
+        let inside = inside.map(|curve| Kind::of_curve(curve.value)).transpose()?;
+        let public = fields.context_specific::<BitStringRef<'_>>(TagNumber(1), TagMode::Explicit)?;
+        let nameless = KeyError::Malformed { what: "EC private key: it names no curve" };
+        let kind = inside.or(around).ok_or(nameless)?;
+        if around.is_some_and(|around| around != kind) {
+            return Err(KeyError::Inconsistent { key: kind.name() });
+        }
+        // Some writers leave out leading zeros, which RFC 5915 asks for.
+        let zeros = vec![0; kind.private_bytes().saturating_sub(scalar.len())];
+        let mut material = Material::new(kind, &Zeroizing::new([&zeros, scalar].concat()))?;
+        if let Some(point) = public {
+            material.stated.push(Stated::Whole(Numbers::Bytes(asn1::whole_bytes(point)?.to_vec())));
+        }
+        Ok(material)
+    })
 }
 
 /// `ML-DSA-*-PrivateKey` (RFC 9881, 6): the seed, or the seed and what it expands to. An expanded key
 /// alone is refused: the crate's loader for it is deprecated and panics on hostile input.
 fn ml_dsa(kind: Kind, bytes: &[u8]) -> Result<Material, KeyError> {
-    let mut fields = Reader::new(bytes);
-    let choice = fields.element()?;
-    fields.end()?;
-    match choice.tag {
-        der::OCTET_STRING => Err(KeyError::NoSeed),
-        der::SEQUENCE => {
-            let mut both = Reader::new(choice.content);
-            let (seed, expanded) = (both.expect(der::OCTET_STRING)?, both.expect(der::OCTET_STRING)?);
-            both.end()?;
-            let mut material = Material::new(kind, seed.content)?;
+    let choice = AnyRef::from_der(bytes)?;
+    match choice.tag() {
+        Tag::OctetString => Err(KeyError::NoSeed),
+        Tag::ContextSpecific { constructed: false, number: TagNumber(0) } => {
+            Material::new(kind, choice.value())
+        }
+        _ => {
+            let (seed, expanded): (&OctetStringRef, &OctetStringRef) = asn1::pair(choice)?;
+            let mut material = Material::new(kind, seed.as_bytes())?;
             // Private and public key both start with rho, which the seed determines (FIPS 204, algorithm 6).
-            material.stated.push(Stated::Start(expanded.content.get(..32).ok_or(BadDer)?.to_vec()));
+            let start = expanded.as_bytes().get(..32).ok_or(MALFORMED)?;
+            material.stated.push(Stated::Start(start.to_vec()));
             Ok(material)
         }
-        tag if tag == der::context_primitive(0) => Material::new(kind, choice.content),
-        _ => Err(BadDer.into()),
     }
 }
 
@@ -202,6 +207,7 @@ mod tests {
     use crate::ground::secret::Secret;
     use crate::key::algorithm::Algorithm;
     use crate::key::{Key, PublicKey};
+    use der::SliceReader;
 
     macro_rules! file {
         ($name:literal) => {
@@ -214,11 +220,11 @@ mod tests {
     }
 
     fn sequence(parts: &[&[u8]]) -> Vec<u8> {
-        der::encode(der::SEQUENCE, parts)
+        asn1::sequence(parts)
     }
 
     fn octets(bytes: &[u8]) -> Vec<u8> {
-        der::encode(der::OCTET_STRING, &[bytes])
+        asn1::element(asn1::OCTET_STRING, &[bytes])
     }
 
     /// The parts of a PKCS#8: version, algorithm and inner key.
@@ -235,7 +241,7 @@ mod tests {
         key.public().unwrap().numbers().to_bytes()
     }
 
-    const MALFORMED: Option<KeyError> = Some(KeyError::Malformed { what: "key" });
+    const MALFORMED: Option<KeyError> = Some(super::MALFORMED);
 
     /// Whether it is refused because its parts do not belong together.
     fn is_inconsistent(read: &Result<Key, KeyError>) -> bool {
@@ -319,7 +325,7 @@ mod tests {
         assert!(is_inconsistent(&load(&both(&expanded))));
         assert_eq!(load(&both(&[])).err(), MALFORMED);
         assert_eq!(load(&wrapped(kind, &octets(&expanded), &[])).err(), Some(KeyError::NoSeed));
-        assert_eq!(load(&wrapped(kind, &der::encode(0x80, &[&seed[1..]]), &[])).err(), MALFORMED);
+        assert_eq!(load(&wrapped(kind, &asn1::element(SEED, &[&seed[1..]]), &[])).err(), MALFORMED);
     }
 
     #[test]
@@ -328,7 +334,7 @@ mod tests {
         let der = der_of(file!("ed25519.pem"));
         let inner = octets(&der[der.len() - 32..]);
         let public = bytes(&load(&der).unwrap());
-        let field = |public: &[u8]| der::encode(der::context_primitive(1), &[&[0], public]);
+        let field = |public: &[u8]| asn1::element(0x81, &[&[0], public]);
         assert!(load(&wrapped(Kind::Ed25519, &inner, &field(&public))).is_ok());
         let other = load(&wrapped(Kind::Ed25519, &inner, &field(&[9; 32])));
         assert!(is_inconsistent(&other));
@@ -355,19 +361,18 @@ mod tests {
     #[test]
     fn the_numbers_of_an_rsa_key_must_belong_together() {
         let der = der_of(file!("rsa2048-pkcs1.pem"));
-        let mut fields = Reader::only(&der, der::SEQUENCE).unwrap();
-        fields.element().unwrap();
+        let outer = AnyRef::from_der(&der).unwrap();
+        let header = der.len() - outer.value().len();
+        let mut fields = SliceReader::new(outer.value()).unwrap();
+        fields.decode::<AnyRef<'_>>().unwrap();
         for index in 0..8 {
-            let number = fields.element().unwrap();
-            let end = der.len() - fields.rest().len();
-            for at in [end - number.content.len() / 2, end - 1] {
+            let length = fields.decode::<AnyRef<'_>>().unwrap().value().len();
+            let end = header + usize::try_from(fields.position()).unwrap();
+            for at in [end - length / 2, end - 1] {
                 let mut damaged = der.clone();
                 damaged[at] ^= 2;
-                let expected = if index == 1 {
-                    KeyError::RsaExponent
-                } else {
-                    KeyError::Inconsistent { key: "an RSA key" }
-                };
+                let inconsistent = KeyError::Inconsistent { key: "an RSA key" };
+                let expected = if index == 1 { KeyError::RsaExponent } else { inconsistent };
                 assert_eq!(load(&damaged).err(), Some(expected), "number {index}, byte {at}");
             }
         }
@@ -387,7 +392,7 @@ mod tests {
             assert!(is_inconsistent(&p256(&scalar)));
         }
         let explicit =
-            sequence(&[&[2, 1, 1], &octets(&full), &der::encode(der::context(0), &[&sequence(&[])])]);
+            sequence(&[&[2, 1, 1], &octets(&full), &asn1::element(asn1::context(0), &[&sequence(&[])])]);
         let spelled_out = "an EC key that spells out its curve".to_owned();
         assert_eq!(load(&explicit).err(), Some(KeyError::Unsupported { what: spelled_out }));
     }

@@ -3,9 +3,11 @@
 //! Owns how they stand in a `SubjectPublicKeyInfo` (RFC 5280, 4.1), and which RSA keys are taken at all. Decision:
 //! an SPKI is always written anew, so that one key has one, and one id.
 
-use super::der::{self, Reader};
+use super::asn1;
 use super::error::KeyError;
 use super::kind::Kind;
+use der::Decode;
+use der::asn1::{AnyRef, UintRef};
 
 /// The public numbers, as JWK and SPKI carry them.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,27 +38,22 @@ impl Numbers {
         if kind != Kind::Rsa {
             return Ok(Numbers::Bytes(bytes.to_vec()));
         }
-        let mut fields = Reader::only(bytes, der::SEQUENCE)?;
-        let (modulus, exponent) = (fields.unsigned()?, fields.unsigned()?);
-        fields.end()?;
-        Numbers::rsa(modulus, exponent)
+        let (modulus, exponent): (UintRef<'_>, UintRef<'_>) = asn1::pair(AnyRef::from_der(bytes)?)?;
+        Numbers::rsa(modulus.as_bytes(), exponent.as_bytes())
     }
 
     /// Reads a `SubjectPublicKeyInfo`.
     pub(crate) fn read_spki(spki: &[u8]) -> Result<(Kind, Numbers), KeyError> {
-        let mut fields = Reader::only(spki, der::SEQUENCE)?;
-        let kind = Kind::read(fields.enter(der::SEQUENCE)?)?;
-        let bytes = fields.bit_string()?;
-        fields.end()?;
-        Ok((kind, Numbers::read(kind, bytes)?))
+        let (identifier, key) = asn1::pair(AnyRef::from_der(spki)?)?;
+        let kind = Kind::read(identifier)?;
+        Ok((kind, Numbers::read(kind, asn1::whole_bytes(key)?)?))
     }
 
     /// What [`Numbers::read`] reads.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         match self {
             Numbers::Rsa { modulus, exponent } => {
-                let (modulus, exponent) = (der::encode_unsigned(modulus), der::encode_unsigned(exponent));
-                der::encode(der::SEQUENCE, &[&modulus, &exponent])
+                asn1::sequence(&[&asn1::unsigned(modulus), &asn1::unsigned(exponent)])
             }
             Numbers::Bytes(bytes) => bytes.clone(),
         }
@@ -64,8 +61,8 @@ impl Numbers {
 
     /// The `SubjectPublicKeyInfo`.
     pub(crate) fn to_spki(&self, kind: Kind) -> Vec<u8> {
-        let key = der::encode(der::BIT_STRING, &[&[0], &self.to_bytes()]);
-        der::encode(der::SEQUENCE, &[&kind.identifier(), &key])
+        let key = asn1::element(asn1::BIT_STRING, &[&[0], &self.to_bytes()]);
+        asn1::sequence(&[&kind.identifier(), &key])
     }
 }
 

@@ -207,7 +207,7 @@ mod tests {
             (Kind::MlDsa44, vec![0; 1311]),
         ] {
             let refused = PublicKey::new(kind, Numbers::Bytes(bytes), None);
-            assert_eq!(refused.err(), Some(KeyError::Malformed { what: "public key" }), "{kind:?}");
+            assert_eq!(refused.err(), Some(KeyError::Malformed { what: "key" }), "{kind:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ mod path;
 
 pub use path::{PathError, verify_path};
 
-use super::der::{self, BadDer, Element, Reader};
+use super::asn1::{self, sequence_bytes, whole_bytes};
 use super::engine::Over;
 use super::error::KeyError;
 use super::kind::Kind;
@@ -16,7 +16,11 @@ use super::public::PublicKey;
 use crate::ground::base64;
 use crate::ground::time::days_from_civil;
 use crate::key::algorithm::Algorithm;
+use der::asn1::{AnyRef, BitStringRef, ContextSpecific, ObjectIdentifier, OctetStringRef, UintRef};
+use der::{Decode, Reader, Tag, TagNumber, Tagged};
 use sha2::{Digest, Sha256, Sha384};
+
+const MALFORMED: KeyError = KeyError::Malformed { what: "certificate" };
 
 /// A certificate, and all that judging a path needs.
 #[derive(Debug, Clone)]
@@ -29,7 +33,7 @@ pub struct X509 {
     not_after: i64,
     key: Result<PublicKey, KeyError>,
     spki: Vec<u8>,
-    signature_algorithm: Vec<u8>,
+    signature_algorithm: ObjectIdentifier,
     signature: Vec<u8>,
     constraints: Constraints,
     /// It has an extension that may decide and is not judged here.
@@ -46,22 +50,21 @@ struct Constraints {
     key_usage: Option<u8>,
 }
 
-const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
-const KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x0F];
+const BASIC_CONSTRAINTS: &str = "2.5.29.19";
+const KEY_USAGE: &str = "2.5.29.15";
 /// Verifiers of tokens ask for no usage in particular.
-const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x25];
+const EXTENDED_KEY_USAGE: &str = "2.5.29.37";
 /// Name constraints, policy mappings, policy constraints and `inhibitAnyPolicy` (RFC 5280, 4.2.1): they decide
 /// without being critical, too.
-const CONSTRAINTS: [&[u8]; 4] =
-    [&[0x55, 0x1D, 0x1E], &[0x55, 0x1D, 0x21], &[0x55, 0x1D, 0x24], &[0x55, 0x1D, 0x36]];
-const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+const CONSTRAINTS: [&str; 4] = ["2.5.29.30", "2.5.29.33", "2.5.29.36", "2.5.29.54"];
+const COMMON_NAME: &str = "2.5.4.3";
 /// `keyCertSign`, bit 5 (RFC 5280, 4.2.1.3).
 const CERT_SIGN: u8 = 0x04;
 
 impl X509 {
     /// Reads one certificate's DER.
     pub fn from_der(bytes: &[u8]) -> Result<X509, KeyError> {
-        X509::read(bytes).map_err(|_| KeyError::Malformed { what: "certificate" })
+        X509::read(bytes).map_err(|_| MALFORMED)
     }
 
     /// Reads an element of an `x5c` header: DER in standard base64 (RFC 7515, 4.1.6).
@@ -70,47 +73,44 @@ impl X509 {
         X509::from_der(&der.ok_or_else(|| KeyError::Base64 { label: "CERTIFICATE".to_owned() })?)
     }
 
-    fn read(bytes: &[u8]) -> Result<X509, BadDer> {
-        let mut outer = Reader::only(bytes, der::SEQUENCE)?;
-        let signed = outer.expect(der::SEQUENCE)?;
-        let mut algorithm = outer.enter(der::SEQUENCE)?;
-        let signature_algorithm = algorithm.expect(der::OID)?.content.to_vec();
-        let signature = outer.bit_string()?.to_vec();
-        outer.end()?;
-
-        let mut fields = Reader::new(signed.content);
-        let version = fields.optional(der::context(0))?;
-        let version_3 = version.is_some_and(|version| version.content == [der::INTEGER, 1, 2]);
-        fields.expect(der::INTEGER)?; // serial number
-        fields.expect(der::SEQUENCE)?; // signature algorithm
-        let issuer = fields.expect(der::SEQUENCE)?.whole.to_vec();
-        let mut validity = fields.enter(der::SEQUENCE)?;
-        let not_before = unix_time(validity.element()?)?;
-        let not_after = unix_time(validity.element()?)?;
-        validity.end()?;
-        let subject = fields.expect(der::SEQUENCE)?.whole.to_vec();
-        let spki = fields.expect(der::SEQUENCE)?.whole.to_vec();
-        let mut constraints = Constraints { version_3, ..Constraints::default() };
-        let mut unjudged = false;
-        while !fields.is_empty() {
-            let element = fields.element()?;
-            if element.tag == der::context(3) {
-                unjudged |= constraints.read(Reader::only(element.content, der::SEQUENCE)?)?;
+    fn read(bytes: &[u8]) -> Result<X509, KeyError> {
+        let (signed, signature_algorithm, signature) = AnyRef::from_der(bytes)?.sequence(|outer| {
+            let signed = sequence_bytes(outer)?;
+            let (algorithm, _): (_, Option<AnyRef<'_>>) = asn1::pair(outer.decode()?)?;
+            Ok::<_, KeyError>((signed, algorithm, whole_bytes(outer.decode()?)?.to_vec()))
+        })?;
+        AnyRef::from_der(signed)?.sequence(|fields| {
+            let version = ContextSpecific::<UintRef<'_>>::decode_explicit(fields, TagNumber(0))?;
+            let version_3 = version.is_some_and(|version| version.value.as_bytes() == [2]);
+            let serial: AnyRef<'_> = fields.decode()?;
+            serial.tag().assert_eq(Tag::Integer)?;
+            sequence_bytes(fields)?; // signature algorithm
+            let issuer = sequence_bytes(fields)?.to_vec();
+            let (from, until) = asn1::pair(fields.decode()?)?;
+            let (not_before, not_after) = (unix_time(from)?, unix_time(until)?);
+            let (subject, spki) = (sequence_bytes(fields)?.to_vec(), sequence_bytes(fields)?.to_vec());
+            let mut constraints = Constraints { version_3, ..Constraints::default() };
+            let mut unjudged = false;
+            while !fields.is_finished() {
+                let element: AnyRef<'_> = fields.decode()?;
+                if element.tag() == (Tag::ContextSpecific { constructed: true, number: TagNumber(3) }) {
+                    unjudged |= constraints.read(AnyRef::from_der(element.value())?)?;
+                }
             }
-        }
-        Ok(X509 {
-            der: bytes.to_vec(),
-            signed: signed.whole.to_vec(),
-            issuer,
-            subject,
-            not_before,
-            not_after,
-            key: PublicKey::from_spki(&spki, None),
-            spki,
-            signature_algorithm,
-            signature,
-            constraints,
-            unjudged,
+            Ok(X509 {
+                der: bytes.to_vec(),
+                signed: signed.to_vec(),
+                issuer,
+                subject,
+                not_before,
+                not_after,
+                key: PublicKey::from_spki(&spki, None),
+                spki,
+                signature_algorithm,
+                signature,
+                constraints,
+                unjudged,
+            })
         })
     }
 
@@ -159,7 +159,7 @@ impl X509 {
 
     /// Whether `parent` signed this certificate; `None` where that is not known here.
     fn signed_by(&self, parent: &X509) -> Option<bool> {
-        let scheme = Scheme::read(&self.signature_algorithm)?;
+        let scheme = Scheme::read(self.signature_algorithm)?;
         let key = parent.key.as_ref().ok()?;
         let hash = match scheme {
             Scheme::Jws(algorithm) if key.kind().algorithms().contains(&algorithm) => {
@@ -186,32 +186,45 @@ impl Eq for X509 {}
 
 impl Constraints {
     /// Reads them; whether there is one that is not judged here.
-    fn read(&mut self, mut extensions: Reader<'_>) -> Result<bool, BadDer> {
-        const BOOLEAN: u8 = 0x01;
+    fn read(&mut self, extensions: AnyRef<'_>) -> Result<bool, KeyError> {
         let mut unjudged = false;
-        while !extensions.is_empty() {
-            let mut extension = extensions.enter(der::SEQUENCE)?;
-            let name = extension.expect(der::OID)?.content;
-            let critical = extension.optional(BOOLEAN)?.is_some_and(|flag| flag.content == [0xFF]);
-            let value = extension.expect(der::OCTET_STRING)?.content;
-            if name == BASIC_CONSTRAINTS {
-                let mut fields = Reader::only(value, der::SEQUENCE)?;
-                self.basic = true;
-                self.authority = fields.optional(BOOLEAN)?.is_some_and(|flag| flag.content == [0xFF]);
-                if !fields.is_empty() {
-                    let length = fields.unsigned()?;
-                    self.path_length = Some(length.iter().fold(0, |sum: usize, &byte| {
-                        sum.saturating_mul(256).saturating_add(usize::from(byte))
-                    }));
-                }
-            } else if name == KEY_USAGE {
-                let bits = Reader::new(value).expect(der::BIT_STRING)?.content;
-                self.key_usage = Some(bits.get(1).copied().unwrap_or(0));
-            } else {
-                unjudged |= critical && name != EXTENDED_KEY_USAGE || CONSTRAINTS.contains(&name);
+        extensions.sequence(|extensions| {
+            while !extensions.is_finished() {
+                let extension: AnyRef<'_> = extensions.decode()?;
+                extension.sequence(|fields| {
+                    let name = fields.decode::<ObjectIdentifier>()?.to_string();
+                    let critical = fields.decode::<Option<bool>>()?.unwrap_or_default();
+                    let value = fields.decode::<&OctetStringRef>()?.as_bytes();
+                    match name.as_str() {
+                        BASIC_CONSTRAINTS => self.read_basic(AnyRef::from_der(value)?)?,
+                        KEY_USAGE => {
+                            let bits = BitStringRef::from_der(value)?.raw_bytes();
+                            self.key_usage = Some(bits.first().copied().unwrap_or(0));
+                        }
+                        name => {
+                            unjudged |= critical && name != EXTENDED_KEY_USAGE || CONSTRAINTS.contains(&name)
+                        }
+                    }
+                    Ok::<_, KeyError>(())
+                })?;
             }
-        }
-        Ok(unjudged)
+            Ok::<_, KeyError>(unjudged)
+        })
+    }
+
+    fn read_basic(&mut self, basic: AnyRef<'_>) -> Result<(), KeyError> {
+        basic.sequence(|fields| {
+            self.basic = true;
+            self.authority = fields.decode::<Option<bool>>()?.unwrap_or_default();
+            let length = fields.decode::<Option<UintRef<'_>>>()?;
+            self.path_length = length.map(|length| {
+                length
+                    .as_bytes()
+                    .iter()
+                    .fold(0, |sum: usize, &byte| sum.saturating_mul(256).saturating_add(usize::from(byte)))
+            });
+            Ok(())
+        })
     }
 
     /// Go's `CheckSignatureFrom`: what a certificate needs to vouch for another.
@@ -230,16 +243,14 @@ enum Scheme {
 }
 
 impl Scheme {
-    fn read(oid: &[u8]) -> Option<Scheme> {
-        const PKCS1: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01];
-        const ECDSA_SHA2: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03];
-        match oid.split_last()? {
-            (11, PKCS1) => Some(Scheme::Jws(Algorithm::RS256)),
-            (12, PKCS1) => Some(Scheme::Jws(Algorithm::RS384)),
-            (13, PKCS1) => Some(Scheme::Jws(Algorithm::RS512)),
-            (2, ECDSA_SHA2) => Some(Scheme::Ecdsa(|signed| Sha256::digest(signed).to_vec())),
-            (3, ECDSA_SHA2) => Some(Scheme::Ecdsa(|signed| Sha384::digest(signed).to_vec())),
-            (0x70, [0x2B, 0x65]) => Some(Scheme::Jws(Algorithm::EdDSA)),
+    fn read(oid: ObjectIdentifier) -> Option<Scheme> {
+        match oid.to_string().as_str() {
+            "1.2.840.113549.1.1.11" => Some(Scheme::Jws(Algorithm::RS256)),
+            "1.2.840.113549.1.1.12" => Some(Scheme::Jws(Algorithm::RS384)),
+            "1.2.840.113549.1.1.13" => Some(Scheme::Jws(Algorithm::RS512)),
+            "1.2.840.10045.4.3.2" => Some(Scheme::Ecdsa(|signed| Sha256::digest(signed).to_vec())),
+            "1.2.840.10045.4.3.3" => Some(Scheme::Ecdsa(|signed| Sha384::digest(signed).to_vec())),
+            "1.3.101.112" => Some(Scheme::Jws(Algorithm::EdDSA)),
             _ => None,
         }
     }
@@ -247,9 +258,8 @@ impl Scheme {
 
 /// `SEQUENCE { r, s }` as `r || s`, each of the field's length.
 fn ecdsa_raw(der: &[u8], length: usize) -> Option<Vec<u8>> {
-    let mut fields = Reader::only(der, der::SEQUENCE).ok()?;
-    let (r, s) = (fields.unsigned().ok()?, fields.unsigned().ok()?);
-    fields.end().ok()?;
+    let (r, s): (UintRef<'_>, UintRef<'_>) = asn1::pair(AnyRef::from_der(der).ok()?).ok()?;
+    let (r, s) = (r.as_bytes(), s.as_bytes());
     let mut raw = vec![0; length.checked_sub(r.len())?];
     raw.extend_from_slice(r);
     raw.resize(raw.len() + length.checked_sub(s.len())?, 0);
@@ -258,48 +268,46 @@ fn ecdsa_raw(der: &[u8], length: usize) -> Option<Vec<u8>> {
 }
 
 /// `UTCTime` or `GeneralizedTime`, in the only forms that RFC 5280 (4.1.2.5) allows.
-fn unix_time(element: Element<'_>) -> Result<i64, BadDer> {
-    let (digits, zone) = element.content.split_at(element.content.len().saturating_sub(1));
+fn unix_time(element: AnyRef<'_>) -> Result<i64, KeyError> {
+    let (digits, zone) = element.value().split_at(element.value().len().saturating_sub(1));
     if zone != b"Z" || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(BadDer);
+        return Err(MALFORMED);
     }
     let number = |digits: &[u8]| digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
-    let (year, rest) = match (element.tag, digits.len()) {
-        (der::UTC_TIME, 12) => {
+    let (year, rest) = match (element.tag(), digits.len()) {
+        (Tag::UtcTime, 12) => {
             let (year, rest) = digits.split_at(2);
             let year = number(year);
             (if year < 50 { 2000 + year } else { 1900 + year }, rest)
         }
-        (der::GENERALIZED_TIME, 14) => {
+        (Tag::GeneralizedTime, 14) => {
             let (year, rest) = digits.split_at(4);
             (number(year), rest)
         }
-        _ => return Err(BadDer),
+        _ => return Err(MALFORMED),
     };
     let [month, day, hour, minute, second] = match rest.as_chunks::<2>() {
         ([month, day, hour, minute, second], []) => {
             [month, day, hour, minute, second].map(|pair| number(pair))
         }
-        _ => return Err(BadDer),
+        _ => return Err(MALFORMED),
     };
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 59 {
-        return Err(BadDer);
+        return Err(MALFORMED);
     }
     Ok(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 /// The last common name of a name (RFC 5280, 4.1.2.4), as far as it is text.
 fn common_name(name: &[u8]) -> Option<String> {
-    let mut sets = Reader::only(name, der::SEQUENCE).ok()?;
-    let mut found = None;
-    while let Ok(set) = sets.element() {
-        let mut attribute = Reader::new(set.content).enter(der::SEQUENCE).ok()?;
-        if attribute.expect(der::OID).ok()?.content == COMMON_NAME {
-            let value = attribute.element().ok()?.content;
-            found = Some(String::from_utf8_lossy(value).chars().take(80).collect());
-        }
-    }
-    found
+    let sets: Vec<AnyRef<'_>> = Vec::from_der(name).ok()?;
+    let attributes = sets.iter().filter_map(|set| AnyRef::from_der(set.value()).ok());
+    let values = attributes.filter_map(|attribute| {
+        let (kind, value): (ObjectIdentifier, AnyRef<'_>) = asn1::pair(attribute).ok()?;
+        (kind.to_string() == COMMON_NAME).then_some(value)
+    });
+    let last = values.last()?;
+    Some(String::from_utf8_lossy(last.value()).chars().take(80).collect())
 }
 
 #[cfg(test)]
@@ -378,19 +386,19 @@ mod tests {
 
     #[test]
     fn times_are_those_of_rfc_5280() {
-        let time = |tag, text: &str| unix_time(Element { tag, content: text.as_bytes(), whole: &[] });
+        let time = |tag, text: &str| unix_time(AnyRef::new(tag, text.as_bytes()).unwrap());
         for (tag, text, expected) in [
-            (der::UTC_TIME, "700101000000Z", Ok(0)),
-            (der::UTC_TIME, "500101000000Z", Ok(-631_152_000)),
-            (der::UTC_TIME, "491231235959Z", Ok(2_524_607_999)),
-            (der::GENERALIZED_TIME, "20000229120000Z", Ok(951_825_600)),
-            (der::GENERALIZED_TIME, "99991231235959Z", Ok(253_402_300_799)),
-            (der::UTC_TIME, "7001010000Z", Err(BadDer)),
-            (der::UTC_TIME, "700101000000+0100", Err(BadDer)),
-            (der::UTC_TIME, "701301000000Z", Err(BadDer)),
-            (der::UTC_TIME, "70010100000aZ", Err(BadDer)),
-            (der::GENERALIZED_TIME, "", Err(BadDer)),
-            (der::OCTET_STRING, "700101000000Z", Err(BadDer)),
+            (Tag::UtcTime, "700101000000Z", Ok(0)),
+            (Tag::UtcTime, "500101000000Z", Ok(-631_152_000)),
+            (Tag::UtcTime, "491231235959Z", Ok(2_524_607_999)),
+            (Tag::GeneralizedTime, "20000229120000Z", Ok(951_825_600)),
+            (Tag::GeneralizedTime, "99991231235959Z", Ok(253_402_300_799)),
+            (Tag::UtcTime, "7001010000Z", Err(MALFORMED)),
+            (Tag::UtcTime, "700101000000+0100", Err(MALFORMED)),
+            (Tag::UtcTime, "701301000000Z", Err(MALFORMED)),
+            (Tag::UtcTime, "70010100000aZ", Err(MALFORMED)),
+            (Tag::GeneralizedTime, "", Err(MALFORMED)),
+            (Tag::OctetString, "700101000000Z", Err(MALFORMED)),
         ] {
             assert_eq!(time(tag, text), expected, "{text}");
         }

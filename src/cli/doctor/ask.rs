@@ -73,12 +73,12 @@ fn url(text: &str, code: &'static str, data: &str, findings: &mut Vec<Diagnostic
     match Url::parse(text) {
         Ok(url) => return Some(url),
         Err(UrlError::Https) => findings.push(
-            Diagnostic::unknown(code, format!("https is not enabled in this build: `{shown}` was not asked"))
+            Diagnostic::unknown(code, format!("this build speaks plain HTTP only: `{shown}` was not asked"))
                 .hint(format!("ask it with: curl -si{data} '{}'", shown.replace('\'', "%27"))),
         ),
         Err(UrlError::NotHttp | UrlError::Malformed) => findings.push(Diagnostic::error(
             code,
-            format!("`{shown}` is no URL such as http://registry.example.com:5000"),
+            format!("`{shown}` is not a URL such as http://registry.example.com:5000"),
         )),
     }
     None
@@ -102,9 +102,9 @@ fn taken(
         Ok(answer) if (300..400).contains(&answer.status) => {
             let to = shortened(answer.header("location").unwrap_or("nowhere"), 200);
             findings.push(
-                Diagnostic::error(code, format!("{place} answers {} and sends on to `{to}`", answer.status))
-                    .why("no redirect is followed here, and clients do not send passwords after one")
-                    .hint("name the URL that it sends to"),
+                Diagnostic::error(code, format!("{place} answers {} and redirects to `{to}`", answer.status))
+                    .why("redirects are not followed here, and clients do not send passwords after one")
+                    .hint("give the URL that it redirects to"),
             );
             None
         }
@@ -122,9 +122,7 @@ fn clock(answer: &Answer, now: UnixTime) -> Diagnostic {
     let hint = "let both hosts keep time (chrony, systemd-timesyncd)";
     match skew {
         0..=5 => Diagnostic::ok("clock", "this host's clock and the registry's agree to 5 s"),
-        6..LEEWAY => {
-            Diagnostic::warning("clock", what).why("a registry tolerates 60 s, zot nothing").hint(hint)
-        }
+        6..LEEWAY => Diagnostic::warning("clock", what).why("a registry tolerates 60 s, zot none").hint(hint),
         _ => Diagnostic::error("clock", what)
             .why("a registry tolerates 60 s: it refuses new tokens")
             .hint(hint),
@@ -151,13 +149,13 @@ fn challenged(answer: &Answer, findings: &mut Vec<Diagnostic>) -> Option<Vec<(St
             }
             None => Diagnostic::error(
                 "challenge",
-                format!("the registry asks for another thing: {}", shortened(header, 200)),
+                format!("the registry asks for something else: {}", shortened(header, 200)),
             )
             .why("only `Bearer` leads to a token service")
             .hint("a proxy with a password of its own stands in front of /v2/, or auth is not `token`"),
         },
         (status, _) => Diagnostic::error("challenge", format!("GET /v2/ answers {status}, not 401"))
-            .hint("is this the registry? a proxy may not pass /v2/ on"),
+            .hint("is this the registry? perhaps a proxy does not pass /v2/ on"),
     };
     findings.push(finding);
     None
@@ -182,7 +180,7 @@ fn anonymous(answer: &Answer) -> Diagnostic {
             if token {
                 Diagnostic::ok(
                     "realm-get",
-                    "the realm gives a token to one without a name: anonymous pulls work",
+                    "the realm gives a token without a name and password: anonymous pulls work",
                 )
             } else {
                 Diagnostic::error("realm-get", "the realm answers 200 without a `token`: is this Keypebble?")
@@ -192,9 +190,11 @@ fn anonymous(answer: &Answer) -> Diagnostic {
             "realm-get",
             "the realm asks for a name and password (401, JSON): no anonymous access",
         ),
-        status => Diagnostic::error("realm-get", format!("the realm answers {status} to one without a name"))
-            .why("clients expect a token, or 401")
-            .hint("see Keypebble's log for the reason"),
+        status => {
+            Diagnostic::error("realm-get", format!("the realm answers {status} without a name and password"))
+                .why("clients expect a token, or 401")
+                .hint("see Keypebble's log for the reason")
+        }
     }
 }
 
@@ -206,7 +206,7 @@ fn posted(answer: &Answer) -> Diagnostic {
             format!("POST answers {} in JSON: clients that try it first go on with GET", answer.status),
         ),
         (200, true) => Diagnostic::error("realm-post", "POST with a made-up password answers 200")
-            .why("whoever asks gets a token")
+            .why("anybody who asks gets a token")
             .hint("let the proxy check passwords for POST too, or refuse it with 405"),
         (status, json) => {
             let body = if json { "JSON" } else { "no JSON" };

@@ -181,7 +181,7 @@ pub(in crate::cli) fn certificates(
         if until < now.0 {
             warn(&[Diagnostic::advice(
                 "keys",
-                format!("the certificate of {} ended at {}", key.id().unwrap_or_default(), UnixTime(until)),
+                format!("the certificate of {} expired at {}", key.id().unwrap_or_default(), UnixTime(until)),
                 "rotate to a new key, or give --days more",
             )]);
         }

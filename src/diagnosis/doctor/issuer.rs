@@ -51,13 +51,13 @@ fn signing_key(key: &Key) -> Diagnostic {
     let id = key.id().map_or_else(|| "no key id".to_owned(), |id| format!("key id `{}`", shortened(id, 80)));
     if algorithm.is_hmac() {
         return Diagnostic::warning("key", format!("signs with {algorithm}, a shared secret"))
-            .why("no Docker registry takes it; whoever can verify a token can also make one")
+            .why("no Docker registry accepts it; anybody who can verify a token can also make one")
             .hint("for a registry set private_key_path to an RSA or P-256 key");
     }
     match algorithm {
         Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => {
             Diagnostic::warning("key", format!("signs with {algorithm}, {id}"))
-                .why("no Docker registry takes it yet")
+                .why("no Docker registry accepts it yet")
                 .hint("for a registry use an RSA or P-256 key")
         }
         _ => Diagnostic::ok("key", format!("signs with {algorithm}, {id}")),
@@ -114,7 +114,7 @@ fn lifetimes(config: &Config) -> Vec<Diagnostic> {
     if default < Ttl::REGISTRY_MIN {
         findings.push(
             Diagnostic::warning("ttl", format!("default_ttl_seconds is {default}"))
-                .why("Docker's clients take less than 60 s as 60 s; a registry's token lives 60 s at least")
+                .why("Docker's clients round anything shorter up to 60 s, so a registry token lives at least 60 s")
                 .hint("set default_ttl_seconds to 60 or more"),
         );
     }
@@ -125,7 +125,7 @@ fn lifetimes(config: &Config) -> Vec<Diagnostic> {
                 "ttl",
                 format!("a registry's token lives {most} at most, whatever a policy says"),
             )
-            .why("a push of large layers takes longer, and fails in its middle with `unauthorized`")
+            .why("a push of large layers takes longer, and fails in the middle with `unauthorized`")
             .hint(format!("set max_ttl_seconds to {PUSH} or more")),
         );
     }
@@ -147,7 +147,7 @@ fn who_may_ask(config: &Config) -> Vec<Diagnostic> {
             Diagnostic::ok("proxies", what)
         } else {
             Diagnostic::warning("proxies", what)
-                .why("there is no users_file either, so that nobody can be told from another")
+                .why("there is no users_file either, so no user can be known")
                 .hint("set users_file, or name the proxy that checks passwords in service.trusted_proxies")
         });
     } else {
@@ -159,7 +159,7 @@ fn who_may_ask(config: &Config) -> Vec<Diagnostic> {
     remote.unix = false;
     remote.networks.retain(|network| network.is_open() || !LOOPBACK.iter().any(|own| network.contains(*own)));
     if remote.is_empty() {
-        findings.push(Diagnostic::ok("auth", "POST /auth answers this host alone"));
+        findings.push(Diagnostic::ok("auth", "POST /auth answers only this host"));
     } else {
         let mut probe = Map::new();
         probe.insert("a claim of no list".to_owned(), true.into());
@@ -167,7 +167,7 @@ fn who_may_ask(config: &Config) -> Vec<Diagnostic> {
         let what = if unlisted { "any claims, `access` too," } else { "the claims of allowed_custom_claims" };
         let finding = Diagnostic::warning(
             "auth",
-            format!("POST /auth signs {what} for whoever asks from {remote}"),
+            format!("POST /auth signs {what} for anybody who asks from {remote}"),
         )
         .why("a proxy that passes /auth on from its clients lets them write their own tokens")
         .hint(
@@ -181,12 +181,13 @@ fn who_may_ask(config: &Config) -> Vec<Diagnostic> {
 /// What is enforced.
 pub fn policy(enforcement: &Enforcement, place: &str) -> Diagnostic {
     match enforcement {
-        Enforcement::Off => {
-            Diagnostic::warning("policy", "`policy: none`: every authenticated user gets all that is asked")
-                .hint("name a policy with --policy PATH, and take `policy: none` out")
-        }
+        Enforcement::Off => Diagnostic::warning(
+            "policy",
+            "`policy: none`: every authenticated user gets everything they ask for",
+        )
+        .hint("name a policy with --policy PATH, and remove `policy: none`"),
         Enforcement::Nothing => {
-            Diagnostic::warning("policy", "there is no policy: no access is granted to anyone")
+            Diagnostic::warning("policy", "there is no policy: nobody is granted any access")
                 .hint("name one with --policy PATH")
         }
         Enforcement::Policy(policy) if policy.user_count() == 0 && !policy.has_anonymous() => {
@@ -200,7 +201,7 @@ pub fn policy(enforcement: &Enforcement, place: &str) -> Diagnostic {
             if policy.mode() == Mode::Deny {
                 return Diagnostic::warning("policy", finding)
                     .why("cross-repository pushes ask for more than they need, and are then refused as a whole")
-                    .hint("take `mode: deny` out where Docker pushes");
+                    .hint("remove `mode: deny` if Docker pushes");
             }
             Diagnostic::ok("policy", finding)
         }

@@ -48,17 +48,18 @@ fn gate(gate: &Gate) -> Option<Diagnostic> {
         Gate::Token => return None,
         Gate::Open(why) => Diagnostic::error(
             "open",
-            "the registry asks nobody for a token: whoever reaches it may pull, push and delete",
+            "the registry asks for no token: anybody who reaches it may pull, push and delete",
         )
         .why(why),
-        Gate::Chance { types, open: true } => Diagnostic::error(
-            "open",
-            "at some starts the registry asks nobody for a token, at others it does",
-        )
-        .why(format!("its `auth` has several types ({types}), and which one counts is left to chance")),
+        Gate::Chance { types, open: true } => {
+            Diagnostic::error("open", "the registry asks for tokens after some starts, and not after others")
+                .why(format!(
+                    "its `auth` has several types ({types}), and which one counts is left to chance"
+                ))
+        }
         Gate::Chance { types, open: false } => Diagnostic::error(
             "chance",
-            "at some starts the registry asks for tokens, at others it does not start",
+            "the registry asks for tokens after some starts, and at others does not start",
         )
         .why(format!("its `auth` has several types ({types}), and which one counts is left to chance")),
         Gate::Other(name) => {
@@ -74,7 +75,7 @@ fn same(code: &'static str, theirs: Option<&str>, ours: &[&str], key: &str) -> D
     let Some(theirs) = theirs else {
         return Diagnostic::error(
             code,
-            format!("auth.token.{code} is missing, or no text: the registry does not start"),
+            format!("auth.token.{code} is missing or not text: the registry does not start"),
         )
         .hint(format!("set it to `{}`", shortened(ours.first().unwrap_or(&""), 120)));
     };
@@ -100,20 +101,24 @@ fn realm(registry: &RegistryConfig) -> Diagnostic {
             "realm",
             "autoredirect is on: clients are sent to https://<the registry>/auth/token",
         )
-        .why("realm counts for nothing then, and Keypebble answers at /v2/token")
-        .hint("take autoredirect out, or let the proxy pass /auth/token on to /v2/token");
+        .why("then realm is ignored, and Keypebble answers at /v2/token")
+        .hint("remove autoredirect, or let the proxy pass /auth/token on to /v2/token");
     }
     let Some(realm) = registry.realm.as_deref() else {
         return Diagnostic::error(
             "realm",
-            "auth.token.realm is missing, or no text: the registry does not start",
+            "auth.token.realm is missing or not text: the registry does not start",
         )
         .hint("set it to the URL of /v2/token, as clients reach it");
     };
     let shown = shortened(realm, 120);
     let path = realm.strip_prefix("https://").or_else(|| realm.strip_prefix("http://"));
     match path.map(|rest| rest.split_once('/').map_or("", |(_, path)| path)) {
-        None => Diagnostic::error("realm", format!("auth.token.realm is no http or https URL: `{shown}`")).hint(
+        None => Diagnostic::error(
+            "realm",
+            format!("auth.token.realm is not an http or https URL: `{shown}`"),
+        )
+        .hint(
             "set it to the URL of /v2/token, as clients reach it, such as https://auth.example.com/v2/token",
         ),
         Some("v2/token") => Diagnostic::ok("realm", format!("clients are sent to `{shown}`")),
@@ -205,7 +210,7 @@ pub fn ring(keyring: &Keyring, trust: &Trust) -> Vec<Diagnostic> {
             "previous-key",
             format!("the registry does not know the previous key, `{id}`"),
         )
-        .why("tokens that it signed and that still live are refused"),
+        .why("its tokens that are still valid are refused"),
     };
     unknown.map(|key| finding(key.state(), &shortened(key.id().unwrap_or("no id"), 80))).collect()
 }

@@ -102,7 +102,7 @@ fn by_chain(case: &mut Case<'_>, x5c: &[&str]) -> Option<PublicKey> {
     let certificate = |text: &&str| X509::from_der(&go::base64(text.as_bytes(), false, true)?).ok();
     let chain: Option<Vec<X509>> = x5c.iter().map(certificate).collect();
     let Some(chain) = chain else {
-        case.say(Diagnostic::error("x5c", "x5c holds something that is no certificate in base64"));
+        case.say(Diagnostic::error("x5c", "x5c holds something that is not a certificate in base64"));
         return None;
     };
     if let Err(error) = verify_path(&chain, case.trust.certificates(), case.now.0) {
@@ -185,9 +185,9 @@ fn signature(case: &mut Case<'_>, key: &PublicKey, alg: &str) {
         case.say(Diagnostic::error("signature", "the token has no signature"));
     } else if !key.verify(&case.token.signed, &case.token.signature) {
         case.say(
-            Diagnostic::error("signature", "the signature is not the trusted key's over this text")
+            Diagnostic::error("signature", "the signature is not one of the trusted key over this text")
                 .why("another key signed it, or the token was changed on its way")
-                .hint("where x5c is sent, its first certificate must be for the signing key"),
+                .hint("if x5c is sent, its first certificate must be for the signing key"),
         );
     }
 }
