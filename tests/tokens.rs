@@ -188,7 +188,7 @@ fn verify_for_a_registry_gives_its_verdict() {
         (
             "registry-2.8 --rootcertbundle bundle.pem --service t",
             1,
-            "`aud` is `s`, the registry's service is `t`",
+            "`aud` is `s`, expected `t`",
         ),
         ("zot --key bundle.pem", 0, "accepted: zot would take this token"),
         (

@@ -191,8 +191,10 @@ fn only_key(file: &[u8]) -> Result<Held, Trouble> {
     };
     let held = |read: Result<PublicKey, KeyError>| match read {
         Ok(key) => Some(Held::Key(key)),
-        Err(KeyError::Malformed { .. } | KeyError::Base64 { .. }) => None,
-        Err(error) => Some(Held::Unread(error.to_string())),
+        Err(error @ (KeyError::Unsupported { .. } | KeyError::RsaSize { .. } | KeyError::RsaExponent)) => {
+            Some(Held::Unread(error.to_string()))
+        }
+        Err(_) => None,
     };
     if let Ok(certificate) = X509::from_der(der) {
         return Ok(match certificate.key() {
