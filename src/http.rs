@@ -84,7 +84,7 @@ const LABELS: Labels =
 pub struct Sources {
     /// The time.
     pub clock: fn() -> UnixTime,
-    /// A new token id; `None` where the system has no randomness to give.
+    /// A new token id; `None` where the system gives no random numbers.
     pub id: fn() -> Option<String>,
 }
 

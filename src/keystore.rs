@@ -150,7 +150,12 @@ fn load_key(folder: &Path, entry: &Entry, files: &mut Files) -> Result<Key, Stor
     let key = loaded.map_err(|source| StoreError::Key { path: path.clone(), source })?;
     match key.public() {
         Some(public) if public.default_id() != entry.id => Err(StoreError::refused(
-            format!("{} holds another key than {}, whose id is {}", path.display(), MANIFEST, entry.id),
+            format!(
+                "{} holds a different key than {} says, whose id is {}",
+                path.display(),
+                MANIFEST,
+                entry.id
+            ),
             "restore the file, or the whole folder, from a backup",
         )),
         _ => Ok(key),

@@ -17,7 +17,6 @@ mod stop;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod visit;
 
 // Public for the fuzz targets alone.
 #[doc(hidden)]

@@ -96,7 +96,7 @@ fn two_names_that_fold_to_one_are_refused_in_any_object() {
     ] {
         let output = issue(&folder, claims);
         assert_eq!(output.status.code(), Some(2), "{claims}: {}", stderr(&output));
-        assert!(stderr(&output).contains("are one name to programs"), "{claims}: {}", stderr(&output));
+        assert!(stderr(&output).contains("are the same name to programs"), "{claims}: {}", stderr(&output));
         let answer = auth(&server, claims);
         assert_eq!((answer.status, answer.code().as_str()), (400, "INVALID_CLAIMS"), "{claims}: {answer:?}");
         folder.write("other.yaml", &config(&format!("static_claims: {{x: {claims}}}\n")));
@@ -116,7 +116,7 @@ fn two_names_that_fold_to_one_are_refused_in_any_object() {
         folder.write("other.yaml", &config(rest));
         let output = run(&folder, &["check", "--config", "other.yaml"]);
         assert_eq!(output.status.code(), Some(3), "{rest}: {}", stderr(&output));
-        assert!(stderr(&output).contains("are one name to programs"), "{rest}: {}", stderr(&output));
+        assert!(stderr(&output).contains("are the same name to programs"), "{rest}: {}", stderr(&output));
     }
 }
 
@@ -199,7 +199,7 @@ fn inspect_and_verify_warn_of_a_token_that_go_reads_otherwise() {
     for (rest, part) in [
         (r#","ACCESS":[]"#, "is `access` to programs"),
         (r#","Exp":1"#, "is `exp` to programs"),
-        (r#","x":[{"a":1,"A":2}]"#, "are one name to programs"),
+        (r#","x":[{"a":1,"A":2}]"#, "are the same name to programs"),
     ] {
         let token = signed(&claims(rest));
         for command in [&["inspect", "-"][..], &["verify", "--config", "config.yaml", "-"]] {

@@ -160,7 +160,7 @@ fn wildcards_cannot_be_generated_and_that_is_said() {
     );
     assert_eq!(claims(&stdout(&output))["access"], json!([]));
     assert!(
-        stderr(&output).contains("left out, as registries compare names: bob-space/app-*"),
+        stderr(&output).contains("left out, because registries compare names: bob-space/app-*"),
         "{}",
         stderr(&output)
     );
@@ -214,7 +214,7 @@ fn what_is_wrong_is_said_with_the_right_exit_code() {
         ("serve --config strong.yaml --policy nowhere.yaml", 3, "cannot load policy: nowhere.yaml"),
         ("serve --config none.yaml --policy policy.yaml", 2, "contradicts `policy: none`"),
         ("check --config typo.yaml", 3, "unknown key"),
-        ("healthcheck --config free.yaml", 1, "nobody can know where to ask"),
+        ("healthcheck --config free.yaml", 1, "where to ask is not known"),
         ("healthcheck --config broken.yaml", 3, "not valid YAML"),
     ] {
         let output = common::line(&folder, line);
@@ -249,7 +249,7 @@ fn the_allow_list_leaves_out_and_says_so() {
     );
     assert_eq!(claims.get("admin"), None);
     assert!(
-        stderr(&output).contains("left out, as allowed_custom_claims does not list it: admin"),
+        stderr(&output).contains("left out, because not in allowed_custom_claims: admin"),
         "{}",
         stderr(&output)
     );

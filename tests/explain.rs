@@ -51,7 +51,7 @@ fn explain_names_for_each_action_the_rule_or_the_nearest_and_what_the_token_hold
 policy    policy.yaml, mode filter
 user      alice
 repository:alice-space/app-vault:*
-  note    `*` asks for all that the user has
+  note    `*` asks for everything that the user has
   pull    granted  policy.yaml:4:9 users.alice.rules[0] (pattern alice-space/app-*), for 1800 s
   push    denied   policy.yaml:6:9 users.alice.deny[0] (pattern alice-space/app-vault)
   delete  no rule  the nearest, policy.yaml:4:9 users.alice.rules[0] (pattern alice-space/app-*), fits the name, but its actions are pull, push
@@ -77,9 +77,9 @@ token     grants repository:alice-space/app-vault:pull, for 1800 s
         ("--user alise --scope repository:a:pull", "no such user in policy.yaml; did you mean `alice`?"),
         ("--anonymous --scope repository:a:pull", "policy.yaml has no `anonymous:`"),
         ("--user bob --scope cluster:a:pull", "there is `repository`, and `registry:catalog`"),
-        ("--user bob --scope repository:a/../b:pull", "`a/../b` is no repository name"),
+        ("--user bob --scope repository:a/../b:pull", "`a/../b` is not a repository name"),
         ("--user bob --scope registry:catalog:pull", "the catalog's only action is `*`"),
-        ("--user bob --scope repository:a:frob", "`frob` is no action"),
+        ("--user bob --scope repository:a:frob", "`frob` is not an action"),
         ("--user bob --scope repository:a:", "no action is asked"),
     ] {
         let text = explain(rest);
@@ -115,7 +115,10 @@ fn a_request_that_mode_deny_refuses_is_explained_as_refused() {
         &folder,
         "policy explain --policy policy.yaml --user bob --scope repository:bob-space/app-api:pull,push",
     );
-    assert!(stdout(&output).ends_with("token     none: `mode: deny` refuses what is not granted whole\n"));
+    assert!(
+        stdout(&output)
+            .ends_with("token     none: `mode: deny` refuses a request that is not granted in full\n")
+    );
 }
 
 #[test]
@@ -124,7 +127,7 @@ fn what_is_wrong_with_the_question_is_said() {
     folder.write("broken.yaml", "usrs: {}\n");
     for (rest, code, part) in [
         ("explain --policy policy.yaml --scope repository:a:pull", 2, "needs --user NAME or --anonymous"),
-        ("explain --policy policy.yaml --user a --anonymous --scope x:y:z", 2, "are two askers"),
+        ("explain --policy policy.yaml --user a --anonymous --scope x:y:z", 2, "exclude each other"),
         ("explain --policy policy.yaml --user a", 2, "needs --scope SCOPE"),
         ("explain --user a --scope x:y:z", 2, "needs --policy PATH"),
         ("explain --policy policy.yaml --user a --scope repository", 2, "--scope: a scope is type:name"),
@@ -179,7 +182,7 @@ policy.yaml: 1 of 2 expectations hold
 
     let none = line(&folder(""), "policy test --policy policy.yaml");
     assert_eq!(none.status.code(), Some(0));
-    assert!(stdout(&none).contains("policy.yaml carries no expectations"));
+    assert!(stdout(&none).contains("policy.yaml has no expectations"));
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn whoever_logs_in_keeps_what_the_anonymous_may_pull() {
     let explain = |rest: &str| stdout(&line(&folder, &format!("policy explain --policy policy.yaml {rest}")));
     let text = explain("--user mallory --scope repository:public/app:pull,push");
     for part in [
-        "no such user in policy.yaml: what `anonymous` may pull is all there is",
+        "no such user in policy.yaml: they get what `anonymous` may pull, and no more",
         "pull    granted  policy.yaml:5:1 anonymous (pattern public/*), for 3600 s",
         "push    no rule",
         "grants repository:public/app:pull,",

@@ -567,12 +567,12 @@ fn hash_password_makes_lines_that_work_and_says_what_does_not() {
     assert!(run(&["--user", "bob smith"], "x").1.starts_with("bob smith:$2b$10$"));
     let long = "x".repeat(73);
     for (arguments, input, code, part) in [
-        (&[][..], "", 1, "an empty password is none"),
-        (&[], "\n", 1, "an empty password is none"),
+        (&[][..], "", 1, "the password is empty"),
+        (&[], "\n", 1, "the password is empty"),
         (&[], &*long, 1, "at most 72 bytes: bcrypt reads no more"),
         (&[], "a\0b", 1, "no control characters"),
         (&[], "a\nb\n", 1, "no control characters"),
-        (&["--user", "a:b"], "x", 2, "holds no colon"),
+        (&["--user", "a:b"], "x", 2, "cannot hold a colon"),
         (&["--user", "#a"], "x", 2, "is a comment"),
         (&["--user", ""], "x", 2, "--user is empty"),
         (&["--cost", "3"], "x", 2, "expected a number from 4 to 14, found `3`"),

@@ -78,7 +78,7 @@ fn a_folders_keys_sign_rotate_and_retire() {
     let refused = fails(&folder, &format!("keys retire --config config.yaml --id {}", after[0].1), 1);
     assert!(refused.contains("is the active key"), "{refused}");
     let retired = done(&folder, &format!("keys retire --config config.yaml --force --id {}", before[0].1));
-    assert!(retired.contains(&before[0].1) && retired.contains("drop it at every verifier"), "{retired}");
+    assert!(retired.contains(&before[0].1) && retired.contains("remove it from every verifier"), "{retired}");
     assert_eq!(ids(&folder).len(), 2);
     let keys = fs::read_dir(folder.path().join("keys")).unwrap();
     let keys = keys.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("key-"));
@@ -283,7 +283,7 @@ fn a_single_key_is_listed_and_exported_but_not_edited() {
     for command in ["generate", "rotate", "retire"] {
         let refused = fails(&folder, &format!("keys {command} --config config.yaml"), 2);
         assert!(
-            refused.contains("names no key folder") && refused.contains("set `key_dir: keys`"),
+            refused.contains("has no key folder") && refused.contains("set `key_dir: keys`"),
             "{refused}"
         );
     }
@@ -404,10 +404,10 @@ fn what_is_wrong_is_said_with_what_to_do() {
         ("keys export --dir keys --format jwks --id x", 1, "no key has the id `x`"),
         ("init", 2, "needs a folder: keypebble init DIR"),
         ("init keys", 1, "is not empty"),
-        ("init .", 2, "names no new folder"),
+        ("init .", 2, "does not name a new folder"),
         ("init new --algorithm HS256", 2, "no Docker registry accepts HS256"),
-        ("init new --registry https://a", 2, "is no name of a registry"),
-        ("init new --url a.example.com", 2, "is no address of a server"),
+        ("init new --registry https://a", 2, "is not the name of a registry"),
+        ("init new --url a.example.com", 2, "is not the address of a server"),
         ("init none/new", 1, "cannot create"),
     ] {
         let said = fails(&folder, command, code);

@@ -74,7 +74,7 @@ fn what_is_no_token_is_refused_with_its_reason_and_1() {
         ("!.e30.AA", "the header is not base64url: `!` at character 1"),
         ("AAAA.e30.AA", "the header is not JSON"),
         ("{\"token\":\"x\"}", "not a token: JSON"),
-        ("a\u{1b}[2J.b.c", "another odd byte at character 2"),
+        ("a\u{1b}[2J.b.c", "another unexpected byte at character 2"),
     ] {
         let (code, text) = said(&folder, "inspect -", input);
         assert_eq!(code, 1, "{input}: {text}");
@@ -170,7 +170,7 @@ fn verify_for_a_registry_gives_its_verdict() {
         (
             "registry-3 --rootcertbundle bundle.pem --service s --issuer https://i",
             1,
-            "is the libtrust id of a trusted key, but distribution 3 does not go by that",
+            "is the libtrust id of a trusted key, but distribution 3 does not use that",
         ),
         (
             "registry-2.8 --rootcertbundle bundle.pem --service t",
@@ -299,7 +299,7 @@ fn doctor_says_what_is_wrong_with_the_answers() {
         (ok.to_owned(), "answers 200 to anyone"),
         ("HTTP/1.1 401 X\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n".to_owned(), "only `Bearer`"),
         ("HTTP/1.1 401 X\r\n\r\n".to_owned(), "401 without WWW-Authenticate"),
-        ("HTTP/1.1 301 X\r\nLocation: https://x/\r\n\r\n".to_owned(), "sends on to `https://x/`"),
+        ("HTTP/1.1 301 X\r\nLocation: https://x/\r\n\r\n".to_owned(), "redirects to `https://x/`"),
         ("HTTP/1.1 404 X\r\n\r\n".to_owned(), "answers 404, not 401"),
         ("SSH-2.0-x\r\n".to_owned(), "the answer is not HTTP"),
         (
@@ -308,16 +308,16 @@ fn doctor_says_what_is_wrong_with_the_answers() {
         ),
         (
             challenge("https://auth.example.com/v2/token", "s"),
-            "https is not enabled in this build: `https://auth.example.com/v2/token?service=s` was not asked",
+            "this build speaks plain HTTP only: `https://auth.example.com/v2/token?service=s` was not asked",
         ),
         (challenge("https://auth.example.com/v2/token", "t"), "Keypebble signs for `s`"),
-        (challenge("\u{1b}[2J", "s"), "is no URL"),
+        (challenge("\u{1b}[2J", "s"), "is not a URL"),
     ] {
         let (url, served) = canned(vec![answer]);
         let (code, text) = said(&folder, &format!("doctor --config config.yaml --url {url}"), "");
         assert!(text.contains(part), "{part}: {text}");
         assert!(!text.contains('\u{1b}'), "{text:?}");
-        let harmless = part.starts_with("https is not enabled");
+        let harmless = part.starts_with("this build speaks plain HTTP only");
         assert_eq!(code, i32::from(!harmless), "{part}: {text}");
         drop(served.join());
     }

@@ -111,9 +111,9 @@ mod tests {
     #[test]
     fn what_is_alike_or_rounded_is_refused_at_any_depth() {
         for (json, part) in [
-            (r#"{"a":1,"A":1}"#, "`A` and `a` are one name"),
-            (r#"{"x":{"s":1,"\u017f":1}}"#, "are one name"),
-            (r#"{"x":[[{"\u00e5":1,"\u212b":1}]]}"#, "are one name"),
+            (r#"{"a":1,"A":1}"#, "`A` and `a` are the same name"),
+            (r#"{"x":{"s":1,"\u017f":1}}"#, "are the same name"),
+            (r#"{"x":[[{"\u00e5":1,"\u212b":1}]]}"#, "are the same name"),
             (r#"{"x":[{"a":1},{"A":1}]}"#, ""),
             (r#"{"ab":1,"ac":1}"#, ""),
             (r#"{"x":[9007199254740992.0]}"#, "the number 9007199254740992.0"),

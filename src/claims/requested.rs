@@ -49,7 +49,7 @@ impl fmt::Display for ClaimsError {
                 write!(f, "the claim `{name}` is `{owned}` to programs that ignore letter case")
             }
             ClaimsError::Alike(one, other) => {
-                write!(f, "`{one}` and `{other}` are one name to programs that ignore letter case")
+                write!(f, "`{one}` and `{other}` are the same name to programs that ignore letter case")
             }
             ClaimsError::Number(number) => {
                 write!(f, "the number {number} is too large to be read exactly: put it in quotes")
@@ -180,7 +180,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         while let Some((name, Strict(value))) = access.next_entry::<String, Strict>()? {
             if map.contains_key(&name) {
                 return Err(de::Error::custom(format_args!(
-                    "the name `{}` stands twice",
+                    "the name `{}` appears twice",
                     name.escape_debug()
                 )));
             }
@@ -240,9 +240,9 @@ mod tests {
             ("[]", "expected a JSON object"),
             ("{", "not valid JSON"),
             ("{} {}", "trailing characters"),
-            (r#"{"sub":"alice","sub":"bob"}"#, "the name `sub` stands twice"),
-            (r#"{"a":{"b":1,"b":2}}"#, "the name `b` stands twice"),
-            (r#"{"a":[{"b":1,"b":2}]}"#, "the name `b` stands twice"),
+            (r#"{"sub":"alice","sub":"bob"}"#, "the name `sub` appears twice"),
+            (r#"{"a":{"b":1,"b":2}}"#, "the name `b` appears twice"),
+            (r#"{"a":[{"b":1,"b":2}]}"#, "the name `b` appears twice"),
             (r#"{"sub":7}"#, "the claim `sub`: expected a string"),
             (&format!("{}{}", "[".repeat(500), "]".repeat(500)), "recursion limit"),
         ] {

@@ -178,7 +178,7 @@ fn arguments(parser: &mut Parser, spec: &'static Spec) -> Result<Option<Argument
             OsString::new()
         };
         if given.flags.iter().any(|(seen, _)| *seen == flag) {
-            return Err(usage(format!("--{flag} stands twice")));
+            return Err(usage(format!("--{flag} is given twice")));
         }
         given.flags.push((flag, value));
     }
@@ -260,12 +260,12 @@ mod tests {
             ("--config c", "unexpected flag --config | the command comes first"),
             ("issue", "`keypebble issue` needs --config PATH"),
             ("issue --config", "--config needs a value"),
-            ("issue --config c --config d", "--config stands twice"),
+            ("issue --config c --config d", "--config is given twice"),
             ("issue --config c --polcy p", "has no flag --polcy | did you mean --policy?"),
             ("serve --config c --claims {}", "`keypebble serve` has no flag --claims"),
             ("issue --config c extra", "unexpected argument `extra`"),
             ("issue --config c -x", "unexpected flag -x"),
-            ("issue --config c --generate", "--generate takes the claims from a policy"),
+            ("issue --config c --generate", "--generate needs a policy"),
             ("issue --config c --policy p --generate=yes", "unexpected"),
             ("issue --config c --ttl 0", "--ttl: expected whole seconds from 1"),
             ("issue --config c --ttl 1h", "found `1h`"),

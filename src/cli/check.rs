@@ -85,7 +85,7 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
             if policy.has_anonymous() { " and anonymous" } else { "" },
             policy.mode().name()
         ),
-        (Enforcement::Off, _) => "none: all that is asked is granted".to_owned(),
+        (Enforcement::Off, _) => "none: everything that is asked is granted".to_owned(),
         _ => "not found: nothing is granted".to_owned(),
     };
     line("policy", &policy);

@@ -86,7 +86,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
             findings.push(
                 Finding::ok(
                     "registry",
-                    "no registry's configuration was given, so nothing is compared with one",
+                    "no registry configuration was given, so nothing was compared with one",
                 )
                 .mend("--registry-config FILE, or --registry-env FILE"),
             );
@@ -209,7 +209,7 @@ fn trusted(registry: &RegistryConfig, config: Option<&Path>) -> (Trust, Vec<Find
         match file(&path) {
             Ok(bytes) => trust = with(trust, &bytes),
             Err(error) => findings.push(complaint("trust", &error).mend(format!(
-                "where the registry's path is not one of this host, give the file with {flag}"
+                "if the registry's path is not a path on this host, give the file with {flag}"
             ))),
         }
     }

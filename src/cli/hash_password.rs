@@ -67,7 +67,7 @@ fn input() -> io::Result<Zeroizing<String>> {
     let stdin = io::stdin().lock();
     let mut text = Zeroizing::new(String::with_capacity(usize::from(MAX_INPUT_BYTES)));
     if stdin.is_terminal() {
-        say("keypebble: the password, which is shown as you type: ");
+        say("keypebble: password (visible as you type): ");
         stdin.take(MAX_INPUT_BYTES.into()).read_line(&mut text)?;
     } else {
         stdin.take(MAX_INPUT_BYTES.into()).read_to_string(&mut text)?;

@@ -30,7 +30,8 @@ pub(super) fn run(config: &Path) -> Result<(), Error> {
     let service = service.map_err(LoadError::of("configuration"))?;
     let (place, answer) = match &service.bind {
         Bind::Tcp(_, 0) => {
-            let message = "the configuration takes a free port, so nobody can know where to ask".to_owned();
+            let message =
+                "the configuration says port 0 (any free port), so where to ask is not known".to_owned();
             return Err(Error::Unhealthy { message });
         }
         Bind::Tcp(host, port) => {

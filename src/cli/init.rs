@@ -44,7 +44,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let registry = arguments.name("registry")?.unwrap_or_else(|| LOCAL_REGISTRY.to_owned());
     let name = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
     if !registry.chars().all(name) || registry.len() > 255 {
-        let error = usage(format!("--registry: `{}` is no name of a registry", registry.escape_debug()));
+        let error = usage(format!("--registry: `{}` is not the name of a registry", registry.escape_debug()));
         return Err(
             error.with_hint("as in image names: registry.example.com or localhost:5000, without https://")
         );
@@ -76,7 +76,7 @@ fn checked(url: &str) -> Result<String, Error> {
         Some(rest) if !rest.is_empty() && !rest.starts_with('/') && rest.chars().all(plain) => {
             Ok(url.trim_end_matches('/').to_owned())
         }
-        _ => Err(usage(format!("--url: `{}` is no address of a server", url.escape_debug()))
+        _ => Err(usage(format!("--url: `{}` is not the address of a server", url.escape_debug()))
             .with_hint("such as https://auth.example.com, without a user, a ? or a #")),
     }
 }
@@ -85,7 +85,7 @@ pub(super) fn run(command: &Init) -> Result<(), Error> {
     let folder =
         std::path::absolute(&command.folder).map_err(|source| failed("find", &command.folder, source))?;
     let Some(name) = command.folder.file_name().and(folder.file_name()) else {
-        let error = usage(format!("{} names no new folder", command.folder.display()));
+        let error = usage(format!("{} does not name a new folder", command.folder.display()));
         return Err(error.with_hint("give the folder a name: keypebble init registry-auth"));
     };
     refuse_full(&folder)?;
@@ -129,7 +129,7 @@ fn refuse_full(folder: &Path) -> Result<(), Error> {
         None => Ok(()),
         Some(_) => Err(Error::Keys(StoreError::Refused {
             message: format!("{} is not empty", folder.display()),
-            hint: Some("name a folder that is not there yet: nothing is ever overwritten".to_owned()),
+            hint: Some("name a folder that does not exist: nothing is ever overwritten".to_owned()),
         })),
     }
 }

@@ -42,7 +42,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         audience: arguments.name("audience")?,
     };
     if issue.generate && issue.policy.is_none() {
-        return Err(usage("--generate takes the claims from a policy").with_hint("add --policy PATH"));
+        return Err(usage("--generate needs a policy").with_hint("add --policy PATH"));
     }
     Ok(Command::Issue(issue))
 }
@@ -62,7 +62,7 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
     let issuer = config.into_issuer();
     let id = new_id().ok_or_else(|| Error::System {
         what: "cannot make a token id".to_owned(),
-        source: io::Error::other("the system has no randomness to give"),
+        source: io::Error::other("the system gives no random numbers"),
     })?;
     let audience = command.audience.as_deref().unwrap_or(issuer.audience());
     let subject = requested.user().map_err(Error::Claims)?.to_owned();
@@ -111,7 +111,10 @@ fn grant(
                 scope::join_or_nothing(&grant.access),
                 scope::join(&asked)
             ),
-            hint: Some(format!("`mode: deny` in {} refuses rather than leave out", path.display())),
+            hint: Some(format!(
+                "`mode: deny` in {} refuses a request unless all of it is granted",
+                path.display()
+            )),
         });
     }
     Ok((grant.access, grant.ttl))
@@ -125,7 +128,7 @@ fn everything(policy: &Policy, asker: &Asker<'_>) -> (Vec<Access>, Ttl) {
     if !skipped.is_empty() {
         warn(&[Warning::new(
             format!(
-                "patterns with wildcards are left out, as registries compare names: {}",
+                "patterns with wildcards are left out, because registries compare names: {}",
                 skipped.join(" ")
             ),
             "ask for the repositories by name in `scope`",
@@ -145,7 +148,7 @@ fn check_known(policy: &Policy, user: &str, path: &Path) -> Result<(), Error> {
     if !policy.has_anonymous() {
         return Err(Error::Refused { message, hint: Some(hint) });
     }
-    warn(&[Warning::new(message + ": what `anonymous` may pull is all there is", hint)]);
+    warn(&[Warning::new(message + ": they get what `anonymous` may pull, and no more", hint)]);
     Ok(())
 }
 
@@ -153,7 +156,7 @@ fn warn_dropped<'n>(names: impl Iterator<Item = &'n str>) {
     let names: Vec<&str> = names.collect();
     if !names.is_empty() {
         warn(&[Warning::new(
-            format!("left out, as allowed_custom_claims does not list it: {}", names.join(" ")),
+            format!("left out, because not in allowed_custom_claims: {}", names.join(" ")),
             "add the name to allowed_custom_claims in the configuration",
         )]);
     }

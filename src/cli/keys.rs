@@ -45,8 +45,7 @@ impl Place {
     /// The key folder, which may still have to be made; an error where the configuration has none.
     fn folder(&self) -> Result<PathBuf, Error> {
         self.key_dir()?.ok_or_else(|| Error::Usage {
-            message: "this configuration names no key folder, and only a folder can be changed here"
-                .to_owned(),
+            message: "this configuration has no key folder, and only a folder can be changed here".to_owned(),
             hint: Some("set `key_dir: keys` in it, or use --dir".to_owned()),
         })
     }
@@ -91,7 +90,8 @@ pub(super) fn algorithm(arguments: &mut Arguments) -> Result<Option<Algorithm>, 
     let Some(name) = arguments.name("algorithm")? else { return Ok(None) };
     name.parse().map(Some).map_err(|_| {
         let names = Algorithm::ALL.map(Algorithm::name).join(", ");
-        usage(format!("--algorithm: `{name}` is none")).with_hint(format!("the algorithms are {names}"))
+        usage(format!("--algorithm: unknown algorithm `{name}`"))
+            .with_hint(format!("the algorithms are {names}"))
     })
 }
 

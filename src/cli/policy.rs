@@ -147,7 +147,7 @@ impl File {
                 format!("no such user in {}; did you mean `{}`?", self.path(), printable(similar))
             }
             (Who::User(_), None) if self.policy.has_anonymous() => {
-                format!("no such user in {}: what `anonymous` may pull is all there is", self.path())
+                format!("no such user in {}: they get what `anonymous` may pull, and no more", self.path())
             }
             (Who::User(_), None) => format!("no such user in {}", self.path()),
         })

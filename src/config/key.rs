@@ -148,7 +148,7 @@ pub(super) fn named_algorithm(node: &Node<'_>) -> Result<Algorithm, DocumentErro
 fn id(root: &Node<'_>) -> Result<Option<String>, DocumentError> {
     match (root.get("kid"), root.get("key_id")) {
         (Some(_), Some(second)) => {
-            Err(second.error("`kid` and `key_id` are two names of one key").hint("leave one of them out"))
+            Err(second.error("`kid` and `key_id` are two names for one thing").hint("leave one of them out"))
         }
         (Some(node), None) | (None, Some(node)) => checked_id(&node).map(Some),
         (None, None) => Ok(None),

@@ -54,7 +54,7 @@ fn list(node: &Node<'_>, files: &mut Files) -> Result<Keyring, DocumentError> {
             Read::Private(key) if state == State::Active => {
                 if active.replace(*key).is_some() {
                     return Err(item
-                        .error("a second key is `active`, but one key signs")
+                        .error("a second key is `active`, but only one key signs")
                         .hint("set its state to `next` or `previous`"));
                 }
             }
@@ -101,8 +101,9 @@ fn state(item: &Node<'_>) -> Result<State, DocumentError> {
     };
     let name = node.string()?;
     State::named(name).ok_or_else(|| {
-        node.error(format!("expected next, active or previous, found {}", node.quoted()))
-            .hint("next: published, signs not yet; active: signs; previous: signs no more, still verifies")
+        node.error(format!("expected next, active or previous, found {}", node.quoted())).hint(
+            "next: published, does not sign yet; active: signs; previous: no longer signs, still verifies",
+        )
     })
 }
 

@@ -120,7 +120,9 @@ impl ServiceConfig {
         let open = lists.map(|(key, peers, power)| (key, peers.open(), power));
         let (key, peers, power) = open.into_iter().find(|(_, peers, _)| !peers.is_empty())?;
         Some(Warning::new(
-            format!("service.{key} holds public networks: {peers}; whoever can connect from there {power}"),
+            format!(
+                "service.{key} holds public networks: {peers}; anybody who can connect from there {power}"
+            ),
             "name the proxy's own address, such as 10.0.0.5, or its network",
         ))
     }
@@ -189,7 +191,7 @@ fn socket_mode(service: &Node<'_>, bind: &Bind) -> Result<u16, DocumentError> {
         .ok()
         .filter(|mode| is_octal && *mode <= 0o777 && mode & 0o600 == 0o600)
         .ok_or_else(|| {
-            node.error(format!("expected an octal mode from 0600 to 0777, found `{text}`"))
+            node.error(format!("expected an octal mode from 0600 to 0777, found {}", node.quoted()))
                 .hint("\"0660\" lets the owner and the group connect, \"0600\" the owner alone")
         })
 }
@@ -202,7 +204,7 @@ fn peers(service: &Node<'_>, key: &str) -> Result<Option<Peers>, DocumentError> 
         match item.string()? {
             "unix" => peers.unix = true,
             text => peers.networks.push(text.parse().map_err(|error: NetworkError| {
-                item.error(format!("{} is no network: {error}", item.quoted()))
+                item.error(format!("{} is not a network: {error}", item.quoted()))
             })?),
         }
     }

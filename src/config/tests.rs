@@ -136,7 +136,7 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
         ("private_key_path: none.pem", "cannot read"),
         ("private_key_path: rsa1024.pem", "private_key_path: "),
         ("secret: x\nalgorithm: none", "unknown algorithm `none` | the algorithms are HS256"),
-        ("hs256_secret: x\nkid: a\nkey_id: b", "`kid` and `key_id` are two names of one key"),
+        ("hs256_secret: x\nkid: a\nkey_id: b", "`kid` and `key_id` are two names for one thing"),
         ("hs256_secret: x\nrs256_public_key: p256-pub.pem", "a shared secret has no public key"),
         ("private_key_path: p256.pem\nrs256_public_key: p384-pub.pem", "rs256_public_key: "),
         ("hs256_secret: x\ndefault_ttl_seconds: 0", "expected a whole number from 1 to 315360000, found 0"),
@@ -164,7 +164,7 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
         ("hs256_secret: x\nservice: {host: \"unix:/a\", port: 1}", "service.port: a Unix socket has no port"),
         (
             "hs256_secret: x\nservice: {trusted_proxies: [10.0.0.1/8]}",
-            "service.trusted_proxies[0]: `10.0.0.1/8` is no network",
+            "service.trusted_proxies[0]: `10.0.0.1/8` is not a network",
         ),
         (
             "hs256_secret: x\nservice: {limits: {connections: 0}}",

@@ -126,7 +126,7 @@ fn remarks(token: &Unverified) -> Vec<Finding> {
         }
     }
     if !token.claims.contains_key("exp") {
-        findings.push(Finding::warning("no-expiry", "there is no `exp`: registries take that for expired"));
+        findings.push(Finding::warning("no-expiry", "there is no `exp`: registries treat that as expired"));
     }
     if token.claims.get("aud").is_some_and(Value::is_array) {
         findings
@@ -173,7 +173,7 @@ fn key_id(kid: &str) -> &'static str {
         Form::Thumbprint => {
             "RFC 7638 form: distribution 3 computes it from a certificate of its bundle; 2.8 does not know it"
         }
-        Form::Literal => "a literal name: only a jwks with this `kid` makes a registry know it",
+        Form::Literal => "a name of your own: a registry knows it only from a jwks with this `kid`",
     }
 }
 

@@ -89,9 +89,7 @@ fn gate(auth: &Auth, replaced: bool) -> Gate {
     let is_open = |name: &str| name.is_empty() || name.eq_ignore_ascii_case("none");
     let names: Vec<&str> = auth.keys().map(String::as_str).collect();
     match names[..] {
-        [] if replaced => {
-            Gate::Open("REGISTRY_AUTH is empty, and stands in place of the file's `auth`".to_owned())
-        }
+        [] if replaced => Gate::Open("REGISTRY_AUTH is empty, and replaces the file's `auth`".to_owned()),
         [] => Gate::Open("neither its file nor its environment has an `auth`".to_owned()),
         [name] if is_open(name) => Gate::Open(format!("its type of `auth` is `{name}`")),
         ["token"] => Gate::Token,
@@ -125,7 +123,7 @@ fn of_options(options: &Map<String, Value>) -> RegistryConfig {
         ),
     }
     if config.autoredirect && options.get("autoredirectpath").is_some_and(|path| !path.is_string()) {
-        config.stops.push((Program::Registry3, "autoredirectpath is no string"));
+        config.stops.push((Program::Registry3, "autoredirectpath is not a string"));
     }
     if let Some(algorithms) = options.get("signingalgorithms") {
         let list = algorithms.as_array().map(|list| list.iter().map(Value::as_str).collect());
@@ -139,7 +137,7 @@ fn of_options(options: &Map<String, Value>) -> RegistryConfig {
                 }
                 config.algorithms = names.into_iter().map(str::to_owned).collect();
             }
-            _ => config.stops.push((Program::Registry3, "signingalgorithms is no list of names")),
+            _ => config.stops.push((Program::Registry3, "signingalgorithms is not a list of names")),
         }
     }
     config

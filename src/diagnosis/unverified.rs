@@ -129,16 +129,16 @@ fn base64_problem(text: &str) -> String {
     let digit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     match text.char_indices().find(|(_, c)| !digit(*c)) {
         Some((at, '=')) => {
-            format!("padding (`=`) at character {}, where base64url in a token has none", at + 1)
+            format!("padding (`=`) at character {}, and base64url in a token has none", at + 1)
         }
         Some((at, c @ ('+' | '/'))) => {
             format!("`{c}` at character {}: that is standard base64, not base64url", at + 1)
         }
         Some((at, c)) => format!("`{}` at character {}", printable(&c.to_string()), at + 1),
         None if text.len() % 4 == 1 => {
-            format!("{} characters, a length that none has: cut short?", text.len())
+            format!("{} characters, a length that base64url never has: cut short?", text.len())
         }
-        None => "its last character has bits that nothing encodes: cut short?".to_owned(),
+        None => "its last character has extra bits: cut short?".to_owned(),
     }
 }
 
@@ -193,9 +193,13 @@ impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Malformed::Empty => f.write_str("there is no token: the input is empty"),
-            Malformed::TooLong => write!(f, "the input is longer than {MAX_BYTES} bytes: no token is"),
+            Malformed::TooLong => write!(f, "the input is longer than {MAX_BYTES} bytes, and no token is"),
             Malformed::NotText(at) => {
-                write!(f, "not a token: a blank, a line break or another odd byte at character {}", at + 1)
+                write!(
+                    f,
+                    "not a token: a blank, a line break or another unexpected byte at character {}",
+                    at + 1
+                )
             }
             Malformed::Pem => f.write_str("not a token: a PEM text"),
             Malformed::Json => f.write_str("not a token: JSON"),
@@ -247,9 +251,9 @@ mod tests {
         for (text, part) in [
             ("", "the input is empty"),
             (long.as_str(), "longer than 65536 bytes"),
-            ("Bearer eyJ", "another odd byte at character 7"),
-            ("a\u{1b}b.c.d", "odd byte at character 2"),
-            ("a\u{fc}b.c.d", "odd byte at character 2"),
+            ("Bearer eyJ", "another unexpected byte at character 7"),
+            ("a\u{1b}b.c.d", "unexpected byte at character 2"),
+            ("a\u{fc}b.c.d", "unexpected byte at character 2"),
             ("-----BEGIN PUBLIC KEY-----", "a PEM text"),
             ("{\"token\":\"x\"}", "not a token: JSON"),
             ("gAAAAABcd", "Fernet"),
@@ -261,8 +265,8 @@ mod tests {
             ("e30=.e30.AAAA", "the header is not base64url: padding (`=`) at character 4"),
             ("e30.e+0.AAAA", "the payload is not base64url: `+` at character 2: that is standard base64"),
             ("e30.e30.A!AA", "the signature is not base64url: `!` at character 2"),
-            ("e30.e30.AAAAA", "5 characters, a length that none has"),
-            ("e30.e30.AB", "bits that nothing encodes"),
+            ("e30.e30.AAAAA", "5 characters, a length that base64url never has"),
+            ("e30.e30.AB", "extra bits"),
             ("AAAA.e30.AAAA", "the header is not JSON: "),
             ("e30._w.AAAA", "the payload is not JSON: it is not even UTF-8"),
             ("e30.W10.AAAA", "the payload is JSON, but not an object"),

@@ -71,7 +71,7 @@ fn signature(error: &VerifyError, keys: &KeySet) -> Finding {
             let ids = if ids.is_empty() { "keys without an id".to_owned() } else { ids.join(", ") };
             finding
                 .why(format!("the keys here are {ids}"))
-                .mend("another issuer's token, or a key rotated away")
+                .mend("it is another issuer's token, or the key was retired")
         }
         VerifyError::Signature => finding.why("another key signed it, or the token was changed on its way"),
         VerifyError::AlgorithmMismatch { .. } => finding.mend(

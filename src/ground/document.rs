@@ -61,7 +61,7 @@ impl Document {
         let text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
             error.into_bytes().zeroize();
-            DocumentError::new(path, format!("is not UTF-8: byte {valid} begins no character"))
+            DocumentError::new(path, format!("is not UTF-8: no character begins at byte {valid}"))
         })?;
         Self::parse(path, text)
     }

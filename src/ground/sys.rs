@@ -15,11 +15,6 @@ pub(crate) fn wait_readable(sources: &[Option<BorrowedFd<'_>>], timeout: Option<
     wait(sources, libc::POLLIN, timeout)
 }
 
-/// Whether bytes, or the peer's end, wait to be read.
-pub(crate) fn is_readable(source: BorrowedFd<'_>) -> bool {
-    wait(&[Some(source)], libc::POLLIN, Some(Duration::ZERO)) == [true]
-}
-
 /// Whether the kernel takes more bytes, now or within that time. An error shows when they are written.
 pub(crate) fn is_writable(sink: BorrowedFd<'_>, patience: Duration) -> bool {
     wait(&[Some(sink)], libc::POLLOUT, Some(patience)) == [true]

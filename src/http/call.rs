@@ -49,7 +49,7 @@ impl<'c> Call<'c> {
     {
         let state: &'c State = self.state;
         let Some(id) = (self.service.sources.id)() else {
-            return Err(self.fault("the system has no randomness to give".to_owned()));
+            return Err(self.fault("the system gives no random numbers".to_owned()));
         };
         let issued = state.issuer.issue(issuance, now, id).map_err(|error| match error {
             IssueError::Claims(error) => error.into(),

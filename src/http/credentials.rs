@@ -37,7 +37,7 @@ impl Credentials {
         }
         if user.len() > MAX_NAME_BYTES || user.contains(':') || user.chars().any(char::is_control) {
             return Err(Refusal::Credentials(
-                "the user name is none: at most 256 bytes, no colon, no control characters",
+                "the user name is not valid: at most 256 bytes, no colon, no control characters",
             ));
         }
         let password = Password::new(password).map_err(|error| Refusal::Credentials(error.text()))?;
@@ -99,7 +99,7 @@ mod tests {
             (basic(b"a:\xff"), "malformed"),
             (basic(b":secret"), "name is missing"),
             (basic(b"a\n:secret"), "no control characters"),
-            (basic(b"a:"), "an empty password"),
+            (basic(b"a:"), "the password is empty"),
             (basic(b"a:b\0"), "a password holds no control characters"),
             (basic(format!("a:{}", "x".repeat(73)).as_bytes()), "at most 72 bytes"),
             (basic(format!("{}:x", "a".repeat(257)).as_bytes()), "at most 256 bytes"),

@@ -80,7 +80,7 @@ fn by_password(call: &mut Call<'_>, logins: &Logins, form: &Parameters<'_>) -> R
     let (name, password) = (one("username")?, one("password")?);
     let has_basic = has_authorization(call.request);
     if has_basic && (name.is_some() || password.is_some()) {
-        return Err(Refusal::Invalid("credentials stand in the form and in Authorization, too"));
+        return Err(Refusal::Invalid("credentials are both in the form and in Authorization"));
     }
     if let Some(user) = by_basic(call, logins)? {
         return Ok(Identity::Password(user));
@@ -100,7 +100,7 @@ fn by_refresh_token(
     asked: Option<&str>,
 ) -> Result<Holder, Refusal> {
     if has_authorization(call.request) {
-        return Err(Refusal::Invalid("credentials stand in the form and in Authorization, too"));
+        return Err(Refusal::Invalid("credentials are both in the form and in Authorization"));
     }
     if token.is_empty() {
         return Err(Refusal::Invalid("the form has no `refresh_token`"));

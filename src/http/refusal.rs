@@ -191,7 +191,7 @@ impl Refusal {
             }
             Refusal::Busy => "too many passwords are being checked: try again in a second",
             Refusal::GrantType => "the grant types are password and refresh_token",
-            Refusal::OtherUser => "a user who logs in with a password gets tokens for himself alone",
+            Refusal::OtherUser => "a user who logs in with a password gets tokens about themselves only",
             Refusal::Untrusted => "this address may not ask for tokens here",
             Refusal::UnknownUser => "the policy does not know this user",
             Refusal::Denied => "requested access to the resource is denied",
@@ -201,7 +201,7 @@ impl Refusal {
             Refusal::HeadTimeout => "the request head did not arrive in time",
             Refusal::TargetTooLong => "the request line is too long",
             Refusal::Version => "the HTTP version is neither 1.0 nor 1.1",
-            Refusal::Expectation => "no expectation but 100-continue is met here",
+            Refusal::Expectation => "the only expectation met here is 100-continue",
             Refusal::LengthRequired => "a body with a Content-Length is required",
             Refusal::TooLarge => "the body is too long",
             Refusal::MediaType => "expected Content-Type: application/json",

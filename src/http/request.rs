@@ -38,7 +38,7 @@ impl<'a> Request<'a> {
         let mut values = self.header_values(name);
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
-            _ => Err(Refusal::Field(name, "may stand once, and stands twice")),
+            _ => Err(Refusal::Field(name, "may be sent once, and was sent twice")),
         }
     }
 

@@ -137,7 +137,7 @@ impl<'a> Parameters<'a> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
-            _ => Err("a parameter that may stand once stands twice"),
+            _ => Err("a parameter that may be given once is given twice"),
         }
     }
 }

@@ -143,7 +143,7 @@ fn everything(call: &mut Call<'_>, asker: &Asker<'_>) -> Result<Grant, Refusal> 
     let generated = policy.grants_of(asker).ok_or(Refusal::UnknownUser)?;
     if !generated.skipped.is_empty() {
         call.note.detail =
-            Some(format!("left out, as registries compare names: {}", generated.skipped.join(" ")));
+            Some(format!("left out, because registries compare names: {}", generated.skipped.join(" ")));
     }
     Ok(Grant { access: generated.access, ttl: generated.ttl, complete: true, refused: false })
 }

@@ -91,19 +91,6 @@ impl Algorithm {
         matches!(self, Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87)
     }
 
-    /// True for the algorithms whose key is an RSA key.
-    pub fn is_rsa(self) -> bool {
-        matches!(
-            self,
-            Algorithm::RS256
-                | Algorithm::RS384
-                | Algorithm::RS512
-                | Algorithm::PS256
-                | Algorithm::PS384
-                | Algorithm::PS512
-        )
-    }
-
     /// The least sensible length of an HMAC secret, in bytes: that of the hash (RFC 7518, 3.2).
     pub fn hmac_bytes(self) -> Option<usize> {
         match self {

@@ -40,7 +40,7 @@ impl Key {
             &der::encode(der::context(3), &[&extensions(subject)]),
         ]);
         // An RSA certificate is signed as every verifier can check it, whatever the tokens are.
-        let raw = self.signer.sign_in_rust(own.kind().choose(None)?, &signed)?;
+        let raw = self.signer.sign_alike(own.kind().choose(None)?, &signed)?;
         let signature = match own.kind() {
             // RFC 5758 (3.2): an ECDSA signature is a SEQUENCE of two numbers, where a JWS has them side by side.
             Kind::P256 | Kind::P384 => {

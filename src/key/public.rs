@@ -74,11 +74,6 @@ impl PublicKey {
         &self.verifier
     }
 
-    /// The same key without AWS-LC.
-    pub(super) fn in_rust(self) -> PublicKey {
-        PublicKey { verifier: self.verifier.in_rust(), ..self }
-    }
-
     /// The key id of libtrust, as distribution 2.8 computes it: the first 30 bytes of SHA-256 over the
     /// SPKI, in base32, twelve groups of four joined by colons.
     pub fn libtrust_id(&self) -> String {

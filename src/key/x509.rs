@@ -9,6 +9,7 @@ mod path;
 pub use path::{PathError, verify_path};
 
 use super::der::{self, BadDer, Element, Reader};
+use super::engine::Over;
 use super::error::KeyError;
 use super::kind::Kind;
 use super::public::PublicKey;
@@ -160,20 +161,17 @@ impl X509 {
     fn signed_by(&self, parent: &X509) -> Option<bool> {
         let scheme = Scheme::read(&self.signature_algorithm)?;
         let key = parent.key.as_ref().ok()?;
-        // A certificate's hash need not be that of the curve, as a token's is.
         let hash = match scheme {
             Scheme::Jws(algorithm) if key.kind().algorithms().contains(&algorithm) => {
-                return Some(key.verifier().verify_in_rust(algorithm, &self.signed, &self.signature));
+                let over = Over::Text(&self.signed);
+                return Some(key.verifier().verify_any(algorithm, over, &self.signature));
             }
-            Scheme::Jws(_) => return None,
-            Scheme::EcdsaSha256 => Sha256::digest(&self.signed).to_vec(),
-            Scheme::EcdsaSha384 => Sha384::digest(&self.signed).to_vec(),
+            // The hash need not be that of the curve, as a token's is.
+            Scheme::Ecdsa(hash) if matches!(key.kind(), Kind::P256 | Kind::P384) => hash(&self.signed),
+            _ => return None,
         };
-        if !matches!(key.kind(), Kind::P256 | Kind::P384) {
-            return None;
-        }
         let raw = ecdsa_raw(&self.signature, key.kind().private_bytes()).unwrap_or_default();
-        Some(key.verifier().verify_hash(&hash, &raw))
+        Some(key.verifier().verify_any(key.algorithm(), Over::Hash(&hash), &raw))
     }
 }
 
@@ -227,8 +225,8 @@ impl Constraints {
 enum Scheme {
     /// As a token of this algorithm is.
     Jws(Algorithm),
-    EcdsaSha256,
-    EcdsaSha384,
+    /// Over this hash.
+    Ecdsa(fn(&[u8]) -> Vec<u8>),
 }
 
 impl Scheme {
@@ -239,8 +237,8 @@ impl Scheme {
             (11, PKCS1) => Some(Scheme::Jws(Algorithm::RS256)),
             (12, PKCS1) => Some(Scheme::Jws(Algorithm::RS384)),
             (13, PKCS1) => Some(Scheme::Jws(Algorithm::RS512)),
-            (2, ECDSA_SHA2) => Some(Scheme::EcdsaSha256),
-            (3, ECDSA_SHA2) => Some(Scheme::EcdsaSha384),
+            (2, ECDSA_SHA2) => Some(Scheme::Ecdsa(|signed| Sha256::digest(signed).to_vec())),
+            (3, ECDSA_SHA2) => Some(Scheme::Ecdsa(|signed| Sha384::digest(signed).to_vec())),
             (0x70, [0x2B, 0x65]) => Some(Scheme::Jws(Algorithm::EdDSA)),
             _ => None,
         }

@@ -24,7 +24,7 @@ pub(super) fn refuse_foreign(folder: &Path) -> Result<(), StoreError> {
         if name != LOCK && *name != format!("{MANIFEST}.new") && !is_key_file(&name) {
             return Err(StoreError::refused(
                 format!("{} is not a folder of keys: it holds {name:?} and no {MANIFEST}", folder.display()),
-                "name a folder that is empty or not there yet",
+                "name a folder that is empty or does not exist",
             ));
         }
     }

@@ -61,7 +61,7 @@ impl Manifest {
             let entry = entry(&item)?;
             let entries = &manifest.entries;
             if entries.iter().any(|other| other.id == entry.id || other.file == entry.file) {
-                return Err(item.error(format!("the key {} stands twice", quoted("", &entry.id))));
+                return Err(item.error(format!("the key {} appears twice", quoted("", &entry.id))));
             }
             let single = match entry.state {
                 State::Active => Some("active"),
@@ -168,7 +168,7 @@ fn entry(item: &Node<'_>) -> Result<Entry, DocumentError> {
     let created = time("created_at")?.ok_or_else(|| item.error("`created_at` is missing"))?;
     let stopped = time("stopped_at")?;
     if (state == State::Previous) != stopped.is_some() {
-        return Err(item.error("`stopped_at` stands where `state` is `previous`, and only there"));
+        return Err(item.error("`stopped_at` belongs to keys whose `state` is `previous`, and only to those"));
     }
     let (exported, activated) = (time("exported_at")?, time("activated_at")?);
     Ok(Entry { id: text("id")?, algorithm, state, file, created, exported, activated, stopped })
@@ -234,9 +234,9 @@ mod tests {
             ("{format: 2, keys: []}".to_owned(), "a newer version of keypebble"),
             ("{format: 1, keys: []}".to_owned(), "no key is `active`"),
             (format!("{{format: 1, keys: [{a}, {b}]}}"), "a second key is `active`"),
-            (format!("{{format: 1, keys: [{a}, {a}]}}"), "the key `a` stands twice"),
+            (format!("{{format: 1, keys: [{a}, {a}]}}"), "the key `a` appears twice"),
             (format!("{{format: 1, keys: [{}]}}", key("a", "state: actve")), "found `actve`"),
-            (format!("{{format: 1, keys: [{}]}}", key("a", "state: previous")), "`stopped_at` stands where"),
+            (format!("{{format: 1, keys: [{}]}}", key("a", "state: previous")), "`stopped_at` belongs to"),
             (
                 format!("{{format: 1, keys: [{}]}}", a.replace("key-", "../key-")),
                 "expected the name of a key file",

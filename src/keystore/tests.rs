@@ -334,7 +334,7 @@ fn a_key_file_that_was_swapped_is_noticed_and_a_stray_one_listed() {
     assert_eq!(load(&place.keys()).unwrap().strays(), [stray]);
     std::fs::copy(&files[0], &files[1]).unwrap();
     let error = load(&place.keys()).err().unwrap().to_string();
-    assert!(error.contains("holds another key than keyring.json"), "{error}");
+    assert!(error.contains("holds a different key than keyring.json says"), "{error}");
     std::fs::write(&files[1], "").unwrap();
     let error = load(&place.keys()).err().unwrap();
     assert_eq!(error.exit_code(), 3);

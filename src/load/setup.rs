@@ -48,7 +48,7 @@ pub(crate) fn logins(config: &LoginConfig, bind: &Bind, files: &mut Files) -> Re
         && !is_local(host)
     {
         files.warn(
-            format!("passwords come in over plain http on {host}: whoever sees the network sees them"),
+            format!("passwords come in over plain http on {host}: anybody who sees the network sees them"),
             "put TLS in front: a proxy on this host, and `host: 127.0.0.1` or `host: unix:/PATH` under `service`",
         );
     }
@@ -72,7 +72,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     if issuer.lifetimes().default < Ttl::REGISTRY_MIN {
         files.warn(
             format!(
-                "default_ttl_seconds is {}, but a registry's token lives at least {}: clients take less as that",
+                "default_ttl_seconds is {}, but a registry's token lives at least {}: clients round anything shorter up to that",
                 issuer.lifetimes().default,
                 Ttl::REGISTRY_MIN
             ),
@@ -120,7 +120,7 @@ fn warn_of(enforcement: &Enforcement, path: Option<&Path>, files: &mut Files) {
         (Enforcement::Policy(_), _) => {}
         (Enforcement::Nothing, _) => files.warn(
             format!("there is no policy ({DEFAULT_POLICY} does not exist), so no access is granted"),
-            "name one with --policy PATH, or set `policy: none` in the configuration to grant all that is asked",
+            "name one with --policy PATH, or set `policy: none` in the configuration to grant everything that is asked",
         ),
     }
 }

@@ -40,7 +40,7 @@ impl PasswordError {
     /// Why, in words that say nothing of the password.
     pub fn text(self) -> &'static str {
         match self {
-            PasswordError::Empty => "an empty password is none",
+            PasswordError::Empty => "the password is empty",
             PasswordError::TooLong => "a password has at most 72 bytes: bcrypt reads no more of it",
             PasswordError::Control => "a password holds no control characters",
         }
@@ -105,7 +105,7 @@ impl fmt::Display for HashError {
         match self {
             HashError::Kind(kind) => write!(f, "expected a bcrypt hash ($2b$, $2y$ or $2a$), found {kind}"),
             HashError::Cost(cost) if *cost > MAX_COST => {
-                write!(f, "a bcrypt cost of {cost}: over {MAX_COST}, each login takes seconds of a core")
+                write!(f, "a bcrypt cost of {cost}: above {MAX_COST}, each login takes seconds")
             }
             HashError::Cost(cost) => write!(f, "a bcrypt cost of {cost}: at least {MIN_COST} is expected"),
             HashError::Damaged => {

@@ -49,11 +49,11 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
     } else if name.len() > MAX_NAME_BYTES {
         Some("a user name has at most 256 bytes")
     } else if name.contains(':') {
-        Some("a user name holds no colon: Basic authentication ends it there (RFC 7617, 2)")
+        Some("a user name cannot hold a colon, where Basic authentication ends it (RFC 7617, 2)")
     } else if name.chars().any(char::is_control) {
         Some("a user name holds no control characters")
     } else if name.trim() != name {
-        Some("a user name neither begins nor ends with a space")
+        Some("a user name cannot begin or end with a space")
     } else if !is_composed(name) {
         Some("a user name is in Unicode's composed form (NFC): a letter and its accent are one character")
     } else {
@@ -99,7 +99,7 @@ impl Users {
                 at(name.chars().count() + 2, &error.to_string()).hint(mend(hash))
             })?;
             if let Some(first) = first_lines.get(name) {
-                let problem = format!("the user {} stands in line {first} already", quoted("", name));
+                let problem = format!("the user {} is already in line {first}", quoted("", name));
                 return Err(
                     at(1, &problem).hint("leave one of the two out: which one counts would be a guess")
                 );
@@ -147,7 +147,7 @@ impl Users {
         if let Some(least) = cheap.iter().min() {
             files.warn(
                 format!(
-                    "{path}: {} hash(es) of a bcrypt cost under {DEFAULT_COST} (the least is {least}): quick to guess for whoever gets the file",
+                    "{path}: {} hash(es) of a bcrypt cost under {DEFAULT_COST} (the least is {least}): quick to guess for anybody who gets the file",
                     cheap.len()
                 ),
                 "make the lines anew with `keypebble hash-password --user NAME`",
@@ -162,7 +162,7 @@ impl Users {
 /// What to do about what stands where a hash should.
 fn mend(hash: &str) -> &'static str {
     if hash.starts_with("$$") {
-        "`$$` for `$` is how a compose file writes it: here each `$` stands once"
+        "`$$` for `$` is how a compose file writes it: write each `$` once here"
     } else if hash.contains(':') {
         "a line ends with the hash: leave out the colon after it and what follows"
     } else {
@@ -203,11 +203,11 @@ mod tests {
             ("a:$apr1$M0RDDGLb$eMEUW6YFX./y0Ccx./K4n1".into(), "found an MD5 hash of Apache's"),
             ("hunter2".into(), "users:1:1: expected `name:hash`, found no colon"),
             (format!(":{ALICE}"), "users:1:1: a user name is missing"),
-            (format!(" a:{ALICE}"), "neither begins nor ends with a space"),
+            (format!(" a:{ALICE}"), "cannot begin or end with a space"),
             (format!("a\u{1}:{ALICE}"), "no control characters"),
             (format!("{}:{ALICE}", "a".repeat(257)), "at most 256 bytes"),
             (format!("a:{ALICE}:x"), "leave out the colon after it"),
-            (format!("a:{}", BOB.replace('$', "$$")), "here each `$` stands once"),
+            (format!("a:{}", BOB.replace('$', "$$")), "write each `$` once here"),
             (format!("a:{ALICE}\nb:{BOB}\na:{BOB}"), "users:3:1: the user `a` stands in line 1 already"),
         ] {
             let error = parse(&text).unwrap_err();

@@ -6,6 +6,7 @@
 
 use super::{Asker, Policy, Who};
 use crate::ground::document::{Document, DocumentError, Node};
+use crate::ground::text::quoted;
 use crate::ground::time::Ttl;
 use crate::policy::scope::{self, Access, Scope};
 
@@ -145,12 +146,12 @@ fn granted(node: &Node<'_>) -> Result<Vec<Scope>, DocumentError> {
     for scope in &scopes {
         if let Some(action) = scope.unknown_actions.first() {
             return Err(node
-                .error(format!("unknown action `{action}` is never granted"))
+                .error(format!("unknown action {} is never granted", quoted("", action)))
                 .hint("there are pull, push and delete, and for registry:catalog *"));
         }
         if Access::granted(scope.resource.clone(), scope.actions.clone()).is_none() {
             return Err(node
-                .error(format!("`{scope}` is never granted"))
+                .error(format!("{} is never granted", quoted("", &scope.to_string())))
                 .hint("a token names repositories with pull, push and delete, and registry:catalog with *"));
         }
     }

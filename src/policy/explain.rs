@@ -196,7 +196,7 @@ impl Explained<'_> {
         let name = self.asked.resource.name();
         match &self.asked.resource {
             Resource::Other { kind, .. } if **kind == *"repository" => notes.push(format!(
-                "`{name}` is no repository name, so nothing is granted: names are segments of a-z and 0-9, joined by '.', '_' or '-', with '/' between them"
+                "`{name}` is not a repository name, so nothing is granted: names are segments of a-z and 0-9, joined by '.', '_' or '-', with '/' between them"
             )),
             Resource::Other { kind, .. } => {
                 notes.push(format!(
@@ -230,10 +230,10 @@ impl Explained<'_> {
         }
         if matches!(self.asked.resource, Resource::Repository(_)) && self.asked.actions.contains(&Action::All)
         {
-            notes.push("`*` asks for all that the user has".to_owned());
+            notes.push("`*` asks for everything that the user has".to_owned());
         }
         for action in &self.asked.unknown_actions {
-            notes.push(format!("`{action}` is no action: there are pull, push, delete and *"));
+            notes.push(format!("`{action}` is not an action: there are pull, push, delete and *"));
         }
         notes
     }

@@ -77,7 +77,7 @@ impl Policy {
             ),
             finding(
                 &shadowed,
-                "a rule can never grant, as a deny of the same subject covers all of it",
+                "a rule can never grant, because a deny of the same subject covers all of it",
                 "leave one of the two out; a deny always wins",
             ),
         ];

@@ -138,7 +138,7 @@ fn read_rules(node: &Node<'_>, keys: &[&str], rules: &mut Vec<Rule>) -> Result<(
     if node.is_null() {
         return Err(node
             .error("expected a mapping, found nothing")
-            .hint("write `{}` for one that may do nothing"));
+            .hint("write `{}` for a subject that may do nothing"));
     }
     node.allow_keys(keys)?;
     let namespace = node
@@ -235,7 +235,7 @@ fn patterns(repos: &Node<'_>, namespace: Option<&str>) -> Result<Globs, Document
         let text = item.string()?;
         let text = namespace.map_or(Cow::Borrowed(text), |namespace| format!("{namespace}/{text}").into());
         if let Err(error) = Glob::new(&text) {
-            return Err(item.error(format!("{} is no repository pattern: {error}", quoted("", &text))));
+            return Err(item.error(format!("{} is not a repository pattern: {error}", quoted("", &text))));
         }
         full.push(text);
     }

@@ -210,7 +210,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ("users: {alice: {repos: [a], actions: [pul]}}", "unknown action `pul` | did you mean `pull`?"),
         (
             "users: {alice: {repos: [A], actions: [pull]}}",
-            "users.alice.repos[0]: `A` is no repository pattern",
+            "users.alice.repos[0]: `A` is not a repository pattern",
         ),
         (
             "users: {alice: {groups: [devz]}}\ngroups: {devs: {}}",
@@ -238,7 +238,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "users: {alice: {deny: [{namespace: \"${user}*\", repos: [\"**\"]}]}}",
-            "users.alice.deny[0].repos[0]: `${user}*/**` is no repository pattern: it fits for one user what is",
+            "users.alice.deny[0].repos[0]: `${user}*/**` is not a repository pattern: it fits for one user what is",
         ),
         (
             "users: {alice: {deny: [{repos: [a], ttl_seconds: 90}]}}",
@@ -431,7 +431,7 @@ anonymous: {repos: [public], actions: [pull]}
         findings.collect::<Vec<_>>()
     };
     let doubled = "a pattern repeats its namespace: users.a (pattern a/a/b)";
-    let shadowed = "a rule can never grant, as a deny of the same subject covers all of it: users.b.rules[0], users.f.catalog";
+    let shadowed = "a rule can never grant, because a deny of the same subject covers all of it: users.b.rules[0], users.f.catalog";
     let push = "push is granted for less than 900 s, and a push of large layers outlives five minutes: groups.g (899 s)";
     let unread = "push is granted without pull, and a registry wants both for every push: groups.writers (pattern v), groups.writers (pattern w/*), users.i (pattern ${user}/**)";
     assert_eq!(found(900), [push, unread, doubled, shadowed]);

@@ -15,8 +15,8 @@ use socket2::Socket;
 
 use super::answer::{self, Envelope};
 use super::guard::{Guard, Phase, Watched};
+use super::room::Visit;
 use super::stop::Stop;
-use super::visit::Visit;
 use super::{Shared, most_alive};
 use crate::ground::sys;
 use crate::http::refusal::Refusal;

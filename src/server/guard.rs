@@ -4,6 +4,7 @@
 //! ended only from the phase that was seen, so that an answer in the making is never cut off.
 
 use std::cmp::Reverse;
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -102,11 +103,17 @@ impl Watched {
         }
     }
 
+    /// Whether the client has sent something that was not read yet.
+    pub(super) fn has_bytes(&self) -> bool {
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        self.socket.recv_with_flags(&mut [MaybeUninit::uninit()], flags).is_ok_and(|count| count > 0)
+    }
+
     /// Whether its thread, and not the client, is what it waits for: the request is here, or the answer has
     /// left.
     fn waits_for_us(&self, phase: Phase) -> bool {
         match phase {
-            Phase::Fresh | Phase::Idle => sys::is_readable(self.socket.as_fd()),
+            Phase::Fresh | Phase::Idle => self.has_bytes(),
             Phase::Writing => sys::is_writable(self.socket.as_fd(), Duration::ZERO),
             _ => false,
         }

@@ -59,24 +59,23 @@ pub fn head_end(bytes: &[u8], looked: &mut usize) -> Result<Option<usize>, Refus
         }
     }
     let mut at = *looked;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'\r' => match bytes.get(at + 1) {
-                None => break,
-                Some(b'\n') if at == 0 => {
-                    return Err(Refusal::Malformed("empty line before the request line"));
-                }
-                Some(b'\n') if bytes[..at].ends_with(b"\r\n") => return Ok(Some(at + 2)),
-                Some(b'\n') => at += 1,
-                Some(_) => return Err(Refusal::Malformed("carriage return without line feed")),
-            },
-            b'\n' => return Err(Refusal::Malformed("line feed without carriage return")),
-            b'\t' | 0x20..=0x7e | 0x80.. => {}
+    let is_text = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+    while let Some(skipped) = bytes[at..].iter().position(|byte| !is_text(byte)) {
+        at += skipped;
+        *looked = at;
+        match bytes[at..] {
+            [b'\r'] => return Ok(None),
+            [b'\r', b'\n', ..] if at == 0 => {
+                return Err(Refusal::Malformed("empty line before the request line"));
+            }
+            [b'\r', b'\n', ..] if bytes[..at].ends_with(b"\r\n") => return Ok(Some(at + 2)),
+            [b'\r', b'\n', ..] => at += 2,
+            [b'\r', ..] => return Err(Refusal::Malformed("carriage return without line feed")),
+            [b'\n', ..] => return Err(Refusal::Malformed("line feed without carriage return")),
             _ => return Err(Refusal::Malformed("control byte in the request head")),
         }
-        at += 1;
     }
-    *looked = at;
+    *looked = bytes.len();
     Ok(None)
 }
 

@@ -16,7 +16,7 @@ const STACK_BYTES: usize = 512 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many may wait.
-const MOST_IDLE: usize = 32;
+const MOST_IDLE: usize = 16;
 
 type Job = Box<dyn FnOnce() + Send>;
 

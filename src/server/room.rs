@@ -1,18 +1,75 @@
-//! Where connections rest between requests, without a thread each.
+//! Where connections rest between requests, without a thread each, and their way there and back.
 //!
-//! Owns the thread that waits for all of them. Must not know what a connection is for. Decision: a thread that has
+//! Owns the thread that waits for all of them. Must not know what is read and written. Decision: a thread that has
 //! answered holds some 25 KiB of stack and allocator, so it waits a second at most for the next request and then
 //! leaves its connection here: hundreds of idle clients cost next to nothing.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::Instant;
 
-use super::visit::Visit;
+use super::Shared;
+use super::connection::{self, REST};
+use super::guard::{Phase, Watched};
+use super::stream::Wire;
 use crate::ground::sys;
+use crate::telemetry::event::EventKind;
+
+/// A connection that is served, or rests. Its client counts as a guest for as long as this lives.
+pub(super) struct Visit {
+    pub(super) connection: Arc<Watched>,
+    /// The number of the next request, from 1.
+    pub(super) next: u32,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Visit {
+    /// Serves it on a thread of the pool; an error where there is none to be had, and then it ends.
+    pub(super) fn start(self) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        shared.pool.run(Box::new(move || self.serve()))
+    }
+
+    fn serve(self) {
+        let wire = Wire::new(Arc::clone(&self.connection));
+        let serve = || connection::serve(wire, &self.connection, &self.shared, self.next);
+        match catch_unwind(AssertUnwindSafe(serve)) {
+            Ok(None) => {}
+            Ok(Some(next)) => {
+                let patience = self.shared.limits.patience(next).saturating_sub(REST);
+                let shared = Arc::clone(&self.shared);
+                shared.room.enter(Self { next, ..self }, Instant::now() + patience);
+            }
+            Err(_) => self.tell(EventKind::ConnectionPanicked),
+        }
+    }
+
+    /// Something has happened on it while it rested: it was ended from either side, or there is a request.
+    fn resume(self) {
+        if self.connection.phase() == Phase::Evicted {
+            self.tell(EventKind::Evicted);
+        } else if self.connection.has_bytes() {
+            // Without a thread it ends.
+            let _ = self.start();
+        }
+    }
+
+    /// It has rested too long.
+    fn expire(self) {
+        if self.next == 1 {
+            self.tell(EventKind::Silent);
+        }
+    }
+
+    fn tell(&self, kind: EventKind) {
+        self.shared.tell(kind, Some(self.connection.peer), "".into());
+    }
+}
 
 /// The way in.
 #[derive(Debug)]

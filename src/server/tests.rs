@@ -528,3 +528,100 @@ fn a_mapped_address_is_the_ipv4_address_it_maps() {
     thread.join().unwrap();
     assert_eq!(Peer::Ip("127.0.0.1".parse().unwrap()).to_string(), "127.0.0.1");
 }
+
+#[test]
+fn the_most_connections_alive_have_a_descriptor_each_whatever_the_limit() {
+    for (wanted, open, limit) in [
+        (512, 10, 1024),
+        (512, 20, 560),
+        (10_000, 10, 1024),
+        (100_000, 12, 524_288),
+        (512, 9, 64),
+        (5, 9, 10),
+    ] {
+        let mut asked = 0;
+        // As where the system does not let it be raised.
+        let cap = affordable(wanted, open, |most| {
+            asked = most;
+            limit
+        });
+        let needed = |cap: usize| open + DESCRIPTORS_SPARE + most_alive(cap);
+        assert_eq!(asked, needed(wanted));
+        assert!(cap == 1 || needed(cap) <= limit, "{wanted} {limit}: {cap}");
+        assert!(cap == wanted || needed(cap + 1) > limit, "{wanted} {limit}: {cap}");
+    }
+}
+
+/// A client without a socket: what it sends, in pieces, and each write that it gets.
+struct Script {
+    pieces: std::vec::IntoIter<Vec<u8>>,
+    written: Arc<Mutex<Vec<String>>>,
+}
+
+impl Read for Script {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let piece = self.pieces.next().unwrap_or_default();
+        buffer[..piece.len()].copy_from_slice(&piece);
+        Ok(piece.len())
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.written.lock().unwrap().push(String::from_utf8_lossy(bytes).into_owned());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl stream::Stream for Script {
+    fn set_patience(&mut self, _: Duration) {}
+
+    fn end_writing(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn over_any_stream_each_answer_is_one_write_in_the_order_of_the_requests() {
+    let sent = [
+        &b"POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"[..],
+        b"GET /2 HTTP/1.1\r\nHost: h\r\n\r\nPOST /3 HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\nGET /4 HTTP/1.0\r\n\r\n",
+    ]
+    .concat();
+    for size in [1, 7, 1000] {
+        let pieces: Vec<Vec<u8>> = sent.chunks(size).map(<[u8]>::to_vec).collect();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let script = Script { pieces: pieces.into_iter(), written: Arc::clone(&written) };
+        let (socket, _) = UnixStream::pair().unwrap();
+        let watched = guard::Watched::new(std::os::fd::OwnedFd::from(socket).into(), Peer::Unix);
+        let shared = Shared {
+            handler: Arc::new(Echo::default()),
+            limits: Limits::default(),
+            large_spare: AtomicUsize::new(1),
+            pool: Pool::default(),
+            room: Room::open().unwrap(),
+            stopping: AtomicBool::new(false),
+        };
+        assert_eq!(connection::serve(script, &watched, &shared, 1), None);
+        let written = written.lock().unwrap();
+        let bodies: Vec<&str> = written.iter().map(|text| text.split_once("\r\n\r\n").unwrap().1).collect();
+        // Where the third body came in the same piece as its head, nobody waited for it.
+        let answers: Vec<&&str> = bodies.iter().filter(|body| !body.is_empty()).collect();
+        assert_eq!(
+            answers,
+            [
+                &"Post /1 [] unix 'abc'",
+                &"Get /2 [] unix absent",
+                &"Post /3 [] unix 'de'",
+                &"Get /4 [] unix absent"
+            ]
+        );
+        let continues = written.iter().filter(|text| text.starts_with("HTTP/1.1 100 ")).count();
+        assert_eq!(continues, usize::from(size < 1000), "{size}");
+    }
+}

@@ -285,7 +285,7 @@ impl Metrics {
         );
         text.gauge(
             "keypebble_reload_look_time_seconds",
-            "When the files were last looked at, in seconds since 1970; it stands still while a look hangs.",
+            "When the files were last looked at, in seconds since 1970; it stops while a look hangs.",
             read(&self.looked),
         );
         text.family("keypebble_build", "info", "", "The program.");

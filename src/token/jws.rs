@@ -335,7 +335,7 @@ mod tests {
     fn the_payload_is_the_claims_byte_for_byte() {
         let claims = "{ \"b\":1,\"a\":\"\u{fc}\",\"b2\":1.0}";
         for algorithm in Algorithm::ALL {
-            let key = if algorithm.is_rsa() {
+            let key = if algorithm.name().starts_with(['R', 'P']) {
                 key(file!("rsa2048.pem"), Some(algorithm), None)
             } else {
                 Key::generate(algorithm).unwrap().0

@@ -22,6 +22,11 @@ fn with_64_descriptors_a_crowd_changes_nothing_and_leaves_nothing() {
         ask();
     }
     assert!(server.descriptors() <= 64);
+    let log = server.log();
+    assert!(
+        log.contains("what=evicted") && !log.contains("accept_failed") && !log.contains("panicked"),
+        "{log}"
+    );
 
     // Files can still be read: the policy changes in the middle of it.
     folder.write("policy.yaml", &POLICY.replace("[pull]", "[pull, push]"));
@@ -85,4 +90,29 @@ fn a_flood_of_5000_connections_does_not_end_it() {
         let panics: Vec<&str> = log.lines().filter(|line| line.contains("panicked")).collect();
         assert_eq!(panics, [""; 0], "{limit}");
     }
+}
+
+#[test]
+#[ignore = "needs prlimit, of util-linux: see .ci/run"]
+fn without_a_descriptor_for_a_connection_it_waits_and_says_so() {
+    let folder = folder(TCP);
+    let server = Server::run(&mut serve(&folder));
+    let limit = |soft: usize| {
+        let arguments = [format!("--pid={}", server.pid()), format!("--nofile={soft}:")];
+        assert!(Command::new("prlimit").args(arguments).status().unwrap().success());
+    };
+    let ask = || right(&server.get(TARGET, &[ALICE]));
+    ask();
+    until("the first connection is gone", || server.log().contains("path=/v2/token"));
+    // What is open stays so; there is nothing left for a connection.
+    limit(3);
+    let mut waiting = server.connect();
+    waiting.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    until("a line in the log", || server.log().contains("what=accept_failed"));
+    limit(1024);
+    assert_eq!(Answer::read(&mut waiting, true).status, 200);
+    ask();
+    let (code, log) = server.stop("TERM");
+    assert_eq!(code, Some(0));
+    assert!(!log.contains("panicked"), "{log}");
 }

@@ -178,7 +178,7 @@ fn diagnosed(judge: Judge, folder: &Folder, variables: &[(String, String)]) -> (
     let findings = answer["findings"].as_array().unwrap();
     let errors: Vec<_> = findings.iter().filter(|finding| finding["level"] == "error").collect();
     let has = |code: &str| errors.iter().any(|finding| finding["code"] == code);
-    let chance = errors.iter().any(|finding| finding["what"].as_str().unwrap().contains("at some starts"));
+    let chance = errors.iter().any(|finding| finding["what"].as_str().unwrap().contains("after some starts"));
     let stops = errors.iter().any(|finding| finding["what"].as_str().unwrap().contains("does not start"));
     let ends = match (chance, has("open"), stops) {
         (true, open, _) => [Tokens, Other, Stops].into_iter().chain(open.then_some(Open)).collect(),

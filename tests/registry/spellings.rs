@@ -44,8 +44,9 @@ fn token(world: &World, (name, first, last): (&str, &str, &str), spelling: &str)
         ("access", catalog),
     ];
     members.retain(|(known, _)| *known != name);
-    let members = members.iter().map(|(name, value)| format!("\"{name}\":{value},")).collect::<String>();
-    let claims = format!("{{{members}\"{name}\":{first},{}:{last}}}", json!(spelling));
+    let members = members.iter().map(|(name, value)| format!("\"{name}\":{value}"));
+    let members = members.collect::<Vec<_>>().join(",");
+    let claims = format!("{{{members},\"{name}\":{first},{}:{last}}}", json!(spelling));
     let header = json!({ "typ": "JWT", "alg": "ES256", "kid": world.key("ec").libtrust_id() }).to_string();
     let input = format!("{}.{}", base64url(header.as_bytes()), base64url(claims.as_bytes()));
     format!("{input}.{}", base64url(&world.sign("ec", Some("ES256"), input.as_bytes())))

@@ -71,12 +71,12 @@ fn url(text: &str, code: &'static str, data: &str, findings: &mut Vec<Finding>) 
     match Url::parse(text) {
         Ok(url) => return Some(url),
         Err(UrlError::Https) => findings.push(
-            Finding::unknown(code, format!("https is not enabled in this build: `{shown}` was not asked"))
+            Finding::unknown(code, format!("this build speaks plain HTTP only: `{shown}` was not asked"))
                 .mend(format!("ask it with: curl -si{data} '{}'", shown.replace('\'', "%27"))),
         ),
         Err(UrlError::NotHttp | UrlError::Malformed) => findings.push(Finding::error(
             code,
-            format!("`{shown}` is no URL such as http://registry.example.com:5000"),
+            format!("`{shown}` is not a URL such as http://registry.example.com:5000"),
         )),
     }
     None
@@ -100,9 +100,9 @@ fn taken(
         Ok(answer) if (300..400).contains(&answer.status) => {
             let to = shortened(answer.header("location").unwrap_or("nowhere"), 200);
             findings.push(
-                Finding::error(code, format!("{place} answers {} and sends on to `{to}`", answer.status))
-                    .why("no redirect is followed here, and clients do not send passwords after one")
-                    .mend("name the URL that it sends to"),
+                Finding::error(code, format!("{place} answers {} and redirects to `{to}`", answer.status))
+                    .why("redirects are not followed here, and clients do not send passwords after one")
+                    .mend("give the URL that it redirects to"),
             );
             None
         }
@@ -120,7 +120,7 @@ fn clock(answer: &Answer, now: UnixTime) -> Finding {
     let mend = "let both hosts keep time (chrony, systemd-timesyncd)";
     match skew {
         0..=5 => Finding::ok("clock", "this host's clock and the registry's agree to 5 s"),
-        6..LEEWAY => Finding::warning("clock", what).why("a registry tolerates 60 s, zot nothing").mend(mend),
+        6..LEEWAY => Finding::warning("clock", what).why("a registry tolerates 60 s, zot none").mend(mend),
         _ => Finding::error("clock", what).why("a registry tolerates 60 s: it refuses new tokens").mend(mend),
     }
 }
@@ -145,13 +145,13 @@ fn challenged(answer: &Answer, findings: &mut Vec<Finding>) -> Option<Vec<(Strin
             }
             None => Finding::error(
                 "challenge",
-                format!("the registry asks for another thing: {}", shortened(header, 200)),
+                format!("the registry asks for something else: {}", shortened(header, 200)),
             )
             .why("only `Bearer` leads to a token service")
             .mend("a proxy with a password of its own stands in front of /v2/, or auth is not `token`"),
         },
         (status, _) => Finding::error("challenge", format!("GET /v2/ answers {status}, not 401"))
-            .mend("is this the registry? a proxy may not pass /v2/ on"),
+            .mend("is this the registry? perhaps a proxy does not pass /v2/ on"),
     };
     findings.push(finding);
     None
@@ -176,7 +176,7 @@ fn anonymous(answer: &Answer) -> Finding {
             if token {
                 Finding::ok(
                     "realm-get",
-                    "the realm gives a token to one without a name: anonymous pulls work",
+                    "the realm gives a token without a name and password: anonymous pulls work",
                 )
             } else {
                 Finding::error("realm-get", "the realm answers 200 without a `token`: is this Keypebble?")
@@ -186,9 +186,11 @@ fn anonymous(answer: &Answer) -> Finding {
             "realm-get",
             "the realm asks for a name and password (401, JSON): no anonymous access",
         ),
-        status => Finding::error("realm-get", format!("the realm answers {status} to one without a name"))
-            .why("clients expect a token, or 401")
-            .mend("see Keypebble's log for the reason"),
+        status => {
+            Finding::error("realm-get", format!("the realm answers {status} without a name and password"))
+                .why("clients expect a token, or 401")
+                .mend("see Keypebble's log for the reason")
+        }
     }
 }
 
@@ -200,7 +202,7 @@ fn posted(answer: &Answer) -> Finding {
             format!("POST answers {} in JSON: clients that try it first go on with GET", answer.status),
         ),
         (200, true) => Finding::error("realm-post", "POST with a made-up password answers 200")
-            .why("whoever asks gets a token")
+            .why("anybody who asks gets a token")
             .mend("let the proxy check passwords for POST too, or refuse it with 405"),
         (status, json) => {
             let body = if json { "JSON" } else { "no JSON" };

@@ -168,8 +168,8 @@ pub(super) fn registry_3(plan: &Plan) -> String {
 
 fn head(plan: &Plan, version: &str) -> String {
     format!(
-        "# For distribution {version}: take this over into its config.yml and restart it; it reads keys once.\n\
-         # In a container, mount this folder and write the path as it is in there. The same as variables:\n\
+        "# For distribution {version}: put this into its config.yml and restart it. It reads keys once.\n\
+         # In a container, mount this folder and write the path as the container sees it. As variables:\n\
          # REGISTRY_AUTH_TOKEN_REALM, _SERVICE, _ISSUER and so on; no other variable may begin with REGISTRY_.\n\
          auth:\n  token:\n    realm: {}\n    service: {}\n    issuer: {}\n",
         yaml(&format!("{}/v2/token", plan.url)),
@@ -186,7 +186,8 @@ pub(super) fn next_steps(plan: &Plan) -> String {
         let users = path("users.htpasswd");
         format!("set a password:  printf %s \"$PASSWORD\" | keypebble hash-password --user alice >> {users}")
     } else {
-        "put a proxy in front that checks passwords and sets X-Authenticated-User (README, nginx)".to_owned()
+        "put a proxy in front that checks passwords and sets X-Authenticated-User (docs/quickstart-proxy.md)"
+            .to_owned()
     };
     let two = if on_registry_2(plan.algorithm) {
         format!("\n       distribution 2.8: {}", path("registry/config-2.8.yml"))
@@ -199,11 +200,11 @@ pub(super) fn next_steps(plan: &Plan) -> String {
         ""
     };
     format!(
-        "made {}: {} keys, configuration, policy, and what a registry needs\n\n\
+        "made {}: {} keys, configuration, policy, and the settings for a registry\n\n\
          \x20 1. {who}\n\
          \x20 2. keypebble check {files}\n\
          \x20 3. keypebble serve {files}\n\
-         \x20 4. take the registry's part over into its config.yml, and restart it{two}{bundle}\n\
+         \x20 4. put this section into the registry's config.yml, and restart the registry{two}{bundle}\n\
          \x20      distribution 3.x: {}\n\
          \x20 5. push as alice: skopeo copy --dest-creds alice:PASSWORD IMAGE docker://{}/alice/app:1\n",
         plan.folder.display(),

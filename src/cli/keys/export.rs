@@ -180,7 +180,7 @@ pub(in crate::cli) fn certificates(
         let (from, until) = (made.minus_seconds(3600).0, made.0.saturating_add(i64::from(days) * 86_400));
         if until < now.0 {
             warn(&[Warning::new(
-                format!("the certificate of {} ended at {}", key.id().unwrap_or_default(), UnixTime(until)),
+                format!("the certificate of {} expired at {}", key.id().unwrap_or_default(), UnixTime(until)),
                 "rotate to a new key, or give --days more",
             )]);
         }

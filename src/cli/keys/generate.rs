@@ -35,7 +35,7 @@ pub(in crate::cli) fn run(command: &Generate) -> Result<(), Error> {
     let entry = editor.generate(algorithm, UnixTime::now()).map_err(Error::Keys)?;
     let mut text = super::line(&entry, "new");
     if algorithm.is_hmac() {
-        let _ = writeln!(text, "its secret, for every verifier: {}/{}", folder.display(), entry.file);
+        let _ = writeln!(text, "the secret, which every verifier needs: {}/{}", folder.display(), entry.file);
     } else if entry.state == State::Next {
         let _ = writeln!(
             text,

@@ -37,7 +37,7 @@ pub(in crate::cli) fn run(command: &List) -> Result<(), Error> {
         .collect();
     for stray in &loaded.strays {
         warn(&[Warning::new(
-            format!("{} is used by nothing: a command was interrupted", stray.display()),
+            format!("nothing uses {}: a command was interrupted", stray.display()),
             "remove it; it holds a private key that never signed, or one that was retired",
         )]);
     }

@@ -71,7 +71,7 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
     if !done.retired.is_empty() && !command.force {
         let _ = writeln!(
             text,
-            "no token of {} s or less is cut short; a longer one, made with issue --ttl, would be",
+            "no token of {} s or less ends early; a longer one, from issue --ttl, would",
             longest.seconds()
         );
     }
@@ -79,7 +79,7 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
         let flag = command.place.flag();
         let _ = writeln!(
             text,
-            "drop it at every verifier, too: keypebble keys export {flag} --format jwks|cert --out FILE"
+            "remove it from every verifier, too: keypebble keys export {flag} --format jwks|cert --out FILE"
         );
     }
     if done.retired.is_empty() && done.kept.is_empty() {
@@ -90,7 +90,7 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
         Some((entry, until)) if done.retired.is_empty() => Err(Error::Keys(StoreError::refused(
             format!("tokens of {} can be valid until {until}", entry.id),
             format!(
-                "wait: it ceased to sign at {}, and tokens live up to {} s (and {LEEWAY_SECONDS} s of leeway)",
+                "wait: it stopped signing at {}, tokens live up to {} s, and verifiers get {LEEWAY_SECONDS} s more",
                 entry.stopped.unwrap_or(now),
                 longest.seconds()
             ),

@@ -40,7 +40,7 @@ pub(in crate::cli) fn run(command: &Rotate) -> Result<(), Error> {
 fn report(rotated: &Rotated, place: &Place) -> String {
     let flag = place.flag();
     let mut text = super::line(&rotated.active, "signs now");
-    text += &super::line(&rotated.previous, "signs no more; its last tokens are still valid");
+    text += &super::line(&rotated.previous, "no longer signs; its last tokens are still valid");
     text += &super::line(&rotated.next, "new: no verifier knows it yet");
     // Writing to a String does not fail.
     let _ = writeln!(text, "\nBefore the next rotation, every verifier must learn the new key:");

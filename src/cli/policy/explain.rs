@@ -34,7 +34,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let user = arguments.name("user")?;
     if user.is_some() == arguments.switch("anonymous") {
         return Err(match user {
-            Some(_) => usage("--user and --anonymous are two askers").with_hint("leave one of them out"),
+            Some(_) => usage("--user and --anonymous exclude each other").with_hint("leave one of them out"),
             None => arguments.missing("--user NAME or --anonymous"),
         });
     }
@@ -93,7 +93,8 @@ impl Answer<'_> {
             text.push_str(&self.file.lines(explained, self.hosts));
         }
         if self.explanation.grant.refused {
-            let _ = writeln!(text, "token     none: `mode: deny` refuses what is not granted whole");
+            let _ =
+                writeln!(text, "token     none: `mode: deny` refuses a request that is not granted in full");
         } else {
             let access = scope::join_or_nothing(&self.explanation.grant.access);
             let _ = writeln!(text, "token     grants {access}, for {}", self.life);

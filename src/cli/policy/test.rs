@@ -49,7 +49,7 @@ pub(in crate::cli) fn run(command: &Test) -> Result<(), Error> {
 fn as_text(file: &File, tried: &[(&Expectation, Outcome)], failed: usize) -> String {
     if tried.is_empty() {
         return format!(
-            "{} carries no expectations: add `tests:`, see keypebble policy test --help\n",
+            "{} has no expectations: add `tests:`, see keypebble policy test --help\n",
             file.path()
         );
     }
@@ -85,7 +85,7 @@ fn difference(file: &File, index: usize, expectation: &Expectation, outcome: &Ou
             let _ = writeln!(text, "  why       {unknown}");
         }
         if outcome.refused {
-            let _ = writeln!(text, "  why       `mode: deny` refuses what is not granted whole");
+            let _ = writeln!(text, "  why       `mode: deny` refuses a request that is not granted in full");
         }
         for line in explanation.scopes.iter().flat_map(|scope| {
             let lines = file.lines(scope, hosts);

@@ -48,13 +48,13 @@ fn signing_key(key: &Key) -> Finding {
     let id = key.id().map_or_else(|| "no key id".to_owned(), |id| format!("key id `{}`", shortened(id, 80)));
     if algorithm.is_hmac() {
         return Finding::warning("key", format!("signs with {algorithm}, a shared secret"))
-            .why("no Docker registry takes it; whoever can verify a token can also make one")
+            .why("no Docker registry accepts it; anybody who can verify a token can also make one")
             .mend("for a registry set private_key_path to an RSA or P-256 key");
     }
     match algorithm {
         Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => {
             Finding::warning("key", format!("signs with {algorithm}, {id}"))
-                .why("no Docker registry takes it yet")
+                .why("no Docker registry accepts it yet")
                 .mend("for a registry use an RSA or P-256 key")
         }
         _ => Finding::ok("key", format!("signs with {algorithm}, {id}")),
@@ -111,7 +111,7 @@ fn lifetimes(config: &Config) -> Vec<Finding> {
     if default < Ttl::REGISTRY_MIN {
         findings.push(
             Finding::warning("ttl", format!("default_ttl_seconds is {default}"))
-                .why("Docker's clients take less than 60 s as 60 s; a registry's token lives 60 s at least")
+                .why("Docker's clients round anything shorter up to 60 s, so a registry token lives at least 60 s")
                 .mend("set default_ttl_seconds to 60 or more"),
         );
     }
@@ -122,7 +122,7 @@ fn lifetimes(config: &Config) -> Vec<Finding> {
                 "ttl",
                 format!("a registry's token lives {most} at most, whatever a policy says"),
             )
-            .why("a push of large layers takes longer, and fails in its middle with `unauthorized`")
+            .why("a push of large layers takes longer, and fails in the middle with `unauthorized`")
             .mend(format!("set max_ttl_seconds to {PUSH} or more")),
         );
     }
@@ -144,7 +144,7 @@ fn who_may_ask(config: &Config) -> Vec<Finding> {
             Finding::ok("proxies", what)
         } else {
             Finding::warning("proxies", what)
-                .why("there is no users_file either, so that nobody can be told from another")
+                .why("there is no users_file either, so no user can be known")
                 .mend("set users_file, or name the proxy that checks passwords in service.trusted_proxies")
         });
     } else {
@@ -159,7 +159,7 @@ fn who_may_ask(config: &Config) -> Vec<Finding> {
     remote.unix = false;
     remote.networks.retain(|network| network.is_open() || !LOOPBACK.iter().any(|own| network.contains(*own)));
     if remote.is_empty() {
-        findings.push(Finding::ok("auth", "POST /auth answers this host alone"));
+        findings.push(Finding::ok("auth", "POST /auth answers only this host"));
     } else {
         let mut probe = Map::new();
         probe.insert("a claim of no list".to_owned(), true.into());
@@ -167,7 +167,7 @@ fn who_may_ask(config: &Config) -> Vec<Finding> {
         let what = if unlisted { "any claims, `access` too," } else { "the claims of allowed_custom_claims" };
         let finding = Finding::warning(
             "auth",
-            format!("POST /auth signs {what} for whoever asks from {remote}"),
+            format!("POST /auth signs {what} for anybody who asks from {remote}"),
         )
         .why("a proxy that passes /auth on from its clients lets them write their own tokens")
         .mend(
@@ -181,12 +181,13 @@ fn who_may_ask(config: &Config) -> Vec<Finding> {
 /// What is enforced.
 pub fn policy(enforcement: &Enforcement, place: &str) -> Finding {
     match enforcement {
-        Enforcement::Off => {
-            Finding::warning("policy", "`policy: none`: every authenticated user gets all that is asked")
-                .mend("name a policy with --policy PATH, and take `policy: none` out")
-        }
+        Enforcement::Off => Finding::warning(
+            "policy",
+            "`policy: none`: every authenticated user gets everything they ask for",
+        )
+        .mend("name a policy with --policy PATH, and remove `policy: none`"),
         Enforcement::Nothing => {
-            Finding::warning("policy", "there is no policy: no access is granted to anyone")
+            Finding::warning("policy", "there is no policy: nobody is granted any access")
                 .mend("name one with --policy PATH")
         }
         Enforcement::Policy(policy) if policy.user_count() == 0 && !policy.has_anonymous() => {
@@ -200,7 +201,7 @@ pub fn policy(enforcement: &Enforcement, place: &str) -> Finding {
             if policy.mode() == Mode::Deny {
                 return Finding::warning("policy", finding)
                     .why("cross-repository pushes ask for more than they need, and are then refused as a whole")
-                    .mend("take `mode: deny` out where Docker pushes");
+                    .mend("remove `mode: deny` if Docker pushes");
             }
             Finding::ok("policy", finding)
         }

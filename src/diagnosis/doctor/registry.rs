@@ -47,18 +47,18 @@ fn gate(gate: &Gate) -> Option<Finding> {
         Gate::Token => return None,
         Gate::Open(why) => Finding::error(
             "open",
-            "the registry asks nobody for a token: whoever reaches it may pull, push and delete",
+            "the registry asks for no token: anybody who reaches it may pull, push and delete",
         )
         .why(why),
         Gate::Chance { types, open: true } => {
-            Finding::error("open", "at some starts the registry asks nobody for a token, at others it does")
+            Finding::error("open", "the registry asks for tokens after some starts, and not after others")
                 .why(format!(
                     "its `auth` has several types ({types}), and which one counts is left to chance"
                 ))
         }
         Gate::Chance { types, open: false } => Finding::error(
             "chance",
-            "at some starts the registry asks for tokens, at others it does not start",
+            "the registry asks for tokens after some starts, and at others does not start",
         )
         .why(format!("its `auth` has several types ({types}), and which one counts is left to chance")),
         Gate::Other(name) => {
@@ -74,7 +74,7 @@ fn same(code: &'static str, theirs: Option<&str>, ours: &[&str], key: &str) -> F
     let Some(theirs) = theirs else {
         return Finding::error(
             code,
-            format!("auth.token.{code} is missing, or no text: the registry does not start"),
+            format!("auth.token.{code} is missing or not text: the registry does not start"),
         )
         .mend(format!("set it to `{}`", shortened(ours.first().unwrap_or(&""), 120)));
     };
@@ -100,20 +100,20 @@ fn realm(registry: &RegistryConfig) -> Finding {
             "realm",
             "autoredirect is on: clients are sent to https://<the registry>/auth/token",
         )
-        .why("realm counts for nothing then, and Keypebble answers at /v2/token")
-        .mend("take autoredirect out, or let the proxy pass /auth/token on to /v2/token");
+        .why("then realm is ignored, and Keypebble answers at /v2/token")
+        .mend("remove autoredirect, or let the proxy pass /auth/token on to /v2/token");
     }
     let Some(realm) = registry.realm.as_deref() else {
         return Finding::error(
             "realm",
-            "auth.token.realm is missing, or no text: the registry does not start",
+            "auth.token.realm is missing or not text: the registry does not start",
         )
         .mend("set it to the URL of /v2/token, as clients reach it");
     };
     let shown = shortened(realm, 120);
     let path = realm.strip_prefix("https://").or_else(|| realm.strip_prefix("http://"));
     match path.map(|rest| rest.split_once('/').map_or("", |(_, path)| path)) {
-        None => Finding::error("realm", format!("auth.token.realm is no http or https URL: `{shown}`")).mend(
+        None => Finding::error("realm", format!("auth.token.realm is not an http or https URL: `{shown}`")).mend(
             "set it to the URL of /v2/token, as clients reach it, such as https://auth.example.com/v2/token",
         ),
         Some("v2/token") => Finding::ok("realm", format!("clients are sent to `{shown}`")),
@@ -204,7 +204,7 @@ pub fn ring(keyring: &Keyring, trust: &Trust) -> Vec<Finding> {
         .why("once `keypebble keys rotate` lets it sign, every token is refused")
         .mend("export it into the registry's bundle or jwks, and restart the registry, before you rotate"),
         _ => Finding::warning("previous-key", format!("the registry does not know the previous key, `{id}`"))
-            .why("tokens that it signed and that still live are refused"),
+            .why("its tokens that are still valid are refused"),
     };
     unknown.map(|key| finding(key.state(), &shortened(key.id().unwrap_or("no id"), 80))).collect()
 }

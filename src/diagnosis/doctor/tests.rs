@@ -62,7 +62,7 @@ fn the_issuer_s_own_side_is_looked_at() {
         ("private_key_path: p256.pem\ndefault_ttl_seconds: 300", Ok, "ttl", "tokens live 300 s"),
         (EC, Ok, "ttl", "tokens live 3600 s"),
         (EC, Ok, "proxies", "trusted to name the user: 127.0.0.1, ::1, unix"),
-        (EC, Ok, "auth", "this host alone"),
+        (EC, Ok, "auth", "only this host"),
         (
             "private_key_path: p256.pem\nservice: {trusted_proxies: [0.0.0.0/0]}",
             Error,
@@ -86,7 +86,7 @@ fn the_issuer_s_own_side_is_looked_at() {
             "private_key_path: p256.pem\nservice: {trusted_proxies: [10.0.0.5]}",
             Warning,
             "auth",
-            "any claims, `access` too, for whoever asks from 10.0.0.5",
+            "any claims, `access` too, for anybody who asks from 10.0.0.5",
         ),
         (
             "private_key_path: p256.pem\nallowed_custom_claims: [sub]\nservice: {trusted_proxies: [10.0.0.5]}",
@@ -149,11 +149,11 @@ fn both_sides_must_say_the_same() {
     check(&|r| r.service = None, Error, "service", "missing");
     check(&|r| r.issuer = Some("https://i/".into()), Error, "issuer", "`https://i/`");
     check(&|r| r.realm = None, Error, "realm", "missing");
-    check(&|r| r.realm = Some("r/v2/token".into()), Error, "realm", "no http or https URL");
+    check(&|r| r.realm = Some("r/v2/token".into()), Error, "realm", "not an http or https URL");
     check(&|r| r.realm = Some("https://r/token".into()), Warning, "realm", "`https://r/token`");
     check(&|r| r.autoredirect = true, Warning, "realm", "autoredirect is on");
     check(&|r| r.bundle = None, Error, "trust", "neither rootcertbundle nor jwks");
-    check(&|r| r.gate = Gate::Open(String::new()), Error, "open", "asks nobody for a token");
+    check(&|r| r.gate = Gate::Open(String::new()), Error, "open", "asks for no token");
     check(&|r| r.gate = Gate::Stops("x".into()), Error, "no-start", "does not start: x");
     check(&|r| r.stops = vec![(Program::Registry3, "x")], Error, "no-start", "distribution 3 does not start");
     let slash = registry(&own, &registry_config(|r| r.issuer = Some("HTTPS://i/".into())), &[]);

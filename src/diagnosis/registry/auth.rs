@@ -18,11 +18,11 @@ pub(super) fn of_value(auth: Value) -> Result<Auth, String> {
     match auth {
         Value::Null => Ok(Map::new()),
         Value::Object(types) if types.len() > 1 => {
-            Err(format!("`auth` names {} types, and takes one", types.len()))
+            Err(format!("`auth` names {} types, and only one is allowed", types.len()))
         }
         Value::Object(types) => {
             match types.iter().find(|(_, options)| !options.is_null() && !options.is_object()) {
-                Some((name, _)) => Err(format!("`auth.{}` is no mapping of options", shortened(name, 40))),
+                Some((name, _)) => Err(format!("`auth.{}` is not a mapping of options", shortened(name, 40))),
                 None => Ok(types),
             }
         }
@@ -62,7 +62,7 @@ fn set_type(auth: &mut Auth, path: &[&str], value: &str) -> Result<(), String> {
         let options = match yaml(value)? {
             Value::Null => Map::new(),
             Value::Object(options) => options,
-            _ => return Err("it is no mapping of options".to_owned()),
+            _ => return Err("it is not a mapping of options".to_owned()),
         };
         auth.insert(name.to_lowercase(), options.into());
         return Ok(());

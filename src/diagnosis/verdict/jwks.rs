@@ -49,8 +49,8 @@ pub(super) fn entries(json: &[u8]) -> Result<Vec<Entry>, Trouble> {
     let members = go::members(&json).map_err(|error| Trouble::Refused(format!("not a JWKS: {error}")))?;
     let mut entries = Vec::new();
     for (_, keys) in members.iter().filter(|(name, _)| folds_to(name, "keys")) {
-        let list: Option<Vec<&RawValue>> =
-            serde_json::from_str(keys.get()).map_err(|_| Trouble::Refused("`keys` is no list".to_owned()))?;
+        let list: Option<Vec<&RawValue>> = serde_json::from_str(keys.get())
+            .map_err(|_| Trouble::Refused("`keys` is not a list".to_owned()))?;
         let list = list.unwrap_or_default().into_iter();
         entries = list.map(|entry| Entry::read(entry.get())).collect::<Result<_, _>>()?;
     }
@@ -80,7 +80,8 @@ struct Raw<'j> {
 
 impl<'j> Raw<'j> {
     fn read(json: &'j str) -> Result<Self, Trouble> {
-        let members = go::members(json).map_err(|_| Trouble::Refused("an entry is no object".to_owned()))?;
+        let members =
+            go::members(json).map_err(|_| Trouble::Refused("an entry is not an object".to_owned()))?;
         let mut raw = Raw { members, kid: String::new() };
         raw.kid = raw.text("kid")?;
         let mut names: Vec<&String> = raw.members.iter().map(|(name, _)| name).collect();
@@ -107,7 +108,7 @@ impl<'j> Raw<'j> {
         match self.get(name).map(go::text) {
             None => Ok(String::new()),
             Some(Some(text)) => Ok(text),
-            Some(None) => self.refused(&format!("has a `{name}` that is no string")),
+            Some(None) => self.refused(&format!("has a `{name}` that is not a string")),
         }
     }
 
@@ -117,7 +118,7 @@ impl<'j> Raw<'j> {
             return Ok(None);
         }
         match go::base64(self.text(name)?.as_bytes(), true, false) {
-            None => self.refused(&format!("has a `{name}` that is no base64url")),
+            None => self.refused(&format!("has a `{name}` that is not base64url")),
             bytes => Ok(bytes),
         }
     }
@@ -159,7 +160,7 @@ impl<'j> Raw<'j> {
         let held = match PublicKey::from_jwk(&jwk.into()) {
             _ if kty == "oct" => Held::Useless("a shared secret"),
             Ok(key) => Held::Key(key),
-            Err(_) if kty == "EC" && crv != "P-521" => return self.refused("is no point of its curve"),
+            Err(_) if kty == "EC" && crv != "P-521" => return self.refused("is not a point of its curve"),
             Err(error) => Held::Unread(error.to_string()),
         };
         Ok((held, private))
@@ -168,13 +169,13 @@ impl<'j> Raw<'j> {
     /// The first certificate's DER, which must be for the same key.
     fn leaf(&self, held: &Held) -> Result<Option<Vec<u8>>, Trouble> {
         let chain: Result<Option<Vec<String>>, _> = self.get("x5c").map(serde_json::from_str).transpose();
-        let Ok(chain) = chain else { return self.refused("has an `x5c` that is no list of strings") };
+        let Ok(chain) = chain else { return self.refused("has an `x5c` that is not a list of strings") };
         let read = |text: &String| {
             let der = go::base64(text.as_bytes(), false, true)?;
             X509::from_der(&der).ok().map(|certificate| (der, certificate))
         };
         let chain: Option<Vec<_>> = chain.iter().flatten().map(read).collect();
-        let Some(chain) = chain else { return self.refused("has an `x5c` that is no certificate") };
+        let Some(chain) = chain else { return self.refused("has an `x5c` that is not a certificate") };
         let Some((der, certificate)) = chain.into_iter().next() else { return Ok(None) };
         match (held, certificate.key()) {
             (Held::Key(own), Ok(key)) if own.matches(key) => Ok(Some(der)),
@@ -207,7 +208,7 @@ impl<'j> Raw<'j> {
     fn url(&self) -> Result<(), Trouble> {
         let url = self.text("x5u")?;
         if url.starts_with(':') || url.contains(|c: char| c.is_ascii_control()) {
-            return self.refused("has an `x5u` that is no URL");
+            return self.refused("has an `x5u` that is not a URL");
         }
         let plain = |url: &str| url.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._/~".contains(&b));
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));

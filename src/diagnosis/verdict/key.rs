@@ -99,7 +99,7 @@ fn by_chain(case: &mut Case<'_>, x5c: &[&str]) -> Option<PublicKey> {
     let certificate = |text: &&str| X509::from_der(&go::base64(text.as_bytes(), false, true)?).ok();
     let chain: Option<Vec<X509>> = x5c.iter().map(certificate).collect();
     let Some(chain) = chain else {
-        case.say(Finding::error("x5c", "x5c holds something that is no certificate in base64"));
+        case.say(Finding::error("x5c", "x5c holds something that is not a certificate in base64"));
         return None;
     };
     if let Err(error) = verify_path(&chain, case.trust.certificates(), case.now.0) {
@@ -181,9 +181,9 @@ fn signature(case: &mut Case<'_>, key: &PublicKey, alg: &str) {
         case.say(Finding::error("signature", "the token has no signature"));
     } else if !key.verify(&case.token.signed, &case.token.signature) {
         case.say(
-            Finding::error("signature", "the signature is not the trusted key's over this text")
+            Finding::error("signature", "the signature is not one of the trusted key over this text")
                 .why("another key signed it, or the token was changed on its way")
-                .mend("where x5c is sent, its first certificate must be for the signing key"),
+                .mend("if x5c is sent, its first certificate must be for the signing key"),
         );
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn by_jwk(case: &mut Case<'_>, jwk: &Value) -> Option<PublicKey> {
         Err(Trouble::Refused(why)) if !libtrust => {
             Finding::error("jwk", format!("the header's `jwk`: {why}"))
         }
-        Ok(_) if !libtrust => Finding::error("jwk", "the header's `jwk` is no public key"),
+        Ok(_) if !libtrust => Finding::error("jwk", "the header's `jwk` is not a public key"),
         _ => unknown("cannot be judged here"),
     };
     case.say(finding);
@@ -96,7 +96,7 @@ fn unknown_id(case: &Case<'_>, kid: &str, known: &[(String, Held)]) -> Finding {
             "it computes libtrust ids"
         };
         return finding(format!(
-            "`{shown}` is the RFC 7638 thumbprint of a trusted key, but {title} does not go by that"
+            "`{shown}` is the RFC 7638 thumbprint of a trusted key, but {title} does not use that"
         ))
         .why(format!("{why}; {}", named(id)))
         .mend(format!(
@@ -106,7 +106,7 @@ fn unknown_id(case: &Case<'_>, kid: &str, known: &[(String, Held)]) -> Finding {
     }
     if let Some((id, _)) = same_key(&PublicKey::libtrust_id) {
         return finding(format!(
-            "`{shown}` is the libtrust id of a trusted key, but {title} does not go by that"
+            "`{shown}` is the libtrust id of a trusted key, but {title} does not use that"
         ))
         .why(named(id))
         .mend("give it a jwks file whose `kid` is the libtrust id, so that 2.8 and 3 take the same tokens");
@@ -119,7 +119,7 @@ fn unknown_id(case: &Case<'_>, kid: &str, known: &[(String, Held)]) -> Finding {
         Form::Literal => finding.mend(
             "leave `kid` out of the configuration: Keypebble then writes the id that registries compute from the key",
         ),
-        _ => finding.mend("its bundle or jwks is of another key: put this key's in, and restart the registry"),
+        _ => finding.mend("its bundle or jwks is for another key: put this key's into it, and restart the registry"),
     }
 }
 

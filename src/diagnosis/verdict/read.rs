@@ -101,7 +101,7 @@ impl Reader<'_> {
                         "letter-case",
                         format!("`{}` is read as `{known}`", shortened(name, 40)),
                     )
-                    .why("the last one counts there; elsewhere it is another name"),
+                    .why("the last one counts there; elsewhere it is a different name"),
                 );
             }
             match self.member(value, *shape) {
@@ -197,7 +197,7 @@ impl Reader<'_> {
 
     fn twice(&mut self, name: &str) {
         let level = if self.rules.jose { Level::Error } else { Level::Warning };
-        let what = format!("the {}: the name `{}` stands twice", self.part, shortened(name, 40));
+        let what = format!("the {}: the name `{}` appears twice", self.part, shortened(name, 40));
         let mut finding = Finding::warning("twice", what);
         finding.level = level;
         self.findings.push(finding.why("the last one counts to some programs, and others refuse it"));

@@ -107,7 +107,7 @@ impl Trust {
                 }
             }
             _ if broken => refuse(
-                "does not start: a CERTIFICATE of its rootcertbundle is none",
+                "does not start: a CERTIFICATE block of its rootcertbundle is not a certificate",
                 "make the file again: openssl x509 -in FILE shows what is in it",
             ),
             Program::Registry28 if self.bundle.is_none() => refuse(
@@ -135,7 +135,7 @@ impl Trust {
         match troubles {
             Some((file, Trouble::Refused(why))) => refuse(
                 &format!("does not start: it does not read its {file}: {}", shortened(why, 200)),
-                "leave out what it stumbles over, or give it the JWKS that Keypebble serves",
+                "leave out what stops it, or give it the JWKS that Keypebble serves",
             ),
             Some((file, Trouble::Unknown(why))) => findings.push(Finding::unknown(
                 "no-start",
@@ -156,9 +156,9 @@ impl Trust {
                 findings.push(
                     Finding::warning(
                         "bundle",
-                        format!("{title} passes over {passed_over} certificate(s) of its rootcertbundle"),
+                        format!("{title} skips {passed_over} certificate(s) of its rootcertbundle"),
                     )
-                    .why("BEGIN and END must each stand alone on a line, without anything before them")
+                    .why("BEGIN and END must each be alone on a line, with nothing before them")
                     .mend("leave out byte order marks and indentation, and end lines with a line feed"),
                 );
             }
@@ -187,7 +187,7 @@ fn only_key(file: &[u8]) -> Result<Held, Trouble> {
     }
     let blocks = go::pem(file);
     let Some((label, der)) = blocks.first() else {
-        return Err(Trouble::Refused("there is no PEM block that it finds, and no JWKS".to_owned()));
+        return Err(Trouble::Refused("it finds neither a PEM block nor a JWKS".to_owned()));
     };
     let held = |read: Result<PublicKey, KeyError>| match read {
         Ok(key) => Some(Held::Key(key)),
