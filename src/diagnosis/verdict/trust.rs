@@ -191,7 +191,7 @@ fn only_key(file: &[u8]) -> Result<Held, Trouble> {
     };
     let held = |read: Result<PublicKey, KeyError>| match read {
         Ok(key) => Some(Held::Key(key)),
-        Err(KeyError::Malformed { .. } | KeyError::Base64 { .. }) => None,
+        Err(KeyError::Malformed { .. } | KeyError::Base64 { .. } | KeyError::NotPublic { .. }) => None,
         Err(error) => Some(Held::Unread(error.to_string())),
     };
     if let Ok(certificate) = X509::from_der(der) {
