@@ -4,10 +4,10 @@
 
 mod common;
 
-use common::{Folder, Server, claims, exchange, keypebble, line, stderr};
+use common::{Answer, Folder, Server, exchange, keypebble, line, stderr, until};
 use std::fmt::Write as _;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -41,52 +41,6 @@ fn unix(more: &str) -> (Folder, Server, PathBuf) {
     folder.write("config.yaml", &format!("{CONFIG}{service}"));
     let server = serve(&folder);
     (folder, server, socket)
-}
-
-/// Far beyond what a loaded machine needs: only a hang reaches it.
-#[track_caller]
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < Duration::from_secs(60), "it did not happen: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Reads one answer with a body.
-fn read_answer(stream: &mut impl Read) -> (String, String) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).expect("an answer");
-        head.extend(byte);
-    }
-    let head = String::from_utf8(head).unwrap();
-    let length = head.split("Content-Length: ").nth(1).unwrap().split("\r\n").next().unwrap();
-    let mut body = vec![0; length.parse().unwrap()];
-    stream.read_exact(&mut body).unwrap();
-    (head, String::from_utf8(body).unwrap())
-}
-
-/// All that comes for these bytes, after which nothing more is sent.
-fn send(server: &Server, bytes: &[u8]) -> String {
-    let mut stream = server.connect();
-    // It may be refused before all of it is sent.
-    let _ = stream.write_all(bytes);
-    let _ = stream.shutdown(Shutdown::Write);
-    let mut answer = Vec::new();
-    let mut piece = [0; 4096];
-    // A reset after the answer counts as the end.
-    while let Ok(count @ 1..) = stream.read(&mut piece) {
-        answer.extend_from_slice(&piece[..count]);
-    }
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-/// The user of a token answer's token.
-fn user(body: &str) -> String {
-    let body: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{body}"));
-    claims(body["token"].as_str().unwrap())["sub"].as_str().unwrap().to_owned()
 }
 
 /// Keeps every core busy until dropped.
@@ -140,9 +94,8 @@ fn pipeline<S: Read + Write>(connect: impl Fn() -> S, time: Duration) -> usize {
             rest = &rest[piece..];
         }
         for turn in 0..12 {
-            let (head, body) = read_answer(&mut stream);
-            assert!(head.starts_with("HTTP/1.1 200 "), "{head}{body}");
-            assert_eq!(user(&body), USERS[turn % 3], "answer {turn} after {answered}");
+            let claims = Answer::read(&mut stream, false).claims();
+            assert_eq!(claims["sub"], USERS[turn % 3], "answer {turn} after {answered}");
         }
         answered += 12;
     }
@@ -175,7 +128,7 @@ fn header_values_are_bytes_and_a_user_may_be_named_in_utf_8() {
     let (_folder, server) = tcp();
     let ask = |fields: &[u8]| {
         let head = b"GET /v2/token HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
-        send(&server, &[head, fields, b"\r\n\r\n"].concat())
+        server.send([head, fields, b"\r\n\r\n"].concat())
     };
     for (fields, expected) in [
         (&b"X-Authenticated-User: alice\r\nX-City: M\xfcnchen\r\nUser-Agent: a\tb\xff"[..], "alice"),
@@ -184,7 +137,7 @@ fn header_values_are_bytes_and_a_user_may_be_named_in_utf_8() {
     ] {
         let answer = ask(fields);
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-        assert_eq!(user(answer.split_once("\r\n\r\n").unwrap().1), expected);
+        assert_eq!(Answer::parse(&answer).claims()["sub"], expected);
     }
     for (fields, problem) in [
         (&b"X-Authenticated-User: zo\xeb"[..], "X-Authenticated-User is not UTF-8"),
@@ -205,7 +158,7 @@ fn a_target_may_be_a_url_of_this_host() {
     let (_folder, server) = tcp();
     let ask = |target: &str, host: &str| {
         let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        send(&server, request.as_bytes())
+        server.send(request.as_bytes())
     };
     assert!(ask("http://LOCALHOST:5000/healthz", "localhost:5000").starts_with("HTTP/1.1 200 "));
     assert!(ask("http://localhost:5000", "localhost:5000").starts_with("HTTP/1.1 404 "));
@@ -230,7 +183,7 @@ fn other_protocols_are_told_what_they_are_and_so_is_the_log() {
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0", "HTTP/2 with prior knowledge"),
     ];
     for (bytes, name) in cases {
-        let answer = send(&server, bytes);
+        let answer = server.send(bytes);
         assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
         let body: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
         let error = &body["errors"][0];
@@ -267,8 +220,7 @@ fn idle_connections_rest_without_threads_and_wake_up() {
                 .unwrap();
         }
         for stream in &mut streams[..count] {
-            let (head, body) = read_answer(stream);
-            assert!(head.starts_with("HTTP/1.1 200 ") && user(&body) == "u", "{head}");
+            assert_eq!(Answer::read(stream, false).claims()["sub"], "u");
         }
         until("their threads leave", || threads(&server) < 30);
     }
