@@ -2,8 +2,8 @@
 
 use super::http::{Answer, connect, exchange};
 use super::{Folder, keypebble};
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -98,6 +98,21 @@ impl Server {
 
     pub fn connect(&self) -> TcpStream {
         connect(self.port())
+    }
+
+    /// All that comes for these bytes, after which nothing more is sent.
+    pub fn send(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut stream = self.connect();
+        // It may be refused before all of it is sent.
+        let _ = stream.write_all(bytes.as_ref());
+        let _ = stream.shutdown(Shutdown::Write);
+        let mut answer = Vec::new();
+        let mut piece = [0; 4096];
+        // A reset after the answer counts as the end.
+        while let Ok(count @ 1..) = stream.read(&mut piece) {
+            answer.extend_from_slice(&piece[..count]);
+        }
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     pub fn get(&self, target: &str, headers: &[(&str, &str)]) -> Answer {

@@ -2,26 +2,10 @@
 
 use super::*;
 use common::ambiguous::{AMBIGUOUS, OTHER_USERS, SECOND, VICTIM, answers, users};
-use std::io::{Read, Write};
-use std::net::Shutdown;
 
 /// Whoever is on this host is trusted, also under the name that these requests are for.
 fn trusting() -> String {
     format!("{TCP}, hosts: [h]")
-}
-
-fn exchange(server: &Server, bytes: &str) -> String {
-    let mut stream = server.connect();
-    // It may be refused before all of it is sent.
-    let _ = stream.write_all(bytes.as_bytes());
-    let _ = stream.shutdown(Shutdown::Write);
-    let mut answer = Vec::new();
-    let mut piece = [0; 4096];
-    // A reset after the answer counts as the end.
-    while let Ok(count @ 1..) = stream.read(&mut piece) {
-        answer.extend_from_slice(&piece[..count]);
-    }
-    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[test]
@@ -29,7 +13,7 @@ fn an_ambiguous_request_is_refused_once_and_ends_the_connection() {
     assert!(AMBIGUOUS.len() >= 60);
     let server = Server::run(&mut serve(&folder(&trusting())));
     for (name, text) in AMBIGUOUS {
-        let answer = exchange(&server, &format!("{text}{SECOND}"));
+        let answer = server.send(format!("{text}{SECOND}"));
         assert_eq!(answers(&answer), 1, "{name}: {answer}");
         assert!(answer.starts_with("HTTP/1.1 400 "), "{name}: {answer}");
         assert!(answer.contains("Connection: close\r\n"), "{name}: {answer}");
@@ -37,7 +21,7 @@ fn an_ambiguous_request_is_refused_once_and_ends_the_connection() {
     }
     for (name, fields) in OTHER_USERS {
         let request = format!("GET /v2/token HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
-        let answer = exchange(&server, &request);
+        let answer = server.send(&request);
         assert_eq!(answers(&answer), 1, "{name}: {answer}");
         assert!(users(&answer).iter().all(|user| user == "alice"), "{name}: {answer}");
     }
@@ -50,7 +34,7 @@ fn an_ambiguous_request_is_refused_once_and_ends_the_connection() {
 fn two_plain_requests_are_two() {
     let server = Server::run(&mut serve(&folder(&trusting())));
     let first = SECOND.replace(VICTIM, "alice");
-    let answer = exchange(&server, &format!("{first}{SECOND}"));
+    let answer = server.send(format!("{first}{SECOND}"));
     assert_eq!(users(&answer), ["alice", VICTIM]);
     let (_, log) = server.stop("TERM");
     assert!(log.contains(&format!("user={VICTIM}")), "{log}");

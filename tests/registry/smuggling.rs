@@ -33,7 +33,7 @@ impl Front {
         folder.write(
             "config.yaml",
             "issuer: i\naudience: registry.example.com\nhs256_secret: 0123456789abcdef0123456789abcdef\n\
-             policy: none\nservice: {host: 127.0.0.1, port: 0}\n",
+             policy: none\nservice: {host: 127.0.0.1, port: 0, trusted_proxies: [127.0.0.1]}\n",
         );
         let mut command = keypebble();
         command.args(["serve", "--config", "config.yaml"]).current_dir(folder.path());
