@@ -17,9 +17,6 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, ParsedPublicKey, RsaEncoding, RsaKeyPair};
 use std::sync::Arc;
 
-/// AWS-LC has a generator of its own and doesn't look at this one.
-const RANDOM: &SystemRandom = &SystemRandom::new();
-
 pub(super) fn hmac(algorithm: Algorithm, secret: &[u8]) -> Option<Sign> {
     let hash = match algorithm {
         Algorithm::HS256 => hmac::HMAC_SHA256,
@@ -37,8 +34,10 @@ pub(super) fn signer(material: &Material, public: &Numbers) -> Option<Sign> {
         Private::Rsa(numbers) => {
             let key = RsaKeyPair::from_der(&write_rsa(numbers)).ok()?;
             return Some(Box::new(move |algorithm, input| {
+                // AWS-LC has a generator of its own and doesn't look at this one, here and below.
+                let random = SystemRandom::new();
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(rsa_encoding(algorithm)?, RANDOM, input, &mut signature).ok()?;
+                key.sign(rsa_encoding(algorithm)?, &random, input, &mut signature).ok()?;
                 Some(signature)
             }));
         }
@@ -55,7 +54,7 @@ pub(super) fn signer(material: &Material, public: &Numbers) -> Option<Sign> {
         _ => return None,
     };
     let key = EcdsaKeyPair::from_private_key_and_public_key(curve, bytes, &public).ok()?;
-    Some(Box::new(move |_, input| Some(key.sign(RANDOM, input).ok()?.as_ref().to_vec())))
+    Some(Box::new(move |_, input| Some(key.sign(&SystemRandom::new(), input).ok()?.as_ref().to_vec())))
 }
 
 fn rsa_encoding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
