@@ -172,11 +172,7 @@ fn verify_for_a_registry_gives_its_verdict() {
             1,
             "is the libtrust id of a trusted key, but distribution 3 does not use that",
         ),
-        (
-            "registry-2.8 --rootcertbundle bundle.pem --service t",
-            1,
-            "`aud` is `s`, expected `t`",
-        ),
+        ("registry-2.8 --rootcertbundle bundle.pem --service t", 1, "`aud` is `s`, expected `t`"),
         ("zot --key bundle.pem", 0, "accepted: zot would take this token"),
         (
             "registry-2.8 --rootcertbundle key.pem",
