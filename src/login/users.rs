@@ -208,7 +208,7 @@ mod tests {
             (format!("{}:{ALICE}", "a".repeat(257)), "at most 256 bytes"),
             (format!("a:{ALICE}:x"), "leave out the colon after it"),
             (format!("a:{}", BOB.replace('$', "$$")), "write each `$` once here"),
-            (format!("a:{ALICE}\nb:{BOB}\na:{BOB}"), "users:3:1: the user `a` stands in line 1 already"),
+            (format!("a:{ALICE}\nb:{BOB}\na:{BOB}"), "users:3:1: the user `a` is already in line 1"),
         ] {
             let error = parse(&text).unwrap_err();
             let shown = format!("{error} {error:?} {:?} {:?}", error.hint, error.excerpt());

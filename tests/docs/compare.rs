@@ -44,7 +44,7 @@ fn fits<T>(pattern: &[T], actual: &[T], any: impl Fn(&T) -> bool, same: impl Fn(
             return false;
         }
     }
-    pattern[p..].iter().all(|rest| any(rest))
+    pattern[p..].iter().all(any)
 }
 
 /// A line in which what differs from run to run is named by its form.
@@ -96,7 +96,7 @@ fn form(word: &str) -> String {
         }
         _ if bare.starts_with("kpr1_") => "<token>",
         _ if bare.starts_with("$2b$") => "<hash>",
-        _ if bare.starts_with("key-") && bare.ends_with(".pem") => "<key file>",
+        _ if bare.strip_suffix(".pem").is_some_and(|name| name.starts_with("key-")) => "<key file>",
         _ if digits == bare.len() && digits >= 9 => "<number>",
         _ if bare.len() >= 22 && url_safe(bare) && digits > 0 && bare.contains(char::is_uppercase) => {
             "<text>"

@@ -131,7 +131,7 @@ impl Page {
             Kind::Cargo => cargo(&block.text),
             Kind::Elsewhere(_) => syntax(&block.text),
             Kind::Config => fragment(&text, "check --config", complete),
-            Kind::Policy => fragment(&text, "policy test --policy", |text| text.to_owned()),
+            Kind::Policy => fragment(&text, "policy test --policy", str::to_owned),
             Kind::Yaml => serde_yaml::from_str::<Value>(&text).map(|_| ()).map_err(|e| e.to_string()),
             Kind::Json => {
                 serde_json::from_str::<serde_json::Value>(&text).map(|_| ()).map_err(|e| e.to_string())
@@ -314,7 +314,7 @@ fn said(output: &Output) -> String {
 fn syntax(text: &str) -> Result<(), String> {
     // A transcript's commands only.
     let script: String = if text.starts_with("$ ") {
-        text.lines().filter_map(|line| line.strip_prefix("$ ")).map(|line| format!("{line}\n")).collect()
+        text.lines().filter_map(|line| line.strip_prefix("$ ")).flat_map(|line| [line, "\n"]).collect()
     } else {
         text.to_owned()
     };
@@ -389,7 +389,7 @@ fn complete(text: &str) -> String {
     let mut text = text.to_owned();
     for key in ["issuer", "audience"] {
         if !has(key) {
-            text.push_str(&format!("\n{key}: registry.example.com\n"));
+            text = format!("{text}\n{key}: registry.example.com\n");
         }
     }
     let keys = ["secret", "secret_path", "hs256_secret", "hs256_secret_path", "private_key_path"];
