@@ -186,7 +186,7 @@ mod passwords {
         }
         clock.set(-DAY);
         let due = wait(&throttled().unwrap());
-        sleep(Duration::from_secs(due));
+        std::thread::sleep(Duration::from_secs(due));
         until("the next may be tried", || login(&server, "right", "").status == 200);
     }
 

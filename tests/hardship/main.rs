@@ -22,7 +22,6 @@ mod smuggling;
 use common::{Answer, Folder, Killed, Server, keypebble, until};
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const AUDIENCE: &str = "registry.example.com";
