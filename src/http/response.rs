@@ -1,6 +1,6 @@
 //! One HTTP response as plain data; `server` writes it.
 //!
-//! Owns the status, header fields and body. Must not know sockets or `tiny_http`. `Content-Length`,
+//! Owns the status, header fields and body. Must not know sockets. `Content-Length`,
 //! `Date` and `Connection` are the server's to write.
 
 use std::borrow::Cow;
