@@ -91,10 +91,11 @@ pub(crate) fn attack(kind: &str, count: usize, address: SocketAddr, seconds: u64
 
 /// What a kind of attack sends first, and then again and again.
 fn script(kind: &str) -> (Vec<u8>, Vec<u8>) {
-    let post = |fields: &str| format!("POST /auth HTTP/1.1\r\nHost: fire\r\n{fields}\r\n\r\n").into_bytes();
+    let post =
+        |fields: &str| format!("POST /auth HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n").into_bytes();
     match kind {
         "drip" => (b"G".to_vec(), b"ET / HTTP/1.1 and so on, for ever".to_vec()),
-        "unread" => (Vec::new(), b"GET /healthz HTTP/1.1\r\nHost: fire\r\n\r\n".repeat(100)),
+        "unread" => (Vec::new(), b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100)),
         "endless-line" => (b"GET / HTTP/1.1\r\nX-A: ".to_vec(), vec![b'a'; 16384]),
         "endless-headers" => (b"GET / HTTP/1.1\r\n".to_vec(), b"X-Header: value\r\n".repeat(1000)),
         "body-unsent" => (post("Content-Type: application/json\r\nContent-Length: 60000"), Vec::new()),

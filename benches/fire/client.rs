@@ -46,7 +46,7 @@ impl Question {
             Self::Token(_) => (token_target(scope), format!("X-Authenticated-User: {user}\r\n")),
         };
         let request =
-            format!("GET {target} HTTP/1.1\r\nHost: fire\r\nConnection: {connection}\r\n{field}\r\n");
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n{field}\r\n");
         stream.write_all(request.as_bytes())?;
         let body = answer(stream)?;
         match self {

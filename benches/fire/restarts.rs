@@ -208,7 +208,7 @@ impl Place {
 fn ask(stream: &mut Box<dyn Stream>, number: usize) -> std::io::Result<Vec<u8>> {
     let (user, scope, _) = USERS[number % USERS.len()];
     let target = token_target(scope);
-    let request = format!("GET {target} HTTP/1.1\r\nHost: fire\r\nX-Authenticated-User: {user}\r\n\r\n");
+    let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nX-Authenticated-User: {user}\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     client::answer(stream)
 }

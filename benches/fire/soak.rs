@@ -23,11 +23,11 @@ const MOST_GROWTH: f64 = 1.0;
 
 /// Requests that are understood and refused, or need no token.
 const OTHERS: [&str; 5] = [
-    "GET /v2/token?service=other HTTP/1.1\r\nHost: f\r\nX-Authenticated-User: alice\r\n\r\n",
-    "GET /v2/token?scope=nonsense HTTP/1.1\r\nHost: f\r\nX-Authenticated-User: alice\r\n\r\n",
-    "GET /v2/token HTTP/1.1\r\nHost: f\r\n\r\n",
-    "POST /auth HTTP/1.1\r\nHost: f\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n{",
-    "GET /%2e%2e/x HTTP/1.1\r\nHost: f\r\nX-A: \u{1}\r\n\r\n",
+    "GET /v2/token?service=other HTTP/1.1\r\nHost: localhost\r\nX-Authenticated-User: alice\r\n\r\n",
+    "GET /v2/token?scope=nonsense HTTP/1.1\r\nHost: localhost\r\nX-Authenticated-User: alice\r\n\r\n",
+    "GET /v2/token HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "POST /auth HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n{",
+    "GET /%2e%2e/x HTTP/1.1\r\nHost: localhost\r\nX-A: \u{1}\r\n\r\n",
 ];
 
 pub(crate) fn run(minutes: u64) -> bool {

@@ -8,6 +8,7 @@ mod reading;
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
@@ -31,9 +32,14 @@ pub(super) const REST: Duration = Duration::from_secs(1);
 
 /// Serves one connection from its request of that number on, until it ends; or gives the number of the request
 /// that doesn't come, so that another thread may wait for it.
-pub(super) fn serve(stream: impl Stream, connection: &Watched, shared: &Shared, first: u32) -> Option<u32> {
+pub(super) fn serve(
+    stream: impl Stream,
+    connection: &Watched,
+    shared: &Arc<Shared>,
+    first: u32,
+) -> Option<u32> {
     let inbox = Inbox::new(&shared.large_spare);
-    let mut serving = Serving { stream, connection, shared, inbox, begun: false };
+    let mut serving = Serving { stream, connection, shared, inbox, begun: false, burst: 0 };
     for number in first..=shared.limits.requests_per_connection.max(1) {
         let next = serving.one(number).unwrap_or_else(|failure| serving.fail(failure));
         match next {
@@ -52,10 +58,12 @@ pub(super) fn serve(stream: impl Stream, connection: &Watched, shared: &Shared, 
 struct Serving<'s, S> {
     stream: S,
     connection: &'s Watched,
-    shared: &'s Shared,
+    shared: &'s Arc<Shared>,
     inbox: Inbox<'s>,
     /// The client has begun a request, and is told why it gets no answer.
     begun: bool,
+    /// Requests in a row that were here before they were waited for.
+    burst: u32,
 }
 
 /// What follows a request.

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
@@ -53,6 +53,7 @@ pub(super) struct Watched {
     pub(super) peer: Peer,
     accepted: Instant,
     state: Mutex<State>,
+    ended: Condvar,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +65,7 @@ struct State {
 impl Watched {
     pub(super) fn new(socket: Socket, peer: Peer) -> Self {
         let state = Mutex::new(State { phase: Phase::Fresh, answered: None });
-        Self { socket, peer, accepted: Instant::now(), state }
+        Self { socket, peer, accepted: Instant::now(), state, ended: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -83,6 +84,12 @@ impl Watched {
             state.phase = phase;
         }
         goes_on
+    }
+
+    /// Waits so long, or until it is shut down.
+    pub(super) fn pause(&self, pause: Duration) {
+        let waits = |state: &mut State| !state.phase.is_end();
+        drop(self.ended.wait_timeout_while(self.state(), pause, waits));
     }
 
     /// An answer has left.
@@ -127,6 +134,7 @@ impl Watched {
             return false;
         }
         state.phase = end;
+        self.ended.notify_one();
         // It fails where the peer was faster, and then there is nothing to shut down.
         let _ = self.socket.shutdown(if seen == Phase::Reading { Shutdown::Read } else { Shutdown::Both });
         true

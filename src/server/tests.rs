@@ -599,14 +599,14 @@ fn over_any_stream_each_answer_is_one_write_in_the_order_of_the_requests() {
         let script = Script { pieces: pieces.into_iter(), written: Arc::clone(&written) };
         let (socket, _) = UnixStream::pair().unwrap();
         let watched = guard::Watched::new(std::os::fd::OwnedFd::from(socket).into(), Peer::Unix);
-        let shared = Shared {
+        let shared = Arc::new(Shared {
             handler: Arc::new(Echo::default()),
             limits: Limits::default(),
             large_spare: AtomicUsize::new(1),
             pool: Pool::default(),
             room: Room::open().unwrap(),
             stopping: AtomicBool::new(false),
-        };
+        });
         assert_eq!(connection::serve(script, &watched, &shared, 1), None);
         let written = written.lock().unwrap();
         let bodies: Vec<&str> = written.iter().map(|text| text.split_once("\r\n\r\n").unwrap().1).collect();

@@ -4,39 +4,19 @@
 //! each counter has its place in an array, counting is one atomic addition, and no client can make the
 //! text grow.
 
+mod counters;
 mod text;
 
 use crate::ground::time::UnixTime;
 use crate::issuer::Record;
 use crate::key::algorithm::Algorithm;
 use crate::login::attempts::Outcome;
+use counters::{BUCKETS, Counters, OfRoute, STATUSES, add, read, zeros};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use text::Text;
 
 pub use text::Format;
-
-/// The statuses that an answer can have; the last stands for any other.
-const STATUSES: [u16; 12] = [200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 429, 500];
-
-/// Upper bounds of the duration buckets, in seconds and in nanoseconds; a last one has none.
-const BUCKETS: [(&str, u64); 15] = [
-    ("0.00005", 50_000),
-    ("0.0001", 100_000),
-    ("0.00025", 250_000),
-    ("0.0005", 500_000),
-    ("0.001", 1_000_000),
-    ("0.0025", 2_500_000),
-    ("0.005", 5_000_000),
-    ("0.01", 10_000_000),
-    ("0.025", 25_000_000),
-    ("0.05", 50_000_000),
-    ("0.1", 100_000_000),
-    ("0.25", 250_000_000),
-    ("0.5", 500_000_000),
-    ("1.0", 1_000_000_000),
-    ("5.0", 5_000_000_000),
-];
 
 /// The label values that the program's other parts bring: each a closed set.
 #[derive(Debug, Clone, Copy)]
@@ -47,41 +27,6 @@ pub struct Labels {
     pub refusals: &'static [&'static str],
     /// Every kind of connection event.
     pub events: &'static [&'static str],
-}
-
-/// A counter for each value of a label.
-#[derive(Debug)]
-struct Counters(Vec<(&'static str, AtomicU64)>);
-
-impl Counters {
-    fn new(values: &[&'static str]) -> Self {
-        Self(values.iter().map(|value| (*value, AtomicU64::new(0))).collect())
-    }
-
-    fn count(&self, value: &str) {
-        add(self.0.iter().find(|(known, _)| *known == value).map(|(_, count)| count), 1);
-    }
-
-    fn write(&self, text: &mut Text, name: &str, label: &str) {
-        for (value, count) in &self.0 {
-            text.sample(name, &[(label, value)], read(count));
-        }
-    }
-}
-
-/// What is counted for each route.
-#[derive(Debug)]
-struct OfRoute {
-    label: &'static str,
-    requests: [AtomicU64; STATUSES.len()],
-    /// One more than the bounds: the last bucket has none.
-    durations: [AtomicU64; BUCKETS.len() + 1],
-    nanoseconds: AtomicU64,
-    tokens: [AtomicU64; Algorithm::ALL.len()],
-}
-
-fn zeros<const N: usize>() -> [AtomicU64; N] {
-    std::array::from_fn(|_| AtomicU64::new(0))
 }
 
 /// All that is counted.
@@ -299,35 +244,8 @@ impl Metrics {
     }
 }
 
-impl OfRoute {
-    fn histogram(&self, text: &mut Text) {
-        let name = "keypebble_request_duration_seconds";
-        let mut total = 0;
-        for ((bound, _), count) in BUCKETS.iter().zip(&self.durations) {
-            total += read(count);
-            text.sample(&format!("{name}_bucket"), &[("route", self.label), ("le", bound)], total);
-        }
-        total += self.durations.last().map_or(0, read);
-        text.sample(&format!("{name}_bucket"), &[("route", self.label), ("le", "+Inf")], total);
-        text.sample(&format!("{name}_count"), &[("route", self.label)], total);
-        let nanoseconds = read(&self.nanoseconds);
-        let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
-        text.line(&format!("{name}_sum"), &[("route", self.label)], &format!("{seconds}.{rest:09}"));
-    }
-}
-
-fn add(counter: Option<&AtomicU64>, amount: u64) {
-    if let Some(counter) = counter {
-        counter.fetch_add(amount, Ordering::Relaxed);
-    }
-}
-
 fn seconds(time: UnixTime) -> u64 {
     u64::try_from(time.0).unwrap_or(0)
-}
-
-fn read(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]
