@@ -33,7 +33,9 @@ fn each(named: &[String], act: fn(&Path, &Path) -> Result<(), Box<dyn Error>>) -
     if let Some(name) = named.iter().find(|name| TARGETS.iter().all(|(known, _)| known != name)) {
         return Err(format!("no such target: {name}").into());
     }
-    for (target, _) in TARGETS.iter().filter(|(known, _)| named.is_empty() || named.iter().any(|n| n == known)) {
+    for (target, _) in
+        TARGETS.iter().filter(|(known, _)| named.is_empty() || named.iter().any(|n| n == known))
+    {
         act(&corpus.join(target), &corpus.join(format!("{target}.archive")))
             .map_err(|error| format!("{target}: {error}"))?;
     }
