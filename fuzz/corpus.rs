@@ -7,6 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs};
 
+/// What a step comes to.
+type Done = Result<(), Box<dyn Error>>;
+
 const USAGE: &str = "usage: corpus unpack|pack [TARGET...]";
 
 fn main() -> ExitCode {
@@ -28,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 /// All targets, where none is named.
-fn each(named: &[String], act: fn(&Path, &Path) -> Result<(), Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
+fn each(named: &[String], act: fn(&Path, &Path) -> Done) -> Done {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     if let Some(name) = named.iter().find(|name| TARGETS.iter().all(|(known, _)| known != name)) {
         return Err(format!("no such target: {name}").into());
@@ -43,7 +46,7 @@ fn each(named: &[String], act: fn(&Path, &Path) -> Result<(), Box<dyn Error>>) -
 }
 
 /// The archive's inputs as files, beside whatever is there.
-fn unpack(folder: &Path, archive: &Path) -> Result<(), Box<dyn Error>> {
+fn unpack(folder: &Path, archive: &Path) -> Done {
     fs::create_dir_all(folder)?;
     for (name, bytes) in archive::read(&fs::read(archive)?)? {
         fs::write(folder.join(name), bytes)?;
@@ -53,7 +56,7 @@ fn unpack(folder: &Path, archive: &Path) -> Result<(), Box<dyn Error>> {
 
 /// The folder's files, as `cargo fuzz cmin` leaves them, in place of the archive. The names that the fuzzer gives
 /// are cut short.
-fn pack(folder: &Path, archive: &Path) -> Result<(), Box<dyn Error>> {
+fn pack(folder: &Path, archive: &Path) -> Done {
     let mut inputs = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
