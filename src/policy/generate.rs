@@ -13,7 +13,7 @@ use crate::ground::time::Ttl;
 pub struct Generated {
     /// One entry for each repository that a rule names without a wildcard, and the catalog's.
     pub access: Vec<Access>,
-    /// As for [`Grant`].
+    /// As for [`super::Grant`].
     pub ttl: Ttl,
     /// Patterns with wildcards: a registry compares names, so they cannot be in a token.
     pub skipped: Vec<String>,
