@@ -10,7 +10,6 @@ mod ring;
 mod service;
 
 pub use crate::ground::net::Bind;
-pub use logins::LoginConfig;
 pub use service::{LogFormat, ServiceConfig, shared_address};
 
 use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
@@ -19,6 +18,7 @@ use crate::ground::file::Files;
 use crate::ground::time::{Lifetimes, Ttl};
 use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
+use crate::login::LoginConfig;
 use serde_json::Map;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -116,7 +116,10 @@ impl Config {
                 default: default_ttl,
                 max: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
             },
-            keyring: key::load(document, &root, files)?,
+            keyring: match ring::load(&root, files)? {
+                Some(ring) => ring,
+                None => key::load(document, &root, files)?,
+            },
             filter: filter(&root)?,
             policy_off: policy_off(&root)?,
             logins: LoginConfig::read(&root, files)?,

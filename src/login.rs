@@ -7,17 +7,28 @@ pub mod password;
 pub mod refresh;
 pub mod users;
 
-use crate::config::LoginConfig;
 use crate::ground::document::DocumentError;
 use crate::ground::file::Files;
 use crate::ground::secret::Secret;
+use crate::ground::time::Ttl;
 use crate::login::refresh::{MIN_SECRET_BYTES, Refresh};
 use crate::login::users::Users;
 use crate::token::refresh as form;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The longest secret's file, in bytes.
 const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
+
+/// Where the passwords are, and how refresh tokens are made. Nothing is read yet: `issue` needs none of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginConfig {
+    /// `users_file`: an htpasswd file.
+    pub users_file: PathBuf,
+    /// `refresh_ttl_seconds`: how long a refresh token lives; `None` (0 in the file) gives none out.
+    pub refresh_ttl: Option<Ttl>,
+    /// `refresh_secret_path`: a secret for refresh tokens alone; without it the issuer's keys sign them.
+    pub refresh_secret: Option<PathBuf>,
+}
 
 /// Who has a password, and what keeps a client from asking for it again.
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 //! Owns the keys of the file that say where the key is, and how they exclude each other. Decision: exactly
 //! one of them may stand, because two would leave it open which one signs.
 
-use super::ring;
 use crate::ground::document::{Document, DocumentError, Node};
 use crate::ground::file::Files;
 use crate::ground::secret::Secret;
@@ -51,15 +50,12 @@ enum Form {
     PemOrFile,
 }
 
-/// Reads the keys: a ring, or the one key with its id and its chain as a ring of one.
+/// Reads the one key with its id and its chain, as a ring of one.
 pub(super) fn load(
     document: &Document,
     root: &Node<'_>,
     files: &mut Files,
 ) -> Result<Keyring, DocumentError> {
-    if let Some(keyring) = ring::load(root, files)? {
-        return Ok(keyring);
-    }
     let (node, form, implied) = source(root)?;
     let algorithm = algorithm(root, implied, form)?;
     let id = id(root)?;

@@ -3,20 +3,9 @@
 use crate::ground::document::{DocumentError, Node};
 use crate::ground::file::Files;
 use crate::ground::time::Ttl;
+use crate::login::LoginConfig;
 use crate::login::password::ENABLED;
 use crate::login::users::NOT_ENABLED;
-use std::path::PathBuf;
-
-/// Where the passwords are, and how refresh tokens are made. Nothing is read yet: `issue` needs none of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoginConfig {
-    /// `users_file`: an htpasswd file.
-    pub users_file: PathBuf,
-    /// `refresh_ttl_seconds`: how long a refresh token lives; `None` (0 in the file) gives none out.
-    pub refresh_ttl: Option<Ttl>,
-    /// `refresh_secret_path`: a secret for refresh tokens alone; without it the issuer's keys sign them.
-    pub refresh_secret: Option<PathBuf>,
-}
 
 /// The keys of the file that this reads.
 pub(super) const KEYS: [&str; 3] = ["users_file", "refresh_ttl_seconds", "refresh_secret_path"];

@@ -1,12 +1,12 @@
 //! What `serve` and `check` load: configuration, policy and users, in the same way.
 
 use super::LoadError;
-use crate::config::{Bind, Config, LoginConfig, ServiceConfig};
+use crate::config::{Bind, Config, ServiceConfig};
 use crate::ground::file::Files;
 use crate::ground::net::is_local;
 use crate::ground::time::Ttl;
 use crate::http::State;
-use crate::login::Logins;
+use crate::login::{LoginConfig, Logins};
 use crate::policy::{Enforcement, Policy};
 use std::path::{Path, PathBuf};
 
