@@ -189,24 +189,14 @@ impl Metrics {
                 }
             }
         }
-        text.family("keypebble_refusals", "counter", "", "Refused requests, by the code in their body.");
-        self.refusals.write(&mut text, "keypebble_refusals_total", "code");
-        text.family(
-            "keypebble_password_checks",
-            "counter",
-            "",
-            "Passwords, by what came of them; throttled and busy were not looked at.",
-        );
-        self.passwords.write(&mut text, "keypebble_password_checks_total", "result");
-        text.family("keypebble_refresh_tokens", "counter", "", "Refresh tokens, by what happened to them.");
-        self.refresh_tokens.write(&mut text, "keypebble_refresh_tokens_total", "event");
-        text.family(
-            "keypebble_connection_events",
-            "counter",
-            "",
-            "What happened to connections outside of requests.",
-        );
-        self.events.write(&mut text, "keypebble_connection_events_total", "event");
+        let refusals = "Refused requests, by the code in their body.";
+        self.refusals.write(&mut text, "keypebble_refusals", "code", refusals);
+        let passwords = "Passwords, by what came of them; throttled and busy were not looked at.";
+        self.passwords.write(&mut text, "keypebble_password_checks", "result", passwords);
+        let refresh_tokens = "Refresh tokens, by what happened to them.";
+        self.refresh_tokens.write(&mut text, "keypebble_refresh_tokens", "event", refresh_tokens);
+        let events = "What happened to connections outside of requests.";
+        self.events.write(&mut text, "keypebble_connection_events", "event", events);
         text.family("keypebble_log_lines_lost", "counter", "", "Lines that the log did not take.");
         text.sample("keypebble_log_lines_lost_total", &[], lost_lines);
         text.family(

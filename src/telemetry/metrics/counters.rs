@@ -39,9 +39,11 @@ impl Counters {
         add(self.0.iter().find(|(known, _)| *known == value).map(|(_, count)| count), 1);
     }
 
-    pub(super) fn write(&self, text: &mut Text, name: &str, label: &str) {
+    /// Writes its family: `name` without `_total`, and the label that tells the counters apart.
+    pub(super) fn write(&self, text: &mut Text, name: &str, label: &str, help: &str) {
+        text.family(name, "counter", "", help);
         for (value, count) in &self.0 {
-            text.sample(name, &[(label, value)], read(count));
+            text.sample(&format!("{name}_total"), &[(label, value)], read(count));
         }
     }
 }
