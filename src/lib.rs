@@ -1,22 +1,15 @@
 //! Keypebble issues tokens: JWTs for services, and the Docker registry token protocol.
 //!
-//! One core, two thin edges. Data is parsed once, into types that cannot be wrong; every effect (clock,
-//! random id, file, socket, stdout) is at an edge:
+//! One core, two thin edges. Data is parsed once, into types that cannot be wrong; every effect (clock, random
+//! id, file, socket, standard output) happens at an edge:
 //!
 //! ```text
-//! socket -> http::server (limits) -> Request -> Route -> Identity -> [Scope] -> Policy::grant -> [Access]
-//!                                                                                     |
-//! argv -> Command -> Config -> Issuer ----------------> claims::{custom, granted, registry}(.., now)
-//!                                                                                     |
-//!                     Issuer::issue(Claims) -> Sealer -> Issued { token, claims }
-//!                           |-> http: JSON                 |-> cli: token + "\n" on stdout, nothing else
+//! socket -> server -> Request -> http (route, identity, scopes, policy) -> Issuance -> issuer -> Issued -> Response
+//! argv   -> cli    -> load    ------------------------------------------> Issuance -> issuer -> Issued -> stdout
 //! ```
 //!
-//! Diagnosis stands beside that: `unverified` takes a token apart, `inspect` describes it, `verify` and
-//! `verdict` judge it (the latter as a registry would); all of them are pure and speak in `finding`s.
-//!
-//! The layer rule, which a test checks: the core (`scope`, `glob`, `policy`, `claims`, `key`, `keyring`,
-//! `token`, `issuer`, `password`, `users`, `refresh`, `logins`) imports neither `http`, `cli`, `std::env` nor `std::net`.
+//! Each folder is a room that knows only rooms below it in the list of modules; `tests/layers.rs` holds that as a
+//! table. `docs/architecture.md` follows a request, a token, a login, a reload and a rotation through them.
 
 pub mod cli;
 pub mod load;
