@@ -15,10 +15,12 @@ mod init;
 mod inspect;
 mod issue;
 mod keys;
+mod password_input;
 mod policy;
 mod serve;
 mod stdout;
 mod token_input;
+mod user;
 mod verify;
 
 use crate::cli::error::Error;
@@ -41,6 +43,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use stdout::print;
+use user::User;
 use verify::Verify;
 
 /// What is to be done: plain data.
@@ -78,6 +81,8 @@ enum Command {
     KeysExport(Export),
     /// Print a line for a users file.
     HashPassword(HashPassword),
+    /// Set a password, or take a user out, or show who has one.
+    User(User),
     /// Say which rule grants or denies.
     PolicyExplain(policy::explain::Explain),
     /// Try a policy's own expectations.
@@ -91,6 +96,9 @@ const COMMANDS: &[Spec] = &[
     serve::SPEC,
     check::SPEC,
     healthcheck::SPEC,
+    user::SET,
+    user::REMOVE,
+    user::LIST,
     hash_password::SPEC,
     keys::generate::SPEC,
     keys::list::SPEC,
@@ -137,6 +145,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::KeysRotate(command) => keys::rotate::run(&command),
         Command::KeysRetire(command) => keys::retire::run(&command),
         Command::KeysExport(command) => keys::export::run(&command),
+        Command::User(command) => user::run(&command),
         Command::HashPassword(command) => hash_password::run(&command),
     }
 }

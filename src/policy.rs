@@ -144,6 +144,16 @@ impl Policy {
         self.users.len()
     }
 
+    /// The users' names, in no order.
+    pub fn users(&self) -> impl Iterator<Item = &str> {
+        self.users.keys().map(|name| &**name)
+    }
+
+    /// Whether it has a group of that name.
+    pub fn has_group(&self, name: &str) -> bool {
+        self.groups.iter().any(|(known, _)| **known == *name)
+    }
+
     /// Whether it has an `anonymous` entry.
     pub fn has_anonymous(&self) -> bool {
         self.anonymous.is_some()

@@ -8,6 +8,7 @@ use crate::ground::diagnostic::Diagnostic;
 use crate::ground::file::Files;
 use crate::ground::text::printable;
 use crate::key::algorithm::Algorithm;
+use crate::load::accounts::strangers;
 use crate::load::setup::{self, Loaded, Paths};
 use crate::policy::Enforcement;
 use std::fmt::Write;
@@ -94,7 +95,13 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     let findings = match &state.enforcement {
         Enforcement::Policy(policy) => {
             line("expectations", &format!("{} hold", policy.expectations().len()));
-            policy.findings(|ttl| issuer.lifetimes().registry(ttl.unwrap_or(issuer.lifetimes().default)))
+            let mut findings =
+                policy.findings(|ttl| issuer.lifetimes().registry(ttl.unwrap_or(issuer.lifetimes().default)));
+            if let (Some(logins), Some(path)) = (&state.logins, &users_path) {
+                let proxies = !service.trusted_proxies.is_empty();
+                findings.extend(strangers((&logins.users, path), policy, proxies));
+            }
+            findings
         }
         Enforcement::Nothing | Enforcement::Off => Vec::new(),
     };

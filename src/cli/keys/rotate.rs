@@ -4,9 +4,9 @@ use super::super::args::{Arguments, Spec};
 use super::super::{Command, print};
 use super::Place;
 use crate::cli::error::Error;
+use crate::ground::disk::System;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
-use crate::keystore::disk::System;
 use crate::keystore::{Editor, Rotated};
 use std::fmt::Write;
 
