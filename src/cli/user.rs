@@ -78,7 +78,10 @@ impl Place {
             (None, Some(config)) => Ok(Place::Config(config)),
             (Some(_), Some(_)) => Err(usage("--users-file and --config both say where the users are")
                 .with_hint("leave one of them out")),
-            (None, None) => Err(arguments.missing("--config PATH or --users-file PATH")),
+            (None, None) => match arguments.config_if_any()? {
+                Some(config) => Ok(Place::Config(config)),
+                None => Err(arguments.missing("--config PATH or --users-file PATH")),
+            },
         }
     }
 
