@@ -41,7 +41,6 @@ use keys::retire::Retire;
 use keys::rotate::Rotate;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use stdout::print;
 use user::User;
@@ -61,7 +60,7 @@ enum Command {
     /// Load everything and say what was found.
     Check(Paths),
     /// Ask a running server whether it is well.
-    Healthcheck(PathBuf),
+    Healthcheck(Paths),
     /// Say what a token says.
     Inspect(Inspect),
     /// Judge a token.
@@ -134,7 +133,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Issue(command) => issue::run(&command),
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
-        Command::Healthcheck(config) => healthcheck::run(&config),
+        Command::Healthcheck(command) => healthcheck::run(&command),
         Command::Inspect(command) => inspect::run(&command),
         Command::Verify(command) => verify::run(&command),
         Command::Doctor(command) => doctor::run(&command),

@@ -4,13 +4,14 @@
 
 use super::args::{Arguments, usage};
 use crate::cli::error::Error;
+use crate::ground::input::stdin;
 use crate::login::password::{DEFAULT_COST, ENABLED, Hash, MAX_COST, MIN_COST, Password, SALT};
 use crate::login::users::{NOT_ENABLED, name_problem};
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use zeroize::Zeroizing;
 
 /// More than this is no password.
-const MAX_INPUT_BYTES: u16 = 4096;
+const MAX_INPUT_BYTES: u64 = 4096;
 
 /// `--cost`
 pub(super) fn cost(arguments: &mut Arguments) -> Result<u8, Error> {
@@ -62,8 +63,12 @@ pub(super) fn ask(user: Option<&str>, cost: u8) -> Result<Hash, Error> {
 
 /// Everything that is piped in, without the line end.
 fn piped() -> io::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::with_capacity(usize::from(MAX_INPUT_BYTES)));
-    io::stdin().lock().take(MAX_INPUT_BYTES.into()).read_to_string(&mut text)?;
+    let mut bytes = stdin("the password", MAX_INPUT_BYTES)?;
+    let text = String::from_utf8(std::mem::take(&mut bytes));
+    let mut text = Zeroizing::new(text.map_err(|error| {
+        let _wiped = Zeroizing::new(error.into_bytes());
+        io::Error::other("a password is UTF-8")
+    })?);
     let end = text.strip_suffix("\r\n").or(text.strip_suffix('\n')).map_or(text.len(), str::len);
     text.truncate(end);
     Ok(text)

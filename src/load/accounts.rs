@@ -47,7 +47,8 @@ pub(crate) fn strangers(
     }
     let mut without: Vec<&str> = policy.users().filter(|name| users.hash_of(name).is_none()).collect();
     without.sort_unstable();
-    if let Some(first) = without.first().filter(|_| !proxy_names_users) {
+    // That nobody has one is warned of where the file is read.
+    if let Some(first) = without.first().filter(|_| !proxy_names_users && users.count() > 0) {
         found.push(Diagnostic::advice(
             "users",
             format!("{}: {} in the policy and without a password", file.display(), listed(&without)),

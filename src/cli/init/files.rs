@@ -67,13 +67,14 @@ pub(super) fn config(plan: &Plan) -> String {
 /// `policy.yaml`
 pub(super) fn policy(plan: &Plan) -> String {
     let (user, reader, namespace) = (yaml_name(&plan.user), plan.reader(), plan.namespace());
+    let space = yaml_name(namespace);
     format!(
         r#"# Who may do what in the registry. What a user asks and may not have is left out of the token.
 
 users:
   # Everything in repositories that begin with {namespace}/. A push of large layers outlives five minutes.
   {user}:
-    namespace: {namespace}
+    namespace: {space}
     repos: ["**"]
     actions: [pull, push, delete]
     # A push of large layers takes longer than the default of five minutes.
@@ -81,7 +82,7 @@ users:
 
   # Reads one repository, and nothing else.
   {reader}:
-    namespace: {namespace}
+    namespace: {space}
     repos: [app]
     actions: [pull]
 
