@@ -139,7 +139,7 @@ fn users(config: &Config) -> Vec<Diagnostic> {
         return vec![Diagnostic::ok("users", "no users_file: a proxy checks passwords and names the user")];
     };
     let mut files = Files::default();
-    let mut findings = vec![match setup::logins(logins, &config.service.bind, &mut files) {
+    let mut findings = vec![match setup::logins(logins, &config.service, &mut files) {
         Ok(logins) => {
             Diagnostic::ok("users", format!("passwords are checked here: {} user(s)", logins.users.count()))
         }
