@@ -96,7 +96,7 @@ impl Drop for Encrypted {
     fn drop(&mut self) {
         self.session.send_close_notify();
         // Whoever drops it may be the one thread for all that rest.
-        let _ = self.session.write_tls(&mut AtOnce(&self.connection));
+        let _ = send(&mut self.session, &mut AtOnce(&self.connection));
     }
 }
 

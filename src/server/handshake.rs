@@ -95,7 +95,7 @@ fn shake(
         }
         if let Err(error) = session.process_new_packets() {
             // The alert that says why.
-            let _ = session.write_tls(&mut AtOnce(connection));
+            let _ = send(&mut session, &mut AtOnce(connection));
             return Err(failure(&error, is_tls));
         }
     }
@@ -133,7 +133,9 @@ fn failure(error: &Error, is_tls: bool) -> Failure {
         Error::PeerIncompatible(
             PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled
-            | PeerIncompatible::SupportedVersionsExtensionRequired,
+            | PeerIncompatible::SupportedVersionsExtensionRequired
+            // Which every client of TLS 1.2 sends.
+            | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
         ) => HandshakeFailure::Version,
         Error::PeerIncompatible(_) => HandshakeFailure::NothingInCommon,
         Error::NoApplicationProtocol => HandshakeFailure::OtherProtocol,
