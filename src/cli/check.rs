@@ -21,7 +21,8 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 
 pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     let mut files = Files::default();
-    let Loaded { state, service, tls, policy: policy_path, users: users_path } = setup::load(paths, &mut files)?;
+    let Loaded { state, service, tls, policy: policy_path, users: users_path } =
+        setup::load(paths, &mut files)?;
     let issuer = &state.issuer;
     let key = issuer.keyring().active();
     let mut text = String::new();

@@ -213,7 +213,8 @@ mod tests {
         fs::create_dir_all(&aside).unwrap();
         fs::write(aside.join("photo"), "of somebody").unwrap();
         let (registry, url) = (LOCAL_REGISTRY.to_owned(), "http://localhost:8080".to_owned());
-        let plan = Plan { folder: wanted.clone(), registry, url, algorithm: Algorithm::ES256, self_signed: false };
+        let plan =
+            Plan { folder: wanted.clone(), registry, url, algorithm: Algorithm::ES256, self_signed: false };
         let error = make(&aside, &plan).unwrap_err();
         assert!(error.to_string().contains("cannot create"), "{error}");
         assert_eq!(fs::read_to_string(aside.join("photo")).unwrap(), "of somebody");

@@ -41,7 +41,8 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
         Server::bind(&config.bind, config.socket_mode, config.limits.clone()).map_err(Error::Listen)?;
     let server = server.with_tls(tls.clone());
     let service = Arc::new(Service::new(state, log.clone(), Sources { clock: UnixTime::now, id: new_id }));
-    let reloader = Reloader::new((Arc::clone(&service), tls), log.clone(), paths.clone(), config, &files, began);
+    let reloader =
+        Reloader::new((Arc::clone(&service), tls), log.clone(), paths.clone(), config, &files, began);
     // It ends with the process: there is nothing that it would have to finish.
     reloader
         .start(hangup)

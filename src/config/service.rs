@@ -1,10 +1,10 @@
 //! `service`: where `serve` listens, whom it trusts, how it logs.
 
+use super::tls;
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::document::{DocumentError, Node};
 use crate::ground::limits::Limits;
 use crate::ground::net::{Bind, LOOPBACK, Network, NetworkError, Peers, host_of, is_local};
-use super::tls;
 use crate::tls::TlsFiles;
 use std::net::IpAddr;
 use std::time::Duration;

@@ -105,7 +105,11 @@ impl Accepting {
 
     fn refuse(&self, mut socket: &Socket, peer: Peer, why: &'static str) {
         // There is no time for a handshake, and no other words that its client would understand.
-        let answer = if self.shared.tls.is_some() { Vec::new() } else { answer::bytes(&Refusal::Overloaded("too many connections").response(), Envelope::LAST) };
+        let answer = if self.shared.tls.is_some() {
+            Vec::new()
+        } else {
+            answer::bytes(&Refusal::Overloaded("too many connections").response(), Envelope::LAST)
+        };
         // What was read is no reason for a reset that would overtake the answer.
         let _ = socket.set_nonblocking(true);
         let _ = (socket.read(&mut [0; 4096]), socket.write(&answer), socket.shutdown(Shutdown::Write));

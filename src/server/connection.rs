@@ -56,12 +56,7 @@ pub(super) fn serve(
 
 /// Answers what is no request with a refusal, and ends the connection.
 #[cfg(feature = "tls")]
-pub(super) fn refuse(
-    stream: &mut dyn Stream,
-    connection: &Watched,
-    shared: &Arc<Shared>,
-    refusal: Refusal,
-) {
+pub(super) fn refuse(stream: &mut dyn Stream, connection: &Watched, shared: &Arc<Shared>, refusal: Refusal) {
     let mut serving = Serving::new(stream, connection, shared);
     if matches!(serving.fail(Failure(None, Some(refusal))), Next::Linger) {
         serving.linger();

@@ -18,7 +18,7 @@ use super::connection::{self, REST};
 use super::guard::{Phase, Watched};
 #[cfg(feature = "tls")]
 use super::handshake;
-use super::stream::{Stream, Wire};
+use super::stream::{Opened, Stream, Wire};
 use crate::ground::sys;
 use crate::telemetry::event::EventKind;
 
@@ -93,16 +93,6 @@ impl Visit {
     fn tell(&self, kind: EventKind) {
         self.shared.tell(kind, Some(self.connection.peer), "".into());
     }
-}
-
-/// What came of opening a connection.
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "a socket is open"))]
-pub(super) enum Opened {
-    Stream(Box<dyn Stream + Send>),
-    /// Its client says nothing: it may rest.
-    Silent,
-    /// It is over.
-    Ended,
 }
 
 /// The way in.

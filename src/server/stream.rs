@@ -27,6 +27,16 @@ pub(super) trait Stream: Read + Write {
     }
 }
 
+/// What came of opening a connection.
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "a socket is open"))]
+pub(super) enum Opened {
+    Stream(Box<dyn Stream + Send>),
+    /// Its client says nothing: it may rest.
+    Silent,
+    /// It is over.
+    Ended,
+}
+
 /// A blocking socket whose reads and writes end at a deadline.
 #[derive(Debug)]
 pub(super) struct Wire {

@@ -11,9 +11,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
-use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, StreamOwned};
-use rustls::{OtherError, SignatureScheme};
-use std::fmt;
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme,
+    StreamOwned,
+};
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,13 +31,29 @@ pub(crate) fn connect_to_itself<S: Read + Write>(
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(io::Error::other)?;
-        let config =
-            config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        let config = config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         // An address is sent to no server (RFC 6066, 3), and the name is not what is verified.
         let name = ServerName::IpAddress(IpAddr::from([127, 0, 0, 1]).into());
         let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-        Ok(StreamOwned::new(connection, socket))
+        let mut stream = StreamOwned::new(connection, socket);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).map_err(named)?;
+        }
+        Ok(stream)
     })
+}
+
+/// Says what it means that the certificate is another.
+fn named(error: io::Error) -> io::Error {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => {
+            io::Error::other(
+                "it has another certificate than service.tls.certificate_path: a new one was not taken yet, or \
+             another server listens there",
+            )
+        }
+        _ => error,
+    }
 }
 
 /// Takes one certificate alone.
@@ -58,7 +75,7 @@ impl ServerCertVerifier for Itself {
         if presented.as_ref() == self.own {
             return Ok(ServerCertVerified::assertion());
         }
-        Err(CertificateError::Other(OtherError(Arc::new(Another))).into())
+        Err(CertificateError::ApplicationVerificationFailure.into())
     }
 
     fn verify_tls12_signature(
@@ -85,18 +102,3 @@ impl ServerCertVerifier for Itself {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
-
-/// Another certificate than the configured one.
-#[derive(Debug)]
-struct Another;
-
-impl fmt::Display for Another {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "it has another certificate than service.tls.certificate_path: a new one was not taken yet, or \
-             another server listens there",
-        )
-    }
-}
-
-impl std::error::Error for Another {}
