@@ -103,6 +103,8 @@ pub(crate) fn attack(kind: &str, count: usize, address: SocketAddr, seconds: u64
                 connection.made = Some(Instant::now());
                 made += 1;
                 connection.sent = 0;
+                #[cfg(feature = "tls")]
+                (connection.session = None);
                 connection.stream = TcpStream::connect_timeout(&address, Duration::from_millis(500)).ok();
                 if let Some(stream) = &connection.stream {
                     stream.set_nonblocking(true).unwrap();
@@ -141,28 +143,21 @@ fn secure_step(
     kind: &str,
     (start, more): (&[u8], &[u8]),
 ) -> bool {
-    if connection.sent == 0 && connection.session.as_ref().is_none_or(|session| !session.is_handshaking()) {
-        connection.session = Some(client.session());
-    }
-    let Some(session) = &mut connection.session else { return false };
+    let session = connection.session.get_or_insert_with(|| client.session());
     if session.is_handshaking() {
         return match session.complete_io(stream) {
             Ok(_) if kind == "handshakes" => {
                 connection.made = None; // the next one at once
-                connection.session = None;
                 false
             }
-            Ok(_) => {
-                connection.sent = usize::from(start.is_empty());
-                true
-            }
+            Ok(_) => true,
             Err(error) => error.kind() == ErrorKind::WouldBlock,
         };
     }
     match kind {
         "tls-record-half" => {
-            connection.sent += 1;
-            return connection.sent > 2 || stream.write_all(b"\x17\x03\x03\x20\x00\x01").is_ok();
+            let begun = std::mem::replace(&mut connection.sent, 1) == 1;
+            return begun || stream.write_all(b"\x17\x03\x03\x20\x00\x01").is_ok();
         }
         "tls-key-updates" => {
             let asked = (0..20).all(|_| session.refresh_traffic_keys().is_ok());
