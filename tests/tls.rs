@@ -402,3 +402,59 @@ fn init_makes_a_certificate_that_its_authority_vouches_for_and_that_for_nothing_
     let (code, text) = said(&run(&folder, &["init", "b", "--self-signed", "--url", "http://localhost:1"]));
     assert!(code == 2 && text.contains("--self-signed is for an https:// address"), "{text}");
 }
+
+/// The standard output and error of a program that is given that on its standard input.
+fn program(name: &str, arguments: &[&str], input: &str) -> String {
+    let output = common::finish(std::process::Command::new(name).args(arguments), input);
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[test]
+#[ignore = "needs curl and openssl: see .ci/run"]
+fn curl_and_openssl_are_served_and_what_is_old_is_not() {
+    let authority = Authority::new("authority");
+    let folder = secure_folder(&authority, "");
+    let server = serve(&folder);
+    let file = folder.write("ca.pem", &authority.pem);
+    let file = file.to_str().unwrap();
+    let url = format!("https://localhost:{}/healthz", server.port());
+    for more in
+        [&["--tlsv1.3"][..], &["--tls-max", "1.2"], &["--http1.0"], &["--http2"], &["--http1.1", &url]]
+    {
+        let said = program("curl", &[&["-sS", "--cacert", file, &url][..], more].concat(), "");
+        assert_eq!(
+            said.matches("{\"status\": \"ok\"}").count(),
+            1 + more.len() / 2 * usize::from(more.contains(&&*url)),
+            "{more:?}: {said}"
+        );
+    }
+    assert!(program("curl", &["-sS", &url], "").contains("unable to get local issuer certificate"));
+
+    let at = format!("localhost:{}", server.port());
+    let client = |more: &[&str], input: &str| {
+        let fixed = ["s_client", "-connect", &at, "-CAfile", file, "-verify_return_error"];
+        program("openssl", &[&fixed[..], more].concat(), input)
+    };
+    for version in ["-tls1_2", "-tls1_3"] {
+        let said =
+            client(&[version, "-ign_eof"], "GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        assert!(said.contains("Verify return code: 0 (ok)") && said.contains("HTTP/1.1 200 OK"), "{said}");
+        assert!(!said.contains("unexpected eof") && !said.contains("Reused"), "{said}");
+        assert!(
+            !said.contains("New Session Ticket arrived")
+                && said.contains("No client certificate CA names sent")
+        );
+        assert!(said.contains("Compression: NONE") || version == "-tls1_3", "{said}");
+    }
+    for old in ["-tls1", "-tls1_1"] {
+        let said = client(&[old, "-cipher", "ALL:@SECLEVEL=0"], "");
+        assert!(said.contains("alert"), "{old}: {said}");
+    }
+    for weak in ["AES128-SHA", "ECDHE-ECDSA-AES128-SHA", "DHE-RSA-AES128-GCM-SHA256"] {
+        let said = client(&["-tls1_2", "-cipher", weak], "");
+        assert!(said.contains("alert handshake failure"), "{weak}: {said}");
+    }
+    // `R` on a line of its own asks for another handshake on the same connection.
+    let said = client(&["-tls1_2"], "R\nGET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert!(said.contains("RENEGOTIATING") && said.contains("no renegotiation"), "{said}");
+}
