@@ -25,8 +25,8 @@ pub const ENABLED: bool = cfg!(feature = "tls");
 
 /// What a build without the feature says of it, and what to do.
 pub const NOT_ENABLED: [&str; 2] = [
-    "this build has no TLS of its own (feature `tls`)",
-    "build with: cargo build --release --features tls; or leave `tls` out, and put a proxy with TLS in front",
+    "this build is without the feature `tls`",
+    "build with `cargo build --release --features tls`, or put a proxy with TLS in front",
 ];
 
 /// `service.tls`: where the certificate and its key are. Nothing is read yet: `issue` needs neither.
