@@ -113,7 +113,8 @@ fn every_handshake_that_fails_is_counted_by_its_reason_and_plain_http_is_told() 
     for (sent, reason) in [
         (&b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"[..], "plain_http"),
         (b"\0\0\0\0\0\0", "not_tls"),
-        (b"SSH-2.0-client\r\n", "plain_http"),
+        (b"SSH-2.0-client\r\n", "not_tls"),
+        (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", "plain_http"),
         (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03", "cut_off"),
         // TLS 1.1 with one cipher suite, and no more.
         (
@@ -145,7 +146,7 @@ fn every_handshake_that_fails_is_counted_by_its_reason_and_plain_http_is_told() 
     let refused = other.connect(&server).unwrap_err().to_string();
     assert!(refused.contains("NoApplicationProtocol"), "{refused}");
     assert!(Authority::new("another").client().connect(&server).is_err());
-    let all = "plain_http 2, not_tls 1, timed_out 1, too_long 1, cut_off 1, version 1, other_protocol 1, \
+    let all = "plain_http 2, not_tls 2, timed_out 1, too_long 1, cut_off 1, version 1, other_protocol 1, \
                refused_by_client 1, malformed 1";
     until("every reason is counted once", || failures(&server, &client) == all);
     assert!(server.log().contains("reason=refused_by_client detail=\"the client sent the alert"));

@@ -40,7 +40,9 @@ pub(super) fn accept(identity: &Identity, connection: &Arc<Watched>, shared: &Ar
         return ended(connection, shared);
     }
     wire.set_patience(shared.limits.head_deadline);
-    let result = if first.first().is_some_and(u8::is_ascii_uppercase) {
+    // `GET /`, `POST `, or the beginning of it.
+    let is_http = first.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b' ' | b'/'));
+    let result = if is_http {
         Err((HandshakeFailure::PlainHttp, "".into()))
     } else {
         shake(identity, connection, first, &mut wire)
