@@ -4,6 +4,8 @@
 //! and `services` do) nor what stands where (`plan`). Decision: everything is made in a hidden folder beside the
 //! wanted one, which is renamed when it is whole: an interrupted run leaves nothing under the wanted name.
 
+#[cfg(feature = "tls")]
+mod certificates;
 mod files;
 mod plan;
 mod registry;
@@ -23,6 +25,7 @@ use crate::key::algorithm::Algorithm;
 use crate::key::keyring::RingKey;
 use crate::keystore::{Editor, Keystore, StoreError};
 use crate::login::password::{DEFAULT_COST, Hash};
+use crate::tls::{ENABLED, NOT_ENABLED};
 use plan::{Address, Asked, Plan};
 use std::env;
 use std::fs::{self, Metadata};
@@ -48,6 +51,7 @@ pub(super) struct Init {
     algorithm: Algorithm,
     /// Gets a password at once.
     user: Option<String>,
+    self_signed: bool,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
@@ -57,6 +61,14 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     };
     let registry = plan::registry(arguments.name("registry")?.as_deref().unwrap_or(LOCAL_REGISTRY))?;
     let url = arguments.name("url")?.map(|url| plan::url(&url)).transpose()?;
+    let self_signed = arguments.switch("self-signed");
+    if self_signed && !ENABLED {
+        return Err(Error::NotEnabled(NOT_ENABLED));
+    }
+    if self_signed && url.as_ref().is_some_and(|url| !url.starts_with("https://")) {
+        let error = usage("--self-signed is for an https:// address, and --url names another");
+        return Err(error.with_hint("leave one of them out"));
+    }
     let algorithm = keys::algorithm(&mut arguments)?.unwrap_or(Algorithm::ES256);
     if !registry::on_distribution_3(algorithm) {
         let error = usage(format!("--algorithm: no Docker registry accepts {algorithm}"));
@@ -65,7 +77,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         );
     }
     let user = arguments.name("user")?.map(|user| checked_name(user, "--user")).transpose()?;
-    Ok(Command::Init(Init { folder, registry, url, algorithm, user }))
+    Ok(Command::Init(Init { folder, registry, url, algorithm, user, self_signed }))
 }
 
 pub(super) fn run(command: &Init) -> Result<(), Error> {
@@ -89,6 +101,7 @@ pub(super) fn run(command: &Init) -> Result<(), Error> {
             registry: command.registry.clone(),
             url: command.url.clone(),
             algorithm: command.algorithm,
+            self_signed: command.self_signed,
             user: command.user.clone().unwrap_or_else(|| USER.to_owned()),
             has_password: hash.is_some(),
             command: called(&program),
@@ -96,7 +109,11 @@ pub(super) fn run(command: &Init) -> Result<(), Error> {
             owner: (made.uid(), made.gid()),
         })
     })?;
-    print(&steps::next(&plan))
+    #[cfg(feature = "tls")]
+    let trust = if plan.asked.self_signed { certificates::trust(&plan) } else { String::new() };
+    #[cfg(not(feature = "tls"))]
+    let trust = String::new();
+    print(&steps::next(&plan, &trust))
 }
 
 /// How a shell finds this program: by its name, where that leads to it.
@@ -158,7 +175,7 @@ fn fill(folder: &Path, plan: &Plan, hash: Option<&Hash>) -> Result<(), Error> {
     let keys = folder.join("keys");
     let mut editor = Editor::create(&keys, &System).map_err(Error::Keys)?;
     for _ in 0..2 {
-        editor.generate(plan.algorithm, now).map_err(Error::Keys)?;
+        editor.generate(plan.asked.algorithm, now).map_err(Error::Keys)?;
     }
     let store = Keystore::load(&keys, &mut Files::default()).map_err(Error::Keys)?;
     let write = |name: &str, mode: u32, text: &str| {
@@ -170,7 +187,7 @@ fn fill(folder: &Path, plan: &Plan, hash: Option<&Hash>) -> Result<(), Error> {
     write("registry/jwks.json", PUBLIC, &keyring.jwks_text())?;
     let active = keyring.active().public().map(PublicKey::to_pem);
     write("registry/zot.pem", PUBLIC, &active.unwrap_or_default())?;
-    if registry::on_distribution_2(plan.algorithm) {
+    if registry::on_distribution_2(plan.asked.algorithm) {
         let all: Vec<&RingKey> = keyring.verifiers().iter().collect();
         let bundle = export::certificates(keyring, &all, store.manifest(), export::DAYS, now)?;
         write("registry/bundle.pem", PUBLIC, &bundle)?;
@@ -180,8 +197,12 @@ fn fill(folder: &Path, plan: &Plan, hash: Option<&Hash>) -> Result<(), Error> {
     write("registry/zot.json", PUBLIC, &registry::zot(plan))?;
     write("config.yaml", PUBLIC, &files::config(plan))?;
     write("policy.yaml", PUBLIC, &files::policy(plan))?;
-    let first = hash.map(|hash| format!("{}:{hash}\n", plan.user)).unwrap_or_default();
+    let first = hash.map(|hash| format!("{}:{hash}\n", plan.asked.user)).unwrap_or_default();
     write("users.htpasswd", PRIVATE, &(files::USERS.to_owned() + &first))?;
+    #[cfg(feature = "tls")]
+    if plan.asked.self_signed {
+        certificates::write(folder, plan, now)?;
+    }
     write("compose.yaml", PUBLIC, &services::compose(plan))?;
     write("keypebble.service", PUBLIC, &services::unit(plan))?;
     if !plan.sites.is_empty() {

@@ -154,8 +154,8 @@ fn denied(path: &Path, error: io::Error) -> io::Error {
         return error;
     }
     // What cannot be looked at stands in a folder that cannot be entered.
-    let seen = path.ancestors().map(|at| if at.as_os_str().is_empty() { Path::new(".") } else { at });
-    let Some((at, there)) = seen.filter_map(|at| Some((at, fs::metadata(at).ok()?))).next() else {
+    let mut seen = path.ancestors().map(|at| if at.as_os_str().is_empty() { Path::new(".") } else { at });
+    let Some((at, there)) = seen.find_map(|at| Some((at, fs::metadata(at).ok()?))) else {
         return error;
     };
     let (user, path, mode) = (user_id(), at.display(), there.mode() & 0o7777);

@@ -46,10 +46,11 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const FRONT_PAGE: &str = "docs/quickstart-proxy.md";
 
 /// What else the documentation names and is not here: a registry with TLS and a name of its own. nginx has it.
-const NAMES: [(&str, &str); 3] = [
+const NAMES: [(&str, &str); 4] = [
     ("https://registry.example.com", "https://localhost:5443"),
     ("docker://registry.example.com/", "docker://localhost:5443/"),
     ("listen 443 ssl", "listen 5443 ssl"),
+    ("registry.home.lan", "localhost"),
 ];
 
 /// Any image will do, and there may be no network.

@@ -29,10 +29,22 @@ pub(super) fn config(plan: &Plan) -> String {
              trusted_proxies: [\"127.0.0.1\", \"::1\"]\n",
         )
     };
-    let forwarders = match (PASSWORDS, plan.url.starts_with("https://")) {
+    let fronted = plan.url.starts_with("https://") && !plan.asked.self_signed;
+    let forwarders = match (PASSWORDS, fronted) {
         (true, true) => "  forwarded_by: [\"127.0.0.1\", \"::1\"]\n",
         (true, false) => "  forwarded_by: []\n",
         (false, _) => "",
+    };
+    let listens = if plan.asked.self_signed {
+        "# TLS of its own: the clients come here themselves.\n  \
+         tls: {certificate_path: tls/server.crt, key_path: tls/server.key}\n  \
+         host: \"0.0.0.0\""
+    } else if fronted {
+        "# Only for this host, where TLS ends in front of it. In a container of its own: 0.0.0.0.\n  \
+         host: \"127.0.0.1\""
+    } else {
+        "# Only for this host, as passwords come over plain http. In a container of its own: 0.0.0.0.\n  \
+         host: \"127.0.0.1\""
     };
     format!(
         "# Keypebble for the registry {}. Paths are relative to this file.\n\
@@ -48,25 +60,19 @@ pub(super) fn config(plan: &Plan) -> String {
          policy_file: policy.yaml\n\n\
          {users}\n\
          service:\n  \
-         # Only for this host: {}. In a container of its own: 0.0.0.0.\n  \
-         host: \"127.0.0.1\"\n  \
+         {listens}\n  \
          port: {}\n\
          {proxies}{forwarders}",
-        plan.registry,
+        plan.asked.registry,
         string(&plan.url),
-        string(&plan.registry.to_string()),
-        if plan.url.starts_with("https://") {
-            "TLS ends in front of it"
-        } else {
-            "passwords come over plain http"
-        },
+        string(&plan.asked.registry.to_string()),
         plan.port,
     )
 }
 
 /// `policy.yaml`
 pub(super) fn policy(plan: &Plan) -> String {
-    let (user, reader, namespace) = (yaml_name(&plan.user), plan.reader(), plan.namespace());
+    let (user, reader, namespace) = (yaml_name(&plan.asked.user), plan.reader(), plan.namespace());
     let space = yaml_name(namespace);
     format!(
         r#"# Who may do what in the registry. What a user asks and may not have is left out of the token.

@@ -97,14 +97,16 @@ pub(super) struct Site {
     pub(super) registry: bool,
 }
 
-/// Everything that the files say.
-pub(super) struct Plan {
+/// What is asked for.
+pub(super) struct Asked {
     /// Absolute.
     pub(super) folder: PathBuf,
     pub(super) registry: Address,
-    /// Where clients reach Keypebble.
-    pub(super) url: String,
+    /// Where clients are to reach Keypebble, if that is said.
+    pub(super) url: Option<String>,
     pub(super) algorithm: Algorithm,
+    /// Keypebble and the registry speak TLS themselves, with a certificate of an authority that is made here.
+    pub(super) self_signed: bool,
     /// Who pushes.
     pub(super) user: String,
     /// Whether that user has a password.
@@ -115,78 +117,67 @@ pub(super) struct Plan {
     pub(super) command: String,
     /// The user and group whose files these are.
     pub(super) owner: (u32, u32),
-    /// Where Keypebble listens, on 127.0.0.1.
+}
+
+/// Everything that the files say.
+pub(super) struct Plan {
+    pub(super) asked: Asked,
+    /// Where clients reach Keypebble.
+    pub(super) url: String,
+    /// Where Keypebble listens: on 127.0.0.1, or for all hosts where it speaks TLS itself.
     pub(super) port: u16,
-    /// Where the registry listens.
+    /// Where the registry listens: for all hosts where it speaks TLS itself.
     pub(super) backend: Address,
     /// What the front with TLS serves; none where no name needs one.
     pub(super) sites: Vec<Site>,
 }
 
-/// What else is known of a plan.
-pub(super) struct Asked {
-    pub(super) folder: PathBuf,
-    pub(super) registry: Address,
-    pub(super) url: Option<String>,
-    pub(super) algorithm: Algorithm,
-    pub(super) user: String,
-    pub(super) has_password: bool,
-    pub(super) program: PathBuf,
-    pub(super) command: String,
-    pub(super) owner: (u32, u32),
-}
-
 impl Plan {
     /// Where everything stands.
     pub(super) fn new(asked: Asked) -> Self {
-        let Asked { folder, registry, url, algorithm, user, has_password, program, command, owner } = asked;
-        let open = !registry.is_local() || !PASSWORDS; // to a front, which has the registry's own port
-        let public = registry.port.unwrap_or(if registry.is_local() { 80 } else { 443 });
+        let (registry, self_signed) = (&asked.registry, asked.self_signed);
+        // A front has the registry's own port.
+        let fronted = !(self_signed || registry.is_local() && PASSWORDS);
+        let plain = registry.is_local() && !self_signed;
+        let public = registry.port.unwrap_or(if plain { 80 } else { 443 });
         let host = match registry.host.as_str() {
-            "localhost" => "127.0.0.1",
-            _ if open => "127.0.0.1",
-            own => own,
+            _ if self_signed => "0.0.0.0",
+            own if !fronted && own != "localhost" => own,
+            _ => "127.0.0.1",
         };
-        let backend = if open { free(5000, &[public]) } else { public };
+        let backend = if fronted { free(5000, &[public]) } else { public };
         let backend = Address { host: host.to_owned(), port: Some(backend) };
         let taken = [public, backend.port.unwrap_or_default()];
-        let url = url.unwrap_or_else(|| match registry.is_local() {
+        let url = asked.url.clone().unwrap_or_else(|| match registry.is_local() {
+            _ if self_signed => format!("https://{}:{}", registry.host, free(8443, &taken)),
             true if PASSWORDS => format!("http://localhost:{}", free(8080, &taken)),
             true => format!("http://{registry}"),
             false => format!("https://{registry}"),
         });
-        let port = own_port(&url).unwrap_or_else(|| free(8080, &taken));
-        let sites = if PASSWORDS { sites(&registry, &url) } else { Vec::new() };
-        Self {
-            folder,
-            registry,
-            url,
-            algorithm,
-            user,
-            has_password,
-            program,
-            command,
-            owner,
-            port,
-            backend,
-            sites,
-        }
+        let port = own_port(&url, self_signed).unwrap_or_else(|| free(8080, &taken));
+        let sites = if PASSWORDS && !self_signed { sites(registry, &url) } else { Vec::new() };
+        Self { asked, url, port, backend, sites }
+    }
+
+    /// Whether clients speak plain http to the registry.
+    pub(super) fn is_plain(&self) -> bool {
+        self.asked.registry.is_local() && !self.asked.self_signed
     }
 
     /// A path inside of the folder.
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.asked.folder.join(name)
     }
 
     /// What the user's repositories begin with: their name where it is one of a repository.
     pub(super) fn namespace(&self) -> &str {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        if self.user.chars().all(plain) { &self.user } else { "images" }
+        if self.asked.user.chars().all(plain) { &self.asked.user } else { "images" }
     }
 
     /// Who else is in the policy, and may only read.
     pub(super) fn reader(&self) -> &'static str {
-        if self.user == "bob" { "alice" } else { "bob" }
+        if self.asked.user == "bob" { "alice" } else { "bob" }
     }
 }
 
@@ -195,10 +186,13 @@ fn free(wanted: u16, taken: &[u16]) -> u16 {
     (wanted..=u16::MAX).find(|port| !taken.contains(port)).unwrap_or(wanted)
 }
 
-/// The port of an http URL, where nothing stands between it and Keypebble.
-fn own_port(url: &str) -> Option<u16> {
-    let authority = url.strip_prefix("http://").filter(|_| PASSWORDS)?.split('/').next()?;
-    Address::parse(authority)?.port
+/// The port of a URL, where nothing stands between it and Keypebble.
+fn own_port(url: &str, self_signed: bool) -> Option<u16> {
+    let (rest, usual) = match url.strip_prefix("https://") {
+        Some(rest) => (Some(rest).filter(|_| self_signed), Some(443)),
+        None => (url.strip_prefix("http://").filter(|_| PASSWORDS), None),
+    };
+    Address::parse(rest?.split('/').next()?)?.port.or(usual)
 }
 
 /// One site for the registry and Keypebble, or one for each, without what needs no TLS.
@@ -232,6 +226,7 @@ mod tests {
             registry: super::registry(registry).unwrap(),
             url: url.map(|text| super::url(text).unwrap()),
             algorithm: Algorithm::ES256,
+            self_signed: false,
             user: "alice".to_owned(),
             has_password: false,
             program: "/usr/bin/keypebble".into(),

@@ -34,20 +34,26 @@ pub(super) fn distribution_3(plan: &Plan) -> String {
 
 fn distribution(plan: &Plan, version: &str, key: &str, file: &str) -> String {
     let path = |name: &str| string(&plan.path(name).display().to_string());
-    // Behind a front, clients are sent to paths, whatever the registry takes its own name for.
-    let relative = if plan.sites.is_empty() { "" } else { "\n  relativeurls: true" };
+    let more = if plan.asked.self_signed {
+        format!("\n  tls:\n    certificate: {}\n    key: {}", path("tls/server.crt"), path("tls/server.key"))
+    } else if plan.sites.is_empty() {
+        String::new()
+    } else {
+        // Behind a front, clients are sent to paths, whatever the registry takes its own name for.
+        "\n  relativeurls: true".to_owned()
+    };
     format!(
         "# For distribution {version}. It reads this file and the keys once: restart it after a change.\n\
          # Variables that begin with REGISTRY_ change what stands here.\n\
          version: 0.1\n\
          log:\n  level: info\n\
          storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
-         http:\n  addr: {}{relative}\n\
+         http:\n  addr: {}{more}\n\
          auth:\n  token:\n    realm: {}\n    service: {}\n    issuer: {}\n    {key}: {}\n",
         path("images"),
         string(&plan.backend.to_string()),
         string(&format!("{}/v2/token", plan.url)),
-        string(&plan.registry.to_string()),
+        string(&plan.asked.registry.to_string()),
         string(&plan.url),
         path(file),
     )
@@ -56,7 +62,7 @@ fn distribution(plan: &Plan, version: &str, key: &str, file: &str) -> String {
 /// `registry/zot.json`
 pub(super) fn zot(plan: &Plan) -> String {
     let path = |name: &str| plan.path(name).display().to_string();
-    let config = json!({
+    let mut config = json!({
         "distSpecVersion": "1.1.0",
         "log": { "level": "info" },
         "storage": { "rootDirectory": path("images-zot") },
@@ -66,11 +72,14 @@ pub(super) fn zot(plan: &Plan) -> String {
             "auth": {
                 "bearer": {
                     "realm": format!("{}/v2/token", plan.url),
-                    "service": plan.registry.to_string(),
+                    "service": plan.asked.registry.to_string(),
                     "cert": path("registry/zot.pem"),
                 },
             },
         },
     });
+    if plan.asked.self_signed {
+        config["http"]["tls"] = json!({ "cert": path("tls/server.crt"), "key": path("tls/server.key") });
+    }
     format!("{config:#}\n")
 }

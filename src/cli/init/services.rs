@@ -5,6 +5,7 @@
 
 use super::files::string;
 use super::plan::{Plan, Site};
+use std::fmt::Write as _; // to a String: cannot fail
 
 /// The fields with which a proxy says who a user is. These fronts do not know, so a client's are dropped.
 const PROXY_FIELDS: [&str; 3] = ["X-Authenticated-User", "X-Scopes", "X-Policy-Generate"];
@@ -15,7 +16,8 @@ pub(super) fn caddy(plan: &Plan) -> String {
         "# The front with TLS: caddy run --config Caddyfile. It gets its certificates by itself.\n"
             .to_owned();
     for site in &plan.sites {
-        text += &format!(
+        let _ = write!(
+            text,
             "\n{} {{\n\
              \t# With a certificate of your own:\n\
              \t# tls /path/to/fullchain.pem /path/to/privkey.pem\n",
@@ -24,7 +26,8 @@ pub(super) fn caddy(plan: &Plan) -> String {
         if let Some(path) = &site.token {
             let inner = if path == "/v2/token" { "" } else { "\t\trewrite * /v2/token\n" };
             let drop = PROXY_FIELDS.map(|field| format!("\t\t\theader_up -{field}\n")).concat();
-            text += &format!(
+            let _ = write!(
+                text,
                 "\n\thandle {path} {{\n{inner}\t\treverse_proxy 127.0.0.1:{} {{\n\
                  \t\t\t# Who a user is, Keypebble finds out: what a client says of it is dropped.\n{drop}\
                  \t\t}}\n\t}}\n",
@@ -32,7 +35,7 @@ pub(super) fn caddy(plan: &Plan) -> String {
             );
         }
         if site.registry {
-            text += &format!("\n\thandle /v2/* {{\n\t\treverse_proxy {}\n\t}}\n", plan.backend);
+            let _ = write!(text, "\n\thandle /v2/* {{\n\t\treverse_proxy {}\n\t}}\n", plan.backend);
         }
         text += "\n\t# Nothing else is passed on.\n\thandle {\n\t\trespond 404\n\t}\n}\n";
     }
@@ -47,7 +50,8 @@ pub(super) fn nginx(plan: &Plan) -> String {
             .to_owned();
     for site in &plan.sites {
         let Site { address, token, registry } = site;
-        text += &format!(
+        let _ = write!(
+            text,
             "\nserver {{\n    listen {} ssl;\n    server_name {};\n\n\
              \x20   # Where certbot puts them.\n\
              \x20   ssl_certificate     /etc/letsencrypt/live/{host}/fullchain.pem;\n\
@@ -63,7 +67,8 @@ pub(super) fn nginx(plan: &Plan) -> String {
         );
         if let Some(path) = token {
             let drop = PROXY_FIELDS.map(|field| format!("        proxy_set_header {field} \"\";\n")).concat();
-            text += &format!(
+            let _ = write!(
+                text,
                 "\n    location = {path} {{\n\
                  \x20       proxy_pass http://127.0.0.1:{}/v2/token;\n\
                  \x20       proxy_set_header Connection \"\";\n\
@@ -75,7 +80,8 @@ pub(super) fn nginx(plan: &Plan) -> String {
             );
         }
         if *registry {
-            text += &format!(
+            let _ = write!(
+                text,
                 "\n    location /v2/ {{\n\
                  \x20       proxy_pass http://{};\n\
                  \x20       proxy_set_header Connection \"\";\n\
@@ -93,7 +99,7 @@ pub(super) fn nginx(plan: &Plan) -> String {
 
 /// `compose.yaml`
 pub(super) fn compose(plan: &Plan) -> String {
-    let (user, group) = plan.owner;
+    let (user, group) = plan.asked.owner;
     // Compose reads `$` as a variable's.
     let path = |name: &str| string(&plan.path(name).display().to_string().replace('$', "$$"));
     let fronted = !plan.sites.is_empty();
@@ -117,7 +123,8 @@ pub(super) fn compose(plan: &Plan) -> String {
             shared,
         )
     } else {
-        let address = |port: u16| format!("    ports: [\"127.0.0.1:{port}:{port}\"]\n");
+        let host = if plan.asked.self_signed { "" } else { "127.0.0.1:" };
+        let address = |port: u16| format!("    ports: [\"{host}{port}:{port}\"]\n");
         (
             String::new(),
             format!(
@@ -130,6 +137,15 @@ pub(super) fn compose(plan: &Plan) -> String {
                 address(registry_port)
             ),
         )
+    };
+    let certificates = if plan.asked.self_signed {
+        ["tls/server.crt", "tls/server.key"]
+            .map(|name| {
+                format!("      - {{type: bind, source: ./{name}, target: {}, read_only: true}}\n", path(name))
+            })
+            .concat()
+    } else {
+        String::new()
     };
     let quiet = if fronted { "    environment: {OTEL_TRACES_EXPORTER: none}\n" } else { "" };
     let volumes = if fronted { "\nvolumes:\n  certificates: {}\n" } else { "" };
@@ -149,7 +165,7 @@ pub(super) fn compose(plan: &Plan) -> String {
          \x20 registry:\n    image: docker.io/library/registry:3\n    command: [{}]\n{registry}{quiet}\
          \x20   volumes:\n\
          \x20     - {{type: bind, source: ./registry, target: {}, read_only: true}}\n\
-         \x20     - {{type: bind, source: ./images, target: {}}}\n\
+         \x20     - {{type: bind, source: ./images, target: {}}}\n{certificates}\
          \x20   restart: unless-stopped\n{volumes}",
         path("registry/config-3.yml"),
         path("registry"),
@@ -159,7 +175,7 @@ pub(super) fn compose(plan: &Plan) -> String {
 
 /// `keypebble.service`
 pub(super) fn unit(plan: &Plan) -> String {
-    let (user, group) = plan.owner;
+    let (user, group) = plan.asked.owner;
     let root = if user == 0 {
         "# This folder is root's, so the service is, too, though without a capability. Better is a user of its own:\n\
          # useradd --system keypebble, chown -R keypebble: this folder, and that user below.\n"
@@ -181,7 +197,7 @@ pub(super) fn unit(plan: &Plan) -> String {
          # Nothing is written, and the folder may be anybody's home.\n\
          ProtectSystem=strict\nProtectHome=read-only\n{HARDENING}\n\
          [Install]\nWantedBy=multi-user.target\n",
-        unit_word(&plan.program.display().to_string()),
+        unit_word(&plan.asked.program.display().to_string()),
         unit_word(&plan.path("config.yaml").display().to_string()),
     )
 }

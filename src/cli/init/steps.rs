@@ -11,15 +11,15 @@ use std::fmt::Write as _;
 /// An image that anybody can have.
 const IMAGE: &str = "docker.io/library/alpine:3";
 
-/// What is printed when all is made.
-pub(super) fn next(plan: &Plan) -> String {
+/// What is printed when all is made; `trust` says what clients must be given first, if anything.
+pub(super) fn next(plan: &Plan, trust: &str) -> String {
     let path = |name: &str| quoted(&plan.path(name));
-    let program = &plan.command;
+    let program = &plan.asked.command;
     let config = path("config.yaml");
     let mut text = format!(
         "made {}: {} keys, configuration, policy, users, and what a registry needs\n",
-        plan.folder.display(),
-        plan.algorithm
+        plan.asked.folder.display(),
+        plan.asked.algorithm
     );
     let mut step = 0;
     let mut say = |title: &str, lines: &[String]| {
@@ -34,17 +34,17 @@ pub(super) fn next(plan: &Plan) -> String {
             "this build checks no passwords: put a proxy in front that does and sets X-Authenticated-User",
             &["see docs/proxy-logins.md".to_owned()],
         );
-    } else if !plan.has_password {
+    } else if !plan.asked.has_password {
         say(
-            &format!("set the password of {}", plan.user),
-            &[format!("{program} user set {} --config {config}", word(&plan.user))],
+            &format!("set the password of {}", plan.asked.user),
+            &[format!("{program} user set {} --config {config}", word(&plan.asked.user))],
         );
     }
     say("start Keypebble, which goes on until Ctrl-C", &[format!("{program} serve --config {config}")]);
     say("in another terminal, start a registry: one of", &registries(plan));
     if !plan.sites.is_empty() {
         say(
-            &format!("in another terminal, start a front with TLS for {}: one of", plan.registry),
+            &format!("in another terminal, start a front with TLS for {}: one of", plan.asked.registry),
             &[
                 format!("sudo caddy run --config {}", path("Caddyfile")),
                 format!(
@@ -54,7 +54,10 @@ pub(super) fn next(plan: &Plan) -> String {
             ],
         );
     }
-    say(&format!("push as {}, with one of", plan.user), &clients(plan));
+    if !trust.is_empty() {
+        say("on every client, once", &trust.trim().lines().map(str::to_owned).collect::<Vec<_>>());
+    }
+    say(&format!("push as {}, with one of", plan.asked.user), &clients(plan));
     say(
         "if it does not work",
         &[format!(
@@ -64,7 +67,9 @@ pub(super) fn next(plan: &Plan) -> String {
     );
     let _ = writeln!(
         text,
-        "\n2 and 3 with containers: docker compose -f {}\nKeypebble as a system service: {}",
+        "\nto start all of it with containers instead, once there is an image of Keypebble (docs/compose.md):\n   \
+         docker compose -f {} up -d\n\
+         to run Keypebble as a service: the head of {} says how",
         path("compose.yaml"),
         path("keypebble.service"),
     );
@@ -74,18 +79,21 @@ pub(super) fn next(plan: &Plan) -> String {
 fn registries(plan: &Plan) -> Vec<String> {
     let path = |name: &str| quoted(&plan.path(name));
     let port = plan.backend.port.unwrap_or_default();
-    let two = if on_distribution_2(plan.algorithm) {
+    let two = if on_distribution_2(plan.asked.algorithm) {
         format!("docker-registry serve {}", path("registry/config-2.8.yml"))
     } else {
-        format!("(distribution 2.8 does not accept {})", plan.algorithm)
+        format!("(distribution 2.8 does not accept {})", plan.asked.algorithm)
     };
     let mount = |name: &str, mode: &str| word(&format!("{0}:{0}{mode}", plan.path(name).display()));
+    let own = if plan.asked.self_signed { &["tls/server.crt", "tls/server.key"][..] } else { &[] };
+    let certificates: Vec<String> = own.iter().map(|name| format!(" -v {}", mount(name, ":ro"))).collect();
+    let certificates = certificates.concat();
     vec![
         format!(
             "docker run --rm -p {host}:{port}:{port} -e REGISTRY_HTTP_ADDR=0.0.0.0:{port} -e OTEL_TRACES_EXPORTER=none \\",
             host = plan.backend.host,
         ),
-        format!("  -v {} -v {} \\", mount("registry", ":ro"), mount("images", "")),
+        format!("  -v {} -v {}{certificates} \\", mount("registry", ":ro"), mount("images", "")),
         format!("  docker.io/library/registry:3 {}", path("registry/config-3.yml")),
         two,
         format!("OTEL_TRACES_EXPORTER=none registry serve {}", path("registry/config-3.yml")),
@@ -95,9 +103,9 @@ fn registries(plan: &Plan) -> Vec<String> {
 
 /// Log in and push, for each client, with what it needs to be told of a registry without TLS.
 fn clients(plan: &Plan) -> Vec<String> {
-    let (registry, user) = (&plan.registry, word(&plan.user));
+    let (registry, user) = (&plan.asked.registry, word(&plan.asked.user));
     let target = format!("{registry}/{}/app:1", plan.namespace());
-    let plain = plan.registry.is_local();
+    let plain = plan.is_plain();
     let flag = |flag: &'static str| if plain { flag } else { "" };
     let (verify, insecure) = (flag(" --tls-verify=false"), flag(" --insecure-registry"));
     let (podman, skopeo) = (verify, flag(" --dest-tls-verify=false"));
