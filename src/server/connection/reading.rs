@@ -51,6 +51,10 @@ impl<S: Stream> Serving<'_, S> {
                 Filled::End => return Err(Failure::QUIET),
             };
         }
+        if self.begun {
+            // What is in our hands is no longer in the socket, where eviction looks for it.
+            self.enter(Phase::Handling)?;
+        }
         Ok(self.begun)
     }
 
