@@ -6,6 +6,7 @@
 
 mod args;
 mod check;
+mod completions;
 mod doctor;
 pub mod error;
 mod flags;
@@ -16,17 +17,20 @@ mod init;
 mod inspect;
 mod issue;
 mod keys;
+mod man;
 mod policy;
 mod serve;
 mod stdout;
 mod token_input;
 mod verify;
+mod version;
 
 use crate::cli::error::Error;
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::text::{printable, sentence};
 use crate::load::setup::Paths;
 use args::Spec;
+use completions::Shell;
 use doctor::Doctor;
 use hash_password::HashPassword;
 use init::Init;
@@ -37,6 +41,7 @@ use keys::generate::Generate;
 use keys::list::List;
 use keys::retire::Retire;
 use keys::rotate::Rotate;
+use man::Man;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -82,6 +87,10 @@ enum Command {
     PolicyExplain(policy::explain::Explain),
     /// Try a policy's own expectations.
     PolicyTest(policy::test::Test),
+    /// Print a shell's script.
+    Completions(Shell),
+    /// Print or write manual pages.
+    Man(Man),
 }
 
 /// Every subcommand.
@@ -102,6 +111,9 @@ const COMMANDS: &[Spec] = &[
     doctor::SPEC,
     policy::explain::SPEC,
     policy::test::SPEC,
+    completions::SPEC,
+    man::SPEC,
+    version::SPEC,
 ];
 
 /// Runs the program on its arguments.
@@ -121,7 +133,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Help(text) => print(&text),
-        Command::Version => print(&help::version()),
+        Command::Version => print(&version::text()),
         Command::Issue(command) => issue::run(&command),
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
@@ -137,6 +149,8 @@ fn run(command: Command) -> Result<(), Error> {
         Command::KeysRotate(command) => keys::rotate::run(&command),
         Command::KeysRetire(command) => keys::retire::run(&command),
         Command::KeysExport(command) => keys::export::run(&command),
+        Command::Completions(shell) => completions::run(shell),
+        Command::Man(command) => man::run(&command),
         Command::HashPassword(command) => hash_password::run(&command),
     }
 }
