@@ -5,10 +5,10 @@
 use super::Command;
 use super::args::{Arguments, Spec};
 use crate::cli::error::Error;
-use crate::config::{Bind, ServiceConfig};
-use crate::ground::document::Document;
+use crate::config::{self, Bind, ServiceConfig};
 use crate::ground::file::Files;
 use crate::load::LoadError;
+use crate::load::setup::Paths;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
@@ -21,17 +21,17 @@ pub(super) const SPEC: Spec =
     Spec { name: "healthcheck", operands: 0, help: include_str!("help/healthcheck.txt"), read };
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    Ok(Command::Healthcheck(arguments.required_path("config")?))
+    let listen = arguments.parsed("listen")?;
+    Ok(Command::Healthcheck(Paths { listen, policy: None, config: arguments.config()? }))
 }
 
-pub(super) fn run(config: &Path) -> Result<(), Error> {
-    let document = Document::load(config, &mut Files::default());
+pub(super) fn run(paths: &Paths) -> Result<(), Error> {
+    let document = config::document(&paths.config, &mut Files::default());
     let service = document.and_then(|document| ServiceConfig::read(&document.root()));
     let service = service.map_err(LoadError::of("configuration"))?;
-    let (place, answer) = match &service.bind {
+    let (place, answer) = match paths.listen.as_ref().unwrap_or(&service.bind) {
         Bind::Tcp(_, 0) => {
-            let message =
-                "the configuration says port 0 (any free port), so where to ask is not known".to_owned();
+            let message = "the server takes port 0 (any free port), so where to ask is not known".to_owned();
             return Err(Error::Unhealthy { message });
         }
         Bind::Tcp(host, port) => {

@@ -19,7 +19,8 @@ use std::time::SystemTime;
 pub(super) const SPEC: Spec = Spec { name: "serve", operands: 0, help: include_str!("help/serve.txt"), read };
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    Ok(Command::Serve(arguments.files()?))
+    let listen = arguments.parsed("listen")?;
+    Ok(Command::Serve(Paths { listen, ..arguments.files()? }))
 }
 
 pub(super) fn run(paths: &Paths) -> Result<(), Error> {

@@ -111,6 +111,14 @@ impl ServiceConfig {
         differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 
+    /// The address, where it is not of this host alone.
+    pub fn open_address(&self) -> Option<&str> {
+        match &self.bind {
+            Bind::Tcp(host, _) if !is_local(host) => Some(host),
+            Bind::Tcp(..) | Bind::Unix(_) => None,
+        }
+    }
+
     /// Warns where strangers could be among those who are believed.
     pub fn open_to_strangers(&self) -> Option<Diagnostic> {
         let lists = [

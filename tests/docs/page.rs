@@ -371,6 +371,7 @@ fn fragment(text: &str, command: &str, complete: fn(&str) -> String) -> Result<(
     }
     // The password is `sesame`.
     folder.write("users.htpasswd", include_str!("users.htpasswd"));
+    folder.write("policy.yaml", "users: {}\n");
     folder.write("x.yaml", &complete(text));
     let run = |arguments: &str| {
         Command::new(BINARY).args(arguments.split(' ')).current_dir(folder.path()).output().unwrap()
