@@ -1,6 +1,7 @@
 //! `keypebble healthcheck`: is the server of this configuration well?
 //!
-//! Reads only where the server listens: a key that cannot be read now says nothing of one that runs.
+//! Reads only where the server listens, and its certificate if it speaks TLS: a key that cannot be read now says
+//! nothing of one that runs.
 
 use super::Command;
 use super::args::{Arguments, Spec};
@@ -40,7 +41,17 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
                 "::" | "[::]" => "::1",
                 host => host.trim_start_matches('[').trim_end_matches(']'),
             };
-            (format!("{host} port {port}"), ask_tcp(host, *port))
+            let place = format!("{host} port {port}");
+            match &service.tls {
+                None => (place, connect(host, *port).and_then(ask)),
+                #[cfg(feature = "tls")]
+                Some(files) => {
+                    let secure = crate::tls::connect_to_itself(files).map_err(LoadError::Tls)?;
+                    (place, connect(host, *port).and_then(secure).and_then(ask))
+                }
+                #[cfg(not(feature = "tls"))]
+                Some(_) => return Err(Error::NotEnabled(crate::tls::NOT_ENABLED)),
+            }
         }
         #[cfg(unix)]
         Bind::Unix(path) => (format!("unix:{}", path.display()), ask_unix(path)),
@@ -56,14 +67,14 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     }
 }
 
-fn ask_tcp(host: &str, port: u16) -> io::Result<String> {
+fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in (host, port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, PATIENCE) {
             Ok(stream) => {
                 stream.set_read_timeout(Some(PATIENCE))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
-                return ask(stream);
+                return Ok(stream);
             }
             Err(error) => last = error,
         }

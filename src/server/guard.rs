@@ -138,8 +138,10 @@ impl Watched {
         }
         state.phase = end;
         self.ended.notify_one();
+        // Where nobody is writing, its thread can still take leave.
+        let writes = matches!(seen, Phase::Writing | Phase::Lingering);
         // It fails where the peer was faster, and then there is nothing to shut down.
-        let _ = self.socket.shutdown(if seen == Phase::Reading { Shutdown::Read } else { Shutdown::Both });
+        let _ = self.socket.shutdown(if writes { Shutdown::Both } else { Shutdown::Read });
         true
     }
 }
