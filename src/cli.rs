@@ -6,6 +6,7 @@
 
 mod args;
 mod check;
+mod completions;
 mod doctor;
 pub mod error;
 mod flags;
@@ -16,6 +17,7 @@ mod init;
 mod inspect;
 mod issue;
 mod keys;
+mod man;
 mod password_input;
 mod policy;
 mod serve;
@@ -23,12 +25,14 @@ mod stdout;
 mod token_input;
 mod user;
 mod verify;
+mod version;
 
 use crate::cli::error::Error;
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::text::{printable, sentence};
 use crate::load::setup::Paths;
 use args::Spec;
+use completions::Shell;
 use doctor::Doctor;
 use hash_password::HashPassword;
 use init::Init;
@@ -39,6 +43,7 @@ use keys::generate::Generate;
 use keys::list::List;
 use keys::retire::Retire;
 use keys::rotate::Rotate;
+use man::Man;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -87,6 +92,10 @@ enum Command {
     PolicyExplain(policy::explain::Explain),
     /// Try a policy's own expectations.
     PolicyTest(policy::test::Test),
+    /// Print a shell's script.
+    Completions(Shell),
+    /// Print or write manual pages.
+    Man(Man),
 }
 
 /// Every subcommand.
@@ -110,6 +119,9 @@ const COMMANDS: &[Spec] = &[
     doctor::SPEC,
     policy::explain::SPEC,
     policy::test::SPEC,
+    completions::SPEC,
+    man::SPEC,
+    version::SPEC,
 ];
 
 /// Runs the program on its arguments.
@@ -129,7 +141,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Help(text) => print(&text),
-        Command::Version => print(&help::version()),
+        Command::Version => print(&version::text()),
         Command::Issue(command) => issue::run(&command),
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
@@ -146,6 +158,8 @@ fn run(command: Command) -> Result<(), Error> {
         Command::KeysRetire(command) => keys::retire::run(&command),
         Command::KeysExport(command) => keys::export::run(&command),
         Command::User(command) => user::run(&command),
+        Command::Completions(shell) => completions::run(shell),
+        Command::Man(command) => man::run(&command),
         Command::HashPassword(command) => hash_password::run(&command),
     }
 }

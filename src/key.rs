@@ -28,7 +28,7 @@ pub mod x509;
 
 pub(crate) use crate::ground::base64::text as base64url;
 pub use chain::Chain;
-pub use engine::{ENGINE, FAST};
+pub use engine::ENGINE;
 pub use error::KeyError;
 pub use public::PublicKey;
 

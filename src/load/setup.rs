@@ -73,8 +73,7 @@ pub(crate) fn logins(
 }
 
 /// Loads the server's certificate and key, where it speaks TLS.
-fn tls(config: &Config, files: &mut Files) -> Result<Option<Identity>, LoadError> {
-    let service = &config.service;
+fn tls(config: &Config, service: &ServiceConfig, files: &mut Files) -> Result<Option<Identity>, LoadError> {
     let Some(paths) = &service.tls else { return Ok(None) };
     // Under these clients come: the realm's host is most often the issuer's.
     let issuer = config.issuer.strip_prefix("https://").and_then(|rest| host_of(rest.split('/').next()?));
@@ -99,7 +98,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     let (enforcement, policy) = enforcement(paths, &config, files)?;
     warn_of(&enforcement, policy.as_deref(), files);
     let login_config = config.logins.take();
-    let tls = tls(&config, files)?;
+    let tls = tls(&config, &service, files)?;
     let load = |config: &LoginConfig| logins(config, &service, files);
     let logins = login_config.as_ref().map(load).transpose()?;
     let shared = logins.as_ref().and_then(|_| service.shares_one_address(&config.audience));

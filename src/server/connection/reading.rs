@@ -50,6 +50,10 @@ impl Serving<'_> {
                 Filled::End => return Err(Failure::QUIET),
             };
         }
+        if self.begun {
+            // What is in our hands is no longer in the socket, where eviction looks for it.
+            self.enter(Phase::Handling)?;
+        }
         Ok(self.begun)
     }
 
