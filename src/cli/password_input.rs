@@ -37,7 +37,7 @@ pub(super) fn ask(user: Option<&str>, cost: u8) -> Result<Hash, Error> {
     if !ENABLED {
         return Err(Error::NotEnabled(NOT_ENABLED));
     }
-    let fail = |source| Error::Read { path: "-".into(), source };
+    let fail = |source| Error::System { what: "cannot take the password".to_owned(), source };
     let invalid = |text: &str| fail(io::Error::new(io::ErrorKind::InvalidInput, text.to_owned()));
     let text = if io::stdin().is_terminal() {
         let hidden = |prompt: String| rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(fail);
