@@ -3,7 +3,10 @@
 //! Loads, asks and prints; what is looked for stands in `crate::diagnosis::doctor`. Decision: a file that does not
 //! load is a finding like any other, so that one mistake does not hide the next.
 
+#[cfg(feature = "tls")]
 mod ask;
+#[cfg(feature = "tls")]
+mod client;
 
 use super::args::{Arguments, Spec, usage};
 use super::verify::file;
@@ -37,9 +40,18 @@ pub(super) struct Doctor {
     bundle: Option<PathBuf>,
     jwks: Option<PathBuf>,
     program: Option<Program>,
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "such a build refuses the flag"))]
     url: Option<String>,
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "it goes with the URL"))]
+    ca: Option<PathBuf>,
     json: bool,
 }
+
+/// What a build that cannot ask says.
+const NOT_ENABLED: [&str; 2] = [
+    "--url: this build is without the feature `tls`",
+    "build with `cargo build --release --features tls`, or ask without it: curl -i URL/v2/",
+];
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let program = arguments.name("for")?.map(|name| {
@@ -47,6 +59,13 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         Program::from_name(&name)
             .ok_or_else(|| usage(format!("--for: expected one of {}, found `{name}`", names())))
     });
+    let (url, ca) = (arguments.name("url")?, arguments.path("ca")?);
+    if url.is_some() && !cfg!(feature = "tls") {
+        return Err(Error::NotEnabled(NOT_ENABLED));
+    }
+    if ca.is_some() && url.is_none() {
+        return Err(usage("--ca is for --url"));
+    }
     Ok(Command::Doctor(Doctor {
         files: arguments.files()?,
         registry_config: arguments.path("registry-config")?,
@@ -54,7 +73,8 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         bundle: arguments.path("rootcertbundle")?,
         jwks: arguments.path("jwks")?,
         program: program.transpose()?,
-        url: arguments.name("url")?,
+        url,
+        ca,
         json: arguments.switch("json"),
     }))
 }
@@ -92,20 +112,22 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
             );
         }
     }
-    if let Some(url) = &command.url {
-        let services = config.as_ref().map(services).unwrap_or_default();
-        findings.extend(ask::ask(url, &services, now));
-    }
-    if let (Some(config), Some(registry)) = (config, &registry) {
-        let services = services(&config);
+    let own = config.map(|config| (services(&config), config.service.bind.clone(), config.into_issuer()));
+    if let (Some((services, _, issuer)), Some(registry)) = (&own, &registry) {
         let (trust, complaints) = trusted(registry, command.registry_config.as_deref());
         let told = !complaints.is_empty();
         findings.extend(complaints);
         if registry.may_ask_for_tokens() && !told && (registry.bundle.is_some() || registry.jwks.is_some()) {
-            findings.extend(doctor::ring(&config.keyring, &trust));
-            let issuer = config.into_issuer();
-            findings.extend(doctor::self_check(&issuer, &services, registry, &trust, &programs, now));
+            findings.extend(doctor::ring(issuer.keyring(), &trust));
+            findings.extend(doctor::self_check(issuer, services, registry, &trust, &programs, now));
         }
+    }
+    #[cfg(feature = "tls")]
+    if let Some(url) = &command.url {
+        let checks = findings.iter().filter(|finding| finding.code == "self-check");
+        let files = checks.map(|finding| finding.level).min();
+        let own = own.as_ref().map(|(services, bind, issuer)| ask::Own { issuer, services, bind, files });
+        findings.extend(ask::ask(url, command.ca.as_deref(), own.as_ref()));
     }
     // A registry that lets in whoever comes is said first.
     findings.sort_by_key(|finding| finding.code != "open");

@@ -18,6 +18,8 @@ pub(crate) use claims::size;
 pub(crate) use key_id::{Form, form};
 pub(crate) use rules::KNOWN_TO_3;
 pub use rules::Program;
+#[cfg(feature = "tls")]
+pub(crate) use trust::thumbprint_of_registry_3;
 pub use trust::{Trust, public_key};
 
 use crate::diagnosis::claims::Expected;

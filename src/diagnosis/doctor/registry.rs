@@ -1,12 +1,13 @@
 //! The registry's side: names, realm, trust, and a token made now as it would judge it.
 
+use super::sample;
 use crate::config::Config;
 use crate::diagnosis::claims::Expected;
 use crate::diagnosis::registry::{Gate, RegistryConfig};
 use crate::diagnosis::verdict::{Program, Trust, judge};
 use crate::ground::diagnostic::{Diagnostic, Level, shortened, worst};
 use crate::ground::time::UnixTime;
-use crate::issuer::{Issuance, Issuer, Profile};
+use crate::issuer::Issuer;
 use crate::key::keyring::{Keyring, State};
 
 /// The registry's configuration beside the issuer's.
@@ -140,22 +141,13 @@ pub fn self_check(
     // As `serve` does: the service that is asked for, where tokens are signed for it.
     let asked = registry.service.as_deref();
     let audience = asked.filter(|asked| allowed_services.iter().any(|known| known == asked));
-    let issuance = Issuance {
-        profile: Profile::Registry(&[]),
-        subject: "doctor",
-        audience: audience.unwrap_or(issuer.audience()),
-        ttl: issuer.lifetimes().default,
-    };
-    let issued = issuer.issue(&issuance, now, "doctor".to_owned());
-    let token = match &issued {
-        Ok(issued) => issued.token.expose(),
-        Err(error) => {
-            return vec![Diagnostic::error("self-check", format!("no token can be made: {}", error.cause()))];
-        }
+    let issued = match sample(issuer, audience.unwrap_or(issuer.audience()), now, "doctor".to_owned()) {
+        Ok(issued) => issued,
+        Err(finding) => return vec![finding],
     };
     let audiences: Vec<&str> = registry.service.as_deref().into_iter().collect();
     let expected = Expected { issuer: registry.issuer.as_deref(), audiences: &audiences };
-    let judge = |program| judge(program, token, trust, &expected, &registry.algorithms, now);
+    let judge = |program| judge(program, issued.token.expose(), trust, &expected, &registry.algorithms, now);
     let judged: Vec<_> = programs.iter().map(|program| (program.title(), judge(*program))).collect();
     let any = judged.iter().any(|(_, findings)| worst(findings) < Level::Unknown);
     let mut findings = Vec::new();

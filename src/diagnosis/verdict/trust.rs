@@ -231,7 +231,7 @@ pub fn public_key(pem: &Secret) -> Result<PublicKey, KeyError> {
 
 /// The thumbprint as distribution 3 computes it: of RFC 7638, but without the leading zeros of an EC
 /// key's coordinates, so that one key in 128 has another id than the RFC says (util.go).
-pub(super) fn thumbprint_of_registry_3(key: &PublicKey) -> String {
+pub(crate) fn thumbprint_of_registry_3(key: &PublicKey) -> String {
     let jwk = key.jwk(None);
     let text = |name: &str| jwk.get(name).and_then(Value::as_str).unwrap_or_default();
     if text("kty") != "EC" {
