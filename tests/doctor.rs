@@ -58,11 +58,7 @@ impl StandIn {
                 let stream = stream.unwrap();
                 stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
                 let mut stream = wrap(stream);
-                let (mut head, mut byte) = (Vec::new(), [0]);
-                while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
-                    head.extend(byte);
-                }
-                let head = String::from_utf8_lossy(&head).into_owned();
+                let head = request(&mut stream);
                 // With TLS a client may have gone away before it asked.
                 let _ = stream.write_all(answer(&head).as_bytes()).and_then(|()| stream.flush());
                 seen.lock().unwrap().push(head);
@@ -101,6 +97,25 @@ impl StandIn {
     fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
+}
+
+/// The head of a request, whose body is read as well. Who does not begin with a letter speaks no HTTP.
+fn request(stream: &mut impl Read) -> String {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+        head.extend(byte);
+        if !head[0].is_ascii_uppercase() {
+            break;
+        }
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let length = head
+        .to_ascii_lowercase()
+        .split("\ncontent-length: ")
+        .nth(1)
+        .and_then(|rest| rest.split("\r\n").next().and_then(|digits| digits.parse().ok()));
+    let _ = stream.read_exact(&mut vec![0; length.unwrap_or(0)]);
+    head
 }
 
 fn date(ahead: i64) -> String {
@@ -354,7 +369,8 @@ fn a_registry_with_an_old_bundle_is_known_by_the_key_that_it_trusts() {
         "config.yaml",
         "issuer: https://i\naudience: s\nkey_dir: keys\nservice: {host: 127.0.0.1, port: 0}\n",
     )]);
-    for command in ["keys generate --dir keys", "keys generate --dir keys", "keys rotate --dir keys --force"] {
+    for command in ["keys generate --dir keys", "keys generate --dir keys", "keys rotate --dir keys --force"]
+    {
         done(&folder, command);
     }
     let listed = done(&folder, "keys list --dir keys");
