@@ -43,6 +43,16 @@ impl Case<'_> {
     fn say(&mut self, finding: Diagnostic) {
         self.findings.push(finding);
     }
+
+    /// A reason to refuse the token, and its cure; the hint may be empty.
+    fn refuse(&mut self, code: &'static str, what: impl AsRef<str>, hint: &str) {
+        self.say(Diagnostic::error(code, what).hint(hint));
+    }
+
+    /// What could be a reason, and cannot be told here.
+    fn unsure(&mut self, code: &'static str, what: impl AsRef<str>) {
+        self.say(Diagnostic::unknown(code, what));
+    }
 }
 
 /// The verdict of `program`, which trusts `trust` and expects `expected`, on a token at this time: errors are

@@ -41,11 +41,11 @@ pub fn get(answer: &Answer, challenge: &Challenge, issuer: Option<&Issuer>) -> D
             .hint("is that Keypebble? does the proxy pass /v2/token on, and answer in JSON itself (error_page)?");
     };
     let bearer = answer.challenges.iter().any(|header| super::parameters(header).is_some());
-    let finding = match (status, error_code(&json)) {
+    match (status, error_code(&json)) {
         (200, _) => match (json.get("token").and_then(Value::as_str), issuer) {
             (None, _) => Diagnostic::error("realm-get", "the realm answers 200 without a `token`")
                 .hint("another program answers there: is auth.token.realm Keypebble's address?"),
-            (Some(token), Some(issuer)) => return anonymous(token, challenge, issuer, answer.at),
+            (Some(token), Some(issuer)) => anonymous(token, challenge, issuer, answer.at),
             (Some(_), None) => Diagnostic::ok("realm-get", ANONYMOUS),
         },
         (401, _) if bearer => Diagnostic::error(
@@ -76,8 +76,7 @@ pub fn get(answer: &Answer, challenge: &Challenge, issuer: Option<&Issuer>) -> D
         )
         .why("clients expect a token, or 401")
         .hint("Keypebble's log has the reason"),
-    };
-    finding
+    }
 }
 
 const ANONYMOUS: &str = "the realm gives a token without a name and password: anonymous pulls work";
