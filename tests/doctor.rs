@@ -12,7 +12,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use keypebble::ground::time::UnixTime;
 
@@ -118,21 +118,34 @@ fn request(stream: &mut impl Read) -> String {
     head
 }
 
+fn unix_time() -> i64 {
+    UnixTime::now().0
+}
+
 fn date(ahead: i64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    String::from_utf8(UnixTime(i64::try_from(now).unwrap() + ahead).http_date().to_vec()).unwrap()
+    String::from_utf8(UnixTime(unix_time() + ahead).http_date().to_vec()).unwrap()
+}
+
+/// The token that a request shows.
+fn token(head: &str) -> Option<&str> {
+    let at = head.to_ascii_lowercase().find("authorization: bearer ")?;
+    head[at + "authorization: bearer ".len()..].split("\r\n").next()
+}
+
+/// What a registry answers whose clock says this.
+fn challenge(realm: &str, service: &str, date: &str) -> String {
+    format!(
+        "HTTP/1.1 401 X\r\nDocker-Distribution-Api-Version: registry/2.0\r\nDate: {date}\r\n\
+         WWW-Authenticate: Bearer realm=\"{realm}\",service=\"{service}\"\r\n\r\n{{}}"
+    )
 }
 
 /// A registry that sends its clients to this realm, and takes whatever token it is shown.
 fn registry(realm: &str, service: &str) -> impl Fn(&str) -> String + Send + 'static {
-    let challenge = format!(
-        "HTTP/1.1 401 X\r\nDocker-Distribution-Api-Version: registry/2.0\r\nDate: {}\r\n\
-         WWW-Authenticate: Bearer realm=\"{realm}\",service=\"{service}\"\r\n\r\n{{}}",
-        date(0)
-    );
-    move |head| {
-        let shown = head.to_ascii_lowercase().contains("\nauthorization: bearer ");
-        if shown { "HTTP/1.1 200 OK\r\n\r\n{}".to_owned() } else { challenge.clone() }
+    let challenge = challenge(realm, service, &date(0));
+    move |head| match token(head) {
+        Some(_) => "HTTP/1.1 200 OK\r\n\r\n{}".to_owned(),
+        None => challenge.clone(),
     }
 }
 
@@ -252,6 +265,16 @@ fn a_clock_that_is_off_has_a_finding() {
         let stand_in = StandIn::new(move |_| format!("HTTP/1.1 401 X\r\nDate: {}\r\n\r\n", date(ahead)));
         finds(&doctor(&folder, &stand_in.url(), ""), level, "clock", part);
     }
+    // A registry an hour behind takes what begins in its own present.
+    let realm = StandIn::new(keypebble);
+    let challenge = challenge(&format!("{}/v2/token", realm.url()), "s", &date(-3600));
+    let behind = move |head: &str| {
+        let Some(token) = token(head) else { return challenge.clone() };
+        let begins = common::claims(token)["nbf"].as_i64().unwrap();
+        format!("HTTP/1.1 {} X\r\n\r\n{{}}", if begins < unix_time() - 3000 { 200 } else { 401 })
+    };
+    let said = doctor(&folder, &StandIn::new(behind).url(), "");
+    finds(&said, "error", "token", "takes one made at its own time");
 }
 
 #[test]
@@ -345,9 +368,7 @@ fn a_refused_token_is_explained_by_the_one_that_is_taken() {
         let challenge = registry(&realm_url, "s");
         let taken = taken.to_owned();
         let url = StandIn::new(move |head| {
-            let lower = head.to_ascii_lowercase();
-            let Some(at) = lower.find("authorization: bearer ") else { return challenge(head) };
-            let token = head[at + 22..].split("\r\n").next().unwrap();
+            let Some(token) = token(head) else { return challenge(head) };
             let (header, claims) = (common::header(token), common::claims(token));
             let kid = header["kid"].as_str().unwrap();
             let takes = match taken.split_once('=') {
@@ -379,10 +400,8 @@ fn a_registry_with_an_old_bundle_is_known_by_the_key_that_it_trusts() {
     let realm = StandIn::new(keypebble);
     let challenge = registry(&format!("{}/v2/token", realm.url()), "s");
     let url = StandIn::new(move |head| {
-        let Some(at) = head.to_ascii_lowercase().find("authorization: bearer ") else {
-            return challenge(head);
-        };
-        let takes = common::header(head[at + 22..].split("\r\n").next().unwrap())["kid"] == *old;
+        let Some(token) = token(head) else { return challenge(head) };
+        let takes = common::header(token)["kid"] == *old;
         format!("HTTP/1.1 {} X\r\n\r\n{{}}", if takes { 200 } else { 401 })
     });
     let said = doctor(&folder, &url.url(), "");

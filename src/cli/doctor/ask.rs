@@ -63,7 +63,7 @@ fn registry(
     }
     let Some(own) = own else { return Ok(()) };
     findings.push(running::service(&challenge, own.services)?);
-    with_token(client, url, &challenge, own, findings)
+    with_token(client, url, &challenge, own, running::time(&answer), findings)
 }
 
 fn at_realm(
@@ -86,19 +86,25 @@ fn at_realm(
     Ok(())
 }
 
-/// A token made now; where the registry refuses it, the first guess that it takes.
+/// A token made now; where the registry refuses it, what it would rather have.
 fn with_token(
     client: &Client,
     url: &str,
     challenge: &Challenge,
     own: &Own<'_>,
+    registrys_time: UnixTime,
     findings: &mut Vec<Diagnostic>,
 ) -> Result<(), Diagnostic> {
-    let sample = sample(own.issuer, &challenge.service, UnixTime::now(), new_id().unwrap_or_default())?;
+    let made = |now| sample(own.issuer, &challenge.service, now, new_id().unwrap_or_default());
     let shown = |token: &str| client.get("token", url, None, Some(token));
-    if let Some(finding) = token::answered(&shown(sample.token.expose())?) {
+    let by_own_clock = made(UnixTime::now())?;
+    if let Some(finding) = token::answered(&shown(by_own_clock.token.expose())?) {
         findings.push(finding);
         return Ok(());
+    }
+    let sample = made(registrys_time)?;
+    if shown(sample.token.expose())?.status == 200 {
+        return Err(token::refused_by_clock());
     }
     let started = Instant::now();
     let guesses = token::guesses(own.issuer, &sample, &challenge.realm);

@@ -8,7 +8,7 @@ pub mod token;
 
 use crate::ground::diagnostic::{Diagnostic, shortened};
 use crate::ground::net::host_of;
-use crate::ground::time::{Ttl, days_from_civil};
+use crate::ground::time::{Ttl, UnixTime, days_from_civil};
 
 /// Seconds that a registry tolerates on a token's times.
 const LEEWAY: i64 = 60;
@@ -73,6 +73,11 @@ fn host(url: &str) -> &str {
     let authority = url.split_once("://").map_or("", |(_, rest)| rest);
     let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
     host_of(authority).unwrap_or_default()
+}
+
+/// What time it is for the registry; this host's, where its answer does not say.
+pub fn time(answer: &Answer) -> UnixTime {
+    UnixTime(answer.date.as_deref().and_then(http_date).unwrap_or(answer.at))
 }
 
 /// The registry's clock beside this one, for tokens that live this long.
@@ -206,7 +211,6 @@ pub fn service(challenge: &Challenge, services: &[String]) -> Result<Diagnostic,
 mod tests {
     use super::*;
     use crate::ground::diagnostic::Level;
-    use crate::ground::time::UnixTime;
 
     #[test]
     fn challenges_are_read() {

@@ -20,7 +20,7 @@ pub(super) fn usable(case: &mut Case<'_>, held: &Held) -> Option<PublicKey> {
             case.refuse("key", what, "give it the signing key's certificate or public key");
         }
         Held::Unread(what) => {
-            case.unsure("key", format!("{title} holds a key that is not known here: {what}"))
+            case.unsure("key", format!("{title} holds a key that is not known here: {what}"));
         }
     }
     None

@@ -137,6 +137,13 @@ fn headers(issuer: &Issuer) -> Vec<(&Key, String, Option<Diagnostic>)> {
     list
 }
 
+/// What is said where the registry takes the same token made at its own time.
+pub fn refused_by_clock() -> Diagnostic {
+    Diagnostic::error("token", "the registry refuses a token made now, and takes one made at its own time")
+        .why("its clock and this host's differ by more than it tolerates")
+        .hint("let both hosts keep time (chrony, systemd-timesyncd)")
+}
+
 /// What is said where the registry takes no guess either; `files` is what the files that were given for it say of the
 /// sample.
 pub fn refused(files: Option<Level>) -> Diagnostic {
