@@ -189,7 +189,7 @@ fn a_right_arrangement_is_asked_like_a_client_and_found_well() {
         let said = doctor(&folder, &address, "");
         for (code, part) in [
             ("clock", "agree to 5 s"),
-            ("service", "asks for tokens for `s`"),
+            ("service", "both sides say `s`"),
             ("realm-get", "no anonymous access"),
             ("realm-post", "POST answers 405 in JSON"),
             ("token", "takes a token made now"),
@@ -292,7 +292,12 @@ fn what_a_realm_should_not_answer_has_a_finding() {
     let realm = StandIn::new(keypebble);
     let https = format!("https://127.0.0.1:{}/v2/token", realm.port);
     finds(&ask(&https, "s"), "error", "realm-get", "is asked over TLS, and speaks plain http");
-    finds(&ask(&format!("{}/v2/token", realm.url()), "t"), "error", "service", "tokens for `t`");
+    finds(
+        &ask(&format!("{}/v2/token", realm.url()), "t"),
+        "error",
+        "service",
+        "the registry's service is `t`, Keypebble's `s`",
+    );
     for (get, post, code, part) in [
         (HTML, UNSUPPORTED, "realm-get", "answers 200 with text/html, not JSON"),
         ("HTTP/1.1 200 OK\r\n\r\n{\"hello\":1}", UNSUPPORTED, "realm-get", "200 without a `token`"),
@@ -444,7 +449,7 @@ fn tls_is_spoken_and_each_reason_that_it_is_not_has_a_finding() {
         (
             "expired",
             (|parameters: &mut rcgen::CertificateParams| {
-                parameters.not_after = rcgen::date_time_ymd(2020, 1, 1)
+                parameters.not_after = rcgen::date_time_ymd(2020, 1, 1);
             }) as fn(&mut rcgen::CertificateParams),
             "error",
             "no TLS with",

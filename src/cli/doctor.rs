@@ -9,7 +9,7 @@ mod ask;
 mod client;
 
 use super::args::{Arguments, Spec, usage};
-use super::verify::file;
+use super::verify::{file, program};
 use super::{Command, print};
 use crate::cli::error::Error;
 use crate::config::Config;
@@ -54,11 +54,7 @@ const NOT_ENABLED: [&str; 2] = [
 ];
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    let program = arguments.name("for")?.map(|name| {
-        let names = || Program::ALL.map(Program::name).join(", ");
-        Program::from_name(&name)
-            .ok_or_else(|| usage(format!("--for: expected one of {}, found `{name}`", names())))
-    });
+    let named = arguments.name("for")?;
     let (url, ca) = (arguments.name("url")?, arguments.path("ca")?);
     if url.is_some() && !cfg!(feature = "tls") {
         return Err(Error::NotEnabled(NOT_ENABLED));
@@ -72,7 +68,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         registry_env: arguments.path("registry-env")?,
         bundle: arguments.path("rootcertbundle")?,
         jwks: arguments.path("jwks")?,
-        program: program.transpose()?,
+        program: named.map(|name| program(&name)).transpose()?,
         url,
         ca,
         json: arguments.switch("json"),
@@ -86,33 +82,31 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     let config = setup::config(&command.files.config, &mut files).map_err(Error::Load);
     let config = take(config, "config", &mut findings);
     let registry = take(registry(command), "registry", &mut findings).flatten();
-    let registry = registry.map(|mut registry| {
-        registry.bundle = command.bundle.clone().or(registry.bundle);
-        registry.jwks = command.jwks.clone().or(registry.jwks);
-        registry
-    });
     let programs = match (command.program, &registry) {
         (Some(program), _) => vec![program],
-        (None, registry) => registry.as_ref().map(doctor::programs).unwrap_or_default(),
+        (None, Some(registry)) => doctor::programs(registry),
+        (None, None) => Vec::new(),
     };
     if let Some(config) = &config {
         findings.extend(doctor::issuer(config, now));
         findings.extend(warnings("config", &files));
         findings.extend(users(config));
         findings.extend(policy(command, config));
-        if let Some(registry) = &registry {
-            findings.extend(doctor::registry(config, registry, &programs));
-        } else {
-            findings.push(
+        findings.extend(match &registry {
+            Some(registry) => doctor::registry(config, registry, &programs),
+            None => vec![
                 Diagnostic::ok(
                     "registry",
                     "no registry configuration was given, so nothing was compared with one",
                 )
                 .hint("--registry-config FILE, or --registry-env FILE"),
-            );
-        }
+            ],
+        });
     }
-    let own = config.map(|config| (services(&config), config.service.bind.clone(), config.into_issuer()));
+    let own = config.map(|config| {
+        let services: Vec<String> = config.services().map(str::to_owned).collect();
+        (services, config.service.bind.clone(), config.into_issuer())
+    });
     if let (Some((services, _, issuer)), Some(registry)) = (&own, &registry) {
         let (trust, complaints) = trusted(registry, command.registry_config.as_deref());
         let told = !complaints.is_empty();
@@ -148,11 +142,6 @@ fn take<T>(loaded: Result<T, Error>, code: &'static str, findings: &mut Vec<Diag
 /// An error with all its causes as a finding.
 fn complaint(code: &'static str, error: &Error) -> Diagnostic {
     Diagnostic::error(code, sentence(error)).hint(error.hint().unwrap_or_default())
-}
-
-/// Every audience that tokens are signed for.
-fn services(config: &Config) -> Vec<String> {
-    std::iter::once(&config.audience).chain(&config.service.allowed_services).cloned().collect()
 }
 
 /// Who checks passwords, and whether the users file loads.
@@ -210,7 +199,13 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
     if document.is_none() && variables.is_empty() {
         return Ok(None);
     }
-    Ok(Some(RegistryConfig::read(document.as_ref(), &variables).map_err(&wrong)?))
+    let read = RegistryConfig::read(document.as_ref(), &variables).map_err(&wrong)?;
+    // What the command line names is where its files are on this host.
+    Ok(Some(RegistryConfig {
+        bundle: command.bundle.clone().or(read.bundle),
+        jwks: command.jwks.clone().or(read.jwks),
+        ..read
+    }))
 }
 
 /// What it trusts; a path that means nothing here is looked for beside its configuration as well.

@@ -90,7 +90,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     Ok(Command::Verify(Verify { token, json, audience, issuer, against }))
 }
 
-fn program(name: &str) -> Result<Program, Error> {
+pub(super) fn program(name: &str) -> Result<Program, Error> {
     Program::from_name(name).ok_or_else(|| {
         let names = Program::ALL.map(Program::name).join(", ");
         usage(format!("--for: expected one of {names}, found `{name}`"))
@@ -113,9 +113,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
     let (who, findings) = match &command.against {
         Against::Config(path) => {
             let config = setup::config(path, &mut Files::default())?;
-            let services = config.service.allowed_services.iter().map(String::as_str);
-            let own: Vec<&str> = std::iter::once(config.audience.as_str()).chain(services).collect();
-            let audiences = audience.map_or(own, |audience| vec![audience]);
+            let audiences = audience.map_or(config.services().collect(), |audience| vec![audience]);
             let checks = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
             (None, verify::verify(&token, config.keyring.verifiers(), &checks, now))
         }

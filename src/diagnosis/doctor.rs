@@ -10,7 +10,7 @@ mod registry;
 pub mod running;
 
 pub use issuer::{issuer, policy};
-pub use registry::{programs, registry, ring, self_check};
+pub use registry::{programs, registry, ring, self_check, service};
 
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;

@@ -53,7 +53,7 @@ const ROWS: &[Row] = &[
     Row { name: "the issuer without https", token: &[("issuer", "i.example.com")], code: "issuer", part: "is `i.example.com`", ..WRONG },
     Row { name: "the realm's address as issuer", token: &[("issuer", "http://localhost:PORT")], code: "issuer", part: "is `http://localhost:", ..WRONG },
     Row { name: "another issuer altogether", token: &[("issuer", "Acme Inc.")], code: "token", part: "name its files with --registry-config", ..WRONG },
-    Row { name: "another service", token: &[("service", "registry")], code: "service", part: "asks for tokens for `registry`", ..WRONG },
+    Row { name: "another service", token: &[("service", "registry")], code: "service", part: "the registry's service is `registry`, Keypebble's `registry.example.com`", ..WRONG },
     Row { name: "another key's bundle", token: &[("rootcertbundle", "other.crt"), ("jwks", "other.json")], code: "token", part: "name its files with --registry-config", ..WRONG },
     Row { name: "files that are newer than the registry", token: &[("rootcertbundle", "other.crt"), ("jwks", "other.json")], more: "--registry-env right.env", code: "token", part: "so it runs with others or with older ones", ..WRONG },
     Row { name: "files that say why", token: &[("rootcertbundle", "other.crt"), ("jwks", "other.json")], more: "--registry-env used.env", code: "key-id", part: "no key of the registry's has the id", ..WRONG },
@@ -187,9 +187,9 @@ fn doctor_names_each_wrong_setting_of_a_running_registry() {
             let used = settings(row, *judge, &fill);
             folder.write("used.env", &variables(&used));
             folder.write("right.env", &variables(&settings(&RIGHT, *judge, &fill)));
-            let option = |(name, value): &(&str, String)| match value.starts_with('[') {
-                true => format!("{name}: {value}"),
-                false => format!("{name}: '{value}'"),
+            let option = |(name, value): &(&str, String)| {
+                let quote = if value.starts_with('[') { "" } else { "'" };
+                format!("{name}: {quote}{value}{quote}")
             };
             let options: Vec<String> = used.iter().map(option).collect();
             let set = |what: &str| row.token.iter().find(|(name, _)| *name == what).map(|(_, value)| *value);

@@ -7,7 +7,7 @@ use super::client::Client;
 use crate::cli::error::Error;
 use crate::cli::new_id;
 use crate::diagnosis::doctor::running::{self, Challenge, realm, token};
-use crate::diagnosis::doctor::sample;
+use crate::diagnosis::doctor::{self, sample};
 use crate::ground::diagnostic::{Diagnostic, Level};
 use crate::ground::net::Bind;
 use crate::ground::text::sentence;
@@ -62,7 +62,13 @@ fn registry(
         findings.push(if finding.why.is_empty() { finding.why(bind) } else { finding });
     }
     let Some(own) = own else { return Ok(()) };
-    findings.push(running::service(&challenge, own.services)?);
+    let services: Vec<&str> = own.services.iter().map(String::as_str).collect();
+    let service = doctor::service(Some(&challenge.service), &services);
+    let is_ours = service.level == Level::Ok;
+    findings.push(service);
+    if !is_ours {
+        return Ok(()); // no token is signed for it
+    }
     with_token(client, url, &challenge, own, running::time(&answer), findings)
 }
 

@@ -196,17 +196,6 @@ fn parameters(header: &str) -> Option<Challenge> {
     Some(challenge)
 }
 
-/// Whether this issuer signs for the service that the registry names.
-pub fn service(challenge: &Challenge, services: &[String]) -> Result<Diagnostic, Diagnostic> {
-    let what = format!("the registry asks for tokens for `{}`", shortened(&challenge.service, 120));
-    if services.contains(&challenge.service) {
-        return Ok(Diagnostic::ok("service", what));
-    }
-    Err(Diagnostic::error("service", what)
-        .why(format!("Keypebble signs for `{}`", services.join("`, `")))
-        .hint("add it to service.allowed_services, or change auth.token.service, and restart the registry"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

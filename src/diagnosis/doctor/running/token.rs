@@ -5,6 +5,7 @@
 //! of the ring. The one that it takes shows what differs. No guess grants anything, and each is for the same service.
 
 use super::{Answer, host};
+use crate::diagnosis::doctor::registry::issuer_name;
 use crate::diagnosis::verdict::thumbprint_of_registry_3;
 use crate::ground::diagnostic::{Diagnostic, Level, shortened};
 use crate::issuer::{Issued, Issuer};
@@ -76,14 +77,7 @@ fn names(own: &str, service: &str, realm: &str) -> Vec<(String, Option<Diagnosti
         if list.iter().any(|(known, _)| *known == name) {
             continue;
         }
-        let what = format!(
-            "the registry's issuer is `{}`, Keypebble's `{}`",
-            shortened(&name, 120),
-            shortened(own, 120)
-        );
-        let finding = Diagnostic::error("issuer", what)
-            .why("they are compared byte by byte, and every token is refused")
-            .hint("make auth.token.issuer and `issuer` the same text, and restart the registry");
+        let finding = issuer_name(Some(&name), own);
         list.push((name, Some(finding)));
     }
     list
