@@ -11,6 +11,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -159,6 +160,10 @@ fn keypebble(head: &str) -> String {
 }
 
 fn doctor(folder: &Folder, url: &str, more: &str) -> (i32, String) {
+    said(&common::finish(&mut command(folder, url, more), ""))
+}
+
+fn command(folder: &Folder, url: &str, more: &str) -> Command {
     let line = format!("doctor --config config.yaml --url {url} {more}");
     let mut command = common::keypebble();
     command.args(line.split_whitespace()).current_dir(folder.path());
@@ -166,7 +171,7 @@ fn doctor(folder: &Folder, url: &str, more: &str) -> (i32, String) {
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         command.env(name, "http://127.0.0.1:9");
     }
-    said(&common::finish(&mut command, ""))
+    command
 }
 
 #[track_caller]
@@ -434,6 +439,14 @@ fn tls_is_spoken_and_each_reason_that_it_is_not_has_a_finding() {
     let said = doctor(&folder, &url, "");
     finds(&said, "error", "url", "no TLS with https://localhost:");
     assert!(said.1.contains("UnknownIssuer") && said.1.contains("--ca FILE"), "{}", said.1);
+    for (file, level, code, part) in [
+        ("ca.pem", "ok", "token", "takes a token made now"),
+        ("none.pem", "error", "ca", "cannot read none.pem"),
+        ("/dev/null", "error", "ca", "a device, not a regular file"),
+    ] {
+        let named = common::finish(command(&folder, &url, "").env("SSL_CERT_FILE", file), "");
+        finds(&common::said(&named), level, code, part);
+    }
     let by_address = format!("https://127.0.0.1:{}", server.port);
     let said = doctor(&folder, &by_address, "--ca ca.pem");
     finds(&said, "error", "url", "no TLS with");

@@ -121,7 +121,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         let checks = findings.iter().filter(|finding| finding.code == "self-check");
         let files = checks.map(|finding| finding.level).min();
         let own = own.as_ref().map(|(services, bind, issuer)| ask::Own { issuer, services, bind, files });
-        findings.extend(ask::ask(url, command.ca.as_deref(), own.as_ref()));
+        findings.extend(ask::ask(url, command.ca.as_deref(), own));
     }
     // A registry that lets in whoever comes is said first.
     findings.sort_by_key(|finding| finding.code != "open");

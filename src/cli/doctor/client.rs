@@ -6,12 +6,11 @@
 //! answer at most 128 KiB are read.
 
 use crate::cli::error::Error;
-use crate::cli::verify::{file, rejected};
+use crate::cli::verify::file;
 use crate::diagnosis::doctor::running::Answer;
 use crate::ground::diagnostic::{Diagnostic, shortened};
 use crate::ground::file;
 use crate::ground::time::UnixTime;
-use crate::key::KeyError;
 use rustls::{CertificateError, RootCertStore};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -43,7 +42,7 @@ pub(super) struct Client(ureq::Agent);
 impl Client {
     /// Trusts the system's authorities, and those of this file.
     pub(super) fn new(ca: Option<&Path>) -> Result<Client, Error> {
-        let mut roots = system_authorities();
+        let mut roots = system_authorities()?;
         if let Some(path) = ca {
             roots.extend(authorities(path)?);
         }
@@ -94,20 +93,22 @@ impl Client {
     }
 }
 
-/// The authorities of the first bundle that is there. One that does not load trusts nobody, which a client says then.
-fn system_authorities() -> Vec<Certificate<'static>> {
+/// The authorities of `SSL_CERT_FILE`, or of the first bundle that is there.
+fn system_authorities() -> Result<Vec<Certificate<'static>>, Error> {
     let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     let bundle = named.or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| path.exists()));
-    let bytes = bundle.and_then(|path| file::read(&path, MAX_BUNDLE).ok());
-    bytes.map(|bytes| certificates(&bytes)).unwrap_or_default()
+    let Some(path) = bundle else { return Ok(Vec::new()) };
+    let bytes = file::read(&path, MAX_BUNDLE).map_err(|source| Error::Read { path, source })?;
+    Ok(certificates(&bytes))
 }
 
-/// The authorities of `--ca`, each of which must be one.
+/// The authorities of `--ca`, each of which must be usable.
 fn authorities(path: &Path) -> Result<Vec<Certificate<'static>>, Error> {
     let list = certificates(&file(path)?);
     let usable = |one: &Certificate<'_>| RootCertStore::empty().add(one.der().to_vec().into()).is_ok();
     if list.is_empty() || !list.iter().all(usable) {
-        return Err(rejected(path, &KeyError::NotPublic { found: "no certificate".to_owned() }));
+        let problem = "expected certificates in PEM, found none, or one that cannot be read".to_owned();
+        return Err(Error::KeyFile { path: path.into(), problem, hint: None });
     }
     Ok(list)
 }
@@ -165,52 +166,53 @@ fn answer(
 /// Why there is no answer.
 fn failure(code: &'static str, url: &str, error: &ureq::Error) -> Diagnostic {
     let place = shortened(url, 200);
-    let tls = match error {
-        ureq::Error::Rustls(error) => Some(error),
-        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
-        _ => None,
-    };
-    if let Some(error) = tls {
-        return tls_failure(code, &place, error);
-    }
-    let finding = Diagnostic::error(code, format!("{place} does not answer: {error}"));
-    match error {
+    let (said, hint) = match error {
+        ureq::Error::Rustls(error) => return tls_failure(code, &place, error),
+        ureq::Error::Io(error) => {
+            if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+                return tls_failure(code, &place, error);
+            }
+            let hint = "is it running, is the port the right one, and is it reachable from this host?";
+            (error.to_string(), hint)
+        }
         ureq::Error::Protocol(_) => {
-            finding.hint("that is no http: if the port speaks TLS, write https:// instead of http://")
+            (error.to_string(), "that is no http: if the port speaks TLS, write https:// instead of http://")
         }
-        ureq::Error::HostNotFound => {
-            finding.hint("the name is not known here: a typing error, or a name of another network?")
-        }
-        _ => finding.hint("is it running, is the port the right one, and is it reachable from this host?"),
-    }
+        _ => (error.to_string(), "is the name right, and is it known and reachable from this host?"),
+    };
+    Diagnostic::error(code, format!("{place} does not answer: {said}")).hint(hint)
 }
 
 /// Why there is no TLS with it.
 fn tls_failure(code: &'static str, place: &str, error: &rustls::Error) -> Diagnostic {
     use CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer};
-    let finding = Diagnostic::error(code, format!("no TLS with {place}: {error}"));
-    match error {
+    let hint = match error {
         rustls::Error::InvalidMessage(_) => {
-            Diagnostic::error(code, format!("{place} is asked over TLS, and speaks plain http"))
-                .hint("write http:// instead of https://, or put TLS in front of it")
+            return Diagnostic::error(code, format!("{place} is asked over TLS, and speaks plain http"))
+                .hint("write http:// instead of https://, or put TLS in front of it");
         }
-        // webpki's own word, which rustls passes on without a name of its own.
+        // webpki's own word, for which rustls has no name.
         rustls::Error::InvalidCertificate(CertificateError::Other(other))
             if format!("{other:?}").contains("CaUsedAsEndEntity") =>
         {
-            Diagnostic::unknown(code, format!("{place} shows the certificate of an authority as its own (CA:TRUE)"))
-                .why("docker takes that if it has it as ca.crt; this client, as others, does not, and asked nothing more")
-                .hint("make a certificate for the server alone, signed by that authority or without CA:TRUE")
+            let what = format!("{place} shows the certificate of an authority as its own (CA:TRUE)");
+            return Diagnostic::unknown(code, what)
+                .why("docker takes that if it has it as ca.crt; this client does not, so nothing was asked")
+                .hint(
+                    "make a certificate for the server alone, signed by that authority or without CA:TRUE",
+                );
         }
-        rustls::Error::InvalidCertificate(UnknownIssuer) => finding
-            .why("the authority that signed its certificate is not known here")
-            .hint("name it with --ca FILE; clients need it too: /etc/docker/certs.d/HOST:PORT/ca.crt for docker, /etc/containers/certs.d for podman and skopeo"),
+        rustls::Error::InvalidCertificate(UnknownIssuer) => {
+            "name the authority that signed it with --ca FILE; clients need it, too: docker in \
+             /etc/docker/certs.d/HOST:PORT/ca.crt, podman and skopeo in /etc/containers/certs.d/HOST:PORT/ca.crt"
+        }
         rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
-            finding.hint("ask it under a name of the certificate, or make one with that name as subjectAltName")
+            "ask it under a name of the certificate, or make one with that name as subjectAltName"
         }
         rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }) => {
-            finding.hint("renew its certificate, and let the server load it; check this host's clock")
+            "renew its certificate, and let the server load it; check this host's clock"
         }
-        _ => finding.hint("openssl s_client -connect HOST:PORT shows what it offers"),
-    }
+        _ => "openssl s_client -connect HOST:PORT shows what it offers",
+    };
+    Diagnostic::error(code, format!("no TLS with {place}: {error}")).hint(hint)
 }
