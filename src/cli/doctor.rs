@@ -40,9 +40,7 @@ pub(super) struct Doctor {
     bundle: Option<PathBuf>,
     jwks: Option<PathBuf>,
     program: Option<Program>,
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "such a build refuses the flag"))]
     url: Option<String>,
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "it goes with the URL"))]
     ca: Option<PathBuf>,
     json: bool,
 }
