@@ -9,7 +9,7 @@ mod ask;
 mod client;
 
 use super::args::{Arguments, Spec, usage};
-use super::verify::{file, program};
+use super::verify::file;
 use super::{Command, print};
 use crate::cli::error::Error;
 use crate::config::Config;
@@ -52,7 +52,6 @@ const NOT_ENABLED: [&str; 2] = [
 ];
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    let named = arguments.name("for")?;
     let (url, ca) = (arguments.name("url")?, arguments.path("ca")?);
     if url.is_some() && !cfg!(feature = "tls") {
         return Err(Error::NotEnabled(NOT_ENABLED));
@@ -66,7 +65,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         registry_env: arguments.path("registry-env")?,
         bundle: arguments.path("rootcertbundle")?,
         jwks: arguments.path("jwks")?,
-        program: named.map(|name| program(&name)).transpose()?,
+        program: arguments.parsed("for")?,
         url,
         ca,
         json: arguments.switch("json"),
@@ -148,7 +147,7 @@ fn users(config: &Config) -> Vec<Diagnostic> {
         return vec![Diagnostic::ok("users", "no users_file: a proxy checks passwords and names the user")];
     };
     let mut files = Files::default();
-    let mut findings = vec![match setup::logins(logins, &config.service.bind, &mut files) {
+    let mut findings = vec![match setup::logins(logins, &config.service, &mut files) {
         Ok(logins) => {
             Diagnostic::ok("users", format!("passwords are checked here: {} user(s)", logins.users.count()))
         }
@@ -165,7 +164,7 @@ fn warnings(code: &'static str, files: &Files) -> impl Iterator<Item = Diagnosti
 
 fn policy(command: &Doctor, config: &Config) -> Vec<Diagnostic> {
     let mut files = Files::default();
-    match setup::enforcement(&command.files, config.policy_off, &mut files) {
+    match setup::enforcement(&command.files, config, &mut files) {
         Ok((enforcement, path)) => {
             let place = path.map(|path| path.display().to_string()).unwrap_or_default();
             let mut findings = vec![doctor::policy(&enforcement, &place)];

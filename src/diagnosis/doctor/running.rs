@@ -58,9 +58,9 @@ impl Answer {
                 .why("redirects are not followed here, and clients send no password after one")
                 .hint("name the address that it redirects to"));
         }
-        // As Go, nginx and Apache answer http on a port for https.
-        let body = String::from_utf8_lossy(&self.body);
-        if self.status == 400 && (body.contains("HTTPS") || body.contains("SSL-enabled")) {
+        // As Keypebble, Go, nginx and Apache answer http on a port for https.
+        let body = String::from_utf8_lossy(&self.body).to_ascii_lowercase();
+        if self.status == 400 && (body.contains("https") || body.contains("ssl-enabled")) {
             return Err(Diagnostic::error(code, format!("{place} is asked over plain http, and speaks TLS"))
                 .hint("write https:// instead of http://"));
         }
