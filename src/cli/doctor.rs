@@ -12,7 +12,7 @@ use super::args::{Arguments, Spec, usage};
 use super::verify::file;
 use super::{Command, print};
 use crate::cli::error::Error;
-use crate::config::Config;
+use crate::config::{Config, ServiceConfig};
 use crate::diagnosis::doctor;
 use crate::diagnosis::registry::{RegistryConfig, env_file};
 use crate::diagnosis::verdict::{Program, Trust};
@@ -102,7 +102,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     }
     let own = config.map(|config| {
         let services: Vec<String> = config.services().map(str::to_owned).collect();
-        (services, config.service.bind.clone(), config.into_issuer())
+        (services, listens(&config.service), config.into_issuer())
     });
     if let (Some((services, _, issuer)), Some(registry)) = (&own, &registry) {
         let (trust, complaints) = trusted(registry, command.registry_config.as_deref());
@@ -117,12 +117,19 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     if let Some(url) = &command.url {
         let checks = findings.iter().filter(|finding| finding.code == "self-check");
         let files = checks.map(|finding| finding.level).min();
-        let own = own.as_ref().map(|(services, bind, issuer)| ask::Own { issuer, services, bind, files });
+        let own =
+            own.as_ref().map(|(services, listens, issuer)| ask::Own { issuer, services, listens, files });
         findings.extend(ask::ask(url, command.ca.as_deref(), own));
     }
     // A registry that lets in whoever comes is said first.
     findings.sort_by_key(|finding| finding.code != "open");
     answer(&findings, command.json)
+}
+
+/// Where `serve` listens, and for what.
+fn listens(service: &ServiceConfig) -> String {
+    let tls = if service.tls.is_some() { ", with TLS" } else { "" };
+    format!("this configuration listens on {}{tls}", service.bind)
 }
 
 /// What loaded, or a finding in its place.

@@ -46,6 +46,9 @@ const RIGHT: Row = Row {
 
 const WRONG: Row = Row { level: "error", ..RIGHT };
 
+const OWN_TLS: &str = "private_key_path: ec.key\nservice: {host: 127.0.0.1, port: 0, \
+                       tls: {certificate_path: host.crt, key_path: host.key}}";
+
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     RIGHT,
@@ -77,6 +80,8 @@ const ROWS: &[Row] = &[
     Row { name: "an authority that is not known", token: &[("tls", "host.crt")], url: "https://localhost:PORT", code: "url", part: "UnknownIssuer", ..WRONG },
     Row { name: "a certificate of another name", token: &[("tls", "host.crt")], url: "https://127.0.0.1:PORT", more: "--ca host.crt", code: "url", part: "certificate not valid for name", ..WRONG },
     Row { name: "nothing, over TLS", token: &[("tls", "host.crt")], url: "https://localhost:PORT", more: "--ca host.crt", ..RIGHT },
+    Row { name: "a realm without https where Keypebble speaks TLS", config: OWN_TLS, code: "realm-get", part: "is asked over plain http, and speaks TLS", ..WRONG },
+    Row { name: "nothing, all over TLS", config: OWN_TLS, token: &[("tls", "host.crt"), ("realm", "https://localhost:PORT/v2/token")], url: "https://localhost:PORT", more: "--ca host.crt", ..RIGHT },
     Row { name: "Keypebble's own address", url: "http://localhost:KEYPEBBLE", code: "challenge", part: "answers 404 with application/json, as no registry does", ..WRONG },
     Row { name: "a port where nobody listens", url: "http://localhost:9", code: "url", part: "does not answer", ..WRONG },
 ];
@@ -168,9 +173,11 @@ fn prepared() -> World {
 fn doctor_names_each_wrong_setting_of_a_running_registry() {
     let world = prepared();
     let folder = &world.folder;
-    let head = "issuer: https://i.example.com\naudience: registry.example.com\npolicy: none\n\
-                service: {host: 127.0.0.1, port: 0}\n";
-    let file = |name: &str, rest: &str| drop(folder.write(name, &format!("{head}{rest}\n")));
+    let file = |name: &str, rest: &str| {
+        let tls = if rest.contains("host.crt") { "" } else { "service: {host: 127.0.0.1, port: 0}\n" };
+        let head = "issuer: https://i.example.com\naudience: registry.example.com\npolicy: none\n";
+        drop(folder.write(name, &format!("{head}{tls}{rest}\n")));
+    };
     file("stranger.yaml", "private_key_path: other.key");
     let (_stranger, stranger) = serve(folder, "stranger.yaml");
     let (mut wrong, mut asked) = (Vec::new(), 0);

@@ -8,7 +8,6 @@ use crate::cli::new_id;
 use crate::diagnosis::doctor::running::{self, Challenge, realm, token};
 use crate::diagnosis::doctor::{self, sample};
 use crate::ground::diagnostic::{Diagnostic, Level};
-use crate::ground::net::Bind;
 use crate::ground::text::sentence;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::issuer::Issuer;
@@ -24,8 +23,8 @@ pub(super) struct Own<'a> {
     pub(super) issuer: &'a Issuer,
     /// Every audience that tokens are signed for.
     pub(super) services: &'a [String],
-    /// Where `serve` listens.
-    pub(super) bind: &'a Bind,
+    /// Where `serve` listens, in a sentence.
+    pub(super) listens: &'a str,
     /// What the registry's own files say of a token, if they were given.
     pub(super) files: Option<Level>,
 }
@@ -61,9 +60,9 @@ impl Asked<'_> {
         let challenge = running::challenge(&answer)?;
         self.findings.extend(realm::address(url, &challenge.realm));
         if let Err(finding) = self.realm(&challenge) {
-            let bind = self.own.filter(|_| finding.why.is_empty()).map(|own| own.bind);
-            self.findings.push(match bind {
-                Some(bind) => finding.why(format!("this configuration listens on {bind}")),
+            let listens = self.own.filter(|_| finding.why.is_empty()).map(|own| own.listens);
+            self.findings.push(match listens {
+                Some(listens) => finding.why(listens),
                 None => finding,
             });
         }
