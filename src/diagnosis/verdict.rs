@@ -18,6 +18,8 @@ pub(crate) use claims::size;
 pub(crate) use key_id::{Form, form};
 pub(crate) use rules::KNOWN_TO_3;
 pub use rules::Program;
+#[cfg(feature = "tls")]
+pub(crate) use trust::thumbprint_of_registry_3;
 pub use trust::{Trust, public_key};
 
 use crate::diagnosis::claims::Expected;
@@ -40,6 +42,16 @@ struct Case<'a> {
 impl Case<'_> {
     fn say(&mut self, finding: Diagnostic) {
         self.findings.push(finding);
+    }
+
+    /// A reason to refuse the token, and its cure; the hint may be empty.
+    fn refuse(&mut self, code: &'static str, what: impl AsRef<str>, hint: &str) {
+        self.say(Diagnostic::error(code, what).hint(hint));
+    }
+
+    /// What could be a reason, and cannot be told here.
+    fn unsure(&mut self, code: &'static str, what: impl AsRef<str>) {
+        self.say(Diagnostic::unknown(code, what));
     }
 }
 
