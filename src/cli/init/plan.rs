@@ -220,6 +220,7 @@ fn sites(registry: &Address, url: &str) -> Vec<Site> {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "passwords")]
     fn plan(registry: &str, url: Option<&str>) -> Plan {
         Plan::new(Asked {
             folder: "/srv/auth".into(),
