@@ -2,8 +2,8 @@
 //!
 //! Reads only where the server listens: a key that cannot be read now says nothing of one that runs.
 
-use super::Command;
 use super::args::{Arguments, Spec};
+use super::{Command, progress};
 use crate::cli::error::Error;
 use crate::config::{self, Bind, ServiceConfig};
 use crate::ground::file::Files;
@@ -40,10 +40,16 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
                 "::" | "[::]" => "::1",
                 host => host.trim_start_matches('[').trim_end_matches(']'),
             };
-            (format!("{host} port {port}"), ask_tcp(host, *port))
+            (
+                format!("{host} port {port}"),
+                progress::during("waiting for the server", || ask_tcp(host, *port)),
+            )
         }
         #[cfg(unix)]
-        Bind::Unix(path) => (format!("unix:{}", path.display()), ask_unix(path)),
+        Bind::Unix(path) => (
+            format!("unix:{}", path.display()),
+            progress::during("waiting for the server", || ask_unix(path)),
+        ),
         #[cfg(not(unix))]
         Bind::Unix(path) => (format!("unix:{}", path.display()), Err(io::ErrorKind::Unsupported.into())),
     };
