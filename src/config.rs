@@ -8,6 +8,7 @@ mod key;
 mod logins;
 mod ring;
 mod service;
+mod tls;
 
 pub use crate::ground::net::Bind;
 pub use service::{LogFormat, ServiceConfig, shared_address};

@@ -177,6 +177,11 @@ fn what_is_wrong_is_said_with_the_right_exit_code() {
     folder.write("free.yaml", "service: {port: 0}\n");
     for (line, code, part) in [
         ("", 2, "a command is required"),
+        (
+            "issue",
+            2,
+            "needs --config PATH: KEYPEBBLE_CONFIG is not set, and /etc/keypebble/config.yaml does not exist",
+        ),
         ("issue --config strong.yaml --claims {", 2, "cannot take the claims: not valid JSON"),
         ("issue --config strong.yaml --claims []", 2, "expected a JSON object"),
         (

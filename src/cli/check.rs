@@ -46,7 +46,7 @@ pub(super) fn run(command: &Check) -> Result<(), Error> {
 
 /// What was loaded, a name and a value each.
 fn facts(paths: &Paths, loaded: &Loaded) -> Vec<(&'static str, String)> {
-    let Loaded { state, service, policy: policy_path, users: users_path } = loaded;
+    let Loaded { state, service, tls, policy: policy_path, users: users_path } = loaded;
     let issuer = &state.issuer;
     let key = issuer.keyring().active();
     let mut facts = vec![
@@ -74,6 +74,9 @@ fn facts(paths: &Paths, loaded: &Loaded) -> Vec<(&'static str, String)> {
     let (life, longest) = (issuer.lifetimes().default, issuer.lifetimes().registry(Ttl::MAX));
     add("token life", format!("{life}, registry tokens at most {longest}"));
     add("listen", service.bind.to_string());
+    if let Some(tls) = tls {
+        add("TLS", tls.describe());
+    }
     add("trusted proxies", service.trusted_proxies.to_string());
     if !service.forwarded_by.is_empty() {
         add("forwarded by", service.forwarded_by.to_string());

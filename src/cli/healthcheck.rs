@@ -1,6 +1,7 @@
 //! `keypebble healthcheck`: is the server of this configuration well?
 //!
-//! Reads only where the server listens: a key that cannot be read now says nothing of one that runs.
+//! Reads only where the server listens, and its certificate if it speaks TLS: a key that cannot be read now says
+//! nothing of one that runs.
 
 use super::args::{Arguments, Spec};
 use super::{Command, progress};
@@ -15,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(3);
+const WAITING: &str = "waiting for the server";
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
@@ -40,16 +42,23 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
                 "::" | "[::]" => "::1",
                 host => host.trim_start_matches('[').trim_end_matches(']'),
             };
-            (
-                format!("{host} port {port}"),
-                progress::during("waiting for the server", || ask_tcp(host, *port)),
-            )
+            let place = format!("{host} port {port}");
+            match &service.tls {
+                None => (place, progress::during(WAITING, || connect(host, *port).and_then(ask))),
+                #[cfg(feature = "tls")]
+                Some(files) => {
+                    let secure = crate::tls::connect_to_itself(files).map_err(LoadError::Tls)?;
+                    let ask = || connect(host, *port).and_then(secure).and_then(ask);
+                    (place, progress::during(WAITING, ask))
+                }
+                #[cfg(not(feature = "tls"))]
+                Some(_) => return Err(Error::NotEnabled(crate::tls::NOT_ENABLED)),
+            }
         }
         #[cfg(unix)]
-        Bind::Unix(path) => (
-            format!("unix:{}", path.display()),
-            progress::during("waiting for the server", || ask_unix(path)),
-        ),
+        Bind::Unix(path) => {
+            (format!("unix:{}", path.display()), progress::during(WAITING, || ask_unix(path)))
+        }
         #[cfg(not(unix))]
         Bind::Unix(path) => (format!("unix:{}", path.display()), Err(io::ErrorKind::Unsupported.into())),
     };
@@ -62,14 +71,14 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     }
 }
 
-fn ask_tcp(host: &str, port: u16) -> io::Result<String> {
+fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in (host, port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, PATIENCE) {
             Ok(stream) => {
                 stream.set_read_timeout(Some(PATIENCE))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
-                return ask(stream);
+                return Ok(stream);
             }
             Err(error) => last = error,
         }

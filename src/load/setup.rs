@@ -3,10 +3,13 @@
 use super::LoadError;
 use crate::config::{Bind, Config, ServiceConfig, Terms};
 use crate::ground::file::Files;
-use crate::ground::time::Ttl;
+use crate::ground::net::{host_of, is_local};
+use crate::ground::time::{Ttl, UnixTime};
 use crate::http::State;
 use crate::login::{LoginConfig, Logins};
 use crate::policy::{Enforcement, Policy};
+use crate::tls::Identity;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// The configuration where none is named.
@@ -30,6 +33,8 @@ pub(crate) struct Loaded {
     pub(crate) state: State,
     /// The configuration's `service`, of which some cannot change while running.
     pub(crate) service: ServiceConfig,
+    /// The server's certificate and key, where it speaks TLS.
+    pub(crate) tls: Option<Identity>,
     pub(crate) policy: Option<PathBuf>,
     pub(crate) users: Option<PathBuf>,
 }
@@ -57,13 +62,30 @@ pub(crate) fn logins(
 ) -> Result<Logins, LoadError> {
     let logins = Logins::load(config, files).map_err(LoadError::of("users file"))?;
     // Passwords come over plain http: fine on this host, not on a network.
-    if let Some(host) = service.open_address() {
+    if let Some(host) = service.open_address().filter(|_| service.tls.is_none()) {
         files.warn(
             format!("passwords come in over plain http on {host}: anybody who sees the network sees them"),
-            "put TLS in front: a proxy on this host, and `host: 127.0.0.1` or `host: unix:/PATH` under `service`",
+            "set `tls` under `service`; or put TLS in front: a proxy on this host, and `host: 127.0.0.1` or \
+             `host: unix:/PATH` under `service`",
         );
     }
     Ok(logins)
+}
+
+/// Loads the server's certificate and key, where it speaks TLS.
+fn tls(config: &Config, service: &ServiceConfig, files: &mut Files) -> Result<Option<Identity>, LoadError> {
+    let Some(paths) = &service.tls else { return Ok(None) };
+    // Under these clients come: the realm's host is most often the issuer's.
+    let issuer = config.issuer.strip_prefix("https://").and_then(|rest| host_of(rest.split('/').next()?));
+    let listens = match &service.bind {
+        Bind::Tcp(host, _) if host.parse::<IpAddr>().is_err() && !is_local(host) => host_of(host),
+        _ => None,
+    };
+    let mut names: Vec<String> = service.hosts.clone();
+    names.extend(issuer.into_iter().chain(listens).map(str::to_owned));
+    names.sort_unstable();
+    names.dedup();
+    Identity::load(paths, &names, UnixTime::now(), files).map(Some).map_err(LoadError::Tls)
 }
 
 /// Loads all of it. `files` has what was read, or looked for, also where that fails.
@@ -71,11 +93,17 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     let mut config = config(&paths.config, files)?;
     let mut service = config.service.clone();
     if let Some(listen) = &paths.listen {
+        if service.tls.is_some() && matches!(listen, Bind::Unix(_)) {
+            return Err(LoadError::Contradiction(format!(
+                "--listen {listen} contradicts `tls` in the configuration: a Unix socket needs none"
+            )));
+        }
         service.bind = listen.clone();
     }
     let (enforcement, policy) = enforcement(paths, &config, files)?;
     warn_of(&enforcement, policy.as_deref(), files);
     let login_config = config.logins.take();
+    let tls = tls(&config, &service, files)?;
     let load = |config: &LoginConfig| logins(config, &service, files);
     let logins = login_config.as_ref().map(load).transpose()?;
     let shared = logins.as_ref().and_then(|_| service.shares_one_address(&config.audience));
@@ -103,7 +131,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
         );
     }
     let state = State::new(issuer, enforcement, logins, &service);
-    Ok(Loaded { state, service, policy, users: login_config.map(|config| config.users_file) })
+    Ok(Loaded { state, service, tls, policy, users: login_config.map(|config| config.users_file) })
 }
 
 /// What is enforced, and the file that says so.
