@@ -122,7 +122,8 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         let files = checks.map(|finding| finding.level).min();
         let own =
             own.as_ref().map(|(services, listens, issuer)| ask::Own { issuer, services, listens, files });
-        findings.extend(ask::ask(url, command.ca.as_deref(), own));
+        let ask = || ask::ask(url, command.ca.as_deref(), own);
+        findings.extend(super::progress::during(&format!("waiting for {url}"), ask));
     }
     // A registry that lets in whoever comes is said first.
     findings.sort_by_key(|finding| finding.code != "open");

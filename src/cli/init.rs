@@ -15,7 +15,7 @@ mod steps;
 use super::args::{Arguments, Spec, usage};
 use super::keys::{self, export, quoted};
 use super::password_input::{ask, checked_name};
-use super::{Command, print};
+use super::{Command, print, progress};
 use crate::cli::error::Error;
 use crate::ground::disk::{self, Disk, PRIVATE, PUBLIC, System};
 use crate::ground::file::{Files, folder_of};
@@ -175,7 +175,8 @@ fn fill(folder: &Path, plan: &Plan, hash: Option<&Hash>) -> Result<(), Error> {
     let keys = folder.join("keys");
     let mut editor = Editor::create(&keys, &System).map_err(Error::Keys)?;
     for _ in 0..2 {
-        editor.generate(plan.asked.algorithm, now).map_err(Error::Keys)?;
+        let make = || editor.generate(plan.asked.algorithm, now).map_err(Error::Keys);
+        progress::during(&format!("making two keys for {}", plan.asked.algorithm), make)?;
     }
     let store = Keystore::load(&keys, &mut Files::default()).map_err(Error::Keys)?;
     let write = |name: &str, mode: u32, text: &str| {

@@ -3,6 +3,7 @@
 //! Decision: a terminal is asked twice and shows nothing; anything else is read to its end, and is one line.
 
 use super::args::{Arguments, usage};
+use super::progress;
 use crate::cli::error::Error;
 use crate::ground::input::stdin;
 use crate::login::password::{DEFAULT_COST, ENABLED, Hash, MAX_COST, MIN_COST, Password, SALT};
@@ -58,7 +59,8 @@ pub(super) fn ask(user: Option<&str>, cost: u8) -> Result<Hash, Error> {
         what: "cannot make a salt".to_owned(),
         source: io::Error::other(error.to_string()),
     })?;
-    Hash::make(&password, cost, salt).ok_or(Error::NotEnabled(NOT_ENABLED))
+    let make = || Hash::make(&password, cost, salt);
+    progress::during("hashing the password", make).ok_or(Error::NotEnabled(NOT_ENABLED))
 }
 
 /// Everything that is piped in, without the line end.
