@@ -6,6 +6,7 @@ use super::plan::{PASSWORDS, Plan};
 use super::registry::on_distribution_2;
 use crate::cli::keys::quoted;
 use crate::ground::text::word;
+use crate::tls::ENABLED;
 use std::fmt::Write as _;
 
 /// An image that anybody can have.
@@ -61,8 +62,9 @@ pub(super) fn next(plan: &Plan, trust: &str) -> String {
     say(
         "if it does not work",
         &[format!(
-            "{program} doctor --config {config} --registry-config {} --for registry-3",
-            path("registry/config-3.yml")
+            "{program} doctor --config {config} --registry-config {} --for registry-3{}",
+            path("registry/config-3.yml"),
+            asking(plan)
         )],
     );
     let _ = writeln!(
@@ -74,6 +76,17 @@ pub(super) fn next(plan: &Plan, trust: &str) -> String {
         path("keypebble.service"),
     );
     text
+}
+
+/// What lets `doctor` ask the registry as a client does, in a build that can.
+fn asking(plan: &Plan) -> String {
+    if !ENABLED {
+        return String::new();
+    }
+    let scheme = if plan.is_plain() { "http" } else { "https" };
+    let authority = quoted(&plan.path("tls/ca.crt"));
+    let authority = if plan.asked.self_signed { format!(" --ca {authority}") } else { String::new() };
+    format!(" --url {scheme}://{}{authority}", plan.asked.registry)
 }
 
 fn registries(plan: &Plan) -> Vec<String> {
