@@ -6,10 +6,12 @@
 
 mod key;
 mod logins;
+mod profiles;
 mod ring;
 mod service;
 
 pub use crate::ground::net::Bind;
+pub use profiles::Profiles;
 pub use service::{LogFormat, ServiceConfig, shared_address};
 
 use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
@@ -36,6 +38,8 @@ pub struct Config {
     pub keyring: Keyring,
     /// `allowed_custom_claims` and `static_claims`
     pub filter: ClaimFilter,
+    /// `profiles` and `claim_mapping`
+    pub profiles: Profiles,
     /// `policy: none`
     pub policy_off: bool,
     /// `users_file` and what belongs to it; `None` where no password is checked here.
@@ -56,7 +60,7 @@ const KEYS: [&str; 8] = [
     "service",
 ];
 
-/// The longest life of a registry's token where `max_ttl_seconds` says nothing: a day.
+/// `max_ttl_seconds` where the file says nothing: a day, or `default_ttl_seconds` where that is longer.
 const MAX_TTL_SECONDS: u64 = 86_400;
 
 impl Config {
@@ -89,8 +93,13 @@ impl Config {
     /// Reads a parsed configuration; relative paths in it are relative to its own folder.
     pub fn read_with(document: &Document, files: &mut Files) -> Result<Self, DocumentError> {
         let root = document.root();
-        let known: Vec<&str> =
-            KEYS.into_iter().chain(logins::KEYS).chain(ring::KEYS).chain(key::KEYS).collect();
+        let known: Vec<&str> = KEYS
+            .into_iter()
+            .chain(logins::KEYS)
+            .chain(profiles::KEYS)
+            .chain(ring::KEYS)
+            .chain(key::KEYS)
+            .collect();
         root.allow_keys(&known)?;
         let default_ttl = ttl(&root, "default_ttl_seconds")?;
         let max_ttl = ttl(&root, "max_ttl_seconds")?;
@@ -101,6 +110,11 @@ impl Config {
             return Err(node.error(format!("{default} is more than `max_ttl_seconds`, {max}")));
         }
         let default_ttl = default_ttl.unwrap_or(Ttl::DEFAULT);
+        let lifetimes = Lifetimes {
+            default: default_ttl,
+            max: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
+        };
+        let filter = filter(&root)?;
         Ok(Self {
             issuer: required(
                 &root,
@@ -112,15 +126,13 @@ impl Config {
                 "audience",
                 "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
             )?,
-            lifetimes: Lifetimes {
-                default: default_ttl,
-                max: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
-            },
             keyring: match ring::load(&root, files)? {
                 Some(ring) => ring,
                 None => key::load(document, &root, files)?,
             },
-            filter: filter(&root)?,
+            profiles: Profiles::read(&root, lifetimes, &filter)?,
+            lifetimes,
+            filter,
             policy_off: policy_off(&root)?,
             logins: LoginConfig::read(&root, files)?,
             service: ServiceConfig::read(&root)?,
@@ -141,10 +153,6 @@ fn ttl(root: &Node<'_>, key: &str) -> Result<Option<Ttl>, DocumentError> {
 }
 
 fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
-    let check_name = |node: &Node<'_>, name: &str| match ISSUER_CLAIMS.into_iter().find(|own| own.0 == name) {
-        Some((_, setter)) => Err(node.error(format!("the claim `{name}` is the issuer's own")).hint(setter)),
-        None => claims::check_name(name).map_err(|error| node.error(error.to_string())),
-    };
     let mut statics = Map::new();
     if let Some(node) = root.get("static_claims") {
         for (name, value) in node.entries()? {
@@ -153,7 +161,7 @@ fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
                     value.error("the claim `sub` says whom a token is for: it cannot be the same in all");
                 return Err(error.hint("a caller names it: --claims '{\"sub\": \"alice\"}'"));
             }
-            check_name(&value, name)?;
+            check_claim(name, |problem| value.error(problem))?;
             let json = value.json()?;
             claims::check_value(&json).map_err(|error| value.error(error.to_string()))?;
             statics.insert(name.to_owned(), json);
@@ -163,7 +171,7 @@ fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
     if let Some(list) = root.get("allowed_custom_claims") {
         let mut names = BTreeSet::new();
         for item in list.items()? {
-            check_name(&item, item.string()?)?;
+            check_claim(item.string()?, |problem| item.error(problem))?;
             names.insert(item.string()?.to_owned());
         }
         allowed = Some(names);
@@ -174,6 +182,14 @@ fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
         return Err(root.key_error(key, error.to_string()));
     }
     Ok(ClaimFilter::new(allowed, statics))
+}
+
+/// That a claim of this name is not the issuer's own, nor looks like one that means something.
+fn check_claim(name: &str, error: impl Fn(String) -> DocumentError) -> Result<(), DocumentError> {
+    match ISSUER_CLAIMS.into_iter().find(|own| own.0 == name) {
+        Some((_, setter)) => Err(error(format!("the claim `{name}` is the issuer's own")).hint(setter)),
+        None => claims::check_name(name).map_err(|problem| error(problem.to_string())),
+    }
 }
 
 fn policy_off(root: &Node<'_>) -> Result<bool, DocumentError> {

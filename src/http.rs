@@ -16,13 +16,16 @@ pub mod trust;
 
 mod auth;
 mod call;
+mod command;
 mod forwarded;
 mod oauth;
+mod protobuf;
 mod token;
+mod token_request;
 mod wellknown;
 
 use crate::claims::ClaimsError;
-use crate::config::ServiceConfig;
+use crate::config::{Profiles, ServiceConfig};
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;
 use crate::issuer::Issuer;
@@ -56,6 +59,8 @@ pub struct State {
     pub logins: Option<Logins>,
     /// The audiences beside the issuer's own.
     pub allowed_services: Vec<String>,
+    /// Which further tokens are made.
+    pub profiles: Profiles,
 }
 
 impl State {
@@ -64,6 +69,7 @@ impl State {
         issuer: Issuer,
         enforcement: Enforcement,
         logins: Option<Logins>,
+        profiles: Profiles,
         service: &ServiceConfig,
     ) -> Self {
         Self {
@@ -72,6 +78,22 @@ impl State {
             trust: Trust::new(service),
             logins,
             allowed_services: service.allowed_services.clone(),
+            profiles,
+        }
+    }
+
+    /// Every service that registry tokens are for, the issuer's own audience first.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.issuer.audience()).chain(self.allowed_services.iter().map(String::as_str))
+    }
+
+    /// Whether there is anything at a route: a profile that is not switched on is nowhere.
+    fn has(&self, route: Route<'_>) -> bool {
+        match route {
+            Route::Command => self.profiles.command,
+            Route::TokenRequest { .. } => self.profiles.kubernetes,
+            Route::Other => false,
+            _ => true,
         }
     }
 }
@@ -157,13 +179,13 @@ impl Service {
         &self,
         state: &State,
         (request, client): (&Request<'_>, Peer),
-        (route, query): (Route, &str),
+        (route, query): (Route<'_>, &str),
         note: &mut Note,
     ) -> Result<Response, Refusal> {
         if let Body::Malformed(problem) = request.body {
             return Err(Refusal::Malformed(problem));
         }
-        if route == Route::Other {
+        if !state.has(route) {
             return Err(Refusal::NotFound);
         }
         let passwords = state.logins.is_some();
@@ -176,7 +198,9 @@ impl Service {
             Route::Metrics => Ok(self.metrics_text(request)),
             Route::Jwks => Ok(wellknown::jwks(state.issuer.keyring())),
             Route::Discovery => Ok(wellknown::discovery(&state.issuer)),
-            Route::Auth => auth::auth(call),
+            Route::Auth => auth::auth(call, query),
+            Route::Command => command::post(call, query),
+            Route::TokenRequest { namespace, name } => token_request::post(call, (namespace, name), query),
             Route::Token if request.method == Method::Post => oauth::post(call),
             Route::Token => token::get(call, query),
             Route::Other => Err(Refusal::NotFound),
@@ -205,8 +229,11 @@ impl Handler for Service {
             Ok(response) => (response, None),
             Err(refusal) => {
                 self.metrics.refusal(refusal.code());
-                let form = route == Route::Token && request.method == Method::Post;
-                let response = if form { refusal.oauth_response() } else { refusal.response() };
+                let response = match route {
+                    Route::Token if request.method == Method::Post => refusal.oauth_response(),
+                    Route::TokenRequest { .. } => token_request::refused(&refusal),
+                    _ => refusal.response(),
+                };
                 (response, Some(refusal))
             }
         };

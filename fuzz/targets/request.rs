@@ -56,19 +56,20 @@ fn config() -> Config {
 }
 
 fn service() -> Service {
-    let config = config();
+    let mut config = config();
+    let profiles = std::mem::take(&mut config.profiles);
     let settings = config.service.clone();
     let policy = Document::parse(Path::new("policy.yaml"), POLICY.to_owned()).unwrap();
     let enforcement = Enforcement::Policy(Policy::compile(&policy).unwrap());
     let users = Users::parse(Path::new("users"), USERS).unwrap();
     let logins = Logins { users, refresh: Some(Refresh::new(None, Ttl::DEFAULT)) };
-    let state = State::new(config.into_issuer(), enforcement, Some(logins), &settings);
+    let state = State::new(config.into_issuer(), enforcement, Some(logins), profiles, &settings);
     let sources = Sources { clock: || UnixTime(1_000_000), id: || Some("the id".to_owned()) };
     Service::new(state, Log::new(LogFormat::Json), sources)
 }
 
 fn answered(response: &Response, trusted: bool, names_user: bool, target: &str) {
-    let known = [200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 429, 503];
+    let known = [200, 201, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 503];
     assert!(known.contains(&response.status), "{response:?}");
     for (name, value) in &response.headers {
         assert!(value.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{name}: {value:?}");

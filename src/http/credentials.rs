@@ -6,8 +6,8 @@
 
 use super::refusal::Refusal;
 use crate::ground::base64;
+use crate::ground::name::MAX_NAME_BYTES;
 use crate::login::password::Password;
-use crate::login::users::MAX_NAME_BYTES;
 use std::fmt;
 use zeroize::Zeroizing;
 

@@ -68,6 +68,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     for warning in service.open_to_strangers().into_iter().chain(shared) {
         files.add(warning);
     }
+    let profiles = std::mem::take(&mut config.profiles);
     let issuer = config.into_issuer();
     if issuer.lifetimes().default < Ttl::REGISTRY_MIN {
         files.warn(
@@ -79,7 +80,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
             "set default_ttl_seconds to 60 or more",
         );
     }
-    let state = State::new(issuer, enforcement, logins, &service);
+    let state = State::new(issuer, enforcement, logins, profiles, &service);
     Ok(Loaded { state, service, policy, users: login_config.map(|config| config.users_file) })
 }
 
