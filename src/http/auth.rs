@@ -87,7 +87,10 @@ fn mapped(
     body: Map<String, Value>,
     parameters: &Parameters<'_>,
 ) -> Result<Map<String, Value>, Refusal> {
-    let query = |name: &str| parameters.one(name).map(|text| text.map(str::to_owned));
+    let query = |name: &str| match parameters.one(name) {
+        Ok(text) => Ok(text.map(str::to_owned)),
+        Err(_) => Err("may be given once, and was given twice"),
+    };
     let header = |name: &str| call.request.one_text(name).map(|text| text.map(str::to_owned));
     call.state.profiles.mapping.apply(body, query, header).map_err(Refusal::Mapping)
 }
