@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod doctor;
 pub mod error;
+mod flags;
 mod hash_password;
 mod healthcheck;
 mod help;
@@ -47,7 +48,7 @@ use verify::Verify;
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     /// Print a usage text.
-    Help(&'static str),
+    Help(String),
     /// Print the version.
     Version,
     /// Print a token.
@@ -120,7 +121,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Error> {
     match command {
-        Command::Help(text) => print(text),
+        Command::Help(text) => print(&text),
         Command::Version => print(&help::version()),
         Command::Issue(command) => issue::run(&command),
         Command::Serve(command) => serve::run(&command),

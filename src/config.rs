@@ -15,8 +15,9 @@ pub use profiles::Profiles;
 pub use service::{LogFormat, ServiceConfig, shared_address};
 
 use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
-use crate::ground::document::{Document, DocumentError, Node};
+use crate::ground::document::{Document, DocumentError, MAX_FILE_BYTES, Node};
 use crate::ground::file::Files;
+use crate::ground::input;
 use crate::ground::time::{Lifetimes, Ttl};
 use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
@@ -24,6 +25,8 @@ use crate::login::LoginConfig;
 use serde_json::Map;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use zeroize::Zeroizing;
 
 /// Everything that a configuration file says.
 #[derive(Debug)]
@@ -71,14 +74,14 @@ impl Config {
 
     /// Reads a configuration file and the keys that it names.
     pub fn load(path: &Path, files: &mut Files) -> Result<Self, DocumentError> {
-        Self::read_with(&Document::load(path, files)?, files)
+        Self::read_with(&document(path, files)?, files)
     }
 
     /// The folder that `key_dir` names, where the configuration has it. The keys in it are not read, nor
     /// is the rest of the configuration judged: the folder may still have to be made.
     pub fn key_dir(path: &Path) -> Result<Option<PathBuf>, DocumentError> {
         let mut files = Files::default();
-        let document = Document::load(path, &mut files)?;
+        let document = document(path, &mut files)?;
         match ring::source(&document.root())? {
             Some(("key_dir", node)) => node.path(&mut files).map(Some),
             _ => Ok(None),
@@ -138,6 +141,22 @@ impl Config {
             service: ServiceConfig::read(&root)?,
         })
     }
+}
+
+/// Reads and parses a configuration file. `-` is standard input, whose relative paths are relative to the
+/// working folder; it is kept, because it can be read only once.
+pub fn document(path: &Path, files: &mut Files) -> Result<Document, DocumentError> {
+    static STANDARD_INPUT: Mutex<Option<Zeroizing<Vec<u8>>>> = Mutex::new(None);
+    if path != Path::new("-") {
+        return Document::load(path, files);
+    }
+    let mut kept = STANDARD_INPUT.lock().unwrap_or_else(PoisonError::into_inner);
+    let bytes = match kept.take() {
+        Some(bytes) => bytes,
+        None => input::stdin("the configuration", MAX_FILE_BYTES)
+            .map_err(|error| DocumentError::unreadable(path, error))?,
+    };
+    Document::decode(path, kept.insert(bytes).clone())
 }
 
 fn required(root: &Node<'_>, key: &str, what: &str) -> Result<String, DocumentError> {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Folder, claims, header, line, run, run_with_input, stderr, stdout};
+use common::{Folder, claims, header, keypebble, line, run, run_with_input, stderr, stdout};
 use serde_json::json;
 
 const DEV: &str =
@@ -277,7 +277,7 @@ fn help_and_version_are_results() {
     let folder = folder();
     for (arguments, part) in [
         ("--help", "Usage: keypebble COMMAND"),
-        ("issue --help", "Usage: keypebble issue --config PATH"),
+        ("issue --help", "Usage: keypebble issue [--config PATH]"),
         ("serve -h", "Usage: keypebble serve"),
         ("check --help", "Usage: keypebble check"),
         ("healthcheck --help", "Usage: keypebble healthcheck"),
@@ -287,6 +287,44 @@ fn help_and_version_are_results() {
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{arguments}");
         assert!(stdout(&output).contains(part), "{arguments}: {}", stdout(&output));
     }
+}
+
+#[test]
+fn the_configuration_may_be_standard_input_once() {
+    let folder = folder();
+    let issue = |arguments: &[&str]| {
+        run_with_input(
+            &folder,
+            &[&["issue", "--config", "-"], arguments].concat(),
+            "issuer: i\naudience: a\nsecret_path: keys/s\n",
+        )
+    };
+    folder.write("keys/s", "0123456789abcdef0123456789abcdef");
+    let output = issue(&["--sub", "alice"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = issue(&["--claims", "-"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("standard input is the configuration, and can't be the claims as well"),
+        "{}",
+        stderr(&output)
+    );
+    let output = run_with_input(&folder, &["keys", "list", "-c", "-"], "issuer: i\naudience: a\nsecrt: x\n");
+    assert!(stderr(&output).contains("-:3:1: unknown key `secrt`"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_environment_names_the_configuration_that_no_flag_names() {
+    let folder = folder();
+    let run = |name: &str| {
+        let mut command = keypebble();
+        command.current_dir(folder.path()).args(["issue", "--sub", "alice"]).env("KEYPEBBLE_CONFIG", name);
+        command.output().unwrap()
+    };
+    assert_eq!(run("strong.yaml").status.code(), Some(0));
+    let output = run("nowhere.yaml");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("KEYPEBBLE_CONFIG names nowhere.yaml, which does not exist"));
 }
 
 #[test]

@@ -5,8 +5,7 @@
 use super::Command;
 use super::args::{Arguments, Spec};
 use crate::cli::error::Error;
-use crate::config::{Bind, ServiceConfig};
-use crate::ground::document::Document;
+use crate::config::{self, Bind, ServiceConfig};
 use crate::ground::file::Files;
 use crate::load::LoadError;
 use std::io::{self, Read, Write};
@@ -21,11 +20,11 @@ pub(super) const SPEC: Spec =
     Spec { name: "healthcheck", operands: 0, help: include_str!("help/healthcheck.txt"), read };
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    Ok(Command::Healthcheck(arguments.required_path("config")?))
+    Ok(Command::Healthcheck(arguments.config()?))
 }
 
 pub(super) fn run(config: &Path) -> Result<(), Error> {
-    let document = Document::load(config, &mut Files::default());
+    let document = config::document(config, &mut Files::default());
     let service = document.and_then(|document| ServiceConfig::read(&document.root()));
     let service = service.map_err(LoadError::of("configuration"))?;
     let (place, answer) = match &service.bind {

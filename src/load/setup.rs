@@ -10,6 +10,9 @@ use crate::login::{LoginConfig, Logins};
 use crate::policy::{Enforcement, Policy};
 use std::path::{Path, PathBuf};
 
+/// The configuration where none is named.
+pub(crate) const DEFAULT_CONFIG: &str = "/etc/keypebble/config.yaml";
+
 /// Where a policy is looked for when none is named.
 const DEFAULT_POLICY: &str = "/etc/keypebble/policy.yaml";
 

@@ -23,7 +23,9 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_keypebble");
 
 /// The binary under test: the one that cargo built, or `KEYPEBBLE_BIN`, say the one that ships.
 pub fn keypebble() -> Command {
-    Command::new(std::env::var_os("KEYPEBBLE_BIN").unwrap_or_else(|| BINARY.into()))
+    let mut command = Command::new(std::env::var_os("KEYPEBBLE_BIN").unwrap_or_else(|| BINARY.into()));
+    command.env_remove("KEYPEBBLE_CONFIG");
+    command
 }
 
 /// Runs a command to its end, with that on its standard input.

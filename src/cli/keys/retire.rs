@@ -26,24 +26,16 @@ pub(in crate::cli) struct Retire {
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let place = Place::read(&mut arguments)?;
-    let longest = arguments.text("max-ttl")?.map(|text| seconds(&text)).transpose()?;
+    let longest = arguments.life("max-ttl")?;
     let (id, force) = (arguments.name("id")?, arguments.switch("force"));
     if longest.is_none() && !force && matches!(place, Place::Folder(_)) {
-        let error = arguments.missing("--max-ttl SECONDS beside --dir");
+        let error = arguments.missing("--max-ttl TIME beside --dir");
         return Err(error.with_hint("or --config PATH, which says how long tokens live"));
     }
     if force && id.is_none() {
         return Err(usage("--force needs the --id of the key whose tokens are to be refused"));
     }
     Ok(Command::KeysRetire(Retire { place, longest, id, force }))
-}
-
-fn seconds(text: &str) -> Result<Ttl, Error> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten().and_then(Ttl::new).ok_or_else(|| {
-        let most = Ttl::MAX.seconds();
-        usage(format!("--max-ttl: expected whole seconds from 1 to {most} (ten years), found `{text}`"))
-    })
 }
 
 pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {

@@ -66,7 +66,7 @@ fn report(rotated: &Rotated, place: &Place) -> String {
     let _ = writeln!(
         text,
         "When the old key's last token has ended: keypebble keys retire {flag}{}",
-        if matches!(place, Place::Config(_)) { "" } else { " --max-ttl SECONDS" }
+        if matches!(place, Place::Config(_)) { "" } else { " --max-ttl TIME" }
     );
     text
 }
