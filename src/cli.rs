@@ -6,6 +6,7 @@
 
 mod args;
 mod check;
+mod command;
 mod doctor;
 pub mod error;
 mod flags;
@@ -27,6 +28,7 @@ use crate::ground::diagnostic::Diagnostic;
 use crate::ground::text::{printable, sentence};
 use crate::load::setup::Paths;
 use args::Spec;
+use command::CommandToken;
 use doctor::Doctor;
 use hash_password::HashPassword;
 use init::Init;
@@ -53,6 +55,8 @@ enum Command {
     Version,
     /// Print a token.
     Issue(Issue),
+    /// Print a command token.
+    CommandToken(CommandToken),
     /// Answer HTTP.
     Serve(Paths),
     /// Load everything and say what was found.
@@ -89,6 +93,7 @@ enum Command {
 const COMMANDS: &[Spec] = &[
     init::SPEC,
     issue::SPEC,
+    command::SPEC,
     serve::SPEC,
     check::SPEC,
     healthcheck::SPEC,
@@ -124,6 +129,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Help(text) => print(&text),
         Command::Version => print(&help::version()),
         Command::Issue(command) => issue::run(&command),
+        Command::CommandToken(token) => command::run(&token),
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
         Command::Healthcheck(config) => healthcheck::run(&config),

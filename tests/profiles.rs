@@ -5,8 +5,11 @@
 
 mod common;
 
-use common::{Answer, Folder, JSON, Server, claims, header, metric, run, serve, stderr, stdout};
+use common::{
+    Answer, Folder, JSON, Server, claims, done, finish, line, metric, run, said, serve, stderr, stdout,
+};
 use serde_json::{Value, json};
+use std::process::Command;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const POLICY: &str = "users:\n  alice: {repos: [a], actions: [pull]}\n";
@@ -257,7 +260,9 @@ fn each_bad_token_request_is_answered_with_a_status() {
         );
         assert!(message(&answer).contains(part), "{path} {body}: {answer:?}");
     }
-    assert_eq!(server.post(ACCOUNT, &[], good).json()["reason"], "UnsupportedMediaType");
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    assert_eq!(server.post(ACCOUNT, &[form], good).json()["reason"], "UnsupportedMediaType");
+    assert_eq!(server.post(ACCOUNT, &[], good).status, 201, "the Python client names no type");
     let protobuf = ("Content-Type", "application/vnd.kubernetes.protobuf");
     assert_eq!(server.post(ACCOUNT, &[protobuf], "k8s\0\x12\x7f").json()["reason"], "BadRequest");
     let wrong = server.get(ACCOUNT, &[]);
@@ -405,5 +410,115 @@ fn what_cannot_be_mapped_is_refused() {
             "{query} {body}: {answer:?}"
         );
         assert!(message(&answer).contains(part), "{query} {body}: {answer:?}");
+    }
+}
+
+#[test]
+fn the_command_line_makes_command_tokens() {
+    let folder = Folder::new();
+    // Whether the server makes them is another question.
+    folder.write(
+        "config.yaml",
+        &format!(
+            "{BASIC}hs256_secret: {SECRET}\nmax_ttl_seconds: 7200\nstatic_claims: {{scope: s, zone: 7}}\n\
+             service: {{allowed_services: [mirror.example.com]}}\n"
+        ),
+    );
+    let command = |rest: &[&str]| run(&folder, &[&["command", "--config", "config.yaml"], rest].concat());
+    let output =
+        command(&["--target", "edge-7", "--command", " restart  web ", "--user", "alice", "--ttl", "2h"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let token = claims(&stdout(&output));
+    assert_eq!(names(&token), ["aud", "command", "exp", "iat", "iss", "jti", "nbf", "sub", "zone"]);
+    assert_eq!((&token["aud"], &token["command"]), (&json!("edge-7"), &json!(" restart  web ")));
+    assert_eq!(
+        (&token["sub"], token["exp"].as_i64().unwrap() - token["iat"].as_i64().unwrap()),
+        (&json!("alice"), 7200)
+    );
+    let output = command(&["--target", "edge-7", "--command", "ls"]);
+    assert_eq!(claims(&stdout(&output))["sub"], "unknown");
+    let long = "x".repeat(4097);
+    for (rest, part) in [
+        (&["--target", "registry.example.com", "--command", "ls"][..], "is a service of this issuer's"),
+        (&["--target", "Mirror.example.com", "--command", "ls"], "is a service of this issuer's"),
+        (&["--target", "a b", "--command", "ls"], "is no name of 1 to 256 bytes"),
+        (&["--target", "edge-7", "--command", &long], "more than 4096 bytes"),
+        (&["--target", "edge-7", "--command", "ls", "--ttl", "7201"], "more than `max_ttl_seconds`, 7200 s"),
+    ] {
+        let (code, text) = said(&command(rest));
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn a_token_that_is_wrong_on_purpose_says_so_and_is_wrong() {
+    let folder = Folder::new();
+    folder.write("config.yaml", &format!("{BASIC}hs256_secret: {SECRET}\ndefault_ttl_seconds: 900\n"));
+    for (flags, warning, verdict) in [
+        ("--expired", "wrong on purpose: it expired at ", "expired"),
+        ("--not-yet", "wrong on purpose: it is not valid before ", "not-yet"),
+        ("--wrong-signature", "wrong on purpose: its signature does not stand", "signature"),
+        ("--wrong-audience", "audience is wrong.registry.example.com.invalid", "audience"),
+        (
+            "--at 2020-01-01T00:00:00Z",
+            "made at 2020-01-01T00:00:00Z and is valid until 2020-01-01T00:15:00Z",
+            "expired",
+        ),
+        ("--at 1577836800 --ttl 1d", "valid until 2020-01-02T00:00:00Z", "expired"),
+    ] {
+        let output = line(&folder, &format!("issue --config config.yaml {flags}"));
+        let (code, told) = (output.status.code(), stderr(&output));
+        assert_eq!(code, Some(0), "{flags}: {told}");
+        assert!(told.contains("keypebble: warning: ") && told.contains(warning), "{flags}: {told}");
+        let token = stdout(&output);
+        assert_eq!(token.lines().count(), 1, "{flags}: only the token is on standard output");
+        let (code, judged) = said(&line(&folder, &format!("verify --config config.yaml {token}")));
+        assert_eq!(code, 1, "{flags}: {judged}");
+        assert!(judged.contains(verdict), "{flags}: {judged}");
+    }
+    // All at once, and none.
+    let all = line(&folder, "issue --config config.yaml --expired --wrong-signature --wrong-audience");
+    assert_eq!(stderr(&all).matches("wrong on purpose").count(), 3, "{}", stderr(&all));
+    let token = done(&folder, "issue --config config.yaml");
+    assert_eq!(said(&line(&folder, &format!("verify --config config.yaml {token}"))).0, 0);
+}
+
+#[test]
+#[ignore = "needs kubectl 1.32 or newer, which sends protobuf: see .ci/run"]
+fn kubectl_creates_a_token() {
+    let (folder, server) = with_profiles();
+    let kubectl = |rest: &str| {
+        let mut command = Command::new("kubectl");
+        // No configuration of whoever runs this, and nothing kept in their home.
+        command.env("HOME", folder.path()).env("KUBECONFIG", "/dev/null");
+        command.args(["--server", &server.address, "-n", "build", "create", "token"]);
+        said(&finish(command.args(rest.split(' ')), ""))
+    };
+    let (code, token) = kubectl("deployer --audience vault --audience https://b --duration 20m");
+    assert_eq!(code, 0, "{token}");
+    let token = claims(&token);
+    assert_eq!(
+        (&token["aud"], &token["sub"]),
+        (&json!(["vault", "https://b"]), &json!("system:serviceaccount:build:deployer"))
+    );
+    assert_eq!(token["exp"].as_i64().unwrap() - token["iat"].as_i64().unwrap(), 1200);
+    let (code, object) = kubectl("deployer --audience vault -o json");
+    let object: Value = serde_json::from_str(&object).unwrap();
+    assert_eq!(
+        (code, &object["kind"], &object["spec"]["expirationSeconds"]),
+        (0, &json!("TokenRequest"), &json!(900))
+    );
+    for (rest, part) in [
+        ("deployer", "spec.audiences is required"),
+        ("deployer --audience registry.example.com", "is a service of this issuer's"),
+        ("deployer --audience vault --duration 5m", "may not be less than 600"),
+        (
+            "deployer --audience vault --bound-object-kind Pod --bound-object-name p --bound-object-uid u",
+            "spec.boundObjectRef is not supported",
+        ),
+    ] {
+        let (code, text) = kubectl(rest);
+        assert!(code != 0 && text.contains(part), "{rest}: {text}");
     }
 }

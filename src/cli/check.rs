@@ -70,6 +70,9 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     if !service.allowed_services.is_empty() {
         line("other services", &service.allowed_services.join(", "));
     }
+    if !state.profiles.names().is_empty() {
+        line("profiles", &state.profiles.names().join(", "));
+    }
     if let (Some(logins), Some(path)) = (&state.logins, &users_path) {
         let (users, cost) = (logins.users.count(), logins.users.dearest());
         line("users file", &format!("{}: {users} user(s), bcrypt cost at most {cost}", path.display()));

@@ -1,6 +1,7 @@
 //! `keypebble issue`: one token on stdout.
 
 pub(super) mod claims;
+pub(super) mod wrong;
 
 use super::args::{Arguments, Spec, usage};
 use super::{Command, new_id, print, warn};
@@ -9,13 +10,14 @@ use crate::cli::error::Error;
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
-use crate::issuer::{Issuance, IssueError, Issuer, Profile};
+use crate::issuer::{Issuance, IssueError, Issued, Issuer, Profile};
 use crate::load::setup;
 use crate::policy::scope::{self, Access};
 use crate::policy::{Asker, Generated, Policy, Who};
 use claims::ClaimFlags;
 use std::io;
 use std::path::{Path, PathBuf};
+use wrong::Wrong;
 
 /// The subcommand.
 pub(super) const SPEC: Spec = Spec { name: "issue", operands: 0, help: include_str!("help/issue.txt"), read };
@@ -29,6 +31,7 @@ pub(super) struct Issue {
     pub(super) generate: bool,
     pub(super) ttl: Option<Ttl>,
     pub(super) audience: Option<String>,
+    pub(super) wrong: Wrong,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
@@ -39,7 +42,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         generate: arguments.switch("generate"),
         ttl: arguments.life("ttl")?,
         audience: arguments.name("audience")?,
+        wrong: Wrong::read(&mut arguments)?,
     };
+    if issue.audience.is_some() && issue.wrong.has_audience() {
+        return Err(usage("--audience and --wrong-audience contradict each other"));
+    }
     if issue.generate && issue.policy.is_none() {
         return Err(usage("--generate needs a policy").with_hint("add --policy PATH"));
     }
@@ -51,10 +58,6 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
     let config = setup::config(&command.config, &mut files)?;
     let requested = command.claims.load()?;
     let issuer = config.into_issuer();
-    let id = new_id().ok_or_else(|| Error::System {
-        what: "cannot make a token id".to_owned(),
-        source: io::Error::other("the system gives no random numbers"),
-    })?;
     let audience = command.audience.as_deref().unwrap_or(issuer.audience());
     let subject = requested.user().map_err(Error::Claims)?.to_owned();
     let grant = match &command.policy {
@@ -70,12 +73,28 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
         None => (Profile::Generic(&claims), issuer.lifetimes().default),
         Some((access, life)) => (Profile::Granted(&claims, access), *life),
     };
-    let issuance = Issuance { profile, subject: &subject, audience, ttl: command.ttl.unwrap_or(life) };
-    let issued = issuer.issue(&issuance, UnixTime::now(), id).map_err(|error| match error {
+    let (wrong, ttl) = (&command.wrong, command.ttl.unwrap_or(life));
+    let (audience, now) = (wrong.audience(audience), wrong.time(UnixTime::now(), ttl));
+    let issuance = Issuance { profile, subject: &subject, audience: &audience, ttl };
+    let issued = make(&issuer, &issuance, now)?;
+    warn(&wrong.warnings(now, ttl, &audience));
+    print(&format!("{}\n", wrong.token(issued.token.expose())))
+}
+
+/// Makes a token with a new id.
+pub(super) fn make<'i>(
+    issuer: &'i Issuer,
+    issuance: &Issuance<'i>,
+    now: UnixTime,
+) -> Result<Issued<'i>, Error> {
+    let id = new_id().ok_or_else(|| Error::System {
+        what: "cannot make a token id".to_owned(),
+        source: io::Error::other("the system gives no random numbers"),
+    })?;
+    issuer.issue(issuance, now, id).map_err(|error| match error {
         IssueError::Claims(error) => Error::Claims(error),
         IssueError::Seal(error) => Error::Seal(error),
-    })?;
-    print(&format!("{}\n", issued.token.expose()))
+    })
 }
 
 /// What the policy grants of what is asked, and how long that lives.
