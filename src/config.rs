@@ -117,28 +117,32 @@ impl Config {
             default: default_ttl,
             max: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
         };
-        let filter = filter(&root)?;
+        let (filter, service) = (filter(&root)?, ServiceConfig::read(&root)?);
+        let audience = required(
+            &root,
+            "audience",
+            "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
+        )?;
+        let services: Vec<&str> =
+            service.allowed_services.iter().map(String::as_str).chain([audience.as_str()]).collect();
+        let profiles = Profiles::read(&root, lifetimes, &filter, &services)?;
         Ok(Self {
             issuer: required(
                 &root,
                 "issuer",
                 "the name that verifiers expect in `iss`, such as \"registry.example.com\"",
             )?,
-            audience: required(
-                &root,
-                "audience",
-                "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
-            )?,
+            audience,
             keyring: match ring::load(&root, files)? {
                 Some(ring) => ring,
                 None => key::load(document, &root, files)?,
             },
-            profiles: Profiles::read(&root, lifetimes, &filter)?,
+            profiles,
             lifetimes,
             filter,
             policy_off: policy_off(&root)?,
             logins: LoginConfig::read(&root, files)?,
-            service: ServiceConfig::read(&root)?,
+            service,
         })
     }
 }

@@ -19,7 +19,6 @@ mod call;
 mod command;
 mod forwarded;
 mod oauth;
-mod protobuf;
 mod token;
 mod token_request;
 mod wellknown;

@@ -29,7 +29,10 @@ fn served(rest: &str, service: &str) -> (Folder, Server) {
 }
 
 fn with_profiles() -> (Folder, Server) {
-    served("profiles: [command, kubernetes]\nstatic_claims: {zone: 7, scope: s, access: [], command: rm}", "")
+    served(
+        "profiles: [command, kubernetes]\ncommand_targets: ['edge-*', t]\nstatic_claims: {zone: 7, scope: s, access: [], command: rm}",
+        "",
+    )
 }
 
 /// From a users file with one user, and nobody who is trusted but the Unix socket.
@@ -41,7 +44,7 @@ fn with_passwords(trusted: &str) -> (Folder, Server) {
     folder.write(
         "config.yaml",
         &format!(
-            "{BASIC}hs256_secret: {SECRET}\nusers_file: users\nprofiles: [command, kubernetes]\n\
+            "{BASIC}hs256_secret: {SECRET}\nusers_file: users\nprofiles: [command, kubernetes]\ncommand_targets: [t]\n\
              service: {{host: 127.0.0.1, port: 0, trusted_proxies: [{trusted}]}}\n"
         ),
     );
@@ -104,6 +107,20 @@ fn a_command_token_says_who_wants_what_of_whom() {
     let (_, log) = server.stop("TERM");
     assert!(log.contains("profile=command") && log.contains("audience=edge-7"), "{log}");
     assert!(!log.contains("reboot"), "a command may hold a secret: {log}");
+}
+
+#[test]
+fn a_command_is_for_a_listed_target() {
+    let of = |target: &str| format!(r#"{{"target": "{target}", "command": "ls"}}"#);
+    let alice = [JSON, ("X-Authenticated-User", "alice")];
+    let (_folder, server) = with_profiles();
+    for (target, status) in [("edge-7", 200), ("t", 200), ("vault", 403), ("T", 403)] {
+        assert_eq!(server.post(COMMAND, &[JSON], &of(target)).status, status, "{target}");
+        assert_eq!(server.post(COMMAND, &alice, &of(target)).status, status, "{target}");
+    }
+    let (_folder, server) = served("profiles: [command]", "");
+    assert_eq!(server.post(COMMAND, &[JSON], &of("vault")).status, 200, "a trusted peer chooses");
+    assert_eq!(server.post(COMMAND, &alice, &of("vault")).status, 403, "a user does not");
 }
 
 #[test]
@@ -316,6 +333,8 @@ fn a_user_with_a_password_asks_for_themselves() {
         assert_eq!(claims(answer.json()["token"].as_str().unwrap())["sub"], "alice", "{answer:?}");
         assert_eq!(server.post(COMMAND, &alice, &of(r#", "user": "bob""#)).status, 403);
         assert_eq!(server.post(COMMAND, &[JSON, ("Authorization", &*wrong)], &of("")).status, 401);
+        let other = server.post(COMMAND, &alice, r#"{"target": "vault", "command": "ls"}"#);
+        assert_eq!((other.status, other.code().as_str()), (403, "DENIED"), "{other:?}");
         assert_eq!(server.post(ACCOUNT, &alice, account).status, 403);
         let audience = server.post("/auth?audience=registry.example.com", &alice, "{}");
         assert_eq!((audience.status, audience.code().as_str()), (403, "DENIED"), "{audience:?}");

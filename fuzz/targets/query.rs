@@ -13,13 +13,11 @@ pub fn check(bytes: &[u8]) {
             ["/healthz", "/auth", "/v2/token", "/metrics", "/.well-known/jwks.json", "/command/token"];
         let plain = plain.contains(&path) || path == "/.well-known/openid-configuration";
         let parts: Vec<&str> = path.split('/').collect();
-        let of_account = match parts[..] {
-            ["", "apis", "authentication.k8s.io", "v1", "namespaces", _, "serviceaccounts", _, "token"] => {
-                true
-            }
-            ["", "api", "v1", "namespaces", _, "serviceaccounts", _, "token"] => true,
-            _ => false,
-        };
+        let of_account = matches!(
+            parts[..],
+            ["", "apis", "authentication.k8s.io", "v1", "namespaces", _, "serviceaccounts", _, "token"]
+                | ["", "api", "v1", "namespaces", _, "serviceaccounts", _, "token"]
+        );
         assert_eq!(Route::of(path) != Route::Other, plain || of_account, "{path:?}");
         parameters(query);
     }

@@ -23,7 +23,7 @@ use serde_json::Value;
 use std::path::Path;
 
 const CONFIG: &str = "issuer: i\naudience: registry.example.com\nhs256_secret: 0123456789abcdef0123456789abcdef\n\
-                      profiles: [command, kubernetes]\n\
+                      profiles: [command, kubernetes]\ncommand_targets: [edge-*]\n\
                       claim_mapping: { edge: $.query.edge, site: $.header.X-Site, os: $.body.device.os }\n\
                       service: { allowed_services: [b], trusted_proxies: [127.0.0.1] }\n";
 const POLICY: &str = "users:\n  alice: { namespace: alice, repos: ['**'], actions: [pull, push] }\n  \

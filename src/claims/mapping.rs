@@ -47,28 +47,33 @@ impl Source {
     /// Reads a text: a path if it begins with `$`, and otherwise itself.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let Some(path) = text.strip_prefix('$') else { return Ok(Source::Literal(text.into())) };
-        const FORM: &str = "expected $.query.NAME, $.header.NAME or $.body.NAME, with more names after dots";
-        let (kind, name) = path.strip_prefix('.').and_then(|path| path.split_once('.')).ok_or(FORM)?;
-        match kind {
-            "query" => match name.chars().any(|c| c.is_whitespace() || c.is_control()) || name.is_empty() {
-                true => Err("expected the name of a parameter after $.query."),
-                false => Ok(Source::Query(name.to_owned())),
-            },
-            "header" => header(name),
-            "body" => {
-                let plain = |c: char| c.is_alphanumeric() || "_-:/@".contains(c);
-                let names: Vec<String> = name.split('.').map(str::to_owned).collect();
-                if names.iter().any(|name| name.is_empty() || !name.chars().all(plain)) {
-                    return Err("expected names of letters, digits and _ - : / @ with dots between them");
-                }
-                if names.len() > MAX_DEPTH {
-                    return Err("goes deeper than 16 names");
-                }
-                Ok(Source::Body(names))
-            }
-            _ => Err(FORM),
+        let parts = path.strip_prefix('.').and_then(|path| path.split_once('.'));
+        match parts {
+            Some(("query", name)) => query(name),
+            Some(("header", name)) => header(name),
+            Some(("body", names)) => body(names),
+            _ => Err("expected $.query.NAME, $.header.NAME or $.body.NAME, with more names after dots"),
         }
     }
+}
+
+fn query(name: &str) -> Result<Source, &'static str> {
+    if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("expected the name of a parameter after $.query.");
+    }
+    Ok(Source::Query(name.to_owned()))
+}
+
+fn body(names: &str) -> Result<Source, &'static str> {
+    let plain = |c: char| c.is_alphanumeric() || "_-:/@".contains(c);
+    let names: Vec<String> = names.split('.').map(str::to_owned).collect();
+    if names.iter().any(|name| name.is_empty() || !name.chars().all(plain)) {
+        return Err("expected names of letters, digits and _ - : / @ with dots between them");
+    }
+    if names.len() > MAX_DEPTH {
+        return Err("goes deeper than 16 names");
+    }
+    Ok(Source::Body(names))
 }
 
 /// A header field's name (RFC 9110, 5.6.2), if what it holds may be shown.

@@ -1,20 +1,23 @@
-//! `profiles` and `claim_mapping`: which further tokens are made, and what `/auth` takes out of a request.
+//! `profiles` and what belongs to them, and `claim_mapping`: which further tokens are made, and what `/auth` takes
+//! out of a request.
 
 use super::check_claim;
 use crate::claims::mapping::{ClaimMapping, Rule, Source};
-use crate::claims::{self, ClaimFilter};
+use crate::claims::{self, ClaimFilter, Recipient};
 use crate::ground::document::{DocumentError, Node};
 use crate::ground::nearest::nearest;
 use crate::ground::time::{Lifetimes, Ttl};
 
 /// The keys of the file that this reads.
-pub(super) const KEYS: [&str; 2] = ["profiles", "claim_mapping"];
+pub(super) const KEYS: [&str; 3] = ["profiles", "command_targets", "claim_mapping"];
 
 /// What is made beside `/v2/token` and `/auth`, and how `/auth` finds claims.
 #[derive(Debug, Clone, Default)]
 pub struct Profiles {
     /// `profiles: [command]`: whether `/command/token` answers.
     pub command: bool,
+    /// `command_targets`; `None` where the file has no such list.
+    targets: Option<Vec<String>>,
     /// `profiles: [kubernetes]`: whether the tokens of service accounts are made.
     pub kubernetes: bool,
     /// `claim_mapping`
@@ -27,24 +30,14 @@ impl Profiles {
         root: &Node<'_>,
         lifetimes: Lifetimes,
         filter: &ClaimFilter,
+        services: &[&str],
     ) -> Result<Self, DocumentError> {
-        let mut profiles = Self { mapping: mapping(root, filter)?, ..Self::default() };
-        let Some(list) = root.get("profiles") else { return Ok(profiles) };
-        for item in list.items()? {
-            let profile = match item.string()? {
-                "command" => &mut profiles.command,
-                "kubernetes" => &mut profiles.kubernetes,
-                other => {
-                    let error = item.error(format!("there is no profile {}", item.quoted()));
-                    return Err(match nearest(other, ["command", "kubernetes"].into_iter()) {
-                        Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
-                        None => error.hint("the profiles are command and kubernetes"),
-                    });
-                }
-            };
-            if std::mem::replace(profile, true) {
-                return Err(item.error(format!("{} stands twice", item.quoted())));
-            }
+        let mut profiles =
+            Self { targets: targets(root, services)?, mapping: mapping(root, filter)?, ..Self::default() };
+        profiles.read_names(root)?;
+        if let (Some(node), false) = (root.get("command_targets"), profiles.command) {
+            let error = node.error("`command_targets` does nothing without the profile `command`");
+            return Err(error.hint("add `profiles: [command]`, or leave it out"));
         }
         if profiles.kubernetes && lifetimes.max < Ttl::KUBERNETES_MIN {
             return Err(root
@@ -61,11 +54,59 @@ impl Profiles {
         Ok(profiles)
     }
 
+    fn read_names(&mut self, root: &Node<'_>) -> Result<(), DocumentError> {
+        let Some(list) = root.get("profiles") else { return Ok(()) };
+        for item in list.items()? {
+            let profile = match item.string()? {
+                "command" => &mut self.command,
+                "kubernetes" => &mut self.kubernetes,
+                other => {
+                    let error = item.error(format!("there is no profile {}", item.quoted()));
+                    return Err(match nearest(other, ["command", "kubernetes"].into_iter()) {
+                        Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
+                        None => error.hint("the profiles are command and kubernetes"),
+                    });
+                }
+            };
+            if std::mem::replace(profile, true) {
+                return Err(item.error(format!("{} stands twice", item.quoted())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a command token for that target may be had over HTTP: by anybody who may ask for it at all if it
+    /// is listed; and where nothing is, by a trusted peer, but by no user.
+    pub fn allow_target(&self, target: &str, for_user: bool) -> bool {
+        match &self.targets {
+            None => !for_user,
+            Some(targets) => targets.iter().any(|known| match known.strip_suffix('*') {
+                Some(start) => target.starts_with(start),
+                None => target == known,
+            }),
+        }
+    }
+
     /// The names of those that are on.
     pub fn names(&self) -> Vec<&'static str> {
         let all = [("command", self.command), ("kubernetes", self.kubernetes)];
         all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
     }
+}
+
+/// Names, or their beginnings with a `*` behind.
+fn targets(root: &Node<'_>, services: &[&str]) -> Result<Option<Vec<String>>, DocumentError> {
+    let Some(list) = root.get("command_targets") else { return Ok(None) };
+    let read = |item: Node<'_>| {
+        let target = item.string()?;
+        Recipient::new(target, services.iter().copied())
+            .map_err(|error| item.error(format!("{} {error}", item.quoted())))?;
+        if target.trim_end_matches('*').contains('*') || target.ends_with("**") {
+            return Err(item.error("a `*` may only stand at the end, and there once"));
+        }
+        Ok(target.to_owned())
+    };
+    list.items()?.map(read).collect::<Result<_, _>>().map(Some)
 }
 
 fn mapping(root: &Node<'_>, filter: &ClaimFilter) -> Result<ClaimMapping, DocumentError> {
@@ -153,6 +194,29 @@ mod tests {
     }
 
     #[test]
+    fn users_get_commands_for_listed_targets_alone() {
+        let listed = read("profiles: [command]\ncommand_targets: [vault, edge-*]").unwrap();
+        let all = read("profiles: [command]\ncommand_targets: ['*']").unwrap();
+        let none = read("profiles: [command]\ncommand_targets: []").unwrap();
+        let unlisted = read("profiles: [command]").unwrap();
+        for (profiles, target, by_user, by_peer) in [
+            (&listed, "vault", true, true),
+            (&listed, "edge-", true, true),
+            (&listed, "edge-7", true, true),
+            (&listed, "edge", false, false),
+            (&listed, "Vault", false, false),
+            (&listed, "vault2", false, false),
+            (&listed, "my-edge-7", false, false),
+            (&all, "x", true, true),
+            (&none, "x", false, false),
+            (&unlisted, "x", false, true),
+        ] {
+            assert_eq!(profiles.allow_target(target, true), by_user, "{target}");
+            assert_eq!(profiles.allow_target(target, false), by_peer, "{target}");
+        }
+    }
+
+    #[test]
     fn a_mapping_is_compiled_in_order() {
         let mapping = read(
             "allowed_custom_claims: [sub, edge, n, o]\n\
@@ -182,6 +246,23 @@ mod tests {
             (
                 "max_ttl_seconds: 599\ndefault_ttl_seconds: 60\nprofiles: [kubernetes]",
                 "4:1: a service account's token lives at least 600 s, but `max_ttl_seconds` is 599 s",
+            ),
+            (
+                "command_targets: [b]",
+                "4:18: command_targets: `command_targets` does nothing without the profile",
+            ),
+            (
+                "profiles: [command]\ncommand_targets: [b, A]",
+                "5:22: command_targets[1]: `A` is a service of this",
+            ),
+            ("profiles: [command]\ncommand_targets: [b c]", "5:19: command_targets[0]: `b c` is no name"),
+            (
+                "profiles: [command]\ncommand_targets: ['b*c']",
+                "5:19: command_targets[0]: a `*` may only stand",
+            ),
+            (
+                "profiles: [command]\ncommand_targets: ['**']",
+                "5:19: command_targets[0]: a `*` may only stand",
             ),
             ("claim_mapping: [a]", "4:16: claim_mapping: expected a mapping"),
             ("claim_mapping: {exp: $.query.a}", "4:17: claim_mapping: the claim `exp` is the issuer's own"),

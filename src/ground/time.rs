@@ -24,46 +24,21 @@ impl UnixTime {
         Self(self.0.saturating_add(i64::from(ttl.0)))
     }
 
-    /// The time that a text names: RFC 3339 (`2026-11-26T12:00:00Z`, also with an offset or a fraction, which
-    /// is cut off), or whole seconds since 1970.
+    /// The time that a text names: whole seconds since 1970, or RFC 3339 in UTC as [`UnixTime`] is displayed,
+    /// `2026-11-26T12:00:00Z`.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = |range: std::ops::Range<usize>| {
             let part = text.get(range).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?;
             part.parse::<i64>().ok()
         };
         if let Some(seconds) = digits(0..text.len()) {
-            return Some(Self(seconds)).filter(|_| !text.is_empty());
+            return Some(Self(seconds));
         }
-        let mark = |at: usize, of: &str| text.get(at..=at).is_some_and(|mark| of.contains(mark));
-        let marks = mark(4, "-") && mark(7, "-") && mark(10, "Tt ") && mark(13, ":") && mark(16, ":");
-        let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
-        let (hour, minute, second) = (digits(11..13)?, digits(14..16)?, digits(17..19)?);
-        let days = days_from_civil(year, month, day);
-        // A day that the month does not have is another date.
-        let real = civil(days) == (year, month, day) && hour < 24 && minute < 60 && second < 60;
-        let fraction = text
-            .get(19..)?
-            .strip_prefix('.')
-            .map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
-        let zone = fraction.or(text.get(19..))?;
-        let offset = match zone.as_bytes() {
-            b"Z" | b"z" => 0,
-            [sign @ (b'+' | b'-'), ..] if zone.len() == 6 => {
-                let at = text.len() - 6;
-                let (hours, minutes) = (digits(at + 1..at + 3)?, digits(at + 4..at + 6)?);
-                let seconds = (hours * 60 + minutes) * 60;
-                (mark(at + 3, ":") && hours < 24 && minutes < 60).then_some(())?;
-                if *sign == b'+' { seconds } else { -seconds }
-            }
-            _ => return None,
-        };
-        (marks && real).then_some(Self(days * 86_400 + hour * 3600 + minute * 60 + second - offset))
-    }
-
-    /// This many seconds later, or earlier if there are fewer than none.
-    #[must_use]
-    pub fn shifted(self, seconds: i64) -> Self {
-        Self(self.0.saturating_add(seconds).max(0))
+        let days = days_from_civil(digits(0..4)?, digits(5..7)?, digits(8..10)?);
+        let second = (digits(11..13)? * 60 + digits(14..16)?) * 60 + digits(17..19)?;
+        // A date or an hour that there is not is written otherwise; and so are other marks between them.
+        let time = Self(days * 86_400 + second);
+        (time.to_string() == text).then_some(time)
     }
 
     /// RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`, for years to 9999.
@@ -306,10 +281,6 @@ mod tests {
             ("0", Some(0)),
             ("1735689600", Some(1_735_689_600)),
             ("2025-01-01T00:00:00Z", Some(1_735_689_600)),
-            ("2025-01-01t00:00:00z", Some(1_735_689_600)),
-            ("2025-01-01 00:00:00.999Z", Some(1_735_689_600)),
-            ("2025-01-01T02:30:00+02:30", Some(1_735_689_600)),
-            ("2024-12-31T19:00:00-05:00", Some(1_735_689_600)),
             ("2000-02-29T00:00:00Z", Some(951_782_400)),
             ("1969-12-31T23:59:59Z", Some(-1)),
             ("", None),
@@ -318,6 +289,12 @@ mod tests {
             ("99999999999999999999", None),
             ("2025-01-01", None),
             ("2025-01-01T00:00:00", None),
+            ("2025-01-01t00:00:00z", None),
+            ("2025-01-01 00:00:00Z", None),
+            ("2025-01-01T00:00:00.5Z", None),
+            ("2025-01-01T02:30:00+02:30", None),
+            ("2025-1-01T00:00:000Z", None),
+            ("10000-01-01T00:00:00Z", None),
             ("2025-01-01T00:00:00.", None),
             ("2025-01-01T00:00Z", None),
             ("2025-02-29T00:00:00Z", None),

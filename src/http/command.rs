@@ -41,6 +41,10 @@ pub(super) fn post(mut call: Call<'_>, query: &str) -> Result<Response, Refusal>
     call.note.user = Some(user.to_owned());
     let target = Recipient::new(wanted.target, state.services())
         .map_err(|error| Refusal::Audience("target", error))?;
+    if !state.profiles.allow_target(target.name(), own.is_some()) {
+        call.note.detail = Some(format!("the target {} is not in command_targets", target.name()));
+        return Err(Refusal::Target);
+    }
     let command = Command::new(target, wanted.command)
         .ok_or(Refusal::Invalid("`command` has more than 4096 bytes, or none"))?;
     let profile = Profile::Command(&command);

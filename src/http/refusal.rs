@@ -67,6 +67,8 @@ pub enum Refusal {
     GrantType,
     /// A user who gave a password asks for another's token.
     OtherUser,
+    /// No command token for that target may be asked for.
+    Target,
     /// A user asks for what only trusted peers may have.
     PeersOnly,
     /// The peer may not ask this at all.
@@ -133,6 +135,7 @@ impl Refusal {
             | Refusal::RefreshToken => "UNAUTHORIZED",
             Refusal::Throttled(_) | Refusal::Busy => "TOOMANYREQUESTS",
             Refusal::Untrusted
+            | Refusal::Target
             | Refusal::PeersOnly
             | Refusal::Foreign(_)
             | Refusal::UnknownUser
@@ -169,6 +172,7 @@ impl Refusal {
             | Refusal::Password
             | Refusal::RefreshToken => 401,
             Refusal::Untrusted
+            | Refusal::Target
             | Refusal::PeersOnly
             | Refusal::Foreign(_)
             | Refusal::UnknownUser
@@ -224,6 +228,7 @@ impl Refusal {
             Refusal::Busy => "too many passwords are being checked: try again in a second",
             Refusal::GrantType => "the grant types are password and refresh_token",
             Refusal::OtherUser => "a user who logs in with a password gets tokens about themselves only",
+            Refusal::Target => "no command tokens may be asked for that target",
             Refusal::PeersOnly => "only a trusted peer that speaks for no user may ask this",
             Refusal::Untrusted => "this address may not ask for tokens here",
             Refusal::UnknownUser => "the policy does not know this user",
@@ -264,6 +269,7 @@ impl Refusal {
             | Refusal::Untrusted
             | Refusal::Foreign(_)
             | Refusal::PeersOnly
+            | Refusal::Target
             | Refusal::OtherUser => ("invalid_scope", 400),
             Refusal::Throttled(_) | Refusal::Busy => ("temporarily_unavailable", 429),
             Refusal::Internal => ("server_error", 500),
@@ -331,6 +337,7 @@ mod tests {
             (Refusal::Audience("target", RecipientError::Registry), 400),
             (Refusal::Spec("spec.audiences", "is required"), 422),
             (Refusal::PeersOnly, 403),
+            (Refusal::Target, 403),
             (Refusal::Protocol("TLS"), 400),
             (Refusal::HeadTimeout, 408),
             (Refusal::TargetTooLong, 414),

@@ -10,7 +10,7 @@ use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::{Ttl, UnixTime};
 
 /// Beyond any leeway: an hour.
-const FAR_SECONDS: i64 = 3600;
+const FAR_SECONDS: u32 = 3600;
 
 /// The end of the year 9999, the last that RFC 3339 can write.
 const LAST: UnixTime = UnixTime(253_402_300_799);
@@ -67,8 +67,8 @@ impl Wrong {
         match self.time {
             When::Now => now,
             When::At(at) => at,
-            When::Expired => now.shifted(-FAR_SECONDS - i64::from(life.seconds())),
-            When::NotYet => now.shifted(FAR_SECONDS),
+            When::Expired => now.minus_seconds(FAR_SECONDS + life.seconds()),
+            When::NotYet => UnixTime(now.0.saturating_add(FAR_SECONDS.into())),
         }
     }
 
@@ -102,7 +102,7 @@ fn time(text: &str) -> Result<UnixTime, Error> {
 }
 
 /// The token with another character in the middle of its last part, where every algorithm has bits that count:
-/// in a MAC, an RSA number, the `s` of ECDSA and EdDSA, the response of ML-DSA. Another signature of the same
+/// in a MAC, an RSA number, the `s` of ECDSA and `EdDSA`, the response of ML-DSA. Another signature of the same
 /// bytes that stood by chance would be a forgery, which none of them lets come about.
 fn spoilt(token: &str) -> String {
     let start = token.rfind('.').map_or(0, |dot| dot + 1);

@@ -4,7 +4,7 @@
 //! answered. Decision: by hand, because a message of four fields is not worth a dependency; and strict: a
 //! field that is not known is refused, not passed over, as in JSON.
 
-use super::token_request::Wanted;
+use super::wanted::Wanted;
 
 /// The `Content-Type` of this encoding.
 pub(super) const MEDIA_TYPE: &[u8] = b"application/vnd.kubernetes.protobuf";
@@ -13,6 +13,7 @@ pub(super) const MEDIA_TYPE: &[u8] = b"application/vnd.kubernetes.protobuf";
 const MAGIC: &[u8] = b"k8s\0";
 
 /// A field's value.
+#[derive(Clone, Copy)]
 enum Field<'b> {
     Number(u64),
     Bytes(&'b [u8]),
