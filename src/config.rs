@@ -9,6 +9,7 @@ mod logins;
 mod profiles;
 mod ring;
 mod service;
+mod tls;
 
 pub use crate::ground::net::Bind;
 pub use profiles::Profiles;
@@ -45,14 +46,31 @@ pub struct Config {
     pub profiles: Profiles,
     /// `policy: none`
     pub policy_off: bool,
+    /// `policy_file`
+    pub policy_file: Option<PathBuf>,
     /// `users_file` and what belongs to it; `None` where no password is checked here.
     pub logins: Option<LoginConfig>,
     /// `service`
     pub service: ServiceConfig,
 }
 
+/// What a configuration says of names, lives and the policy: all that a policy can be judged by, without any key.
+#[derive(Debug)]
+pub struct Terms {
+    /// `issuer`
+    pub issuer: String,
+    /// `audience`
+    pub audience: String,
+    /// `default_ttl_seconds` and `max_ttl_seconds`
+    pub lifetimes: Lifetimes,
+    /// `policy: none`
+    pub policy_off: bool,
+    /// `policy_file`
+    pub policy_file: Option<PathBuf>,
+}
+
 /// The keys of the file beside those that name a signing key.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "issuer",
     "audience",
     "default_ttl_seconds",
@@ -60,11 +78,9 @@ const KEYS: [&str; 8] = [
     "static_claims",
     "allowed_custom_claims",
     "policy",
+    "policy_file",
     "service",
 ];
-
-/// `max_ttl_seconds` where the file says nothing: a day, or `default_ttl_seconds` where that is longer.
-const MAX_TTL_SECONDS: u64 = 86_400;
 
 impl Config {
     /// The issuer that it describes.
@@ -96,6 +112,36 @@ impl Config {
     /// Reads a parsed configuration; relative paths in it are relative to its own folder.
     pub fn read_with(document: &Document, files: &mut Files) -> Result<Self, DocumentError> {
         let root = document.root();
+        let Terms { issuer, audience, lifetimes, policy_off, policy_file } = Terms::read(&root, files)?;
+        let (filter, service) = (filter(&root)?, ServiceConfig::read(&root)?);
+        let services: Vec<&str> =
+            service.allowed_services.iter().map(String::as_str).chain([audience.as_str()]).collect();
+        let profiles = Profiles::read(&root, lifetimes, &filter, &services)?;
+        Ok(Self {
+            issuer,
+            audience,
+            lifetimes,
+            keyring: match ring::load(&root, files)? {
+                Some(ring) => ring,
+                None => key::load(document, &root, files)?,
+            },
+            filter,
+            profiles,
+            policy_off,
+            policy_file,
+            logins: LoginConfig::read(&root, files)?,
+            service,
+        })
+    }
+}
+
+impl Terms {
+    /// Reads them from a configuration file. Its keys need not be readable.
+    pub fn load(path: &Path, files: &mut Files) -> Result<Self, DocumentError> {
+        Self::read(&document(path, files)?.root(), files)
+    }
+
+    fn read(root: &Node<'_>, files: &mut Files) -> Result<Self, DocumentError> {
         let known: Vec<&str> = KEYS
             .into_iter()
             .chain(logins::KEYS)
@@ -104,45 +150,38 @@ impl Config {
             .chain(key::KEYS)
             .collect();
         root.allow_keys(&known)?;
-        let default_ttl = ttl(&root, "default_ttl_seconds")?;
-        let max_ttl = ttl(&root, "max_ttl_seconds")?;
+        let default_ttl = ttl(root, "default_ttl_seconds")?;
+        let max_ttl = ttl(root, "max_ttl_seconds")?;
         if let (Some(default), Some(max), Some(node)) =
             (default_ttl, max_ttl, root.get("default_ttl_seconds"))
             && default > max
         {
             return Err(node.error(format!("{default} is more than `max_ttl_seconds`, {max}")));
         }
-        let default_ttl = default_ttl.unwrap_or(Ttl::DEFAULT);
-        let lifetimes = Lifetimes {
-            default: default_ttl,
-            max: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
-        };
-        let (filter, service) = (filter(&root)?, ServiceConfig::read(&root)?);
-        let audience = required(
-            &root,
-            "audience",
-            "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
-        )?;
-        let services: Vec<&str> =
-            service.allowed_services.iter().map(String::as_str).chain([audience.as_str()]).collect();
-        let profiles = Profiles::read(&root, lifetimes, &filter, &services)?;
+        let default_ttl = default_ttl.unwrap_or(Lifetimes::default().default);
+        let policy_off = policy_off(root)?;
+        let policy_file = root.get("policy_file");
+        if let Some(node) = policy_file.as_ref().filter(|_| policy_off) {
+            let error = node.error("`policy_file` contradicts `policy: none`");
+            return Err(error.hint("leave one of them out"));
+        }
         Ok(Self {
             issuer: required(
-                &root,
+                root,
                 "issuer",
                 "the name that verifiers expect in `iss`, such as \"registry.example.com\"",
             )?,
-            audience,
-            keyring: match ring::load(&root, files)? {
-                Some(ring) => ring,
-                None => key::load(document, &root, files)?,
+            audience: required(
+                root,
+                "audience",
+                "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
+            )?,
+            lifetimes: Lifetimes {
+                default: default_ttl,
+                max: max_ttl.unwrap_or(Lifetimes::default().max).max(default_ttl),
             },
-            profiles,
-            lifetimes,
-            filter,
-            policy_off: policy_off(&root)?,
-            logins: LoginConfig::read(&root, files)?,
-            service,
+            policy_off,
+            policy_file: policy_file.map(|node| node.path(files)).transpose()?,
         })
     }
 }
@@ -222,7 +261,7 @@ fn policy_off(root: &Node<'_>) -> Result<bool, DocumentError> {
     }
     Err(node
         .error("expected `none`, which switches enforcement off")
-        .hint("a policy file is named on the command line: --policy PATH"))
+        .hint("a policy file is named by `policy_file`"))
 }
 
 #[cfg(test)]

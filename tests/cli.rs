@@ -314,6 +314,47 @@ fn the_configuration_may_be_standard_input_once() {
 }
 
 #[test]
+fn the_configuration_names_the_policy_and_a_flag_another() {
+    let folder = folder();
+    folder.write("other.yaml", "users: {carol: {repos: [a], actions: [pull]}}\n");
+    folder.write("config/named.yaml", &format!("{STRONG}policy_file: ../policy.yaml\n"));
+    folder.write("config/gone.yaml", &format!("{STRONG}policy_file: gone-policy.yaml\n"));
+    folder.write("config/both.yaml", &format!("{STRONG}policy: none\npolicy_file: a.yaml\n"));
+    let check = |rest: &str| common::done(&folder, &format!("check {rest}"));
+    assert!(check("--config config/named.yaml").contains("config/../policy.yaml: 2 user(s)"));
+    assert!(check("-c config/named.yaml --policy other.yaml").contains("other.yaml: 1 user(s)"));
+    let token = common::done(&folder, "issue -c config/named.yaml --sub alice --generate");
+    assert_eq!(
+        common::scopes(&claims(&token)),
+        "repository:alice-space/app-api:pull repository:alice-space/app-ui:pull"
+    );
+    for (command, code, part) in [
+        ("issue -c config/named.yaml --sub carol", 4, "the policy does not know user `carol`"),
+        ("issue -c strong.yaml --sub carol --generate", 2, "--generate needs a policy"),
+        ("check -c config/gone.yaml", 3, "cannot load policy: config/gone-policy.yaml"),
+        (
+            "check -c config/both.yaml",
+            3,
+            "both.yaml:5:14: policy_file: `policy_file` contradicts `policy: none`",
+        ),
+    ] {
+        let output = line(&folder, command);
+        assert_eq!(output.status.code(), Some(code), "{command}: {}", stderr(&output));
+        assert!(stderr(&output).contains(part), "{command}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn an_open_address_with_a_short_secret_is_warned_of() {
+    let folder = folder();
+    folder.write("local.yaml", &format!("{DEV}service: {{host: 127.0.0.1}}\n"));
+    for (config, warned) in [("config.yaml", true), ("strong.yaml", false), ("local.yaml", false)] {
+        let said = common::done(&folder, &format!("check --policy policy.yaml --config {config}"));
+        assert_eq!(said.contains("0.0.0.0 is open to the network and the secret is short"), warned, "{said}");
+    }
+}
+
+#[test]
 fn the_environment_names_the_configuration_that_no_flag_names() {
     let folder = folder();
     let run = |name: &str| {

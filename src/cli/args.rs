@@ -9,12 +9,13 @@ use super::flags::{self, Flag};
 use super::{COMMANDS, Command, help};
 use crate::cli::error::Error;
 use crate::ground::nearest::nearest;
-use crate::ground::time::Ttl;
 use crate::load::setup::{DEFAULT_CONFIG, Paths};
 use lexopt::{Arg, Parser, ValueExt};
 use std::env;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Names the configuration where `--config` does not.
 const CONFIG_VARIABLE: &str = "KEYPEBBLE_CONFIG";
@@ -79,13 +80,8 @@ impl Arguments {
         }
     }
 
-    /// A path that must be given.
-    pub(super) fn required_path(&mut self, flag: &str) -> Result<PathBuf, Error> {
-        self.path(flag)?.ok_or_else(|| self.missing(&format!("--{flag} PATH")))
-    }
-
-    /// How long something lives: `90`, `15m`.
-    pub(super) fn life(&mut self, flag: &str) -> Result<Option<Ttl>, Error> {
+    /// What a flag's text says, such as how long something lives.
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, flag: &str) -> Result<Option<T>, Error> {
         let read =
             |text: String| text.parse().map_err(|error| usage(format!("--{flag}: {error}, found `{text}`")));
         self.text(flag)?.map(read).transpose()
@@ -106,7 +102,7 @@ impl Arguments {
 
     /// The configuration and `--policy`.
     pub(super) fn files(&mut self) -> Result<Paths, Error> {
-        Ok(Paths { config: self.config()?, policy: self.path("policy")? })
+        Ok(Paths { config: self.config()?, policy: self.path("policy")?, listen: None })
     }
 
     /// The next argument without a flag.
@@ -259,6 +255,7 @@ mod tests {
     use super::super::issue::Issue;
     use super::super::issue::claims::ClaimFlags;
     use super::*;
+    use crate::ground::time::Ttl;
 
     fn parsed(line: &str) -> Result<Command, Error> {
         parse(Parser::from_args(line.split_whitespace()))
@@ -285,7 +282,7 @@ mod tests {
         );
         assert_eq!(
             parsed("serve --config=c").unwrap(),
-            Command::Serve(Paths { config: "c".into(), policy: None })
+            Command::Serve(Paths { config: "c".into(), policy: None, listen: None })
         );
         assert!(
             matches!(parsed("issue --config c --help").unwrap(), Command::Help(text) if text.contains("Print one signed"))
@@ -352,7 +349,10 @@ mod tests {
             ("issue -c c --config d", "--config is given twice"),
             ("issue -c", "--config needs a value"),
             ("issue --config c -x", "unexpected flag -x"),
-            ("issue --config c --generate", "--generate needs a policy"),
+            (
+                "serve -c c --listen 8080",
+                "--listen: expected HOST:PORT, [IPv6]:PORT or unix:/PATH, found `8080`",
+            ),
             ("issue --config c --policy p --generate=yes", "unexpected"),
             ("issue --config c --ttl 0", "--ttl: expected a time from 1 s to ten years, such as 90, 15m"),
             ("issue --config c --ttl 1w", "found `1w`"),

@@ -33,7 +33,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     if let Some(problem) = user.as_deref().and_then(name::problem) {
         return Err(usage(format!("--user {problem}")));
     }
-    let ttl = arguments.life("ttl")?;
+    let ttl = arguments.parsed("ttl")?;
     Ok(Command::CommandToken(CommandToken { config, target, command, user, ttl }))
 }
 

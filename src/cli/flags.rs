@@ -14,7 +14,6 @@ pub(super) struct Flag {
     /// `PATH`; `None` for a flag without a value.
     pub(super) value: Option<&'static str>,
     /// What it is, with the line breaks and the indentation of the help text.
-    #[cfg_attr(not(test), allow(dead_code))]
     text: &'static str,
 }
 
@@ -33,7 +32,6 @@ impl Flag {
     }
 
     /// What it is, in one line.
-    #[cfg(test)]
     pub(super) fn about(&self) -> String {
         self.text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
@@ -53,6 +51,23 @@ pub(super) fn of(help: &'static str) -> impl Iterator<Item = Flag> {
 /// The usage of a help text, without its first word.
 pub(super) fn usage(help: &'static str) -> &'static str {
     part(help, "Usage: ").unwrap_or_default()
+}
+
+/// The placeholder of the argument without a flag, in the first form of the usage: `DIR`, `SHELL`.
+pub(super) fn operand(help: &'static str) -> Option<&'static str> {
+    let mut words = usage(help).split("\n       keypebble").next()?.split_whitespace();
+    while let Some(word) = words.next() {
+        let bare = word.trim_matches(['[', ']']).split('|').next()?;
+        if word.contains("--") {
+            // A flag, and its value unless it ends here.
+            if !word.ends_with([']', ')']) {
+                words.next();
+            }
+        } else if bare.starts_with(|c: char| c.is_ascii_uppercase()) {
+            return Some(bare);
+        }
+    }
+    None
 }
 
 /// Whether a flag may stand more than once: `[--claim NAME=VALUE]...` in the usage.

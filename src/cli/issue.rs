@@ -40,15 +40,12 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         policy: arguments.path("policy")?,
         claims: ClaimFlags::read(&mut arguments)?,
         generate: arguments.switch("generate"),
-        ttl: arguments.life("ttl")?,
+        ttl: arguments.parsed("ttl")?,
         audience: arguments.name("audience")?,
         wrong: Wrong::read(&mut arguments)?,
     };
     if issue.audience.is_some() && issue.wrong.has_audience() {
         return Err(usage("--audience and --wrong-audience contradict each other"));
-    }
-    if issue.generate && issue.policy.is_none() {
-        return Err(usage("--generate needs a policy").with_hint("add --policy PATH"));
     }
     Ok(Command::Issue(issue))
 }
@@ -56,11 +53,19 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 pub(super) fn run(command: &Issue) -> Result<(), Error> {
     let mut files = Files::default();
     let config = setup::config(&command.config, &mut files)?;
+    if config.policy_off {
+        setup::refuse_policy(command.policy.as_deref())?;
+    }
+    let policy = command.policy.clone().or_else(|| config.policy_file.clone());
+    if command.generate && policy.is_none() {
+        let error = usage("--generate needs a policy");
+        return Err(error.with_hint("add --policy PATH, or `policy_file` to the configuration"));
+    }
     let requested = command.claims.load()?;
     let issuer = config.into_issuer();
     let audience = command.audience.as_deref().unwrap_or(issuer.audience());
     let subject = requested.user().map_err(Error::Claims)?.to_owned();
-    let grant = match &command.policy {
+    let grant = match &policy {
         None => None,
         Some(path) => Some(grant(&issuer, audience, &requested, path, command, &mut files)?),
     };

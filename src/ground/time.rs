@@ -126,6 +126,13 @@ pub struct Lifetimes {
     pub max: Ttl,
 }
 
+impl Default for Lifetimes {
+    /// Those of a configuration that says nothing of them: an hour, and at most a day.
+    fn default() -> Self {
+        Self { default: Ttl::DEFAULT, max: Ttl(86_400) }
+    }
+}
+
 impl Lifetimes {
     /// The life of a registry's token: at least what its clients can use, at most what is configured.
     pub fn registry(self, wanted: Ttl) -> Ttl {

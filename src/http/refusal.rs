@@ -31,6 +31,8 @@ pub enum Refusal {
     Field(&'static str, &'static str),
     /// The connection speaks another protocol; the text says which.
     Protocol(&'static str),
+    /// Plain HTTP on a port for TLS.
+    PlainHttp,
     /// The head did not come in time.
     HeadTimeout,
     /// A request line over the limit.
@@ -125,6 +127,7 @@ impl Refusal {
             | Refusal::Life(..)
             | Refusal::Spec(..)
             | Refusal::Protocol(_)
+            | Refusal::PlainHttp
             | Refusal::GrantType => "INVALID_REQUEST",
             Refusal::Scope(_) => "INVALID_SCOPE",
             Refusal::Service | Refusal::Audience(..) => "INVALID_SERVICE",
@@ -162,6 +165,7 @@ impl Refusal {
             | Refusal::Life(..)
             | Refusal::Audience(..)
             | Refusal::Protocol(_)
+            | Refusal::PlainHttp
             | Refusal::Scope(_)
             | Refusal::Service
             | Refusal::GrantType
@@ -216,6 +220,7 @@ impl Refusal {
             Refusal::Protocol(text) => {
                 return format!("expected HTTP/1.1, found {text}").into();
             }
+            Refusal::PlainHttp => "plain HTTP on a port for TLS: the address begins with https://",
             Refusal::Scope(error) => return error.to_string().into(),
             Refusal::Claims(error) => return error.to_string().into(),
             Refusal::Service => "this issuer signs no tokens for that service",
@@ -308,6 +313,7 @@ impl Refusal {
             Refusal::Malformed(_)
                 | Refusal::Field(..)
                 | Refusal::Protocol(_)
+                | Refusal::PlainHttp
                 | Refusal::Timeout
                 | Refusal::HeadTimeout
                 | Refusal::TooLarge
@@ -339,6 +345,7 @@ mod tests {
             (Refusal::PeersOnly, 403),
             (Refusal::Target, 403),
             (Refusal::Protocol("TLS"), 400),
+            (Refusal::PlainHttp, 400),
             (Refusal::HeadTimeout, 408),
             (Refusal::TargetTooLong, 414),
             (Refusal::Expectation, 417),

@@ -8,6 +8,8 @@ pub mod encode;
 mod folder;
 mod http;
 mod server;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use folder::{Folder, copy_folder, folder, repository};
 pub use http::{Answer, FORM, JSON, PATIENCE, access, basic, connect, exchange};
