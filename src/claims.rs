@@ -13,7 +13,7 @@ mod recipient;
 mod requested;
 
 pub use ambiguous::{check_distinct, check_members, check_name, check_value};
-pub use command::{Command, command};
+pub use command::{TargetCommand, command};
 pub use kubernetes::{ServiceAccount, TokenRequest, service_account};
 pub use recipient::{Recipient, RecipientError};
 pub use requested::{ClaimsError, Requested, UNKNOWN_USER, read_object};

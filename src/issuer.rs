@@ -5,7 +5,7 @@
 //! (both endpoints, the command line, refresh tokens, diagnosis), and the log, the metrics and whatever
 //! else remembers tokens are fed from the one [`Record`] that it gives, so that none can be forgotten.
 
-use crate::claims::{self, Allowed, ClaimFilter, ClaimsError, Command, Frame, TokenRequest};
+use crate::claims::{self, Allowed, ClaimFilter, ClaimsError, Frame, TargetCommand, TokenRequest};
 use crate::ground::secret::Secret;
 use crate::ground::time::{Lifetimes, Ttl, UnixTime};
 use crate::key::algorithm::Algorithm;
@@ -36,7 +36,7 @@ pub enum Profile<'a> {
     /// A Docker registry's token: what the policy grants, and no claim of a caller's.
     Registry(&'a [Access]),
     /// One user's command for one target.
-    Command(&'a Command<'a>),
+    Command(&'a TargetCommand<'a>),
     /// A Kubernetes service account's token.
     Kubernetes(&'a TokenRequest<'a>),
     /// What a client keeps instead of a password: no JWT, and taken by nobody but this issuer.

@@ -12,12 +12,12 @@ const MAX_BYTES: usize = 4096;
 
 /// A command for a target.
 #[derive(Debug, Clone, Copy)]
-pub struct Command<'a> {
+pub struct TargetCommand<'a> {
     target: Recipient<'a>,
     text: &'a str,
 }
 
-impl<'a> Command<'a> {
+impl<'a> TargetCommand<'a> {
     /// Takes the command as it stands: any text of 1 to 4096 bytes.
     pub fn new(target: Recipient<'a>, text: &'a str) -> Option<Self> {
         (1..=MAX_BYTES).contains(&text.len()).then_some(Self { target, text })
@@ -34,7 +34,7 @@ impl<'a> Command<'a> {
 pub fn command(
     frame: &Frame<'_>,
     filter: &ClaimFilter,
-    command: &Command<'_>,
+    command: &TargetCommand<'_>,
     user: &str,
 ) -> Result<String, ClaimsError> {
     build(frame, &command.target, frame.now, |payload| {
@@ -52,7 +52,7 @@ mod tests {
     fn said(text: &str, statics_json: &str) -> String {
         let target = Recipient::new("edge-7", std::iter::empty()).unwrap();
         let filter = ClaimFilter::new(None, statics(statics_json));
-        command(&frame(), &filter, &Command::new(target, text).unwrap(), "alice").unwrap()
+        command(&frame(), &filter, &TargetCommand::new(target, text).unwrap(), "alice").unwrap()
     }
 
     #[test]
@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn static_claims_speak_neither_of_access_nor_of_a_command() {
-        let statics = r#"{"access":[],"scope":"s","Command":"rm","command":"rm","roles":["controller"]}"#;
+        let statics =
+            r#"{"access":[],"scope":"s","TargetCommand":"rm","command":"rm","roles":["controller"]}"#;
         let said = said("ls", statics);
         assert!(said.ends_with(r#""sub":"alice","command":"ls","roles":["controller"]}"#), "{said}");
     }
@@ -74,7 +75,7 @@ mod tests {
     fn a_command_has_bounds() {
         let target = Recipient::new("edge-7", std::iter::empty()).unwrap();
         for (bytes, fits) in [(0, false), (1, true), (4096, true), (4097, false)] {
-            assert_eq!(Command::new(target, &"x".repeat(bytes)).is_some(), fits, "{bytes}");
+            assert_eq!(TargetCommand::new(target, &"x".repeat(bytes)).is_some(), fits, "{bytes}");
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn run(token: &CommandToken) -> Result<(), Error> {
         let error = usage(format!("--target {error}"));
         error.with_hint("name whoever is to obey: a command token is for no registry")
     })?;
-    let command = claims::Command::new(target, &token.command)
+    let command = claims::TargetCommand::new(target, &token.command)
         .ok_or_else(|| usage("--command has more than 4096 bytes"))?;
     let lifetimes = issuer.lifetimes();
     let ttl = token.ttl.unwrap_or(lifetimes.default);

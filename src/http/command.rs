@@ -9,14 +9,14 @@ use super::identity;
 use super::refusal::Refusal;
 use super::response::Response;
 use super::token::no_store;
-use crate::claims::{self, Command, Recipient, UNKNOWN_USER};
+use crate::claims::{self, Recipient, TargetCommand, UNKNOWN_USER};
 use crate::ground::name;
 use crate::ground::time::{Lifetimes, Ttl};
 use crate::issuer::{Issuance, Profile};
 use serde_json::{Map, Value, json};
 
 /// What is asked; the first two must be there.
-struct Wanted<'b> {
+struct CommandRequest<'b> {
     target: &'b str,
     command: &'b str,
     user: Option<&'b str>,
@@ -32,7 +32,7 @@ pub(super) fn post(mut call: Call<'_>, query: &str) -> Result<Response, Refusal>
     }
     let body = claims::read_object(call.json()?)?;
     let state = call.state;
-    let wanted = Wanted::read(&body, state.issuer.lifetimes())?;
+    let wanted = CommandRequest::read(&body, state.issuer.lifetimes())?;
     let user = match (&own, wanted.user) {
         (Some(own), Some(user)) if user != own => return Err(Refusal::OtherUser),
         (Some(own), _) => own,
@@ -45,7 +45,7 @@ pub(super) fn post(mut call: Call<'_>, query: &str) -> Result<Response, Refusal>
         call.note.detail = Some(format!("the target {} is not in command_targets", target.name()));
         return Err(Refusal::Target);
     }
-    let command = Command::new(target, wanted.command)
+    let command = TargetCommand::new(target, wanted.command)
         .ok_or(Refusal::Invalid("`command` has more than 4096 bytes, or none"))?;
     let profile = Profile::Command(&command);
     let issuance = Issuance { profile, subject: user, audience: target.name(), ttl: wanted.ttl };
@@ -60,7 +60,7 @@ pub(super) fn post(mut call: Call<'_>, query: &str) -> Result<Response, Refusal>
     Ok(no_store(200, body.to_string()))
 }
 
-impl<'b> Wanted<'b> {
+impl<'b> CommandRequest<'b> {
     fn read(body: &'b Map<String, Value>, lifetimes: Lifetimes) -> Result<Self, Refusal> {
         let target = text(body, "target", "`target` is not a text")?.unwrap_or_default();
         if target.is_empty() {

@@ -4,9 +4,9 @@
 //! Owns what of the API is taken, what is refused because nothing here could keep its promise, and its form of
 //! errors. Decision: only a trusted peer gets one, never a user, as no user is a service account.
 
+mod body;
 mod protobuf;
 mod status;
-mod wanted;
 
 pub(super) use status::refused;
 
@@ -19,8 +19,8 @@ use super::token::no_store;
 use crate::claims::{self, Recipient, ServiceAccount, TokenRequest};
 use crate::ground::time::Ttl;
 use crate::issuer::{Issuance, Profile};
+use body::{API_VERSION, AUDIENCES, KIND, SECONDS, TokenRequestBody};
 use serde_json::json;
-use wanted::{API_VERSION, AUDIENCES, KIND, SECONDS, Wanted};
 
 /// The longest life that the API can ask for, in seconds.
 const MAX_SECONDS: i64 = 1 << 32;
@@ -105,7 +105,7 @@ fn check_query(query: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn read(call: &Call<'_>) -> Result<Wanted, Refusal> {
+fn read(call: &Call<'_>) -> Result<TokenRequestBody, Refusal> {
     let media_type = call.request.media_type()?;
     if media_type.eq_ignore_ascii_case(protobuf::MEDIA_TYPE) {
         return protobuf::token_request(call.body()?)
@@ -113,7 +113,7 @@ fn read(call: &Call<'_>) -> Result<Wanted, Refusal> {
     }
     // The Python client names no type, and a cluster takes that for JSON.
     let body = if media_type.is_empty() { call.body()? } else { call.json()? };
-    Wanted::of_json(&claims::read_object(body)?)
+    TokenRequestBody::of_json(&claims::read_object(body)?)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! answered. Decision: by hand, because a message of four fields is not worth a dependency; and strict: a
 //! field that is not known is refused, not passed over, as in JSON.
 
-use super::wanted::Wanted;
+use super::body::TokenRequestBody;
 
 /// The `Content-Type` of this encoding.
 pub(super) const MEDIA_TYPE: &[u8] = b"application/vnd.kubernetes.protobuf";
@@ -20,8 +20,8 @@ enum Field<'b> {
 }
 
 /// Reads `runtime.Unknown`, and the `TokenRequest` in it.
-pub(super) fn token_request(body: &[u8]) -> Option<Wanted> {
-    let mut wanted = Wanted::default();
+pub(super) fn token_request(body: &[u8]) -> Option<TokenRequestBody> {
+    let mut wanted = TokenRequestBody::default();
     let mut message: &[u8] = &[];
     each(body.strip_prefix(MAGIC)?, |number, field| match (number, field) {
         (1, Field::Bytes(bytes)) => each(bytes, |number, field| match number {
@@ -52,7 +52,7 @@ pub(super) fn token_request(body: &[u8]) -> Option<Wanted> {
 }
 
 /// `TokenRequestSpec`
-fn spec(bytes: &[u8], wanted: &mut Wanted) -> Option<()> {
+fn spec(bytes: &[u8], wanted: &mut TokenRequestBody) -> Option<()> {
     each(bytes, |number, field| match (number, field) {
         (1, Field::Bytes(bytes)) => {
             wanted.audiences.push(String::from_utf8(bytes.to_vec()).ok()?);
@@ -121,13 +121,13 @@ mod tests {
     const KUBECTL: &[u8] = b"k8s\0\n(\n\x18authentication.k8s.io/v1\x12\x0cTokenRequest\x128\n\x10\n\0\x12\0\
         \x1a\0\"\0*\x002\08\0B\0\x12\x1e\n\x19https://vault.example.com \xb0\t\x1a\x04\n\0\x12\0\x1a\0\"\0";
 
-    fn expected() -> Wanted {
-        Wanted {
+    fn expected() -> TokenRequestBody {
+        TokenRequestBody {
             api_version: "authentication.k8s.io/v1".into(),
             kind: "TokenRequest".into(),
             audiences: vec!["https://vault.example.com".into()],
             seconds: Some(1200),
-            ..Wanted::default()
+            ..TokenRequestBody::default()
         }
     }
 
@@ -161,13 +161,13 @@ mod tests {
         let metadata = [field(1, b"deployer"), field(3, b"build"), field(5, b"uid")].concat();
         let spec = [field(1, b"a"), field(1, b"b"), field(3, b""), vec![4 << 3, 0xd8, 0x04]].concat();
         let message = [field(1, &metadata), field(2, &spec), field(3, b"")].concat();
-        let wanted = Wanted {
+        let wanted = TokenRequestBody {
             namespace: "build".into(),
             name: "deployer".into(),
             audiences: vec!["a".into(), "b".into()],
             seconds: Some(600),
             bound: true,
-            ..Wanted::default()
+            ..TokenRequestBody::default()
         };
         assert_eq!(token_request(&enveloped(&message)), Some(wanted));
         let minus_one = [&[4 << 3][..], &[0xff; 9], &[1]].concat();

@@ -1,6 +1,6 @@
 //! A refusal as clients of Kubernetes read it.
 
-use super::wanted::KIND;
+use super::body::KIND;
 use crate::http::refusal::Refusal;
 use crate::http::response::Response;
 use serde_json::json;
@@ -45,7 +45,7 @@ pub(in crate::http) fn refused(refusal: &Refusal) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wanted::SECONDS;
+    use super::super::body::SECONDS;
     use super::*;
     use serde_json::Value;
 

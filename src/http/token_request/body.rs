@@ -14,7 +14,7 @@ pub(super) const SECONDS: &str = "spec.expirationSeconds";
 
 /// What a client asks, in either encoding.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct TokenRequestBody {
     pub(super) api_version: String,
     pub(super) kind: String,
     /// `metadata.namespace` and `metadata.name`
@@ -26,7 +26,7 @@ pub(super) struct Wanted {
     pub(super) bound: bool,
 }
 
-impl Wanted {
+impl TokenRequestBody {
     pub(super) fn of_json(body: &Map<String, Value>) -> Result<Self, Refusal> {
         const UNKNOWN: Refusal = Refusal::Invalid("the body holds a field that a TokenRequest does not have");
         // A client's empty `status` is the server's to fill.
@@ -98,15 +98,19 @@ mod tests {
     use super::*;
     use crate::claims::read_object;
 
-    fn wanted(json: &str) -> Result<Wanted, Refusal> {
-        let wanted = Wanted::of_json(&read_object(json.as_bytes()).unwrap())?;
+    fn wanted(json: &str) -> Result<TokenRequestBody, Refusal> {
+        let wanted = TokenRequestBody::of_json(&read_object(json.as_bytes()).unwrap())?;
         wanted.check(ServiceAccount::new("build", "deployer").unwrap())?;
         Ok(wanted)
     }
 
     #[test]
     fn what_clients_send_is_taken() {
-        let both = |seconds| Wanted { audiences: vec!["vault".into()], seconds, ..Wanted::default() };
+        let both = |seconds| TokenRequestBody {
+            audiences: vec!["vault".into()],
+            seconds,
+            ..TokenRequestBody::default()
+        };
         for (json, expected) in [
             (r#"{"spec":{"audiences":["vault"]}}"#, both(None)),
             (r#"{"spec":{"audiences":["vault"],"expirationSeconds":600}}"#, both(Some(600))),
@@ -116,7 +120,7 @@ mod tests {
             ),
             (
                 r#"{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","metadata":{"name":"deployer","namespace":"build"},"spec":{"audiences":["vault"]}}"#,
-                Wanted {
+                TokenRequestBody {
                     kind: KIND.into(),
                     api_version: API_VERSION.into(),
                     namespace: "build".into(),
@@ -124,7 +128,7 @@ mod tests {
                     ..both(None)
                 },
             ),
-            ("{}", Wanted::default()),
+            ("{}", TokenRequestBody::default()),
         ] {
             assert_eq!(wanted(json), Ok(expected), "{json}");
         }
