@@ -8,6 +8,7 @@ mod key;
 mod logins;
 mod ring;
 mod service;
+mod store;
 
 pub use crate::ground::net::Bind;
 pub use service::{LogFormat, ServiceConfig, shared_address};
@@ -19,6 +20,7 @@ use crate::ground::time::{Lifetimes, Ttl};
 use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
 use crate::login::LoginConfig;
+use crate::store::config::StoreConfig;
 use serde_json::Map;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -40,6 +42,8 @@ pub struct Config {
     pub policy_off: bool,
     /// `users_file` and what belongs to it; `None` where no password is checked here.
     pub logins: Option<LoginConfig>,
+    /// `store` and what belongs to it; `None` where nothing is remembered.
+    pub store: Option<StoreConfig>,
     /// `service`
     pub service: ServiceConfig,
 }
@@ -89,8 +93,13 @@ impl Config {
     /// Reads a parsed configuration; relative paths in it are relative to its own folder.
     pub fn read_with(document: &Document, files: &mut Files) -> Result<Self, DocumentError> {
         let root = document.root();
-        let known: Vec<&str> =
-            KEYS.into_iter().chain(logins::KEYS).chain(ring::KEYS).chain(key::KEYS).collect();
+        let known: Vec<&str> = KEYS
+            .into_iter()
+            .chain(logins::KEYS)
+            .chain(store::KEYS)
+            .chain(ring::KEYS)
+            .chain(key::KEYS)
+            .collect();
         root.allow_keys(&known)?;
         let default_ttl = ttl(&root, "default_ttl_seconds")?;
         let max_ttl = ttl(&root, "max_ttl_seconds")?;
@@ -123,6 +132,7 @@ impl Config {
             filter: filter(&root)?,
             policy_off: policy_off(&root)?,
             logins: LoginConfig::read(&root, files)?,
+            store: store::read(document, &root)?,
             service: ServiceConfig::read(&root)?,
         })
     }

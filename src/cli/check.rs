@@ -10,6 +10,7 @@ use crate::ground::text::printable;
 use crate::key::algorithm::Algorithm;
 use crate::load::setup::{self, Loaded, Paths};
 use crate::policy::Enforcement;
+use crate::store;
 use std::fmt::Write;
 
 /// The subcommand.
@@ -21,7 +22,8 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 
 pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     let mut files = Files::default();
-    let Loaded { state, service, policy: policy_path, users: users_path } = setup::load(paths, &mut files)?;
+    let Loaded { state, service, policy: policy_path, users: users_path, store } =
+        setup::load(paths, &mut files)?;
     let issuer = &state.issuer;
     let key = issuer.keyring().active();
     let mut text = String::new();
@@ -90,6 +92,11 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
         _ => "not found: nothing is granted".to_owned(),
     };
     line("policy", &policy);
+    if let Some(config) = &store {
+        let report = store::check(config).map_err(Error::Store)?;
+        let required = if config.required { "required" } else { "not required" };
+        line("store", &format!("{}: {} token(s), {required}", config.place, report.tokens));
+    }
     let registry = registry_note(key.algorithm());
     let findings = match &state.enforcement {
         Enforcement::Policy(policy) => {

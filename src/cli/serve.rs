@@ -10,6 +10,7 @@ use crate::http::{Service, Sources};
 use crate::load::reload::{Hangup, Reloader};
 use crate::load::setup::{self, Loaded, Paths};
 use crate::server::{Server, Stop};
+use crate::store::{Notice, Store};
 use crate::telemetry::log::Log;
 use std::io;
 use std::sync::Arc;
@@ -27,17 +28,21 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     let forbidden = sys::forbid_dumps();
     let hangup = Hangup::on_signal().map_err(signals)?;
     let mut files = Files::default();
-    let Loaded { state, service: config, .. } = setup::load(paths, &mut files)?;
+    let Loaded { state, service: config, store, .. } = setup::load(paths, &mut files)?;
     warn(files.warnings());
     let log = Log::new(config.log);
     if let Err(error) = forbidden {
         let message = format!("cannot forbid core dumps and ptrace: {error}");
         log.line(UnixTime::now(), "warning").text("message", &message).end();
     }
+    let told = log.clone();
+    let tell = move |notice: Notice| told.store(UnixTime::now(), &notice);
+    let store = store.map(|config| Store::open(&config, Box::new(tell))).transpose().map_err(Error::Store)?;
     let stop = Stop::on_signals().map_err(signals)?;
     let server =
         Server::bind(&config.bind, config.socket_mode, config.limits.clone()).map_err(Error::Listen)?;
-    let service = Arc::new(Service::new(state, log.clone(), Sources { clock: UnixTime::now, id: new_id }));
+    let sources = Sources { clock: UnixTime::now, id: new_id };
+    let service = Arc::new(Service::new(state, log.clone(), sources, store));
     let reloader = Reloader::new(Arc::clone(&service), log.clone(), paths.clone(), config, &files, began);
     // It ends with the process: there is nothing that it would have to finish.
     reloader

@@ -13,6 +13,7 @@ mod tree;
 pub use error::{Details, DocumentError};
 pub use node::{Node, Step, path};
 
+use super::digest::sha256;
 use super::encoding::{BYTE_ORDER_MARK, byte_order};
 use super::file::Files;
 use super::text::{line_may_be_secret, looks_secret};
@@ -89,6 +90,11 @@ impl Document {
     /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The SHA-256 of its text, in hexadecimal.
+    pub fn digest(&self) -> String {
+        sha256(self.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The whole tree.

@@ -8,6 +8,7 @@ use crate::ground::time::Ttl;
 use crate::http::State;
 use crate::login::{LoginConfig, Logins};
 use crate::policy::{Enforcement, Policy};
+use crate::store::config::StoreConfig;
 use std::path::{Path, PathBuf};
 
 /// Where a policy is looked for when none is named.
@@ -28,6 +29,8 @@ pub(crate) struct Loaded {
     pub(crate) service: ServiceConfig,
     pub(crate) policy: Option<PathBuf>,
     pub(crate) users: Option<PathBuf>,
+    /// What is to remember tokens; not opened yet.
+    pub(crate) store: Option<StoreConfig>,
 }
 
 /// Loads a configuration.
@@ -61,7 +64,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     let service = config.service.clone();
     let (enforcement, policy) = enforcement(paths, config.policy_off, files)?;
     warn_of(&enforcement, policy.as_deref(), files);
-    let login_config = config.logins.take();
+    let (login_config, store) = (config.logins.take(), config.store.take());
     let load = |config: &LoginConfig| logins(config, &service.bind, files);
     let logins = login_config.as_ref().map(load).transpose()?;
     let shared = logins.as_ref().and_then(|_| service.shares_one_address(&config.audience));
@@ -80,7 +83,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
         );
     }
     let state = State::new(issuer, enforcement, logins, &service);
-    Ok(Loaded { state, service, policy, users: login_config.map(|config| config.users_file) })
+    Ok(Loaded { state, service, policy, users: login_config.map(|config| config.users_file), store })
 }
 
 /// What is enforced, and the file that says so.

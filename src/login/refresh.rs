@@ -27,13 +27,19 @@ pub struct Refresh {
     ttl: Ttl,
 }
 
-/// Whose a refresh token is, and for which registry.
+/// Whose a refresh token is, for which registry, and which token it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// The user.
     pub user: String,
     /// The one service that it gives tokens for.
     pub service: String,
+    /// The token's `jti`.
+    pub id: String,
+    /// When it was made.
+    pub issued_at: UnixTime,
+    /// The key that signed it, where that has an id.
+    pub key_id: Option<String>,
 }
 
 /// Why a refresh token is refused: for the log alone.
@@ -72,6 +78,7 @@ struct Payload {
     aud: String,
     sub: String,
     service: String,
+    jti: String,
     iat: i64,
     exp: i64,
     #[serde(default)]
@@ -134,7 +141,13 @@ impl Refresh {
         if now.0 >= end {
             return Err(RefreshError::Expired);
         }
-        Ok(Holder { user: claimed.sub, service: claimed.service })
+        Ok(Holder {
+            user: claimed.sub,
+            service: claimed.service,
+            id: claimed.jti,
+            issued_at: UnixTime(claimed.iat),
+            key_id: claimed.kid,
+        })
     }
 }
 
