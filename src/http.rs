@@ -211,8 +211,10 @@ impl Service {
     fn metrics_text(&self, request: &Request<'_>) -> Response {
         let format =
             Format::of(request.header_values("Accept").filter_map(|field| str::from_utf8(field).ok()));
-        let mut response =
-            Response::json(200, self.metrics.render(self.log.lost_lines(), format).into_bytes());
+        let mut response = Response::json(
+            200,
+            self.metrics.render(self.log.lost_lines(), self.store.as_ref(), format).into_bytes(),
+        );
         response.headers = vec![("Content-Type", format.content_type().into()), ("Vary", "Accept".into())];
         response
     }

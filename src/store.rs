@@ -22,7 +22,7 @@ use counters::Counters;
 use engine::Connection;
 use entry::{Entry, Event, EventFilter, Filter, Known, Listed, Revocation, Sought};
 use fault::StoreFault;
-pub use manage::{Prepared, Report, check, init, prune};
+pub use manage::{Prepared, Report, backup, check, examine, init, prune};
 use queue::{Act, Queue};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

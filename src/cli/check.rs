@@ -95,7 +95,7 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     if let Some(config) = &store {
         let report = store::check(config).map_err(Error::Store)?;
         let required = if config.required { "required" } else { "not required" };
-        line("store", &format!("{}: {} token(s), {required}", config.place, report.tokens));
+        line("store", &format!("{}: {report}, {required}", config.place));
     }
     let registry = registry_note(key.algorithm());
     let findings = match &state.enforcement {

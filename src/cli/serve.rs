@@ -37,13 +37,15 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     }
     let told = log.clone();
     let tell = move |notice: Notice| told.store(UnixTime::now(), &notice);
+    let remembered = store.clone();
     let store = store.map(|config| Store::open(&config, Box::new(tell))).transpose().map_err(Error::Store)?;
     let stop = Stop::on_signals().map_err(signals)?;
     let server =
         Server::bind(&config.bind, config.socket_mode, config.limits.clone()).map_err(Error::Listen)?;
     let sources = Sources { clock: UnixTime::now, id: new_id };
     let service = Arc::new(Service::new(state, log.clone(), sources, store));
-    let reloader = Reloader::new(Arc::clone(&service), log.clone(), paths.clone(), config, &files, began);
+    let reloader =
+        Reloader::new(Arc::clone(&service), log.clone(), paths.clone(), (config, remembered), &files, began);
     // It ends with the process: there is nothing that it would have to finish.
     reloader
         .start(hangup)

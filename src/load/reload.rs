@@ -17,6 +17,7 @@ use crate::ground::file::Files;
 use crate::ground::text::sentence;
 use crate::ground::time::UnixTime;
 use crate::http::Service;
+use crate::store::config::StoreConfig;
 use crate::telemetry::log::{Level, Log};
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -91,6 +92,7 @@ pub(crate) struct Reloader {
     log: Log,
     paths: Paths,
     running: ServiceConfig,
+    store: Option<StoreConfig>,
     warnings: Vec<Diagnostic>,
     /// What the last load, good or bad, read or looked for.
     watched: Vec<PathBuf>,
@@ -110,14 +112,26 @@ impl Reloader {
         service: Arc<Service>,
         log: Log,
         paths: Paths,
-        running: ServiceConfig,
+        (running, store): (ServiceConfig, Option<StoreConfig>),
         files: &Files,
         began: SystemTime,
     ) -> Self {
         let (watched, warnings) = (files.paths().to_vec(), files.warnings().to_vec());
         let tried = Seen::look(&watched, &Seen::default());
         let due = tried.any_newer(began, &Seen::default());
-        Self { service, log, paths, running, warnings, watched, tried, pending: None, due, failed: None }
+        Self {
+            service,
+            log,
+            paths,
+            running,
+            store,
+            warnings,
+            watched,
+            tried,
+            pending: None,
+            due,
+            failed: None,
+        }
     }
 
     /// Watches for as long as the process lives, on threads of its own.
@@ -192,7 +206,9 @@ impl Reloader {
     fn take(&mut self, loaded: Loaded, files: &Files, cause: Cause) {
         let now = self.service.replace(loaded.state);
         self.failed = None;
-        let restart = self.running.fixed_changes(&loaded.service).join(", ");
+        let mut restart = self.running.fixed_changes(&loaded.service);
+        restart.extend((loaded.store != self.store).then_some("store"));
+        let restart = restart.join(", ");
         let line = self.log.line(now, "reload").text("result", "ok").text("cause", cause.name());
         line.maybe("restart_needed_for", Some(restart.as_str()).filter(|keys| !keys.is_empty())).end();
         for warning in files.warnings().iter().filter(|warning| !self.warnings.contains(warning)) {

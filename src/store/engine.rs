@@ -10,6 +10,7 @@ mod sqlite;
 use super::config::{Place, StoreConfig};
 use super::fault::StoreFault;
 use std::borrow::Cow;
+use std::path::Path;
 
 /// A parameter, or a field of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +137,16 @@ impl Connection {
     /// Reads.
     pub(super) fn rows(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreFault> {
         either!(self, inner => inner.rows(sql, values))
+    }
+
+    /// Looks through all of it for damage.
+    pub(super) fn examine(&mut self) -> Result<(), StoreFault> {
+        either!(self, inner => inner.examine())
+    }
+
+    /// Copies it to a new file.
+    pub(super) fn backup(&mut self, file: &Path) -> Result<(), StoreFault> {
+        either!(self, inner => inner.backup(file))
     }
 
     /// A statement in the engine's own words.

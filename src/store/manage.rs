@@ -8,6 +8,8 @@ use super::engine::Connection;
 use super::fault::StoreFault;
 use super::{schema, statements, writer};
 use crate::ground::time::UnixTime;
+use std::fmt;
+use std::path::Path;
 
 /// What [`init`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +22,23 @@ pub enum Prepared {
     Unchanged,
 }
 
-/// What [`check`] found in a store that can be used.
+/// What is in a store that can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The version of its schema, and the one that this program makes.
-    pub version: (usize, usize),
+    /// The version of its schema.
+    pub version: usize,
     /// Tokens in it.
     pub tokens: u64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "schema version {}", self.version)?;
+        if self.version < schema::VERSION {
+            write!(f, " (`serve` and `store init` make it {})", schema::VERSION)?;
+        }
+        write!(f, ", {} token(s)", self.tokens)
+    }
 }
 
 /// Makes a store where there is none, or brings one up to date.
@@ -44,12 +56,29 @@ pub fn init(config: &StoreConfig) -> Result<Prepared, StoreFault> {
     })
 }
 
-/// Looks whether a store can be used.
+/// Looks whether a store can be used: its version, and whether it lets itself be written. Changes nothing.
 pub fn check(config: &StoreConfig) -> Result<Report, StoreFault> {
-    let mut connection = schema::open(config)?;
-    schema::refuse_newer(&mut connection, config)?;
+    look(&mut schema::reach(config)?, config)
+}
+
+/// The same, and looks through all of it for damage.
+pub fn examine(config: &StoreConfig) -> Result<Report, StoreFault> {
+    let mut connection = schema::reach(config)?;
+    connection.examine()?;
+    look(&mut connection, config)
+}
+
+fn look(connection: &mut Connection, config: &StoreConfig) -> Result<Report, StoreFault> {
+    schema::refuse_newer(connection, config)?;
+    connection.begin(false)?;
+    connection.commit()?;
     let version = connection.version()?.unwrap_or(0);
-    Ok(Report { version: (version, schema::VERSION), tokens: statements::count(&mut connection)? })
+    Ok(Report { version, tokens: statements::count(connection)? })
+}
+
+/// Copies the store to a file that does not exist yet, as it is at one moment.
+pub fn backup(config: &StoreConfig, file: &Path) -> Result<(), StoreFault> {
+    schema::reach(config)?.backup(file)
 }
 
 /// Takes away what expired longer ago than the store keeps it; gives how many tokens.

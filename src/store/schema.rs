@@ -57,16 +57,21 @@ pub(super) const MIGRATIONS: [&[&str]; 1] = [&[
 /// The version that this program makes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
 
+/// Opens a store that exists, as it is.
+pub(super) fn reach(config: &StoreConfig) -> Result<Connection, StoreFault> {
+    let mut connection = Connection::reach(config, false)?;
+    match connection.version()? {
+        None | Some(0) => Err(StoreFault::lasting(config, "it is not a store of Keypebble's").hint(INIT)),
+        Some(_) => Ok(connection),
+    }
+}
+
 /// Opens a store that exists, and brings its schema up to date. A newer one is taken as it is: this program may
 /// have been running when it changed.
 pub(super) fn open(config: &StoreConfig) -> Result<Connection, StoreFault> {
-    let mut connection = Connection::reach(config, false)?;
-    match connection.version()? {
-        None | Some(0) => {
-            return Err(StoreFault::lasting(config, "it is not a store of Keypebble's").hint(INIT));
-        }
-        Some(version) if version < VERSION => migrate(&mut connection, &MIGRATIONS).map(|_| ())?,
-        Some(_) => {}
+    let mut connection = reach(config)?;
+    if connection.version()?.is_some_and(|version| version < VERSION) {
+        migrate(&mut connection, &MIGRATIONS)?;
     }
     Ok(connection)
 }

@@ -5,12 +5,14 @@
 //! text grow.
 
 mod counters;
+mod store;
 mod text;
 
 use crate::ground::time::UnixTime;
 use crate::issuer::Record;
 use crate::key::algorithm::Algorithm;
 use crate::login::attempts::Outcome;
+use crate::store::Store;
 use counters::{BUCKETS, Counters, OfRoute, STATUSES, add, read, zeros};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -158,8 +160,8 @@ impl Metrics {
         self.looked.store(seconds(now), Ordering::Relaxed);
     }
 
-    /// The text, whole. The log counts for itself what it could not write.
-    pub fn render(&self, lost_lines: u64, format: Format) -> String {
+    /// The text, whole. The log and the store count for themselves.
+    pub fn render(&self, lost_lines: u64, memory: Option<&Store>, format: Format) -> String {
         let mut text = Text { text: String::with_capacity(8 * 1024), format };
         text.family("keypebble_requests", "counter", "", "Answered requests.");
         for route in &self.routes {
@@ -199,6 +201,9 @@ impl Metrics {
         self.events.write(&mut text, "keypebble_connection_events", "event", events);
         text.family("keypebble_log_lines_lost", "counter", "", "Lines that the log did not take.");
         text.sample("keypebble_log_lines_lost_total", &[], lost_lines);
+        if let Some(memory) = memory {
+            store::write(&mut text, memory);
+        }
         text.family(
             "keypebble_reloads",
             "counter",
@@ -271,7 +276,7 @@ mod tests {
         metrics.event("silent");
         metrics.password(Outcome::Throttled(3));
         metrics.refresh_token(RefreshEvent::Used);
-        let text = metrics.render(7, Format::OpenMetrics);
+        let text = metrics.render(7, None, Format::OpenMetrics);
         for line in [
             "# TYPE keypebble_requests counter",
             "keypebble_requests_total{route=\"v2_token\",status=\"200\"} 2",
@@ -295,7 +300,7 @@ mod tests {
         }
         assert!(text.ends_with("\n# EOF\n") && !text.contains("client"), "{text}");
         // The older form: the same samples, and no word that it does not have.
-        let old = metrics.render(7, Format::Prometheus);
+        let old = metrics.render(7, None, Format::Prometheus);
         let samples = |text: &str| -> Vec<String> {
             text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
         };

@@ -6,8 +6,9 @@
 
 use super::{INIT, Row, Value};
 use crate::ground::sys;
-use crate::store::config::StoreConfig;
+use crate::store::config::{Place, StoreConfig};
 use crate::store::fault::StoreFault;
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
@@ -166,6 +167,31 @@ impl Sqlite {
         run().map_err(|error| self.fault(&error))
     }
 
+    pub(super) fn examine(&mut self) -> Result<(), StoreFault> {
+        let found = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+        let found = found.map_err(|error| self.fault(&error))?;
+        if found == "ok" {
+            return Ok(());
+        }
+        Err(StoreFault::passing(&self.config, format!("it is damaged: {found}")).hint(DAMAGED))
+    }
+
+    /// One step copies all pages, so that no writer in between begins it anew; SQLite commits them at its end.
+    pub(super) fn backup(&mut self, file: &Path) -> Result<(), StoreFault> {
+        let target = StoreConfig { place: Place::Sqlite(file.to_owned()), ..self.config.clone() };
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+        made.map_err(|error| StoreFault::passing(&target, error.to_string()))?;
+        let copy = || {
+            let mut copy = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            let step = Backup::new(&self.connection, &mut copy)?.step(-1)?;
+            if step == StepResult::Done { Ok(()) } else { Err(rusqlite::Error::InvalidQuery) }
+        };
+        copy().map_err(|error| {
+            let _ = fs::remove_file(file);
+            fault(&target, &error)
+        })
+    }
+
     pub(super) fn words(&self) -> &'static [(&'static str, &'static str)] {
         &[
             ("{number}", "INTEGER PRIMARY KEY"),
@@ -184,6 +210,7 @@ impl Sqlite {
     }
 }
 
+const NO_STORE: &str = "name a file that does not exist, or put a backup in its place";
 const PERMISSIONS: &str = "the file and its folder must belong to the user that Keypebble runs as";
 const DAMAGED: &str = "stop Keypebble and put a backup in its place";
 
@@ -207,7 +234,7 @@ fn fault(config: &StoreConfig, error: &rusqlite::Error) -> StoreFault {
         Some(
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied,
         ) => ("it may not be written", PERMISSIONS, false),
-        Some(ErrorCode::NotADatabase) => ("it is not a SQLite database", INIT, true),
+        Some(ErrorCode::NotADatabase) => ("it is not a SQLite database", NO_STORE, true),
         Some(ErrorCode::DatabaseCorrupt) => ("it is damaged", DAMAGED, true),
         Some(ErrorCode::CannotOpen) => ("it cannot be opened", PERMISSIONS, false),
         Some(ErrorCode::SystemIoFailure) => ("the disk fails", "look at the system's log", false),
