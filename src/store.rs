@@ -13,6 +13,7 @@ pub mod fault;
 mod manage;
 mod queue;
 mod schema;
+pub mod server;
 mod statements;
 mod writer;
 
@@ -218,6 +219,3 @@ impl Shared {
         self.queue.wait(acts).map_err(|problem| problem.fault(&self.config))
     }
 }
-
-#[cfg(all(test, feature = "sqlite"))]
-mod tests;

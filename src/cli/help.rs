@@ -8,8 +8,12 @@ use std::env::consts;
 pub(super) const MAIN: &str = include_str!("help/keypebble.txt");
 
 /// The optional features, and whether this build has them.
-const FEATURES: [(&str, bool); 3] =
-    [("fast", key::FAST), ("passwords", password::ENABLED), ("sqlite", cfg!(feature = "sqlite"))];
+const FEATURES: [(&str, bool); 4] = [
+    ("fast", key::FAST),
+    ("passwords", password::ENABLED),
+    ("postgres", cfg!(feature = "postgres")),
+    ("sqlite", cfg!(feature = "sqlite")),
+];
 
 /// `keypebble --version`: what this build is, for whoever has to tell two builds apart.
 pub(super) fn version() -> String {

@@ -3,6 +3,7 @@
 use crate::ground::document::{Document, DocumentError, Node};
 use crate::ground::text::quoted;
 use crate::store::config::{Place, StoreConfig};
+use crate::store::server::Server;
 
 /// The keys of the file that this reads.
 pub(super) const KEYS: [&str; 3] = ["store", "store_required", "store_keep_days"];
@@ -42,8 +43,16 @@ fn place(document: &Document, store: &Node<'_>) -> Result<Place, DocumentError> 
         "sqlite" if rest.is_empty() => Err(store.error("expected the path of a file after `sqlite:`")),
         "sqlite" if cfg!(feature = "sqlite") => Ok(Place::Sqlite(document.folder().join(rest))),
         "sqlite" => Err(without(store, "sqlite")),
+        "postgres" | "postgresql" if cfg!(feature = "postgres") => {
+            let server = Server::parse(text, document.folder());
+            server.map(Place::Postgres).map_err(|[what, hint]| store.error(what).hint(hint))
+        }
+        "postgres" | "postgresql" => Err(without(store, "postgres")),
         _ => Err(store
-            .error(format!("expected `sqlite:PATH`, found {}", quoted("", text)))
+            .error(format!(
+                "expected `sqlite:PATH` or `postgres://USER@HOST/DATABASE`, found {}",
+                quoted("", text)
+            ))
             .hint("such as `store: sqlite:/var/lib/keypebble/store.db`")),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the two kinds of place. Must not know YAML (`config` reads it).
 
+use super::server::Server;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -21,6 +22,8 @@ pub struct StoreConfig {
 pub enum Place {
     /// `sqlite:PATH`: one file, for one node.
     Sqlite(PathBuf),
+    /// `postgres://...`: a server, for several nodes.
+    Postgres(Server),
 }
 
 impl fmt::Display for Place {
@@ -28,6 +31,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Sqlite(path) => write!(f, "{}", path.display()),
+            Place::Postgres(server) => server.fmt(f),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! the set is closed; parameters are `$1`, `$2`, ... in the order in which they first appear, which both engines
 //! take.
 
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -72,6 +74,8 @@ impl Row {
 pub(super) enum Connection {
     #[cfg(feature = "sqlite")]
     Sqlite(Box<sqlite::Sqlite>),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<postgres::Postgres>),
 }
 
 /// Does the same with whichever it is. A build without both has no value of the type.
@@ -80,6 +84,8 @@ macro_rules! either {
         match *$self {
             #[cfg(feature = "sqlite")]
             Connection::Sqlite(ref mut $inner) => $act,
+            #[cfg(feature = "postgres")]
+            Connection::Postgres(ref mut $inner) => $act,
         }
     };
 }
@@ -96,6 +102,14 @@ impl Connection {
             #[cfg(not(feature = "sqlite"))]
             Place::Sqlite(_) => {
                 Err(StoreFault::lasting(config, "this build is without the feature `sqlite`"))
+            }
+            #[cfg(feature = "postgres")]
+            Place::Postgres(server) => {
+                postgres::Postgres::open(config, server).map(Box::new).map(Connection::Postgres)
+            }
+            #[cfg(not(feature = "postgres"))]
+            Place::Postgres(_) => {
+                Err(StoreFault::lasting(config, "this build is without the feature `postgres`"))
             }
         }
     }
@@ -128,10 +142,15 @@ impl Connection {
         either!(self, inner => inner.execute(sql, values))
     }
 
-    /// Runs one statement for each row of values, in as few round trips as it takes; gives how many rows they
-    /// changed.
-    pub(super) fn execute_all(&mut self, sql: &str, rows: &[Vec<Value<'_>>]) -> Result<u64, StoreFault> {
-        either!(self, inner => inner.execute_all(sql, rows))
+    /// Inserts rows in as few round trips as it takes, and passes over those that are there; gives how many are
+    /// new. A column has a name and is text, or else a number.
+    pub(super) fn insert(
+        &mut self,
+        table: &str,
+        columns: &[(&str, bool)],
+        rows: &[Vec<Value<'_>>],
+    ) -> Result<u64, StoreFault> {
+        either!(self, inner => inner.insert(table, columns, rows))
     }
 
     /// Reads.

@@ -9,9 +9,23 @@ use super::entry::{
 use super::fault::StoreFault;
 use crate::ground::time::UnixTime;
 
-/// The fields of a token, as they are written and read.
-const FIELDS: &str = "id, profile, subject, audience, granted, issued_at, expires_at, key_id, peer, address, \
-    client, login, policy, rules";
+/// The columns of a token, as they are written and read, and whether they are text.
+const COLUMNS: [(&str, bool); 14] = [
+    ("id", true),
+    ("profile", true),
+    ("subject", true),
+    ("audience", true),
+    ("granted", true),
+    ("issued_at", false),
+    ("expires_at", false),
+    ("key_id", true),
+    ("peer", true),
+    ("address", true),
+    ("client", true),
+    ("login", true),
+    ("policy", true),
+    ("rules", true),
+];
 
 /// The most tokens that one reading of [`list`] takes from the database.
 const PAGE: u32 = 1000;
@@ -19,10 +33,8 @@ const PAGE: u32 = 1000;
 /// Writes tokens; one that is there already stays as it is, since a transaction whose end was not seen is
 /// written again.
 pub(super) fn insert(connection: &mut Connection, entries: &[&Entry]) -> Result<u64, StoreFault> {
-    let places: Vec<String> = (1..=14).map(|place| format!("${place}")).collect();
-    let sql = format!("INSERT INTO token ({FIELDS}) VALUES ({}) ON CONFLICT DO NOTHING", places.join(", "));
     let rows: Vec<Vec<Value<'_>>> = entries.iter().map(|entry| fields(entry)).collect();
-    connection.execute_all(&sql, &rows)
+    connection.insert("token", &COLUMNS, &rows)
 }
 
 fn fields(entry: &Entry) -> Vec<Value<'_>> {
@@ -78,7 +90,7 @@ pub(super) fn revoke(connection: &mut Connection, revocation: &Revocation) -> Re
         // What came from a login may outlive the refresh token by a little: the last of it counts.
         let sql = format!(
             "{into} SELECT 'login', refresh.login, (SELECT max(last.expires_at) FROM token last \
-                WHERE last.login = refresh.login), $1, $2 \
+                WHERE last.login = refresh.login), CAST($1 AS BIGINT), CAST($2 AS TEXT) \
             FROM token refresh WHERE refresh.id = $3 AND refresh.profile = 'refresh' \
                 AND refresh.login IS NOT NULL {ON_CONFLICT}"
         );
@@ -117,7 +129,8 @@ fn select() -> String {
         "token.client",
         "token.key_id",
     ]);
-    format!("SELECT number, {FIELDS}, {revoked} FROM token")
+    let columns = COLUMNS.map(|(name, _)| name).join(", ");
+    format!("SELECT number, {columns}, {revoked} FROM token")
 }
 
 fn listed(row: &mut Row) -> Option<Listed> {

@@ -139,9 +139,18 @@ impl Sqlite {
         changed.map(|changed| changed as u64).map_err(|error| self.fault(&error))
     }
 
-    pub(super) fn execute_all(&mut self, sql: &str, rows: &[Vec<Value<'_>>]) -> Result<u64, StoreFault> {
+    pub(super) fn insert(
+        &mut self,
+        table: &str,
+        columns: &[(&str, bool)],
+        rows: &[Vec<Value<'_>>],
+    ) -> Result<u64, StoreFault> {
+        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        let places = vec!["?"; names.len()].join(", ");
+        let names = names.join(", ");
+        let sql = format!("INSERT INTO {table} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING");
         let run = || {
-            let mut statement = self.connection.prepare(sql)?;
+            let mut statement = self.connection.prepare(&sql)?;
             rows.iter()
                 .try_fold(0, |sum, values| Ok(sum + statement.execute(params_from_iter(values))? as u64))
         };
