@@ -43,7 +43,7 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     let server =
         Server::bind(&config.bind, config.socket_mode, config.limits.clone()).map_err(Error::Listen)?;
     let sources = Sources { clock: UnixTime::now, id: new_id };
-    let service = Arc::new(Service::new(state, log.clone(), sources, store));
+    let service = Arc::new(Service::new(state, log.clone(), sources, store.clone()));
     let reloader =
         Reloader::new(Arc::clone(&service), log.clone(), paths.clone(), (config, remembered), &files, began);
     // It ends with the process: there is nothing that it would have to finish.
@@ -52,6 +52,9 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
         .map_err(|source| Error::System { what: "cannot start a thread".to_owned(), source })?;
     log.line(UnixTime::now(), "listening").text("address", server.address()).end();
     server.run(service, &stop);
+    if let Some(store) = store {
+        store.close();
+    }
     log.line(UnixTime::now(), "stopped").end();
     Ok(())
 }

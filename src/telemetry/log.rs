@@ -90,6 +90,10 @@ impl Log {
             Notice::Up { dropped } => {
                 self.line(time, "store").text("what", "up").number("dropped", *dropped).end();
             }
+            Notice::Lost { records } => {
+                let line = self.at(Level::Error, time, "store").text("what", "lost");
+                line.number("records", *records).end();
+            }
         }
     }
 
