@@ -174,8 +174,9 @@ mod tests {
         Users::parse(Path::new("users"), text.as_bytes()).unwrap()
     }
 
-    fn holder() -> Holder {
-        Holder { user: "alice".into(), service: "registry".into() }
+    fn holder(issuer: &Issuer, own: bool) -> Holder {
+        let key_id = issuer.keyring().active().id().filter(|_| !own).map(str::to_owned);
+        Holder { user: "alice".into(), service: "registry".into(), id: "id".into(), issued_at: NOW, key_id }
     }
 
     fn refresh(own: Option<&[u8]>) -> Refresh {
@@ -205,8 +206,9 @@ mod tests {
             let (issuer, refresh) = (issuer(yaml), refresh(own));
             let token = made(&refresh, &issuer);
             let at = |seconds| refresh.verify(&issuer, &users(ALICE), &token, UnixTime(NOW.0 + seconds));
-            assert_eq!(at(0), Ok(holder()), "{yaml}");
-            assert_eq!(at(99), Ok(holder()), "{yaml}");
+            let holder = holder(&issuer, own.is_some());
+            assert_eq!(at(0), Ok(holder.clone()), "{yaml}");
+            assert_eq!(at(99), Ok(holder), "{yaml}");
             assert_eq!(at(100), Err(RefreshError::Expired), "{yaml}");
             let shorter = Refresh::new(refresh.secret, Ttl::new(10).unwrap());
             let late = shorter.verify(&issuer, &users(ALICE), &token, UnixTime(NOW.0 + 10));
