@@ -23,6 +23,7 @@ mod policy;
 mod progress;
 mod serve;
 mod stdout;
+mod store;
 mod token_input;
 mod verify;
 mod version;
@@ -84,6 +85,8 @@ enum Command {
     KeysRetire(Retire),
     /// Print public keys.
     KeysExport(Export),
+    /// Make, check, copy or prune the store.
+    Store(store::Tend),
     /// Print a line for a users file.
     HashPassword(HashPassword),
     /// Say which rule grants or denies.
@@ -112,6 +115,10 @@ const COMMANDS: &[Spec] = &[
     inspect::SPEC,
     verify::SPEC,
     doctor::SPEC,
+    store::INIT,
+    store::CHECK,
+    store::BACKUP,
+    store::PRUNE,
     policy::explain::SPEC,
     policy::test::SPEC,
     completions::SPEC,
@@ -152,6 +159,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::KeysRotate(command) => keys::rotate::run(&command),
         Command::KeysRetire(command) => keys::retire::run(&command),
         Command::KeysExport(command) => keys::export::run(&command),
+        Command::Store(command) => store::run(&command),
         Command::Completions(shell) => completions::run(shell),
         Command::Man(command) => man::run(&command),
         Command::HashPassword(command) => hash_password::run(&command),
