@@ -80,6 +80,9 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
             &logins.refresh.as_ref().map_or("none".to_owned(), |refresh| format!("for {}", refresh.ttl())),
         );
     }
+    if state.clients.count() > 0 {
+        line("clients", &state.clients.count().to_string());
+    }
     let policy = match (&state.enforcement, &policy_path) {
         (Enforcement::Policy(policy), Some(path)) => format!(
             "{}: {} user(s){}, mode {}",

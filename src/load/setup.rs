@@ -65,6 +65,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     let (enforcement, policy) = enforcement(paths, config.policy_off, files)?;
     warn_of(&enforcement, policy.as_deref(), files);
     let (login_config, store) = (config.logins.take(), config.store.take());
+    let clients = std::mem::take(&mut config.clients);
     let load = |config: &LoginConfig| logins(config, &service.bind, files);
     let logins = login_config.as_ref().map(load).transpose()?;
     let shared = logins.as_ref().and_then(|_| service.shares_one_address(&config.audience));
@@ -82,7 +83,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
             "set default_ttl_seconds to 60 or more",
         );
     }
-    let state = State::new(issuer, enforcement, logins, &service);
+    let state = State::new(issuer, enforcement, logins, clients, &service);
     Ok(Loaded { state, service, policy, users: login_config.map(|config| config.users_file), store })
 }
 

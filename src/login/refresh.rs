@@ -38,6 +38,8 @@ pub struct Holder {
     pub id: String,
     /// When it was made.
     pub issued_at: UnixTime,
+    /// From when on it counts no more.
+    pub expires_at: UnixTime,
     /// The key that signed it, where that has an id.
     pub key_id: Option<String>,
 }
@@ -146,6 +148,7 @@ impl Refresh {
             service: claimed.service,
             id: claimed.jti,
             issued_at: UnixTime(claimed.iat),
+            expires_at: UnixTime(end),
             key_id: claimed.kid,
         })
     }
@@ -174,8 +177,16 @@ mod tests {
         Users::parse(Path::new("users"), text.as_bytes()).unwrap()
     }
 
-    fn holder() -> Holder {
-        Holder { user: "alice".into(), service: "registry".into() }
+    fn holder(issuer: &Issuer, own: bool) -> Holder {
+        let key_id = if own { None } else { issuer.keyring().active().id().map(str::to_owned) };
+        Holder {
+            user: "alice".into(),
+            service: "registry".into(),
+            id: "id".into(),
+            issued_at: NOW,
+            expires_at: UnixTime(NOW.0 + 100),
+            key_id,
+        }
     }
 
     fn refresh(own: Option<&[u8]>) -> Refresh {
@@ -205,8 +216,8 @@ mod tests {
             let (issuer, refresh) = (issuer(yaml), refresh(own));
             let token = made(&refresh, &issuer);
             let at = |seconds| refresh.verify(&issuer, &users(ALICE), &token, UnixTime(NOW.0 + seconds));
-            assert_eq!(at(0), Ok(holder()), "{yaml}");
-            assert_eq!(at(99), Ok(holder()), "{yaml}");
+            assert_eq!(at(0), Ok(holder(&issuer, own.is_some())), "{yaml}");
+            assert_eq!(at(99), Ok(holder(&issuer, own.is_some())), "{yaml}");
             assert_eq!(at(100), Err(RefreshError::Expired), "{yaml}");
             let shorter = Refresh::new(refresh.secret, Ttl::new(10).unwrap());
             let late = shorter.verify(&issuer, &users(ALICE), &token, UnixTime(NOW.0 + 10));
