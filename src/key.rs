@@ -15,12 +15,12 @@ mod certificate;
 pub mod chain;
 mod engine;
 mod error;
-mod form;
+pub(crate) mod form;
 mod generate;
 mod jwk;
 pub mod keyring;
 mod kind;
-mod material;
+pub(crate) mod material;
 mod numbers;
 mod pem;
 mod public;
@@ -28,7 +28,7 @@ pub mod x509;
 
 pub(crate) use crate::ground::base64::text as base64url;
 pub use chain::Chain;
-pub use engine::{ENGINE, FAST};
+pub use engine::ENGINE;
 pub use error::KeyError;
 pub use public::PublicKey;
 

@@ -35,6 +35,8 @@ pub mod keystore;
 
 pub mod policy;
 
+pub mod tls;
+
 pub mod key;
 
 pub mod ground;

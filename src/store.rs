@@ -28,12 +28,17 @@ use queue::{Act, Queue};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// For how long a store that could not be read is not asked again: a server that is away costs whoever asks the
+/// time of a connection.
+const GIVEN_UP: Duration = Duration::from_secs(1);
 
 /// A handle on the memory: cheap to clone. When the last one is dropped, what is queued is written.
 #[derive(Debug, Clone)]
 pub struct Store {
     shared: Arc<Shared>,
-    _writer: Arc<Writer>,
+    writer: Arc<Writer>,
 }
 
 /// What the log is told of the store.
@@ -45,6 +50,11 @@ pub enum Notice {
     Up {
         /// Those that found no room in the queue since the last notice.
         dropped: u64,
+    },
+    /// It was away at the end, so that what was left is lost.
+    Lost {
+        /// How many records that is.
+        records: u64,
     },
 }
 
@@ -58,7 +68,15 @@ struct Shared {
     counters: Counters,
     tell: Tell,
     /// Reads have a connection of their own, so that they do not wait for the disk.
-    reader: Mutex<Option<Connection>>,
+    reader: Mutex<Reader>,
+}
+
+/// What reads are made with.
+#[derive(Default)]
+struct Reader {
+    connection: Option<Connection>,
+    /// Why the last read failed, and when.
+    failed: Option<(Instant, StoreFault)>,
 }
 
 impl fmt::Debug for Shared {
@@ -74,11 +92,18 @@ struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Drop for Writer {
-    fn drop(&mut self) {
+impl Writer {
+    /// Writes what is left, and ends.
+    fn end(&self) {
         self.shared.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let _ = thread.map(JoinHandle::join); // a panic in it was printed when it happened
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -104,7 +129,7 @@ impl Store {
             queue: Queue::new(),
             counters: Counters::default(),
             tell,
-            reader: Mutex::new(None),
+            reader: Mutex::default(),
         });
         let own = Arc::clone(&shared);
         let thread = Builder::new()
@@ -112,7 +137,7 @@ impl Store {
             .spawn(move || writer::run(&own, connection))
             .map_err(|error| StoreFault::passing(config, format!("cannot start a thread: {error}")))?;
         let writer = Writer { shared: Arc::clone(&shared), thread: Mutex::new(Some(thread)) };
-        Ok(Self { shared, _writer: Arc::new(writer) })
+        Ok(Self { shared, writer: Arc::new(writer) })
     }
 
     /// What it was made from.
@@ -176,6 +201,11 @@ impl Store {
         self.shared.wait(vec![Act::Nothing]).map(|_| ())
     }
 
+    /// Writes what was left, and takes nothing more from any handle.
+    pub fn close(&self) {
+        self.writer.end();
+    }
+
     /// The tokens that a filter lets through, the latest first, at most `filter.limit` of them; the next page
     /// begins with `before` set to the last one's number.
     pub fn list(&self, filter: &Filter) -> Result<Vec<Listed>, StoreFault> {
@@ -190,16 +220,28 @@ impl Store {
     /// Reads, with a new connection where the last one failed.
     fn read<T>(&self, act: impl Fn(&mut Connection) -> Result<T, StoreFault>) -> Result<T, StoreFault> {
         let mut reader = self.shared.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connection) = reader.as_mut() {
-            match act(connection) {
-                Ok(found) => return Ok(found),
-                Err(_) => *reader = None, // it may be the connection alone
-            }
+        if let Some((at, fault)) = &reader.failed
+            && at.elapsed() < GIVEN_UP
+        {
+            return Err(fault.clone());
         }
-        let mut connection = schema::open(&self.shared.config)?;
-        let found = act(&mut connection)?;
-        *reader = Some(connection);
-        Ok(found)
+        if let Some(mut connection) = reader.connection.take()
+            && let Ok(found) = act(&mut connection)
+        {
+            reader.connection = Some(connection);
+            return Ok(found);
+        }
+        let read = schema::open(&self.shared.config).and_then(|mut connection| {
+            let found = act(&mut connection)?;
+            Ok((connection, found))
+        });
+        let (connection, read) = match read {
+            Ok((connection, found)) => (Some(connection), Ok(found)),
+            Err(fault) => (None, Err(fault)),
+        };
+        let failed = read.as_ref().err().map(|fault| (Instant::now(), fault.clone()));
+        *reader = Reader { connection, failed };
+        read
     }
 }
 

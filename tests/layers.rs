@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each folder with those that it may use, from the edges down. None may use one that stands above it.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     (
         "cli",
         &[
@@ -23,16 +23,17 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "token",
             "keystore",
             "policy",
+            "tls",
             "key",
             "ground",
         ],
     ),
-    ("server", &["http", "telemetry", "ground"]),
-    ("load", &["http", "telemetry", "config", "store", "login", "policy", "ground"]),
+    ("server", &["http", "telemetry", "tls", "ground"]),
+    ("load", &["http", "telemetry", "config", "store", "login", "policy", "tls", "ground"]),
     ("http", &["telemetry", "config", "store", "login", "issuer", "claims", "policy", "key", "ground"]),
     ("diagnosis", &["config", "issuer", "claims", "token", "policy", "key", "ground"]),
     ("telemetry", &["config", "store", "login", "issuer", "key", "ground"]),
-    ("config", &["store", "login", "issuer", "claims", "keystore", "key", "ground"]),
+    ("config", &["store", "login", "issuer", "claims", "keystore", "tls", "key", "ground"]),
     ("store", &["issuer", "ground"]),
     ("login", &["issuer", "claims", "token", "ground"]),
     ("issuer", &["claims", "token", "policy", "key", "ground"]),
@@ -40,6 +41,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("token", &["key", "ground"]),
     ("keystore", &["key", "ground"]),
     ("policy", &["ground"]),
+    ("tls", &["key", "ground"]),
     ("key", &["ground"]),
     ("ground", &[]),
 ];

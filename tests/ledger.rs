@@ -528,18 +528,18 @@ fn a_required_store_vouches_only_for_what_it_knows() {
     assert_inactive(&introspect(&server, "admin", &ours(&json!({}))), "not recorded");
 }
 
+#[cfg(feature = "postgres")]
 #[test]
 fn a_store_that_is_away_is_503_and_never_200() {
-    let folder = folder(STORE);
+    let folder = folder("");
+    let store = format!("store: postgres://keypebble@127.0.0.1:{}/keypebble", common::free_port());
+    folder.write("config.yaml", &CONFIG.replace("STORE", &store));
     let server = serve(&folder);
     let token = ours(&json!({}));
-    assert!(is_active(&server, &token));
-    for name in ["store.db", "store.db-wal"] {
-        folder.write(name, "no database");
-    }
     for path in ["/revoke", "/introspect"] {
         let answer = ask_as(&server, "admin", path, &[("token", &token)]);
-        assert_eq!((answer.status, answer.code().as_str()), (503, "UNAVAILABLE"), "{path}");
+        let error = answer.json()["error"].clone();
+        assert_eq!((answer.status, error), (503, json!("temporarily_unavailable")), "{path}");
         assert!(answer.header("Retry-After").is_some());
         // What cannot be a token needs no store.
         assert_eq!(ask_as(&server, "admin", path, &[("token", "x")]).status, 200, "{path}");
@@ -589,7 +589,7 @@ fn tokens_are_listed_shown_and_ended_from_the_command_line() {
         "tokens that came from it:",
         second_id.as_str(),
         "client    docker",
-        "(in 29 days)",
+        " days)",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
@@ -718,7 +718,7 @@ fn an_audit_says_who_got_what_when_and_by_which_rule() {
 #[test]
 fn another_policy_is_not_asked_what_it_would_have_granted() {
     let folder = folder(STORE);
-    drop(serve(&folder));
+    serve(&folder).stop("TERM");
     let old = folder.read("policy.yaml");
     folder.write("policy.yaml", &old.replace("[pull]", "[pull, push]"));
     let server = serve(&folder);

@@ -64,7 +64,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         return Err(arguments.missing("--repository NAME for --action and --policy"));
     }
     let (limit, json) = (limit(&mut arguments, LIMIT)?, arguments.switch("json"));
-    let config = arguments.required_path("config")?;
+    let config = arguments.config()?;
     Ok(Command::Audit(Audit { config, user, repository, action, span, policy, limit, json }))
 }
 

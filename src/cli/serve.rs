@@ -12,6 +12,7 @@ use crate::load::setup::{self, Loaded, Paths};
 use crate::server::{Server, Stop};
 use crate::store::{Notice, Store};
 use crate::telemetry::log::Log;
+use crate::tls::Live;
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,7 +21,8 @@ use std::time::SystemTime;
 pub(super) const SPEC: Spec = Spec { name: "serve", operands: 0, help: include_str!("help/serve.txt"), read };
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    Ok(Command::Serve(arguments.files()?))
+    let listen = arguments.parsed("listen")?;
+    Ok(Command::Serve(Paths { listen, ..arguments.files()? }))
 }
 
 pub(super) fn run(paths: &Paths) -> Result<(), Error> {
@@ -28,7 +30,7 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     let forbidden = sys::forbid_dumps();
     let hangup = Hangup::on_signal().map_err(signals)?;
     let mut files = Files::default();
-    let Loaded { state, service: config, store, .. } = setup::load(paths, &mut files)?;
+    let Loaded { state, service: config, tls, store, .. } = setup::load(paths, &mut files)?;
     warn(files.warnings());
     let log = Log::new(config.log);
     if let Err(error) = forbidden {
@@ -40,18 +42,23 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     let remembered = store.clone();
     let store = store.map(|config| Store::open(&config, Box::new(tell))).transpose().map_err(Error::Store)?;
     let stop = Stop::on_signals().map_err(signals)?;
+    let tls = tls.map(|identity| Arc::new(Live::new(identity)));
     let server =
         Server::bind(&config.bind, config.socket_mode, config.limits.clone()).map_err(Error::Listen)?;
+    let server = server.with_tls(tls.clone());
     let sources = Sources { clock: UnixTime::now, id: new_id };
-    let service = Arc::new(Service::new(state, log.clone(), sources, store));
-    let reloader =
-        Reloader::new(Arc::clone(&service), log.clone(), paths.clone(), (config, remembered), &files, began);
+    let service = Arc::new(Service::new(state, log.clone(), sources, store.clone()));
+    let (settings, live) = ((config, remembered), (Arc::clone(&service), tls));
+    let reloader = Reloader::new(live, log.clone(), paths.clone(), settings, &files, began);
     // It ends with the process: there is nothing that it would have to finish.
     reloader
         .start(hangup)
         .map_err(|source| Error::System { what: "cannot start a thread".to_owned(), source })?;
     log.line(UnixTime::now(), "listening").text("address", server.address()).end();
     server.run(service, &stop);
+    if let Some(store) = store {
+        store.close();
+    }
     log.line(UnixTime::now(), "stopped").end();
     Ok(())
 }

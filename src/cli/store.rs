@@ -55,7 +55,7 @@ fn read_check(arguments: Arguments) -> Result<Command, Error> {
 fn read_backup(arguments: Arguments) -> Result<Command, Error> {
     read(arguments, |arguments| match arguments.operand()? {
         Some(file) if !file.is_empty() => Ok(Act::Backup(file.into())),
-        _ => Err(arguments.missing("a file: keypebble store backup --config PATH FILE")),
+        _ => Err(arguments.missing("a file: keypebble store backup FILE")),
     })
 }
 
@@ -67,7 +67,7 @@ fn read(
     mut arguments: Arguments,
     act: impl FnOnce(&mut Arguments) -> Result<Act, Error>,
 ) -> Result<Command, Error> {
-    let config = arguments.required_path("config")?;
+    let config = arguments.config()?;
     Ok(Command::Store(Tend { config, act: act(&mut arguments)? }))
 }
 

@@ -1,9 +1,11 @@
 //! `keypebble verify`: whether a token holds, for its issuer's keys or for a registry.
 
 use super::args::{Arguments, Spec, usage};
+use super::keys::export;
 use super::{Command, print, token_input};
 use crate::claims::{self, ClaimsError};
 use crate::cli::error::Error;
+use crate::config::Config;
 use crate::diagnosis::claims::Expected;
 use crate::diagnosis::unverified::Unverified;
 use crate::diagnosis::verdict::{self, Program, Trust};
@@ -38,6 +40,8 @@ enum Against {
     Config(PathBuf),
     Jwks(PathBuf),
     Key(PathBuf, Option<Algorithm>),
+    /// With what `keys export` would give it.
+    Exported(Program, PathBuf, Option<String>),
     Registry {
         program: Program,
         bundle: Option<PathBuf>,
@@ -54,20 +58,21 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let (audience, issuer) = (arguments.name("audience")?, arguments.name("issuer")?);
     let program = arguments.name("for")?.map(|name| program(&name)).transpose()?;
     let against = match (program, config, jwks, key) {
+        (Some(_), ..) if audience.is_some() || algorithm.is_some() => {
+            return Err(usage("--for knows neither --audience nor --algorithm")
+                .with_hint("--service NAME is what a registry compares `aud` with"));
+        }
+        (Some(program), config, None, None) if bundle.is_none() => {
+            match config.map_or_else(|| arguments.config_if_any(), |config| Ok(Some(config)))? {
+                Some(config) => Against::Exported(program, config, service),
+                None => return Err(arguments.missing("--rootcertbundle FILE, --jwks FILE or --config PATH")),
+            }
+        }
         (Some(_), Some(_), ..) => {
-            return Err(usage("--for takes what the registry trusts, not Keypebble's --config")
-                .with_hint("give --rootcertbundle or --jwks; keypebble doctor compares the two sides"));
+            return Err(usage("--config and the registry's own files both say what it trusts")
+                .with_hint("leave one of them out; keypebble doctor compares the two sides"));
         }
         (Some(program), None, jwks, key) => {
-            if audience.is_some() || algorithm.is_some() {
-                return Err(usage("--for knows neither --audience nor --algorithm")
-                    .with_hint("--service NAME is what a registry compares `aud` with"));
-            }
-            if bundle.is_none() && jwks.is_none() && key.is_none() {
-                return Err(
-                    arguments.missing("--rootcertbundle FILE or --jwks FILE: what the registry trusts")
-                );
-            }
             let files = [&bundle, &jwks, &key].into_iter().flatten().count();
             if program == Program::Zot && files > 1 {
                 return Err(usage("zot has one file: --rootcertbundle, --jwks or --key, not several"));
@@ -82,7 +87,10 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         (None, Some(config), None, None) => Against::Config(config),
         (None, None, Some(jwks), None) => Against::Jwks(jwks),
         (None, None, None, Some(key)) => Against::Key(key, algorithm),
-        (None, None, None, None) => return Err(arguments.missing("--config PATH, --jwks FILE or --key FILE")),
+        (None, None, None, None) => match arguments.config_if_any()? {
+            Some(config) => Against::Config(config),
+            None => return Err(arguments.missing("--config PATH, --jwks FILE or --key FILE")),
+        },
         (None, ..) => return Err(usage("one of --config, --jwks and --key, not several")),
     };
     let json = arguments.switch("json");
@@ -113,9 +121,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
     let (who, findings) = match &command.against {
         Against::Config(path) => {
             let config = setup::config(path, &mut Files::default())?;
-            let services = config.service.allowed_services.iter().map(String::as_str);
-            let own: Vec<&str> = std::iter::once(config.audience.as_str()).chain(services).collect();
-            let audiences = audience.map_or(own, |audience| vec![audience]);
+            let audiences = audience.map_or_else(|| own_audiences(&config), |audience| vec![audience]);
             let checks = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
             (None, verify::verify(&token, config.keyring.verifiers(), &checks, now))
         }
@@ -123,6 +129,14 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         Against::Key(path, algorithm) => {
             let keys = key_set(path, *algorithm, &token)?;
             (None, with_keys(&token, &keys, issuer, audience, now))
+        }
+        Against::Exported(program, path, service) => {
+            let config = setup::config(path, &mut Files::default())?;
+            let audiences =
+                service.as_deref().map_or_else(|| own_audiences(&config), |service| vec![service]);
+            let expected = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
+            let trust = export::for_registry(path, *program, now)?;
+            (Some(*program), verdict::judge(*program, &token, &trust, &expected, &[], now))
         }
         Against::Registry { program, bundle, jwks, key, service } => {
             let trust = trust(bundle.as_deref(), jwks.as_deref(), key.as_deref())?;
@@ -137,6 +151,12 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         }
     };
     answer(who, &findings, command.json)
+}
+
+/// Every audience that tokens of this issuer are for.
+fn own_audiences(config: &Config) -> Vec<&str> {
+    let services = config.service.allowed_services.iter().map(String::as_str);
+    std::iter::once(config.audience.as_str()).chain(services).collect()
 }
 
 /// Says the verdict; an error without words where it is no.

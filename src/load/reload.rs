@@ -19,6 +19,7 @@ use crate::ground::time::UnixTime;
 use crate::http::Service;
 use crate::store::config::StoreConfig;
 use crate::telemetry::log::{Level, Log};
+use crate::tls::Live;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -93,6 +94,8 @@ pub(crate) struct Reloader {
     paths: Paths,
     running: ServiceConfig,
     store: Option<StoreConfig>,
+    /// The certificate of new connections, where the server speaks TLS.
+    tls: Option<Arc<Live>>,
     warnings: Vec<Diagnostic>,
     /// What the last load, good or bad, read or looked for.
     watched: Vec<PathBuf>,
@@ -109,7 +112,7 @@ pub(crate) struct Reloader {
 impl Reloader {
     /// A reloader of a service whose state was loaded from these files, beginning at that time.
     pub(crate) fn new(
-        service: Arc<Service>,
+        (service, tls): (Arc<Service>, Option<Arc<Live>>),
         log: Log,
         paths: Paths,
         (running, store): (ServiceConfig, Option<StoreConfig>),
@@ -119,19 +122,8 @@ impl Reloader {
         let (watched, warnings) = (files.paths().to_vec(), files.warnings().to_vec());
         let tried = Seen::look(&watched, &Seen::default());
         let due = tried.any_newer(began, &Seen::default());
-        Self {
-            service,
-            log,
-            paths,
-            running,
-            store,
-            warnings,
-            watched,
-            tried,
-            pending: None,
-            due,
-            failed: None,
-        }
+        let (pending, failed) = (None, None);
+        Self { service, log, paths, running, store, tls, warnings, watched, tried, pending, due, failed }
     }
 
     /// Watches for as long as the process lives, on threads of its own.
@@ -205,6 +197,9 @@ impl Reloader {
 
     fn take(&mut self, loaded: Loaded, files: &Files, cause: Cause) {
         let now = self.service.replace(loaded.state);
+        if let (Some(live), Some(identity)) = (&self.tls, loaded.tls) {
+            live.replace(identity);
+        }
         self.failed = None;
         let mut restart = self.running.fixed_changes(&loaded.service);
         restart.extend((loaded.store != self.store).then_some("store"));

@@ -36,7 +36,12 @@ pub(super) fn run(shared: &Shared, mut connection: Option<Connection>) {
         let Some(open) = connection.as_mut() else {
             connection = writer.reopen();
             if connection.is_none() && shared.queue.rest(writer.wait) {
-                return; // closed while the store is away: what was left is lost, and was counted as queued
+                // Closed while the store is away: the last attempt.
+                connection = writer.reopen();
+                if connection.is_none() {
+                    (shared.tell)(Notice::Lost { records: shared.queue.pending() });
+                    return;
+                }
             }
             continue;
         };
@@ -52,7 +57,15 @@ pub(super) fn run(shared: &Shared, mut connection: Option<Connection>) {
         if jobs.is_empty() {
             continue;
         }
-        if let Err((fault, jobs)) = writer.write(open, jobs) {
+        // The first failure may be the connection's alone: a server was started anew, a file replaced.
+        let written = writer.write(open, jobs).or_else(|(_, jobs)| {
+            shared.counters.failed();
+            match schema::open(&shared.config) {
+                Ok(new) => writer.write(connection.insert(new), jobs),
+                Err(fault) => Err((fault, jobs)),
+            }
+        });
+        if let Err((fault, jobs)) = written {
             writer.failed(&fault, jobs);
             connection = None;
         }
@@ -70,7 +83,13 @@ struct Writing<'s> {
 
 impl Writing<'_> {
     fn reopen(&mut self) -> Option<Connection> {
-        match schema::open(&self.shared.config) {
+        let opened = schema::open(&self.shared.config).and_then(|mut connection| {
+            // A file opens though another process holds its lock.
+            connection.begin(false)?;
+            connection.commit()?;
+            Ok(connection)
+        });
+        match opened {
             Ok(connection) => {
                 self.shared.queue.up();
                 Some(connection)

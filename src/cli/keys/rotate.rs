@@ -7,8 +7,9 @@ use crate::cli::error::Error;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
 use crate::keystore::disk::System;
-use crate::keystore::{Editor, Rotated};
+use crate::keystore::{self, Editor, Rotated};
 use std::fmt::Write;
+use std::path::Path;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
@@ -20,20 +21,35 @@ pub(in crate::cli) struct Rotate {
     place: Place,
     algorithm: Option<Algorithm>,
     force: bool,
+    dry_run: bool,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let place = Place::read(&mut arguments)?;
     let algorithm = super::algorithm(&mut arguments)?;
-    Ok(Command::KeysRotate(Rotate { place, algorithm, force: arguments.switch("force") }))
+    let (force, dry_run) = (arguments.switch("force"), arguments.switch("dry-run"));
+    Ok(Command::KeysRotate(Rotate { place, algorithm, force, dry_run }))
 }
 
 pub(in crate::cli) fn run(command: &Rotate) -> Result<(), Error> {
     let folder = command.place.folder()?;
+    if command.dry_run {
+        return print(&plan(command, &folder)?);
+    }
     let rotated = Editor::open(&folder, &System)
         .and_then(|mut editor| editor.rotate(command.algorithm, command.force, UnixTime::now()))
         .map_err(Error::Keys)?;
     print(&report(&rotated, &command.place))
+}
+
+/// What would happen. The keys are read as a server would read them.
+fn plan(command: &Rotate, folder: &Path) -> Result<String, Error> {
+    let manifest = command.place.load()?.manifest;
+    let (active, next) = keystore::rotation(&manifest, folder, command.force).map_err(Error::Keys)?;
+    let algorithm = command.algorithm.unwrap_or(next.algorithm);
+    Ok(super::line(&next, "would sign")
+        + &super::line(&active, "would no longer sign")
+        + &format!("a new key for {algorithm} would be next\nnothing was changed: leave out --dry-run\n"))
 }
 
 /// What happened, and what is to be done now.
@@ -66,7 +82,7 @@ fn report(rotated: &Rotated, place: &Place) -> String {
     let _ = writeln!(
         text,
         "When the old key's last token has ended: keypebble keys retire {flag}{}",
-        if matches!(place, Place::Config(_)) { "" } else { " --max-ttl SECONDS" }
+        if matches!(place, Place::Config(_)) { "" } else { " --max-ttl TIME" }
     );
     text
 }

@@ -37,7 +37,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         ..Filter::default()
     };
     let (all, json) = (arguments.switch("all"), arguments.switch("json"));
-    Ok(Command::TokensList(List { config: arguments.required_path("config")?, filter, all, json }))
+    Ok(Command::TokensList(List { config: arguments.config()?, filter, all, json }))
 }
 
 pub(in crate::cli) fn run(command: &List) -> Result<(), Error> {

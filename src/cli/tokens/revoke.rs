@@ -53,7 +53,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         return Err(usage("--before is for many tokens, and --id is one").with_hint("leave out --before"));
     }
     let json = arguments.switch("json");
-    let config = arguments.required_path("config")?;
+    let config = arguments.config()?;
     Ok(Command::TokensRevoke(Revoke { config, whose, before, json }))
 }
 

@@ -30,7 +30,7 @@ pub(in crate::cli) struct Show {
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let Some(id) = arguments.name("id")? else { return Err(arguments.missing("--id ID")) };
     let json = arguments.switch("json");
-    Ok(Command::TokensShow(Show { config: arguments.required_path("config")?, id, json }))
+    Ok(Command::TokensShow(Show { config: arguments.config()?, id, json }))
 }
 
 pub(in crate::cli) fn run(command: &Show) -> Result<(), Error> {

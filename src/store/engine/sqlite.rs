@@ -48,7 +48,7 @@ impl Sqlite {
         }
         let there = fs::metadata(path).map_err(|error| failed(&error))?;
         if !there.is_file() {
-            return Err(StoreFault::lasting(config, "it is not a regular file"));
+            return Err(StoreFault::lasting(config, "it is not a regular file").hint(NO_STORE));
         }
         if let Some(kind) = sys::network_file_system(path) {
             let what = format!("it is on a network file system ({kind}), where locks and shared memory fail");
@@ -182,7 +182,7 @@ impl Sqlite {
         if found == "ok" {
             return Ok(());
         }
-        Err(StoreFault::passing(&self.config, format!("it is damaged: {found}")).hint(DAMAGED))
+        Err(StoreFault::lasting(&self.config, format!("it is damaged: {found}")).hint(DAMAGED))
     }
 
     /// One step copies all pages, so that no writer in between begins it anew; SQLite commits them at its end.
