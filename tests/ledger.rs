@@ -478,11 +478,16 @@ fn revoking_ends_a_token_and_a_login_what_came_from_it() {
     for token in [&first, &refresh, &second, &elsewhere, &other_login] {
         assert!(is_active(&server, token));
     }
-    revoke(&server, &first);
-    revoke(&server, &first);
-    assert!(!is_active(&server, &first) && is_active(&server, &second));
+    revoke(&server, &second);
+    revoke(&server, &second);
+    assert!(!is_active(&server, &second) && is_active(&server, &first));
+    let third = refreshed(&server, &refresh).json()["access_token"].as_str().unwrap().to_owned();
     revoke(&server, &refresh);
-    assert!(!is_active(&server, &refresh) && !is_active(&server, &second), "what came from it");
+    for (token, what) in
+        [(&refresh, "itself"), (&first, "what was given with it"), (&third, "what came from it")]
+    {
+        assert!(!is_active(&server, token), "{what}");
+    }
     assert!(is_active(&server, &elsewhere) && is_active(&server, &other_login));
     let refused = refreshed(&server, &refresh);
     assert_eq!((refused.status, refused.json()["error"].clone()), (401, json!("invalid_grant")));
@@ -494,7 +499,7 @@ fn revoking_ends_a_token_and_a_login_what_came_from_it() {
     revoke(&server, &unrecorded);
     server.stop("KILL");
     let server = serve(&folder);
-    for token in [&first, &refresh, &second, &unrecorded] {
+    for token in [&first, &refresh, &second, &third, &unrecorded] {
         assert!(!is_active(&server, token), "after a restart");
     }
     assert!(is_active(&server, &elsewhere));
@@ -586,7 +591,7 @@ fn tokens_are_listed_shown_and_ended_from_the_command_line() {
     let shown = done(&folder, &format!("tokens show --config config.yaml --id {login}"));
     for part in [
         "a login at registry.example.com",
-        "tokens that came from it:",
+        "other tokens of this login:",
         second_id.as_str(),
         "client    docker",
         " days)",
@@ -601,15 +606,17 @@ fn tokens_are_listed_shown_and_ended_from_the_command_line() {
     );
 
     let ended = line(&folder, &format!("tokens revoke --config config.yaml --id {login}"));
-    assert!(stdout(&ended).contains("2 of them had not expired"), "{}", stdout(&ended));
+    assert!(stdout(&ended).contains("3 had not expired"), "{}", stdout(&ended));
     assert!(stderr(&ended).contains("no registry asks Keypebble"), "{}", stderr(&ended));
-    assert!(!is_active(&server, &refresh) && !is_active(&server, second), "a running server knows at once");
-    assert!(is_active(&server, &registry) && is_active(&server, &other_login));
+    for token in [&refresh, &registry, second] {
+        assert!(!is_active(&server, token), "a running server knows at once");
+    }
+    assert!(is_active(&server, &other) && is_active(&server, &other_login));
     assert_eq!(refreshed(&server, &refresh).status, 401);
 
     let ended = parsed(&done(&folder, "tokens revoke --config config.yaml --user alice --before 1h --json"));
     assert_eq!(ended, json!({ "ended": 0, "registries_take_them_until": null }));
-    assert!(is_active(&server, &registry));
+    assert!(is_active(&server, &other));
     let ended = parsed(&done(&folder, "tokens revoke --config config.yaml --user alice --json"));
     assert_eq!(ended["ended"], json!(5));
     assert!(ended["registries_take_them_until"].is_string());

@@ -84,9 +84,8 @@ def test_authlib_introspects_and_revokes(served, method):
         assert client.revoke_token(revoke, token="unknown").status_code == 200
         ended = client.revoke_token(revoke, token=refresh, token_type_hint="access_token")
         assert ended.status_code == 200
-        for dead in (refresh, newer["access_token"]):
+        for dead in (refresh, newer["access_token"], access):
             assert client.introspect_token(introspect, token=dead).json() == {"active": False}
-        assert client.introspect_token(introspect, token=access).json()["active"] is True
     status, refused = token(served, {"grant_type": "refresh_token", "refresh_token": refresh})
     assert (status, refused["error"]) == (401, "invalid_grant")
 

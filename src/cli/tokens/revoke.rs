@@ -98,14 +98,14 @@ fn answer(command: &Revoke, ended: Ended, before: UnixTime, now: UnixTime) -> Re
     } else {
         let until = Readable(before);
         let what = match &command.whose {
-            Whose::Id(id) => format!("the token {id}, and what came from it"),
+            Whose::Id(id) => format!("the token {id}, and if it is a login its other tokens"),
             Whose::User(name) => format!("the tokens of the user {name} that were issued until {until} UTC"),
             Whose::Client(name) => {
                 format!("the tokens of the client {name} that were issued until {until} UTC")
             }
             Whose::Key(id) => format!("the tokens of the key {id} that were issued until {until} UTC"),
         };
-        print(&format!("revoked {}; {} of them had not expired\n", printable(&what), ended.tokens))?;
+        print(&format!("revoked {}; {} had not expired\n", printable(&what), ended.tokens))?;
     }
     let Some(latest) = ended.latest else { return Ok(()) };
     let hint = match &command.whose {

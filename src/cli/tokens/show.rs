@@ -1,4 +1,4 @@
-//! `keypebble tokens show`: all that is recorded of one token, and what came from it.
+//! `keypebble tokens show`: all that is recorded of one token, and of its login.
 
 use super::super::args::{Arguments, Spec};
 use super::super::{Command, print};
@@ -47,17 +47,17 @@ pub(in crate::cli) fn run(command: &Show) -> Result<(), Error> {
     let mut more = false;
     if token.entry.profile == "refresh" {
         let login = Filter { login: Some(token.entry.id.clone()), limit: LIMIT, ..Filter::default() };
-        let (mut from_it, others) = some(&store, login)?;
-        from_it.retain(|other| other.entry.id != token.entry.id);
-        text.push_str(if from_it.is_empty() {
-            "\nno token came from it\n"
+        let (mut others, more_of_them) = some(&store, login)?;
+        others.retain(|other| other.entry.id != token.entry.id);
+        text.push_str(if others.is_empty() {
+            "\nno other token of this login\n"
         } else {
-            "\ntokens that came from it:\n"
+            "\nother tokens of this login:\n"
         });
-        if !from_it.is_empty() {
-            text.push_str(&table(&from_it, now));
+        if !others.is_empty() {
+            text.push_str(&table(&others, now));
         }
-        more = others;
+        more = more_of_them;
     }
     print(&text)?;
     if more {
