@@ -85,19 +85,30 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// The thread that writes; it ends when the last handle is dropped.
+/// The threads that write; they end when the last handle is dropped.
 #[derive(Debug)]
 struct Writer {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Writer {
+    fn start(&self, name: &str, act: impl FnOnce(&Shared) + Send + 'static) -> Result<(), StoreFault> {
+        let shared = Arc::clone(&self.shared);
+        let thread = Builder::new().name(name.to_owned()).spawn(move || act(&shared)).map_err(|error| {
+            StoreFault::passing(&self.shared.config, format!("cannot start a thread: {error}"))
+        })?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+
     /// Writes what is left, and ends.
     fn end(&self) {
         self.shared.queue.close();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let _ = thread.map(JoinHandle::join); // a panic in it was printed when it happened
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            let _ = thread.join(); // a panic in it was printed when it happened
+        }
     }
 }
 
@@ -131,13 +142,14 @@ impl Store {
             tell,
             reader: Mutex::default(),
         });
-        let own = Arc::clone(&shared);
-        let thread = Builder::new()
-            .name("store".to_owned())
-            .spawn(move || writer::run(&own, connection))
-            .map_err(|error| StoreFault::passing(config, format!("cannot start a thread: {error}")))?;
-        let writer = Writer { shared: Arc::clone(&shared), thread: Mutex::new(Some(thread)) };
+        let writer = Writer { shared: Arc::clone(&shared), threads: Mutex::default() };
+        writer.start("store", |shared| writer::run(shared, connection))?;
         Ok(Self { shared, writer: Arc::new(writer) })
+    }
+
+    /// Takes away from now on what has outlived its time, and counts what is there: every hour.
+    pub fn tend(&self) -> Result<(), StoreFault> {
+        self.writer.start("store-tidy", writer::tend)
     }
 
     /// What it was made from.

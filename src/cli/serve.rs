@@ -41,6 +41,7 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     let tell = move |notice: Notice| told.store(UnixTime::now(), &notice);
     let remembered = store.clone();
     let store = store.map(|config| Store::open(&config, Box::new(tell))).transpose().map_err(Error::Store)?;
+    store.as_ref().map(Store::tend).transpose().map_err(Error::Store)?;
     let stop = Stop::on_signals().map_err(signals)?;
     let tls = tls.map(|identity| Arc::new(Live::new(identity)));
     let server =

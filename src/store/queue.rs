@@ -87,14 +87,22 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
+    /// For the writer alone: a wake is for one.
     wake: Condvar,
+    /// For whoever rests until the queue is closed.
+    closing: Condvar,
     /// Jobs that are queued or being written.
     pending: AtomicU64,
 }
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::default(), wake: Condvar::new(), pending: AtomicU64::new(0) }
+        Self {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            closing: Condvar::new(),
+            pending: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn pending(&self) -> u64 {
@@ -197,15 +205,86 @@ impl Queue {
         self.state().down = None;
     }
 
-    /// Waits before the next attempt; not, once the queue is closed. Gives whether it is.
+    /// Waits; not, once the queue is closed. Gives whether it is.
     pub(super) fn rest(&self, time: Duration) -> bool {
-        let rested = self.wake.wait_timeout_while(self.state(), time, |state| !state.closed);
+        let rested = self.closing.wait_timeout_while(self.state(), time, |state| !state.closed);
         rested.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().closed
     }
 
     /// Takes nothing more.
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.wake.notify_all();
+        self.closing.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn fault() -> StoreFault {
+        StoreFault { place: "p".to_owned(), what: "w".to_owned(), hint: None, lasting: false }
+    }
+
+    #[test]
+    fn who_waits_is_told_and_wakes_the_writer_at_once() {
+        let queue = Queue::new();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| queue.wait(vec![Act::Nothing]));
+            let jobs = queue.take(LONG, LONG).unwrap();
+            assert_eq!((jobs.len(), queue.pending()), (1, 1));
+            queue.finished(jobs.len());
+            jobs[0].done.as_ref().unwrap().send(Ok(7)).unwrap();
+            assert!(matches!(waiting.join().unwrap(), Ok(7)));
+        });
+        assert_eq!(queue.pending(), 0);
+    }
+
+    #[test]
+    fn while_it_is_down_who_waits_is_refused_and_the_rest_stays_in_order() {
+        let queue = Queue::new();
+        queue.leave(Act::Nothing).unwrap();
+        let jobs = queue.take(Duration::ZERO, LONG).unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| queue.wait(vec![Act::Nothing]));
+            while queue.pending() < 2 {
+                thread::yield_now();
+            }
+            queue.down(&fault(), jobs);
+            assert!(matches!(waiting.join().unwrap(), Err(Problem::Fault(_))));
+        });
+        assert!(matches!(queue.wait(vec![Act::Nothing]), Err(Problem::Fault(_))));
+        queue.leave(Act::Nothing).unwrap();
+        assert_eq!(queue.pending(), 2);
+        queue.up();
+        assert_eq!(queue.take(Duration::ZERO, LONG).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn it_is_bounded_and_drained_in_batches() {
+        let queue = Queue::new();
+        let left = (0..MAX_JOBS + 5).filter(|_| queue.leave(Act::Nothing).is_ok()).count();
+        assert_eq!(left, MAX_JOBS);
+        assert!(matches!(queue.wait(vec![Act::Nothing]), Err(Problem::Full)));
+        assert_eq!(queue.take(LONG, LONG).unwrap().len(), BATCH);
+        assert!(queue.leave(Act::Nothing).is_ok());
+    }
+
+    #[test]
+    fn closed_it_gives_what_is_left_and_then_nothing() {
+        let queue = Queue::new();
+        queue.leave(Act::Nothing).unwrap();
+        queue.close();
+        assert!(matches!(queue.leave(Act::Nothing), Err(Problem::Closed)));
+        assert_eq!(queue.take(LONG, LONG).unwrap().len(), 1);
+        assert!(queue.take(LONG, LONG).is_none() && queue.rest(LONG));
     }
 }

@@ -1,6 +1,6 @@
 //! The thread that writes.
 //!
-//! Owns transactions, what happens when they fail, and what leaves by itself. Must not know who asked.
+//! Owns transactions, what happens when they fail, and, on a thread beside it, what leaves by itself. Must not know who asked.
 //! Decision: after any failure the connection is opened again, since that is the one state known to be good;
 //! what nobody waits for is kept and written later, because writing it twice changes nothing.
 
@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 const LINGER: Duration = Duration::from_millis(20);
 /// How often the store is tidied up, and its tokens counted.
 const TIDY: Duration = Duration::from_secs(3600);
+/// When that is tried again after it failed.
+const RETRY: Duration = Duration::from_secs(60);
 /// How long the writer sleeps where there is nothing to do.
 const IDLE: Duration = Duration::from_secs(60);
 /// The first wait after a failure; it doubles up to the longest.
@@ -31,7 +33,6 @@ pub(super) fn run(shared: &Shared, mut connection: Option<Connection>) {
         shared.queue.down(&fault, Vec::new());
     }
     let mut writer = Writing { shared, wait: FIRST_WAIT, told: connection.is_none(), reported: 0 };
-    let mut tidied: Option<Instant> = None;
     loop {
         let Some(open) = connection.as_mut() else {
             connection = writer.reopen();
@@ -45,14 +46,6 @@ pub(super) fn run(shared: &Shared, mut connection: Option<Connection>) {
             }
             continue;
         };
-        if tidied.is_none_or(|at| at.elapsed() >= TIDY) {
-            tidied = Some(Instant::now());
-            if let Err(fault) = writer.tidy(open) {
-                writer.failed(&fault, Vec::new());
-                connection = None;
-                continue;
-            }
-        }
         let Some(jobs) = shared.queue.take(LINGER, IDLE) else { return };
         if jobs.is_empty() {
             continue;
@@ -156,19 +149,39 @@ impl Writing<'_> {
         connection.commit()?;
         Ok(written)
     }
+}
 
-    /// Takes away what has outlived its time, and counts the rest.
-    fn tidy(&self, connection: &mut Connection) -> Result<(), StoreFault> {
-        prune(connection, self.shared.config.keep_days, UnixTime::now())?;
-        self.shared.counters.counted(statements::count(connection)?);
-        self.shared.counters.reached(UnixTime::now());
-        Ok(())
+/// Keeps the store tidy until the queue is closed, on a connection and a thread of its own: it may take long.
+pub(super) fn tend(shared: &Shared) {
+    loop {
+        let tidied = schema::open(&shared.config).and_then(|mut connection| {
+            prune(&mut connection, shared.config.keep_days, UnixTime::now(), || !shared.queue.is_closed())?;
+            statements::count(&mut connection)
+        });
+        let wait = match tidied {
+            Ok(rows) => {
+                shared.counters.counted(rows);
+                TIDY
+            }
+            Err(_) => {
+                shared.counters.failed();
+                RETRY
+            }
+        };
+        if shared.queue.rest(wait) {
+            return;
+        }
     }
 }
 
 /// Takes away what expired more than so many days ago, a little at a time, so that others can write in
-/// between; gives how many tokens.
-pub(super) fn prune(connection: &mut Connection, keep_days: u32, now: UnixTime) -> Result<u64, StoreFault> {
+/// between, and for as long as `go_on` says so; gives how many tokens.
+pub(super) fn prune(
+    connection: &mut Connection,
+    keep_days: u32,
+    now: UnixTime,
+    go_on: impl Fn() -> bool,
+) -> Result<u64, StoreFault> {
     let until = now.minus_seconds(keep_days.saturating_mul(DAY));
     let mut tokens = 0;
     loop {
@@ -176,7 +189,7 @@ pub(super) fn prune(connection: &mut Connection, keep_days: u32, now: UnixTime) 
         let (pruned, rows) = statements::prune(connection, until)?;
         connection.commit()?;
         tokens += pruned;
-        if rows == 0 {
+        if rows == 0 || !go_on() {
             return Ok(tokens);
         }
     }

@@ -38,6 +38,27 @@ fn events(store: &Store, kind: EventKind) -> Vec<Event> {
     store.events(&EventFilter { kind: Some(kind), limit: 9, ..EventFilter::default() }).unwrap()
 }
 
+#[test]
+fn what_finds_no_room_is_counted_and_told_when_the_store_is_back() {
+    let folder = folder("");
+    let other = rusqlite::Connection::open(folder.join("store.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let store = Store::open(&config(&folder), Box::new(|_| ())).unwrap();
+    for number in 0..20_000 {
+        store.remember(vec![entry(&number.to_string(), "alice")]).unwrap();
+    }
+    let dropped = store.counters().read().dropped;
+    assert!((2000..=20_000 - 16_384).contains(&dropped), "{dropped}");
+    let long = keypebble::store::entry::Entry { granted: "x".repeat(40 << 20), ..entry("long", "alice") };
+    store.remember(vec![long]).unwrap();
+    assert_eq!(store.counters().read().dropped, dropped + 1);
+    other.execute_batch("ROLLBACK").unwrap();
+    until("all else is written", || store.queued() == 0);
+    assert_eq!(store::check(&config(&folder)).unwrap().tokens, 20_000 - dropped);
+    let told = events(&store, EventKind::Dropped);
+    assert_eq!(told[0].detail, format!("{} records found no room and are lost", dropped + 1));
+}
+
 /// The `jti` of the token in an answer.
 fn id(answer: &Answer) -> String {
     answer.claims()["jti"].as_str().unwrap().to_owned()
@@ -213,12 +234,20 @@ fn a_restored_backup_is_taken_up_and_a_file_that_is_gone_is_said() {
     assert_eq!(server.get(TARGET, &[ALICE]).status, 200);
     done(&folder, "store backup --config config.yaml b.db");
     assert_eq!(server.get(TARGET, &[ALICE]).status, 200);
+    // Beside the old file's log, the new one would be spoilt.
+    std::fs::copy(folder.join("b.db"), folder.join("c.db")).unwrap();
+    std::fs::rename(folder.join("c.db"), folder.join("store.db")).unwrap();
+    assert_eq!(server.get(TARGET, &[ALICE]).status, 503);
+    until("it is said", || server.log().contains("beside the old one's log"));
     for name in ["store.db", "store.db-wal", "store.db-shm"] {
         std::fs::remove_file(folder.join(name)).unwrap();
     }
+    until("that is found", || {
+        server.get("/metrics", &[]).body.contains("store_failures_total")
+            && server.get(TARGET, &[ALICE]).status == 503
+    });
     let answer = server.get(TARGET, &[ALICE]);
     assert_eq!(answer.status, 503, "{answer:?}");
-    until("it is said", || server.log().contains("there is no such file"));
     std::fs::rename(folder.join("b.db"), folder.join("store.db")).unwrap();
     until("it is taken up", || server.get(TARGET, &[ALICE]).status == 200);
     assert_eq!(tokens(&open(&folder)).len(), 2);

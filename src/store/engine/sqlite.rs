@@ -5,6 +5,7 @@
 //! restored backup is another file under the same name.
 
 use super::{INIT, Row, Value};
+use crate::ground::file::folder_of;
 use crate::ground::sys;
 use crate::store::config::{Place, StoreConfig};
 use crate::store::fault::StoreFault;
@@ -12,10 +13,12 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
-use std::fs::{self, OpenOptions};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// `application_id`: the file is ours ("Kpeb").
@@ -43,13 +46,18 @@ impl Sqlite {
             // Only the owner reads who got what. SQLite gives its other files the same permissions.
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&error)),
-                _ => {}
+                Err(_) => {}
+                // Its name must be there after a power failure, too.
+                Ok(_) => File::open(folder_of(path))
+                    .and_then(|folder| folder.sync_all())
+                    .map_err(|error| failed(&error))?,
             }
         }
         let there = fs::metadata(path).map_err(|error| failed(&error))?;
         if !there.is_file() {
             return Err(StoreFault::lasting(config, "it is not a regular file").hint(NO_STORE));
         }
+        refuse_strange_log(config, path, (there.dev(), there.ino()))?;
         if let Some(kind) = sys::network_file_system(path) {
             let what = format!("it is on a network file system ({kind}), where locks and shared memory fail");
             return Err(StoreFault::lasting(config, what)
@@ -111,15 +119,20 @@ impl Sqlite {
     }
 
     pub(super) fn begin(&mut self, durable: bool) -> Result<(), StoreFault> {
-        let there = fs::metadata(&self.path).map_err(|error| system(&self.config, &error))?;
-        if (there.dev(), there.ino()) != self.file {
-            return Err(StoreFault::passing(&self.config, "another file was put in its place"));
-        }
+        self.is_in_place()?;
         let full = durable || self.config.required;
         if full != self.full {
             self.sync_each(full)?;
         }
         self.batch("BEGIN IMMEDIATE")
+    }
+
+    fn is_in_place(&self) -> Result<(), StoreFault> {
+        let there = fs::metadata(&self.path).map_err(|error| system(&self.config, &error))?;
+        if (there.dev(), there.ino()) == self.file {
+            return Ok(());
+        }
+        Err(StoreFault::passing(&self.config, "another file was put in its place"))
     }
 
     pub(super) fn begin_migration(&mut self) -> Result<(), StoreFault> {
@@ -158,6 +171,7 @@ impl Sqlite {
     }
 
     pub(super) fn rows(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreFault> {
+        self.is_in_place()?;
         let run = || {
             let mut statement = self.connection.prepare(sql)?;
             let count = statement.column_count();
@@ -222,6 +236,24 @@ impl Sqlite {
 const NO_STORE: &str = "name a file that does not exist, or put a backup in its place";
 const PERMISSIONS: &str = "the file and its folder must belong to the user that Keypebble runs as";
 const DAMAGED: &str = "stop Keypebble and put a backup in its place";
+
+/// Refuses a file that was put in the place of another while that one's log is still there: SQLite would take
+/// the log for the new file's, and write old pages into it.
+fn refuse_strange_log(config: &StoreConfig, path: &Path, file: (u64, u64)) -> Result<(), StoreFault> {
+    static KNOWN: Mutex<BTreeMap<PathBuf, (u64, u64)>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if known.get(path).is_some_and(|known| *known != file) && Path::new(&log).exists() {
+        return Err(StoreFault::lasting(
+            config,
+            "another file was put in its place, beside the old one's log",
+        )
+        .hint("stop Keypebble, remove the files that end in -wal and -shm, and start it"));
+    }
+    known.insert(path.to_owned(), file);
+    Ok(())
+}
 
 /// What the system said of the file.
 fn system(config: &StoreConfig, error: &io::Error) -> StoreFault {
