@@ -4,11 +4,13 @@
 //! requests or the command line. Decision: keys are loaded here too, so that a bad one is reported at
 //! the line that names it.
 
+mod clients;
 mod key;
 mod logins;
 mod profiles;
 mod ring;
 mod service;
+mod store;
 mod tls;
 
 pub use crate::ground::net::Bind;
@@ -23,6 +25,8 @@ use crate::ground::time::{Lifetimes, Ttl};
 use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
 use crate::login::LoginConfig;
+use crate::login::clients::Clients;
+use crate::store::config::StoreConfig;
 use serde_json::Map;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -50,6 +54,10 @@ pub struct Config {
     pub policy_file: Option<PathBuf>,
     /// `users_file` and what belongs to it; `None` where no password is checked here.
     pub logins: Option<LoginConfig>,
+    /// `clients`: who may ask about tokens, or end them.
+    pub clients: Clients,
+    /// `store` and what belongs to it; `None` where nothing is remembered.
+    pub store: Option<StoreConfig>,
     /// `service`
     pub service: ServiceConfig,
 }
@@ -130,6 +138,8 @@ impl Config {
             policy_off,
             policy_file,
             logins: LoginConfig::read(&root, files)?,
+            clients: clients::read(&root, files)?,
+            store: store::read(document, &root)?,
             service,
         })
     }
@@ -146,6 +156,8 @@ impl Terms {
             .into_iter()
             .chain(logins::KEYS)
             .chain(profiles::KEYS)
+            .chain([clients::KEY])
+            .chain(store::KEYS)
             .chain(ring::KEYS)
             .chain(key::KEYS)
             .collect();

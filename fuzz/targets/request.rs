@@ -59,15 +59,15 @@ fn config() -> Config {
 
 fn service() -> Service {
     let mut config = config();
-    let profiles = std::mem::take(&mut config.profiles);
+    let (clients, profiles) = (std::mem::take(&mut config.clients), std::mem::take(&mut config.profiles));
     let settings = config.service.clone();
     let policy = Document::parse(Path::new("policy.yaml"), POLICY.to_owned()).unwrap();
     let enforcement = Enforcement::Policy(Policy::compile(&policy).unwrap());
     let users = Users::parse(Path::new("users"), USERS).unwrap();
     let logins = Logins { users, refresh: Some(Refresh::new(None, Ttl::DEFAULT)) };
-    let state = State::new(config.into_issuer(), enforcement, Some(logins), profiles, &settings);
+    let state = State::new(config.into_issuer(), enforcement, Some(logins), clients, profiles, &settings);
     let sources = Sources { clock: || UnixTime(1_000_000), id: || Some("the id".to_owned()) };
-    Service::new(state, Log::new(LogFormat::Json), sources)
+    Service::new(state, Log::new(LogFormat::Json), sources, None)
 }
 
 fn answered(response: &Response, trusted: bool, names_user: bool, target: &str) {

@@ -65,8 +65,7 @@ mod tests {
 
     #[test]
     fn static_claims_speak_neither_of_access_nor_of_a_command() {
-        let statics =
-            r#"{"access":[],"scope":"s","Command":"rm","command":"rm","roles":["controller"]}"#;
+        let statics = r#"{"access":[],"scope":"s","Command":"rm","command":"rm","roles":["controller"]}"#;
         let said = said("ls", statics);
         assert!(said.ends_with(r#""sub":"alice","command":"ls","roles":["controller"]}"#), "{said}");
     }

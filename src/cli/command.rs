@@ -9,6 +9,7 @@ use crate::ground::name;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::issuer::{Issuance, Profile};
 use crate::load::setup;
+use crate::store::entry::Entry;
 use std::path::PathBuf;
 
 /// The subcommand.
@@ -39,7 +40,8 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 
 pub(super) fn run(token: &CommandToken) -> Result<(), Error> {
     let mut files = Files::default();
-    let config = setup::config(&token.config, &mut files)?;
+    let mut config = setup::config(&token.config, &mut files)?;
+    let store = config.store.take();
     let services = config.service.allowed_services.clone();
     let issuer = config.into_issuer();
     let services = services.iter().map(String::as_str).chain([issuer.audience()]);
@@ -58,5 +60,8 @@ pub(super) fn run(token: &CommandToken) -> Result<(), Error> {
     let subject = token.user.as_deref().unwrap_or(UNKNOWN_USER);
     let issuance = Issuance { profile: Profile::Command(&command), subject, audience: target.name(), ttl };
     let issued = issue::make(&issuer, &issuance, UnixTime::now())?;
+    if let Some(config) = &store {
+        issue::remember(config, Entry::of(&issued.record))?;
+    }
     print(&format!("{}\n", issued.token.expose()))
 }

@@ -27,6 +27,10 @@ pub enum Route<'p> {
         /// The same.
         name: &'p str,
     },
+    /// `/introspect`
+    Introspect,
+    /// `/revoke`
+    Revoke,
     /// `/.well-known/jwks.json`
     Jwks,
     /// `/.well-known/openid-configuration`
@@ -39,12 +43,14 @@ pub enum Route<'p> {
 
 impl<'p> Route<'p> {
     /// Every route's label, for counters that start at zero.
-    pub const LABELS: [&'static str; 9] = [
+    pub const LABELS: [&'static str; 11] = [
         "healthz",
         "auth",
         "v2_token",
         "command_token",
         "token_request",
+        "introspect",
+        "revoke",
         "jwks",
         "openid_configuration",
         "metrics",
@@ -58,6 +64,8 @@ impl<'p> Route<'p> {
             "/auth" => Route::Auth,
             "/v2/token" => Route::Token,
             "/command/token" => Route::Command,
+            "/introspect" => Route::Introspect,
+            "/revoke" => Route::Revoke,
             "/.well-known/jwks.json" => Route::Jwks,
             "/.well-known/openid-configuration" => Route::Discovery,
             "/metrics" => Route::Metrics,
@@ -73,6 +81,8 @@ impl<'p> Route<'p> {
             Route::Token => "v2_token",
             Route::Command => "command_token",
             Route::TokenRequest { .. } => "token_request",
+            Route::Introspect => "introspect",
+            Route::Revoke => "revoke",
             Route::Jwks => "jwks",
             Route::Discovery => "openid_configuration",
             Route::Metrics => "metrics",
@@ -86,7 +96,9 @@ impl<'p> Route<'p> {
         match self {
             Route::Token if passwords => "GET, HEAD, POST",
             Route::Healthz | Route::Token | Route::Jwks | Route::Discovery | Route::Metrics => "GET, HEAD",
-            Route::Auth | Route::Command | Route::TokenRequest { .. } => "POST",
+            Route::Auth | Route::Command | Route::TokenRequest { .. } | Route::Introspect | Route::Revoke => {
+                "POST"
+            }
             Route::Other => "",
         }
     }
@@ -145,13 +157,23 @@ impl<'a> Parameters<'a> {
     /// Decodes `application/x-www-form-urlencoded` (WHATWG URL, 5.1), but refuses what that passes over:
     /// a `%` without two hex digits, bytes that are not UTF-8, control characters.
     pub fn parse(encoded: &'a str) -> Result<Self, &'static str> {
+        Self::parse_all_but(None, encoded)
+    }
+
+    /// The same, where the value of one name may be any text.
+    pub fn parse_all_but(free: Option<&str>, encoded: &'a str) -> Result<Self, &'static str> {
         let mut parameters = Vec::new();
         for pair in encoded.split('&').filter(|pair| !pair.is_empty()) {
             if parameters.len() == MAX_PARAMETERS {
                 return Err("too many parameters");
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            parameters.push((decode(name)?, decode(value)?));
+            let (name, value) = (decode(name)?, decode(value)?);
+            let has_control = |text: &str| text.chars().any(char::is_control);
+            if has_control(&name) || (free != Some(&*name) && has_control(&value)) {
+                return Err("a parameter holds a control character");
+            }
+            parameters.push((name, value));
         }
         Ok(Self(parameters))
     }
@@ -176,12 +198,9 @@ impl<'a> Parameters<'a> {
     }
 }
 
-fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
-    let decoded = if text.contains(['%', '+']) { Cow::Owned(unescape(text)?) } else { Cow::Borrowed(text) };
-    if decoded.chars().any(char::is_control) {
-        return Err("a parameter holds a control character");
-    }
-    Ok(decoded)
+/// One name or value decoded.
+pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
+    Ok(if text.contains(['%', '+']) { Cow::Owned(unescape(text)?) } else { Cow::Borrowed(text) })
 }
 
 fn unescape(text: &str) -> Result<String, &'static str> {
@@ -220,6 +239,9 @@ mod tests {
     fn what_browsers_would_pass_over_is_refused() {
         for encoded in ["a=%", "a=%1", "a=%zz", "a=%ff", "a=%00", "a=%0a", "a=%+1", &"a&".repeat(129)] {
             assert!(Parameters::parse(encoded).is_err(), "{encoded}");
+        }
+        for (encoded, taken) in [("a=%00&b=c", true), ("a=%0a", true), ("b=%0a", false), ("%00=a", false)] {
+            assert_eq!(Parameters::parse_all_but(Some("a"), encoded).is_ok(), taken, "{encoded}");
         }
     }
 
@@ -273,6 +295,8 @@ mod tests {
             (Route::Command, Method::Get, true, false),
             (Route::TokenRequest { namespace: "b", name: "d" }, Method::Post, false, true),
             (Route::TokenRequest { namespace: "b", name: "d" }, Method::Get, false, false),
+            (Route::Introspect, Method::Post, false, true),
+            (Route::Revoke, Method::Get, true, false),
             (Route::Healthz, Method::Head, false, true),
             (Route::Metrics, Method::Post, true, false),
             (Route::Token, Method::Other("DELETE"), true, false),
