@@ -121,7 +121,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
             own.as_ref().map(|(services, listens, issuer)| ask::Own { issuer, services, listens, files });
         findings.extend(ask::ask(url, command.ca.as_deref(), own));
     }
-    // A registry that lets in whoever comes is said first.
+    // A registry that lets anybody in comes first.
     findings.sort_by_key(|finding| finding.code != "open");
     answer(&findings, command.json)
 }
@@ -164,7 +164,7 @@ fn users(config: &Config) -> Vec<Diagnostic> {
     findings
 }
 
-/// What the files' readers warned of.
+/// The warnings from reading these files.
 fn warnings(code: &'static str, files: &Files) -> impl Iterator<Item = Diagnostic> {
     files.warnings().iter().cloned().map(move |warning| Diagnostic { code, ..warning })
 }
@@ -187,7 +187,7 @@ fn policy(command: &Doctor, config: &Config) -> Vec<Diagnostic> {
     }
 }
 
-/// The registry's side; `None` where nothing of it is given.
+/// The registry's side; `None` if nothing of it was given.
 fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
     let wrong = LoadError::of("the registry's configuration");
     let load = |path: &PathBuf| Document::load(path, &mut Files::default());
@@ -196,7 +196,7 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
         Some(path) => env_file(&String::from_utf8_lossy(&file(path)?)),
         None => std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            // REGISTRY_AUTH_FILE is for skopeo here.
+            // In this process REGISTRY_AUTH_FILE is skopeo's.
             .filter(|(name, _)| name.starts_with("REGISTRY_AUTH") && name != "REGISTRY_AUTH_FILE")
             .collect(),
     };
@@ -212,7 +212,7 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
     }))
 }
 
-/// What it trusts; a path that means nothing here is looked for beside its configuration as well.
+/// What it trusts. A path that does not exist here is looked for beside its configuration, too.
 fn trusted(registry: &RegistryConfig, config: Option<&Path>) -> (Trust, Vec<Diagnostic>) {
     let folder = config.and_then(Path::parent).unwrap_or(Path::new(""));
     let (mut trust, mut findings) = (Trust::default(), Vec::new());
