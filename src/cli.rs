@@ -6,6 +6,7 @@
 
 mod args;
 mod check;
+mod colour;
 mod completions;
 mod doctor;
 pub mod error;
@@ -19,8 +20,10 @@ mod issue;
 mod keys;
 mod man;
 mod policy;
+mod progress;
 mod serve;
 mod stdout;
+mod store;
 mod token_input;
 mod verify;
 mod version;
@@ -30,6 +33,7 @@ use crate::ground::diagnostic::Diagnostic;
 use crate::ground::text::{printable, sentence};
 use crate::load::setup::Paths;
 use args::Spec;
+use check::Check;
 use completions::Shell;
 use doctor::Doctor;
 use hash_password::HashPassword;
@@ -60,7 +64,7 @@ enum Command {
     /// Answer HTTP.
     Serve(Paths),
     /// Load everything and say what was found.
-    Check(Paths),
+    Check(Check),
     /// Ask a running server whether it is well.
     Healthcheck(Paths),
     /// Say what a token says.
@@ -81,6 +85,8 @@ enum Command {
     KeysRetire(Retire),
     /// Print public keys.
     KeysExport(Export),
+    /// Make, check, copy or prune the store.
+    Store(store::Tend),
     /// Print a line for a users file.
     HashPassword(HashPassword),
     /// Say which rule grants or denies.
@@ -109,6 +115,10 @@ const COMMANDS: &[Spec] = &[
     inspect::SPEC,
     verify::SPEC,
     doctor::SPEC,
+    store::INIT,
+    store::CHECK,
+    store::BACKUP,
+    store::PRUNE,
     policy::explain::SPEC,
     policy::test::SPEC,
     completions::SPEC,
@@ -149,6 +159,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::KeysRotate(command) => keys::rotate::run(&command),
         Command::KeysRetire(command) => keys::retire::run(&command),
         Command::KeysExport(command) => keys::export::run(&command),
+        Command::Store(command) => store::run(&command),
         Command::Completions(shell) => completions::run(shell),
         Command::Man(command) => man::run(&command),
         Command::HashPassword(command) => hash_password::run(&command),
@@ -178,7 +189,7 @@ fn complain(what: &str, message: &str, excerpt: Option<&str>, hint: Option<&str>
     // Writing to a String does not fail.
     let _ = excerpt.map(|excerpt| writeln!(text, "{excerpt}"));
     let _ = hint.filter(|hint| !hint.is_empty()).map(|hint| writeln!(text, "keypebble: hint: {hint}"));
-    say(&text);
+    say(&colour::painted(&text, &io::stderr()));
 }
 
 /// To stderr; where that is closed there is nobody to tell.

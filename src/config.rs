@@ -8,6 +8,7 @@ mod key;
 mod logins;
 mod ring;
 mod service;
+mod store;
 mod tls;
 
 pub use crate::ground::net::Bind;
@@ -21,6 +22,7 @@ use crate::ground::time::{Lifetimes, Ttl};
 use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
 use crate::login::LoginConfig;
+use crate::store::config::StoreConfig;
 use serde_json::Map;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -46,6 +48,8 @@ pub struct Config {
     pub policy_file: Option<PathBuf>,
     /// `users_file` and what belongs to it; `None` where no password is checked here.
     pub logins: Option<LoginConfig>,
+    /// `store` and what belongs to it; `None` where nothing is remembered.
+    pub store: Option<StoreConfig>,
     /// `service`
     pub service: ServiceConfig,
 }
@@ -126,6 +130,7 @@ impl Config {
             policy_off,
             policy_file,
             logins: LoginConfig::read(&root, files)?,
+            store: store::read(document, &root)?,
             service: ServiceConfig::read(&root)?,
         })
     }
@@ -138,8 +143,13 @@ impl Terms {
     }
 
     fn read(root: &Node<'_>, files: &mut Files) -> Result<Self, DocumentError> {
-        let known: Vec<&str> =
-            KEYS.into_iter().chain(logins::KEYS).chain(ring::KEYS).chain(key::KEYS).collect();
+        let known: Vec<&str> = KEYS
+            .into_iter()
+            .chain(logins::KEYS)
+            .chain(store::KEYS)
+            .chain(ring::KEYS)
+            .chain(key::KEYS)
+            .collect();
         root.allow_keys(&known)?;
         let default_ttl = ttl(root, "default_ttl_seconds")?;
         let max_ttl = ttl(root, "max_ttl_seconds")?;

@@ -30,6 +30,7 @@ use std::slice::from_ref;
 /// A compiled policy file.
 #[derive(Debug, Default)]
 pub struct Policy {
+    digest: String,
     mode: Mode,
     users: HashMap<Box<str>, Subject>,
     groups: Vec<(Box<str>, Subject)>,
@@ -137,6 +138,11 @@ impl Policy {
     /// What happens where something asked is not granted.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// The SHA-256 of the file, in hexadecimal: which policy this is.
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// How many users it names.

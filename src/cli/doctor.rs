@@ -9,6 +9,8 @@ mod ask;
 mod client;
 
 use super::args::{Arguments, Spec, usage};
+#[cfg(feature = "tls")]
+use super::progress;
 use super::verify::file;
 use super::{Command, print};
 use crate::cli::error::Error;
@@ -24,6 +26,8 @@ use crate::ground::time::{Ttl, UnixTime};
 use crate::load::LoadError;
 use crate::load::setup::{self, Paths};
 use crate::policy::Enforcement;
+use crate::store;
+use crate::store::config::StoreConfig;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -89,6 +93,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         findings.extend(warnings("config", &files));
         findings.extend(users(config));
         findings.extend(policy(command, config));
+        findings.extend(config.store.as_ref().map(memory));
         findings.extend(match &registry {
             Some(registry) => doctor::registry(config, registry, &programs),
             None => vec![
@@ -119,7 +124,8 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         let files = checks.map(|finding| finding.level).min();
         let own =
             own.as_ref().map(|(services, listens, issuer)| ask::Own { issuer, services, listens, files });
-        findings.extend(ask::ask(url, command.ca.as_deref(), own));
+        let ask = || ask::ask(url, command.ca.as_deref(), own);
+        findings.extend(progress::during(&format!("waiting for {url}"), ask));
     }
     // A registry that lets anybody in comes first.
     findings.sort_by_key(|finding| finding.code != "open");
@@ -130,6 +136,20 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
 fn listens(service: &ServiceConfig) -> String {
     let tls = if service.tls.is_some() { ", with TLS" } else { "" };
     format!("this configuration listens on {}{tls}", service.bind)
+}
+
+/// The store, if it can be used.
+fn memory(config: &StoreConfig) -> Diagnostic {
+    match store::check(config) {
+        Ok(report) => Diagnostic::ok("store", format!("{}: {report}", config.place)),
+        Err(fault) => Diagnostic::error("store", fault.to_string())
+            .why(if config.required {
+                "no token is given out without it"
+            } else {
+                "nothing is recorded, and no refresh token is taken"
+            })
+            .hint(fault.hint.unwrap_or_default()),
+    }
 }
 
 /// What loaded, or a finding in its place.

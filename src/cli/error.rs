@@ -8,6 +8,7 @@ use crate::diagnosis::unverified::Malformed;
 use crate::keystore::StoreError;
 use crate::load::LoadError;
 use crate::server::BindError;
+use crate::store::fault::StoreFault;
 use crate::token::SealError;
 use std::fmt;
 use std::io;
@@ -49,6 +50,8 @@ pub enum Error {
     Seal(SealError),
     /// A folder of keys can't be read or changed.
     Keys(StoreError),
+    /// The store cannot be used.
+    Store(StoreFault),
     /// `serve` cannot listen.
     Listen(BindError),
     /// `healthcheck` found no healthy server.
@@ -103,6 +106,13 @@ impl Error {
             | Error::NoToken(_)
             | Error::Negative => 1,
             Error::Keys(error) => error.exit_code(),
+            Error::Store(fault) => {
+                if fault.lasting {
+                    3
+                } else {
+                    1
+                }
+            }
             Error::Usage { .. } | Error::Claims(_) | Error::Load(LoadError::Contradiction(_)) => 2,
             Error::Load(_) | Error::NotEnabled(_) | Error::KeyFile { .. } => 3,
             Error::Refused { .. } => 4,
@@ -127,6 +137,7 @@ impl Error {
             Error::NoToken(malformed) => malformed.hint().map(str::to_owned),
             Error::Load(error) => error.hint(),
             Error::Keys(error) => error.hint(),
+            Error::Store(fault) => fault.hint.clone(),
             Error::NotEnabled([_, hint]) => Some((*hint).to_owned()),
             Error::Listen(error) => error.hint().map(str::to_owned),
             _ => None,
@@ -158,6 +169,7 @@ impl fmt::Display for Error {
             Error::Load(error) => error.fmt(f),
             Error::Seal(_) => f.write_str("cannot issue the token"),
             Error::Keys(error) => error.fmt(f),
+            Error::Store(fault) => fault.fmt(f),
             Error::Listen(_) => f.write_str("cannot serve"),
             Error::System { what, .. } => f.write_str(what),
             Error::Read { path, .. } => write!(f, "cannot read {}", path.display()),
@@ -177,6 +189,7 @@ impl std::error::Error for Error {
             | Error::Refused { .. }
             | Error::Unhealthy { .. }
             | Error::KeyFile { .. }
+            | Error::Store(_)
             | Error::Expectations { .. }
             | Error::Negative => None,
             Error::NoToken(error) => Some(error),

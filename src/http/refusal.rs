@@ -77,13 +77,15 @@ pub enum Refusal {
     TooLarge,
     /// A body of another type.
     MediaType,
+    /// What must be remembered cannot be: the store is away.
+    Forgetful,
     /// The server's own fault; the log says which.
     Internal,
 }
 
 impl Refusal {
     /// Every code, for counters that start at zero.
-    pub const CODES: [&'static str; 15] = [
+    pub const CODES: [&'static str; 16] = [
         "INVALID_REQUEST",
         "INVALID_SCOPE",
         "INVALID_SERVICE",
@@ -98,6 +100,7 @@ impl Refusal {
         "UNSUPPORTED_MEDIA_TYPE",
         "TOOMANYREQUESTS",
         "OVERLOADED",
+        "UNAVAILABLE",
         "UNKNOWN",
     ];
 
@@ -130,6 +133,7 @@ impl Refusal {
             Refusal::TooLarge | Refusal::TargetTooLong | Refusal::HeadTooLarge(_) => "TOO_LARGE",
             Refusal::Overloaded(_) => "OVERLOADED",
             Refusal::MediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Refusal::Forgetful => "UNAVAILABLE",
             Refusal::Internal => "UNKNOWN",
         }
     }
@@ -166,7 +170,7 @@ impl Refusal {
             Refusal::Throttled(_) | Refusal::Busy => 429,
             Refusal::HeadTooLarge(_) => 431,
             Refusal::Internal => 500,
-            Refusal::Overloaded(_) => 503,
+            Refusal::Overloaded(_) | Refusal::Forgetful => 503,
             Refusal::Version => 505,
         }
     }
@@ -210,6 +214,7 @@ impl Refusal {
             Refusal::LengthRequired => "a body with a Content-Length is required",
             Refusal::TooLarge => "the body is too long",
             Refusal::MediaType => "expected Content-Type: application/json",
+            Refusal::Forgetful => "the store of tokens cannot be reached: try again in a moment",
             Refusal::Internal => "internal error",
         })
     }
@@ -237,6 +242,7 @@ impl Refusal {
             | Refusal::Foreign(_)
             | Refusal::OtherUser => ("invalid_scope", 400),
             Refusal::Throttled(_) | Refusal::Busy => ("temporarily_unavailable", 429),
+            Refusal::Forgetful => ("temporarily_unavailable", 503),
             Refusal::Internal => ("server_error", 500),
             _ => ("invalid_request", self.status()),
         };
@@ -263,7 +269,9 @@ impl Refusal {
             Refusal::Throttled(seconds) => {
                 response.headers.push(("Retry-After", seconds.to_string().into()));
             }
-            Refusal::Busy | Refusal::Overloaded(_) => response.headers.push(("Retry-After", "1".into())),
+            Refusal::Busy | Refusal::Overloaded(_) | Refusal::Forgetful => {
+                response.headers.push(("Retry-After", "1".into()));
+            }
             _ => {}
         }
         // Where the next request would begin cannot be known, or its sender cannot be trusted with it.
@@ -304,6 +312,7 @@ mod tests {
             (Refusal::Expectation, 417),
             (Refusal::HeadTooLarge("x"), 431),
             (Refusal::Overloaded("x"), 503),
+            (Refusal::Forgetful, 503),
             (Refusal::Version, 505),
             (Refusal::Scope(ScopeError::Parts), 400),
             (Refusal::Service, 400),

@@ -20,6 +20,7 @@ use std::fmt::Write as _;
 pub(super) fn get(mut call: Call<'_>, query: &str) -> Result<Response, Refusal> {
     let identity = identity::of_get(&mut call)?;
     let parameters = Parameters::parse(query).map_err(Refusal::Invalid)?;
+    call.note_client(&parameters);
     let one = |name| parameters.one(name).map_err(Refusal::Invalid);
     let wanted = Wanted {
         service: one("service")?.filter(|service| !service.is_empty()),
@@ -67,6 +68,7 @@ pub(super) fn answer(
     } else {
         granted(state, &asker, &wanted.scopes)?
     };
+    call.note_rules(&asker, &grant.access);
     let now = call.now();
     let profile = Profile::Registry(&grant.access);
     let issuance = Issuance { profile, subject: who.name(), audience: service, ttl: grant.ttl };
