@@ -100,6 +100,9 @@ fn facts(paths: &Paths, loaded: &Loaded) -> Vec<(&'static str, String)> {
         let refresh = logins.refresh.as_ref().map(|refresh| format!("for {}", refresh.ttl()));
         add("refresh tokens", refresh.unwrap_or_else(|| "none".to_owned()));
     }
+    if state.clients.count() > 0 {
+        add("clients", state.clients.count().to_string());
+    }
     let (policy, expectations) = match (&state.enforcement, policy_path) {
         (Enforcement::Policy(policy), Some(path)) => {
             let anonymous = if policy.has_anonymous() { " and anonymous" } else { "" };
