@@ -91,6 +91,11 @@ const KEYS: [&str; 9] = [
 ];
 
 impl Config {
+    /// Every audience that a registry's token may be for.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.audience).chain(&self.service.allowed_services).map(String::as_str)
+    }
+
     /// The issuer that it describes.
     pub fn into_issuer(self) -> Issuer {
         Issuer::new(self.issuer, self.audience, self.lifetimes, self.filter, self.keyring)
