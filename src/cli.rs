@@ -5,8 +5,10 @@
 //! is not an error.
 
 mod args;
+mod audit;
 mod check;
 mod colour;
+mod command;
 mod completions;
 mod doctor;
 pub mod error;
@@ -24,7 +26,9 @@ mod policy;
 mod progress;
 mod serve;
 mod stdout;
+mod store;
 mod token_input;
+mod tokens;
 mod user;
 mod verify;
 mod version;
@@ -35,6 +39,7 @@ use crate::ground::text::{printable, sentence};
 use crate::load::setup::Paths;
 use args::Spec;
 use check::Check;
+use command::CommandToken;
 use completions::Shell;
 use doctor::Doctor;
 use hash_password::HashPassword;
@@ -63,6 +68,8 @@ enum Command {
     Version,
     /// Print a token.
     Issue(Issue),
+    /// Print a command token.
+    CommandToken(CommandToken),
     /// Answer HTTP.
     Serve(Paths),
     /// Load everything and say what was found.
@@ -87,6 +94,16 @@ enum Command {
     KeysRetire(Retire),
     /// Print public keys.
     KeysExport(Export),
+    /// Make, check, copy or prune the store.
+    Store(store::Tend),
+    /// Show what was issued.
+    TokensList(tokens::list::List),
+    /// Show one token.
+    TokensShow(tokens::show::Show),
+    /// End tokens.
+    TokensRevoke(tokens::revoke::Revoke),
+    /// Say who got what, when and why.
+    Audit(audit::Audit),
     /// Print a line for a users file.
     HashPassword(HashPassword),
     /// Set a password, or take a user out, or show who has one.
@@ -105,6 +122,7 @@ enum Command {
 const COMMANDS: &[Spec] = &[
     init::SPEC,
     issue::SPEC,
+    command::SPEC,
     serve::SPEC,
     check::SPEC,
     healthcheck::SPEC,
@@ -120,6 +138,14 @@ const COMMANDS: &[Spec] = &[
     inspect::SPEC,
     verify::SPEC,
     doctor::SPEC,
+    store::INIT,
+    store::CHECK,
+    store::BACKUP,
+    store::PRUNE,
+    tokens::list::SPEC,
+    tokens::show::SPEC,
+    tokens::revoke::SPEC,
+    audit::SPEC,
     policy::explain::SPEC,
     policy::test::SPEC,
     completions::SPEC,
@@ -146,6 +172,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Help(text) => print(&text),
         Command::Version => print(&version::text()),
         Command::Issue(command) => issue::run(&command),
+        Command::CommandToken(token) => command::run(&token),
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
         Command::Healthcheck(command) => healthcheck::run(&command),
@@ -160,6 +187,11 @@ fn run(command: Command) -> Result<(), Error> {
         Command::KeysRotate(command) => keys::rotate::run(&command),
         Command::KeysRetire(command) => keys::retire::run(&command),
         Command::KeysExport(command) => keys::export::run(&command),
+        Command::Store(command) => store::run(&command),
+        Command::TokensList(command) => tokens::list::run(&command),
+        Command::TokensShow(command) => tokens::show::run(&command),
+        Command::TokensRevoke(command) => tokens::revoke::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::User(command) => user::run(&command),
         Command::Completions(shell) => completions::run(shell),
         Command::Man(command) => man::run(&command),

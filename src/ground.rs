@@ -19,3 +19,4 @@ pub mod secret;
 pub(crate) mod sys;
 pub mod text;
 pub mod time;
+pub mod when;

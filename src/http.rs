@@ -16,23 +16,32 @@ pub mod trust;
 
 mod auth;
 mod call;
+mod caller;
+mod command;
 mod forwarded;
+mod introspect;
 mod oauth;
+mod revoke;
+mod shown;
 mod token;
+mod token_request;
 mod wellknown;
 
 use crate::claims::ClaimsError;
-use crate::config::ServiceConfig;
+use crate::config::{Profiles, ServiceConfig};
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;
 use crate::issuer::Issuer;
 use crate::login::Logins;
 use crate::login::attempts::Passwords;
+use crate::login::clients::Clients;
 use crate::policy::Enforcement;
+use crate::store::Store;
+use crate::store::entry::Event;
 use crate::telemetry::event::EventKind;
 use crate::telemetry::log::{Allowance, Level, Log};
 use crate::telemetry::metrics::{Format, Labels, Metrics};
-use call::{Call, Note};
+use call::{Call, Note, Origin};
 use handler::{ConnectionEvent, Handler};
 use refusal::Refusal;
 use request::{Body, Method, Peer, Request};
@@ -54,8 +63,12 @@ pub struct State {
     pub trust: Trust,
     /// Who has a password; `None` where none is checked here.
     pub logins: Option<Logins>,
+    /// The programs that may ask about tokens, or end them.
+    pub clients: Clients,
     /// The audiences beside the issuer's own.
     pub allowed_services: Vec<String>,
+    /// Which further tokens are made.
+    pub profiles: Profiles,
 }
 
 impl State {
@@ -64,6 +77,8 @@ impl State {
         issuer: Issuer,
         enforcement: Enforcement,
         logins: Option<Logins>,
+        clients: Clients,
+        profiles: Profiles,
         service: &ServiceConfig,
     ) -> Self {
         Self {
@@ -71,7 +86,24 @@ impl State {
             enforcement,
             trust: Trust::new(service),
             logins,
+            clients,
             allowed_services: service.allowed_services.clone(),
+            profiles,
+        }
+    }
+
+    /// Every service that registry tokens are for, the issuer's own audience first.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.issuer.audience()).chain(self.allowed_services.iter().map(String::as_str))
+    }
+
+    /// Whether there is anything at a route: a profile that is not switched on is nowhere.
+    fn has(&self, route: Route<'_>) -> bool {
+        match route {
+            Route::Command => self.profiles.command,
+            Route::TokenRequest { .. } => self.profiles.kubernetes,
+            Route::Other => false,
+            _ => true,
         }
     }
 }
@@ -98,6 +130,8 @@ pub struct Service {
     metrics: Metrics,
     log: Log,
     sources: Sources,
+    /// What remembers tokens, if anything does.
+    store: Option<Store>,
     /// Whether the log said that clients share one address.
     told: AtomicBool,
     /// Anybody can fail at a handshake, as often as they like.
@@ -106,22 +140,34 @@ pub struct Service {
 
 impl Service {
     /// A service in that state.
-    pub fn new(state: State, log: Log, sources: Sources) -> Self {
+    pub fn new(state: State, log: Log, sources: Sources, store: Option<Store>) -> Self {
         let metrics = Metrics::new((sources.clock)(), &LABELS);
-        Self {
+        let service = Self {
             state: RwLock::new(Arc::new(state)),
             passwords: Passwords::default(),
             metrics,
             log,
             sources,
+            store,
             told: AtomicBool::new(false),
             handshake_lines: Allowance::default(),
-        }
+        };
+        service.note_policy(&service.state());
+        service
+    }
+
+    /// Notes in the store which policy is in force from now on.
+    fn note_policy(&self, state: &State) {
+        let (Some(store), Some(digest)) = (&self.store, state.enforcement.digest()) else { return };
+        store.note(Event::policy((self.sources.clock)(), digest));
     }
 
     /// Answers from another state from now on; requests in flight finish with the one that they began with.
     /// Gives the time.
     pub fn replace(&self, state: State) -> UnixTime {
+        if state.enforcement.digest() != self.state().enforcement.digest() {
+            self.note_policy(&state);
+        }
         let new = Arc::new(state);
         let old = {
             let mut current = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -160,37 +206,52 @@ impl Service {
         &self,
         state: &State,
         (request, client): (&Request<'_>, Peer),
-        (route, query): (Route, &str),
+        (route, query): (Route<'_>, &str),
         note: &mut Note,
     ) -> Result<Response, Refusal> {
         if let Body::Malformed(problem) = request.body {
             return Err(Refusal::Malformed(problem));
         }
-        if route == Route::Other {
+        if !state.has(route) {
             return Err(Refusal::NotFound);
         }
         let passwords = state.logins.is_some();
         if !route.allows(request.method, passwords) {
             return Err(Refusal::Method(route.allow(passwords)));
         }
-        let call = Call { service: self, state, request, client, route, note };
+        let call = Call { service: self, state, request, client, route, note, origin: Origin::default() };
         match route {
             Route::Healthz => Ok(Response::json(200, &b"{\"status\": \"ok\"}"[..])),
             Route::Metrics => Ok(self.metrics_text(request)),
             Route::Jwks => Ok(wellknown::jwks(state.issuer.keyring())),
-            Route::Discovery => Ok(wellknown::discovery(&state.issuer)),
-            Route::Auth => auth::auth(call),
+            Route::Discovery => Ok(wellknown::discovery(state, self.store.is_some())),
+            Route::Auth => auth::auth(call, query),
+            Route::Command => command::post(call, query),
+            Route::TokenRequest { namespace, name } => token_request::post(call, (namespace, name), query),
+            Route::Introspect => introspect::post(call, query),
+            Route::Revoke => revoke::post(call, query),
             Route::Token if request.method == Method::Post => oauth::post(call),
             Route::Token => token::get(call, query),
             Route::Other => Err(Refusal::NotFound),
         }
     }
 
+    /// Has the store keep the tokens of an answer before it is given.
+    fn remember(&self, answer: Response, note: &mut Note) -> Result<Response, Refusal> {
+        let (Some(store), false) = (&self.store, note.entries.is_empty()) else { return Ok(answer) };
+        store.remember(std::mem::take(&mut note.entries)).map(|()| answer).map_err(|fault| {
+            note.detail = Some(fault.to_string());
+            Refusal::Forgetful
+        })
+    }
+
     fn metrics_text(&self, request: &Request<'_>) -> Response {
         let format =
             Format::of(request.header_values("Accept").filter_map(|field| str::from_utf8(field).ok()));
-        let mut response =
-            Response::json(200, self.metrics.render(self.log.lost_lines(), format).into_bytes());
+        let mut response = Response::json(
+            200,
+            self.metrics.render(self.log.lost_lines(), self.store.as_ref(), format).into_bytes(),
+        );
         response.headers = vec![("Content-Type", format.content_type().into()), ("Vary", "Accept".into())];
         response
     }
@@ -204,12 +265,17 @@ impl Handler for Service {
         let route = Route::of(path);
         let state = self.state();
         let (client, problem) = forwarded::client(request, &state.trust);
-        let (response, refusal) = match self.answer(&state, (request, client), (route, query), &mut note) {
+        let answer = self.answer(&state, (request, client), (route, query), &mut note);
+        let (response, refusal) = match answer.and_then(|answer| self.remember(answer, &mut note)) {
             Ok(response) => (response, None),
             Err(refusal) => {
                 self.metrics.refusal(refusal.code());
-                let form = route == Route::Token && request.method == Method::Post;
-                let response = if form { refusal.oauth_response() } else { refusal.response() };
+                let response = match route {
+                    Route::Token if request.method == Method::Post => refusal.oauth_response(),
+                    Route::TokenRequest { .. } => token_request::refused(&refusal),
+                    Route::Introspect | Route::Revoke => refusal.client_response(),
+                    _ => refusal.response(),
+                };
                 (response, Some(refusal))
             }
         };

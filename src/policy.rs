@@ -30,6 +30,7 @@ use std::slice::from_ref;
 /// A compiled policy file.
 #[derive(Debug, Default)]
 pub struct Policy {
+    digest: String,
     mode: Mode,
     users: HashMap<Box<str>, Subject>,
     groups: Vec<(Box<str>, Subject)>,
@@ -139,14 +140,21 @@ impl Policy {
         self.mode
     }
 
+    /// The SHA-256 of the file, in hexadecimal: which policy this is.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The users that it names, sorted.
+    pub fn users(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.users.keys().map(|name| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// How many users it names.
     pub fn user_count(&self) -> usize {
         self.users.len()
-    }
-
-    /// The users' names, in no order.
-    pub fn users(&self) -> impl Iterator<Item = &str> {
-        self.users.keys().map(|name| &**name)
     }
 
     /// Whether it has a group of that name.

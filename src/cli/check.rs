@@ -12,6 +12,7 @@ use crate::load::LoadError;
 use crate::load::accounts::strangers;
 use crate::load::setup::{self, Loaded, Paths};
 use crate::policy::Enforcement;
+use crate::store::{self, config::StoreConfig};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -33,10 +34,12 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 pub(super) fn run(command: &Check) -> Result<(), Error> {
     let mut files = Files::default();
     let loaded = setup::load(&command.files, &mut files);
-    let facts = loaded.as_ref().map(|loaded| facts(&command.files, loaded)).unwrap_or_default();
+    let mut facts = loaded.as_ref().map(|loaded| facts(&command.files, loaded)).unwrap_or_default();
+    let store = loaded.as_ref().ok().and_then(|loaded| loaded.store.as_ref()).map(memory).transpose();
+    let store = store.map(|line| facts.extend(line));
     let mut findings = files.warnings().to_vec();
     findings.extend(loaded.as_ref().map(judged).unwrap_or_default());
-    let failed = loaded.err().map(Error::Load);
+    let failed = loaded.err().map(Error::Load).or(store.err());
     if command.json {
         print(&ascii_json(&document(&facts, &findings, failed.as_ref())))?;
     } else if failed.is_none() {
@@ -45,9 +48,16 @@ pub(super) fn run(command: &Check) -> Result<(), Error> {
     failed.map_or(Ok(()), Err)
 }
 
+/// What the store says of itself.
+fn memory(config: &StoreConfig) -> Result<(&'static str, String), Error> {
+    let report = store::check(config).map_err(Error::Store)?;
+    let required = if config.required { "required" } else { "not required" };
+    Ok(("store", format!("{}: {report}, {required}", config.place)))
+}
+
 /// What was loaded, a name and a value each.
 fn facts(paths: &Paths, loaded: &Loaded) -> Vec<(&'static str, String)> {
-    let Loaded { state, service, tls, policy: policy_path, users: users_path } = loaded;
+    let Loaded { state, service, tls, policy: policy_path, users: users_path, store: _ } = loaded;
     let issuer = &state.issuer;
     let key = issuer.keyring().active();
     let mut facts = vec![
@@ -85,11 +95,17 @@ fn facts(paths: &Paths, loaded: &Loaded) -> Vec<(&'static str, String)> {
     if !service.allowed_services.is_empty() {
         add("other services", service.allowed_services.join(", "));
     }
+    if !state.profiles.names().is_empty() {
+        add("profiles", state.profiles.names().join(", "));
+    }
     if let (Some(logins), Some(path)) = (&state.logins, users_path) {
         let (users, cost) = (logins.users.count(), logins.users.dearest());
         add("users file", format!("{}: {users} user(s), bcrypt cost at most {cost}", path.display()));
         let refresh = logins.refresh.as_ref().map(|refresh| format!("for {}", refresh.ttl()));
         add("refresh tokens", refresh.unwrap_or_else(|| "none".to_owned()));
+    }
+    if state.clients.count() > 0 {
+        add("clients", state.clients.count().to_string());
     }
     let (policy, expectations) = match (&state.enforcement, policy_path) {
         (Enforcement::Policy(policy), Some(path)) => {

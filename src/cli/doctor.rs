@@ -9,6 +9,8 @@ mod ask;
 mod client;
 
 use super::args::{Arguments, Spec, usage};
+#[cfg(feature = "tls")]
+use super::progress;
 use super::verify::file;
 use super::{Command, print};
 use crate::cli::error::Error;
@@ -27,6 +29,8 @@ use crate::load::setup::{self, Paths};
 use crate::login::LoginConfig;
 use crate::login::users::Users;
 use crate::policy::{Enforcement, Policy};
+use crate::store;
+use crate::store::config::StoreConfig;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -92,6 +96,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         findings.extend(warnings("config", &files));
         findings.extend(users(config));
         findings.extend(policy(command, config));
+        findings.extend(config.store.as_ref().map(memory));
         findings.extend(match &registry {
             Some(registry) => doctor::registry(config, registry, &programs),
             None => vec![
@@ -123,9 +128,9 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         let own =
             own.as_ref().map(|(services, listens, issuer)| ask::Own { issuer, services, listens, files });
         let ask = || ask::ask(url, command.ca.as_deref(), own);
-        findings.extend(super::progress::during(&format!("waiting for {url}"), ask));
+        findings.extend(progress::during(&format!("waiting for {url}"), ask));
     }
-    // A registry that lets in whoever comes is said first.
+    // A registry that lets anybody in comes first.
     findings.sort_by_key(|finding| finding.code != "open");
     answer(&findings, command.json)
 }
@@ -134,6 +139,20 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
 fn listens(service: &ServiceConfig) -> String {
     let tls = if service.tls.is_some() { ", with TLS" } else { "" };
     format!("this configuration listens on {}{tls}", service.bind)
+}
+
+/// The store, if it can be used.
+fn memory(config: &StoreConfig) -> Diagnostic {
+    match store::check(config) {
+        Ok(report) => Diagnostic::ok("store", format!("{}: {report}", config.place)),
+        Err(fault) => Diagnostic::error("store", fault.to_string())
+            .why(if config.required {
+                "no token is given out without it"
+            } else {
+                "nothing is recorded, and no refresh token is taken"
+            })
+            .hint(fault.hint.unwrap_or_default()),
+    }
 }
 
 /// What loaded, or a finding in its place.
@@ -168,7 +187,7 @@ fn users(config: &Config) -> Vec<Diagnostic> {
     findings
 }
 
-/// What the files' readers warned of.
+/// The warnings from reading these files.
 fn warnings(code: &'static str, files: &Files) -> impl Iterator<Item = Diagnostic> {
     files.warnings().iter().cloned().map(move |warning| Diagnostic { code, ..warning })
 }
@@ -199,7 +218,7 @@ fn accounts(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
     strangers((&users, users_file), policy, !config.service.trusted_proxies.is_empty())
 }
 
-/// The registry's side; `None` where nothing of it is given.
+/// The registry's side; `None` if nothing of it was given.
 fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
     let wrong = LoadError::of("the registry's configuration");
     let load = |path: &PathBuf| Document::load(path, &mut Files::default());
@@ -208,7 +227,7 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
         Some(path) => env_file(&String::from_utf8_lossy(&file(path)?)),
         None => std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            // REGISTRY_AUTH_FILE is for skopeo here.
+            // In this process REGISTRY_AUTH_FILE is skopeo's.
             .filter(|(name, _)| name.starts_with("REGISTRY_AUTH") && name != "REGISTRY_AUTH_FILE")
             .collect(),
     };
@@ -224,7 +243,7 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
     }))
 }
 
-/// What it trusts; a path that means nothing here is looked for beside its configuration as well.
+/// What it trusts. A path that does not exist here is looked for beside its configuration, too.
 fn trusted(registry: &RegistryConfig, config: Option<&Path>) -> (Trust, Vec<Diagnostic>) {
     let folder = config.and_then(Path::parent).unwrap_or(Path::new(""));
     let (mut trust, mut findings) = (Trust::default(), Vec::new());

@@ -1,6 +1,7 @@
 //! `keypebble issue`: one token on stdout.
 
 pub(super) mod claims;
+pub(super) mod wrong;
 
 use super::args::{Arguments, Spec, usage};
 use super::{Command, new_id, print, warn};
@@ -9,13 +10,17 @@ use crate::cli::error::Error;
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
-use crate::issuer::{Issuance, IssueError, Issuer, Profile};
+use crate::issuer::{Issuance, IssueError, Issued, Issuer, Profile};
 use crate::load::setup;
 use crate::policy::scope::{self, Access};
 use crate::policy::{Asker, Generated, Policy, Who};
+use crate::store::Store;
+use crate::store::config::StoreConfig;
+use crate::store::entry::{self, Entry};
 use claims::ClaimFlags;
 use std::io;
 use std::path::{Path, PathBuf};
+use wrong::Wrong;
 
 /// The subcommand.
 pub(super) const SPEC: Spec = Spec { name: "issue", operands: 0, help: include_str!("help/issue.txt"), read };
@@ -29,6 +34,7 @@ pub(super) struct Issue {
     pub(super) generate: bool,
     pub(super) ttl: Option<Ttl>,
     pub(super) audience: Option<String>,
+    pub(super) wrong: Wrong,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
@@ -39,13 +45,18 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         generate: arguments.switch("generate"),
         ttl: arguments.parsed("ttl")?,
         audience: arguments.name("audience")?,
+        wrong: Wrong::read(&mut arguments)?,
     };
+    if issue.audience.is_some() && issue.wrong.has_audience() {
+        return Err(usage("--audience and --wrong-audience contradict each other"));
+    }
     Ok(Command::Issue(issue))
 }
 
 pub(super) fn run(command: &Issue) -> Result<(), Error> {
     let mut files = Files::default();
-    let config = setup::config(&command.config, &mut files)?;
+    let mut config = setup::config(&command.config, &mut files)?;
+    let store = config.store.take();
     if config.policy_off {
         setup::refuse_policy(command.policy.as_deref())?;
     }
@@ -56,10 +67,6 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
     }
     let requested = command.claims.load()?;
     let issuer = config.into_issuer();
-    let id = new_id().ok_or_else(|| Error::System {
-        what: "cannot make a token id".to_owned(),
-        source: io::Error::other("the system gives no random numbers"),
-    })?;
     let audience = command.audience.as_deref().unwrap_or(issuer.audience());
     let subject = requested.user().map_err(Error::Claims)?.to_owned();
     let grant = match &policy {
@@ -73,14 +80,68 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
     warn_dropped(dropped.iter().map(String::as_str).filter(|name| !ours(name)));
     let (profile, life) = match &grant {
         None => (Profile::Generic(&claims), issuer.lifetimes().default),
-        Some((access, life)) => (Profile::Granted(&claims, access), *life),
+        Some(grant) => (Profile::Granted(&claims, &grant.access), grant.ttl),
     };
-    let issuance = Issuance { profile, subject: &subject, audience, ttl: command.ttl.unwrap_or(life) };
-    let issued = issuer.issue(&issuance, UnixTime::now(), id).map_err(|error| match error {
+    let (wrong, ttl) = (&command.wrong, command.ttl.unwrap_or(life));
+    let (audience, now) = (wrong.audience(audience), wrong.time(UnixTime::now(), ttl));
+    let issuance = Issuance { profile, subject: &subject, audience: &audience, ttl };
+    let issued = make(&issuer, &issuance, now)?;
+    if let Some(config) = &store {
+        let entry = Entry::of(&issued.record);
+        remember(
+            config,
+            match &grant {
+                None => entry,
+                Some(grant) => {
+                    Entry { policy: Some(grant.policy.clone()), rules: grant.rules.clone(), ..entry }
+                }
+            },
+        )?;
+    }
+    warn(&wrong.warnings(now, ttl, &audience));
+    print(&format!("{}\n", wrong.token(issued.token.expose())))
+}
+
+/// Makes a token with a new id.
+pub(super) fn make<'i>(
+    issuer: &'i Issuer,
+    issuance: &Issuance<'i>,
+    now: UnixTime,
+) -> Result<Issued<'i>, Error> {
+    let id = new_id().ok_or_else(|| Error::System {
+        what: "cannot make a token id".to_owned(),
+        source: io::Error::other("the system gives no random numbers"),
+    })?;
+    issuer.issue(issuance, now, id).map_err(|error| match error {
         IssueError::Claims(error) => Error::Claims(error),
         IssueError::Seal(error) => Error::Seal(error),
-    })?;
-    print(&format!("{}\n", issued.token.expose()))
+    })
+}
+
+/// Has the store keep the token; where that is required, none is printed without it.
+pub(super) fn remember(config: &StoreConfig, entry: Entry) -> Result<(), Error> {
+    let here = || "command line".to_owned();
+    let entry = Entry { peer: here(), address: here(), ..entry };
+    let kept = Store::open(config, Box::new(|_| ())).and_then(|store| store.commit(vec![entry]));
+    match kept {
+        Err(fault) if !config.required && !fault.lasting => {
+            warn(&[Diagnostic::advice(
+                "store",
+                format!("the token is not recorded: {fault}"),
+                fault.hint.unwrap_or_default(),
+            )]);
+            Ok(())
+        }
+        kept => kept.map_err(Error::Store),
+    }
+}
+
+/// What a policy grants, and by what.
+struct Granted {
+    access: Vec<Access>,
+    ttl: Ttl,
+    policy: String,
+    rules: String,
 }
 
 /// What the policy grants of what is asked, and how long that lives.
@@ -91,14 +152,18 @@ fn grant(
     path: &Path,
     command: &Issue,
     files: &mut Files,
-) -> Result<(Vec<Access>, Ttl), Error> {
+) -> Result<Granted, Error> {
     let policy = setup::policy(path, files)?;
     let user = requested.user().map_err(Error::Claims)?;
     let hosts = [audience, issuer.audience()];
     let asker = Asker { who: Who::User(user), hosts: &hosts, default_ttl: issuer.lifetimes().default };
     let asked = requested.scopes().map_err(Error::Claims)?.filter(|_| !command.generate);
     check_known(&policy, user, path)?;
-    let Some(asked) = asked else { return Ok(everything(&policy, &asker)) };
+    let granted = |(access, ttl): (Vec<Access>, Ttl)| {
+        let (policy, rules) = (entry::short(policy.digest()).to_owned(), policy.reasons(&asker, &access));
+        Granted { access, ttl, policy, rules }
+    };
+    let Some(asked) = asked else { return Ok(granted(everything(&policy, &asker))) };
     let grant = policy.grant(&asker, &asked);
     if grant.refused {
         return Err(Error::Refused {
@@ -113,7 +178,7 @@ fn grant(
             )),
         });
     }
-    Ok((grant.access, grant.ttl))
+    Ok(granted((grant.access, grant.ttl)))
 }
 
 fn everything(policy: &Policy, asker: &Asker<'_>) -> (Vec<Access>, Ttl) {

@@ -27,7 +27,7 @@ use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;
 use rules::Rules;
 
-/// What the checks work with.
+/// A token, all that decides about it, and the findings so far.
 struct Case<'a> {
     program: Program,
     rules: &'static Rules,
@@ -56,7 +56,7 @@ impl Case<'_> {
 }
 
 /// The verdict of `program`, which trusts `trust` and expects `expected`, on a token at this time: errors are
-/// reasons to refuse it; what is unknown could be one; warnings are remarks. Where `algorithms` are named, others
+/// reasons to refuse it; what is unknown could be one; warnings are remarks. If `algorithms` are named, others
 /// are refused (`auth.token.signingalgorithms` of distribution 3).
 pub fn judge(
     program: Program,

@@ -14,10 +14,9 @@ use super::forwarded::is_forwarded;
 use super::refusal::Refusal;
 use super::request::{Peer, Request};
 use crate::config::shared_address;
-use crate::ground::name::is_composed;
+use crate::ground::name;
 use crate::login::Logins;
 use crate::login::attempts::{Client, Outcome};
-use crate::login::users::MAX_NAME_BYTES;
 use crate::policy::{Enforcement, Who};
 
 /// Who asks, and how that is known.
@@ -71,6 +70,17 @@ pub(super) fn of_auth(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
     if trusted { Ok(None) } else { Err(untrusted(call, Refusal::Unauthenticated)) }
 }
 
+/// Who asks for a token of a profile: `None` is a trusted peer that speaks for nobody else. Unlike at `/auth`,
+/// one that names a user asks for that user, so that a proxy may pass such requests on.
+pub(super) fn of_profile(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
+    match by_proxy(call)? {
+        Some(user) => Ok(Some(user)),
+        // A proxy that names nobody: its client has not logged in.
+        None if trusted_header(call, "X-Authenticated-User")?.is_some() => Err(Refusal::Unauthenticated),
+        None => of_auth(call),
+    }
+}
+
 /// The user that a trusted peer names.
 pub(super) fn by_proxy(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
     let names = names_a_user(call.request);
@@ -81,6 +91,12 @@ pub(super) fn by_proxy(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
         call.note.detail = Some(untrusted_detail(call.request.peer));
     }
     Ok(None)
+}
+
+/// Whether a trusted peer sends this of its own: neither for a user nor for a client of its own.
+pub(super) fn is_peer_itself(call: &mut Call<'_>) -> Result<bool, Refusal> {
+    let passed_on = is_forwarded(call.request) || names_a_user(call.request);
+    Ok(!passed_on && trusts(call)?)
 }
 
 /// A header field that only a trusted peer may send: passed over in what others send.
@@ -139,7 +155,7 @@ pub(super) fn checked(
 }
 
 /// Says once that a proxy on this host passes on logins that all count as its own.
-fn tell_of_shared_address(call: &Call<'_>, outcome: Outcome) {
+pub(super) fn tell_of_shared_address(call: &Call<'_>, outcome: Outcome) {
     let peer = call.request.peer;
     let is_local = peer.address().is_none_or(|address| address.is_loopback());
     let bites = is_forwarded(call.request) || matches!(outcome, Outcome::Throttled(_));
@@ -161,13 +177,7 @@ fn authenticated_user<'a>(request: &Request<'a>) -> Result<Option<&'a str>, Refu
     let Some(user) = request.header_text("X-Authenticated-User")?.filter(|user| !user.is_empty()) else {
         return Ok(None);
     };
-    if user.len() > MAX_NAME_BYTES {
-        return Err(Refusal::Field("X-Authenticated-User", "is longer than 256 bytes"));
-    }
-    if !is_composed(user) {
-        return Err(Refusal::Field("X-Authenticated-User", "is not in Unicode's composed form (NFC)"));
-    }
-    Ok(Some(user))
+    name::problem(user).map_or(Ok(Some(user)), |problem| Err(Refusal::Field("X-Authenticated-User", problem)))
 }
 
 /// Whether credentials are sent, of whatever kind.

@@ -5,7 +5,9 @@
 //! body; the body is the registry's own error form, the only one that docker and crane show.
 
 use super::response::Response;
-use crate::claims::ClaimsError;
+use crate::claims::mapping::MappingError;
+use crate::claims::{ClaimsError, RecipientError};
+use crate::ground::time::Ttl;
 use crate::policy::scope::ScopeError;
 use serde_json::json;
 use std::borrow::Cow;
@@ -17,6 +19,14 @@ pub enum Refusal {
     Malformed(&'static str),
     /// A query cannot be understood.
     Invalid(&'static str),
+    /// A member of the body or a parameter of that name cannot be taken, and why.
+    Member(&'static str, &'static str),
+    /// A life in seconds, in a member or parameter of that name, that is not within 1 s and the longest.
+    Life(&'static str, Ttl),
+    /// What a member or parameter of that name asks a token to be for.
+    Audience(&'static str, RecipientError),
+    /// A field of a well-formed Kubernetes object that cannot be taken, and why.
+    Spec(&'static str, &'static str),
     /// A header field of that name cannot be taken, and why.
     Field(&'static str, &'static str),
     /// The connection speaks another protocol; the text says which.
@@ -41,6 +51,8 @@ pub enum Refusal {
     Service,
     /// The body's claims cannot be taken.
     Claims(ClaimsError),
+    /// `claim_mapping` finds no claim where one is required, or two.
+    Mapping(MappingError),
     /// No user is known.
     Unauthenticated,
     /// The credentials are malformed; the text says how, and nothing of them.
@@ -49,6 +61,12 @@ pub enum Refusal {
     Password,
     /// The refresh token is refused; the log says why.
     RefreshToken,
+    /// Such a client is not known, or has another secret.
+    Client,
+    /// The client may not ask this, or not about this token.
+    NotTheirs,
+    /// Tokens of this kind cannot be revoked.
+    TokenKind,
     /// Too many passwords were wrong: the seconds until the next may be tried.
     Throttled(u32),
     /// Too many passwords are being checked.
@@ -57,6 +75,10 @@ pub enum Refusal {
     GrantType,
     /// A user who gave a password asks for another's token.
     OtherUser,
+    /// No command token for that target may be asked for.
+    Target,
+    /// A user asks for what only trusted peers may have.
+    PeersOnly,
     /// The peer may not ask this at all.
     Untrusted,
     /// The peer may, but a web page could have made the request; the text says what may not be so.
@@ -77,13 +99,15 @@ pub enum Refusal {
     TooLarge,
     /// A body of another type.
     MediaType,
+    /// What must be remembered cannot be: the store is away.
+    Forgetful,
     /// The server's own fault; the log says which.
     Internal,
 }
 
 impl Refusal {
     /// Every code, for counters that start at zero.
-    pub const CODES: [&'static str; 15] = [
+    pub const CODES: [&'static str; 16] = [
         "INVALID_REQUEST",
         "INVALID_SCOPE",
         "INVALID_SERVICE",
@@ -98,6 +122,7 @@ impl Refusal {
         "UNSUPPORTED_MEDIA_TYPE",
         "TOOMANYREQUESTS",
         "OVERLOADED",
+        "UNAVAILABLE",
         "UNKNOWN",
     ];
 
@@ -107,29 +132,39 @@ impl Refusal {
             Refusal::Malformed(_)
             | Refusal::Invalid(_)
             | Refusal::Field(..)
+            | Refusal::Member(..)
+            | Refusal::Life(..)
+            | Refusal::Spec(..)
             | Refusal::Protocol(_)
             | Refusal::PlainHttp
             | Refusal::GrantType => "INVALID_REQUEST",
             Refusal::Scope(_) => "INVALID_SCOPE",
-            Refusal::Service => "INVALID_SERVICE",
-            Refusal::Claims(_) => "INVALID_CLAIMS",
+            Refusal::Service | Refusal::Audience(..) => "INVALID_SERVICE",
+            Refusal::Claims(_) | Refusal::Mapping(_) => "INVALID_CLAIMS",
             Refusal::Unauthenticated
             | Refusal::Credentials(_)
             | Refusal::Password
-            | Refusal::RefreshToken => "UNAUTHORIZED",
+            | Refusal::RefreshToken
+            | Refusal::Client => "UNAUTHORIZED",
             Refusal::Throttled(_) | Refusal::Busy => "TOOMANYREQUESTS",
             Refusal::Untrusted
+            | Refusal::Target
+            | Refusal::PeersOnly
+            | Refusal::NotTheirs
             | Refusal::Foreign(_)
             | Refusal::UnknownUser
             | Refusal::Denied
             | Refusal::OtherUser => "DENIED",
             Refusal::NotFound => "NOT_FOUND",
-            Refusal::Method(_) | Refusal::Version | Refusal::Expectation => "UNSUPPORTED",
+            Refusal::Method(_) | Refusal::Version | Refusal::Expectation | Refusal::TokenKind => {
+                "UNSUPPORTED"
+            }
             Refusal::Timeout | Refusal::HeadTimeout => "TIMEOUT",
             Refusal::LengthRequired => "LENGTH_REQUIRED",
             Refusal::TooLarge | Refusal::TargetTooLong | Refusal::HeadTooLarge(_) => "TOO_LARGE",
             Refusal::Overloaded(_) => "OVERLOADED",
             Refusal::MediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Refusal::Forgetful => "UNAVAILABLE",
             Refusal::Internal => "UNKNOWN",
         }
     }
@@ -140,17 +175,26 @@ impl Refusal {
             Refusal::Malformed(_)
             | Refusal::Invalid(_)
             | Refusal::Field(..)
+            | Refusal::Member(..)
+            | Refusal::Life(..)
+            | Refusal::Audience(..)
             | Refusal::Protocol(_)
             | Refusal::PlainHttp
             | Refusal::Scope(_)
             | Refusal::Service
             | Refusal::GrantType
+            | Refusal::Mapping(_)
+            | Refusal::TokenKind
             | Refusal::Claims(_) => 400,
             Refusal::Unauthenticated
             | Refusal::Credentials(_)
             | Refusal::Password
-            | Refusal::RefreshToken => 401,
+            | Refusal::RefreshToken
+            | Refusal::Client => 401,
             Refusal::Untrusted
+            | Refusal::Target
+            | Refusal::PeersOnly
+            | Refusal::NotTheirs
             | Refusal::Foreign(_)
             | Refusal::UnknownUser
             | Refusal::Denied
@@ -163,10 +207,11 @@ impl Refusal {
             Refusal::TargetTooLong => 414,
             Refusal::MediaType => 415,
             Refusal::Expectation => 417,
+            Refusal::Spec(..) => 422,
             Refusal::Throttled(_) | Refusal::Busy => 429,
             Refusal::HeadTooLarge(_) => 431,
             Refusal::Internal => 500,
-            Refusal::Overloaded(_) => 503,
+            Refusal::Overloaded(_) | Refusal::Forgetful => 503,
             Refusal::Version => 505,
         }
     }
@@ -180,7 +225,15 @@ impl Refusal {
             | Refusal::Foreign(text)
             | Refusal::HeadTooLarge(text)
             | Refusal::Overloaded(text) => text,
-            Refusal::Field(name, problem) => return format!("{name} {problem}").into(),
+            Refusal::Field(name, problem) | Refusal::Spec(name, problem) => {
+                return format!("{name} {problem}").into();
+            }
+            Refusal::Member(name, problem) => return format!("`{name}` {problem}").into(),
+            Refusal::Audience(name, error) => return format!("`{name}` {error}").into(),
+            Refusal::Life(name, most) => {
+                return format!("`{name}`: expected whole seconds from 1 to {}", most.seconds()).into();
+            }
+            Refusal::Mapping(error) => return error.to_string().into(),
             Refusal::Protocol(text) => {
                 return format!("expected HTTP/1.1, found {text}").into();
             }
@@ -191,12 +244,17 @@ impl Refusal {
             Refusal::Unauthenticated => "authentication required",
             Refusal::Password => "unknown user or wrong password",
             Refusal::RefreshToken => "the refresh token is not valid here: log in again",
+            Refusal::Client => "unknown client or wrong secret",
+            Refusal::NotTheirs => "this client may not ask that",
+            Refusal::TokenKind => "tokens cannot be revoked here",
             Refusal::Throttled(seconds) => {
                 return format!("too many wrong passwords: try again in {seconds} s").into();
             }
             Refusal::Busy => "too many passwords are being checked: try again in a second",
             Refusal::GrantType => "the grant types are password and refresh_token",
             Refusal::OtherUser => "a user who logs in with a password gets tokens about themselves only",
+            Refusal::Target => "no command tokens may be asked for that target",
+            Refusal::PeersOnly => "only a trusted peer that speaks for no user may ask this",
             Refusal::Untrusted => "this address may not ask for tokens here",
             Refusal::UnknownUser => "the policy does not know this user",
             Refusal::Denied => "requested access to the resource is denied",
@@ -210,6 +268,7 @@ impl Refusal {
             Refusal::LengthRequired => "a body with a Content-Length is required",
             Refusal::TooLarge => "the body is too long",
             Refusal::MediaType => "expected Content-Type: application/json",
+            Refusal::Forgetful => "the store of tokens cannot be reached: try again in a moment",
             Refusal::Internal => "internal error",
         })
     }
@@ -224,22 +283,47 @@ impl Refusal {
     /// Wrong credentials are 401, where the RFC has 400 for `invalid_grant`: clients of registries know no
     /// other status for them. None is 403, which breaks pulls.
     pub fn oauth_response(&self) -> Response {
-        let (error, status) = match self {
+        self.with_error(self.oauth_error())
+    }
+
+    /// The whole answer to a client that asks about a token, or ends one: what speaks against the client itself is
+    /// `invalid_client` (RFC 6749, 5.2; RFC 7009, 2.2.1; RFC 7662, 2.3).
+    pub fn client_response(&self) -> Response {
+        self.with_error(match self {
+            Refusal::Unauthenticated | Refusal::Credentials(_) | Refusal::Client | Refusal::Foreign(_) => {
+                ("invalid_client", 401)
+            }
+            _ => self.oauth_error(),
+        })
+    }
+
+    /// `error` and the status that belongs to it.
+    fn oauth_error(&self) -> (&'static str, u16) {
+        match self {
             Refusal::Unauthenticated
             | Refusal::Credentials(_)
             | Refusal::Password
             | Refusal::RefreshToken => ("invalid_grant", 401),
             Refusal::GrantType => ("unsupported_grant_type", 400),
+            Refusal::Client => ("invalid_client", 401),
+            Refusal::NotTheirs => ("unauthorized_client", 400),
+            Refusal::TokenKind => ("unsupported_token_type", 400),
             Refusal::Scope(_)
             | Refusal::Denied
             | Refusal::UnknownUser
             | Refusal::Untrusted
             | Refusal::Foreign(_)
+            | Refusal::PeersOnly
+            | Refusal::Target
             | Refusal::OtherUser => ("invalid_scope", 400),
             Refusal::Throttled(_) | Refusal::Busy => ("temporarily_unavailable", 429),
+            Refusal::Forgetful => ("temporarily_unavailable", 503),
             Refusal::Internal => ("server_error", 500),
             _ => ("invalid_request", self.status()),
-        };
+        }
+    }
+
+    fn with_error(&self, (error, status): (&str, u16)) -> Response {
         let description = self.message();
         self.with_body(
             status,
@@ -251,7 +335,8 @@ impl Refusal {
         json!({"code": self.code(), "message": self.message(), "detail": null})
     }
 
-    fn with_body(&self, status: u16, body: &serde_json::Value) -> Response {
+    /// The whole answer with a body of that status: with the header fields that belong to the refusal.
+    pub(super) fn with_body(&self, status: u16, body: &serde_json::Value) -> Response {
         let mut response = Response::json(status, body.to_string().into_bytes());
         response.headers.push(("Cache-Control", "no-store".into()));
         if status == 401 {
@@ -263,7 +348,9 @@ impl Refusal {
             Refusal::Throttled(seconds) => {
                 response.headers.push(("Retry-After", seconds.to_string().into()));
             }
-            Refusal::Busy | Refusal::Overloaded(_) => response.headers.push(("Retry-After", "1".into())),
+            Refusal::Busy | Refusal::Overloaded(_) | Refusal::Forgetful => {
+                response.headers.push(("Retry-After", "1".into()));
+            }
             _ => {}
         }
         // Where the next request would begin cannot be known, or its sender cannot be trusted with it.
@@ -297,6 +384,12 @@ mod tests {
             (Refusal::Malformed("x"), 400),
             (Refusal::Invalid("x"), 400),
             (Refusal::Field("X-A", "is wrong"), 400),
+            (Refusal::Member("user", "is wrong"), 400),
+            (Refusal::Life("ttl_seconds", Ttl::DEFAULT), 400),
+            (Refusal::Audience("target", RecipientError::Registry), 400),
+            (Refusal::Spec("spec.audiences", "is required"), 422),
+            (Refusal::PeersOnly, 403),
+            (Refusal::Target, 403),
             (Refusal::Protocol("TLS"), 400),
             (Refusal::PlainHttp, 400),
             (Refusal::HeadTimeout, 408),
@@ -304,6 +397,7 @@ mod tests {
             (Refusal::Expectation, 417),
             (Refusal::HeadTooLarge("x"), 431),
             (Refusal::Overloaded("x"), 503),
+            (Refusal::Forgetful, 503),
             (Refusal::Version, 505),
             (Refusal::Scope(ScopeError::Parts), 400),
             (Refusal::Service, 400),
@@ -312,6 +406,9 @@ mod tests {
             (Refusal::Credentials("x"), 401),
             (Refusal::Password, 401),
             (Refusal::RefreshToken, 401),
+            (Refusal::Client, 401),
+            (Refusal::NotTheirs, 403),
+            (Refusal::TokenKind, 400),
             (Refusal::GrantType, 400),
             (Refusal::OtherUser, 403),
             (Refusal::Throttled(7), 429),
@@ -337,10 +434,13 @@ mod tests {
             assert!(body["errors"][0]["detail"].is_null());
             let oauth = refusal.oauth_response();
             assert!(![403, 415].contains(&oauth.status) || status == 415, "{refusal:?}");
-            let form: serde_json::Value = serde_json::from_slice(&oauth.body).unwrap();
-            assert_eq!(form["errors"], body["errors"]);
-            assert_eq!(form["error_description"], body["errors"][0]["message"]);
-            for response in [response, oauth] {
+            let client = refusal.client_response();
+            for form in [&oauth, &client] {
+                let form: serde_json::Value = serde_json::from_slice(&form.body).unwrap();
+                assert_eq!(form["errors"], body["errors"]);
+                assert_eq!(form["error_description"], body["errors"][0]["message"]);
+            }
+            for response in [response, oauth, client] {
                 let has = |name| response.headers.iter().any(|(header, _)| *header == name);
                 assert_eq!(has("WWW-Authenticate"), response.status == 401, "{refusal:?}");
                 assert_eq!(has("Retry-After"), [429, 503].contains(&response.status), "{refusal:?}");
@@ -362,6 +462,20 @@ mod tests {
             (Refusal::Internal, "server_error", 500),
         ] {
             let response = refusal.oauth_response();
+            let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+            assert_eq!((body["error"].as_str(), response.status), (Some(error), status), "{refusal:?}");
+        }
+        for (refusal, error, status) in [
+            (Refusal::Unauthenticated, "invalid_client", 401),
+            (Refusal::Credentials("x"), "invalid_client", 401),
+            (Refusal::Client, "invalid_client", 401),
+            (Refusal::Foreign("x"), "invalid_client", 401),
+            (Refusal::NotTheirs, "unauthorized_client", 400),
+            (Refusal::TokenKind, "unsupported_token_type", 400),
+            (Refusal::Invalid("x"), "invalid_request", 400),
+            (Refusal::Forgetful, "temporarily_unavailable", 503),
+        ] {
+            let response = refusal.client_response();
             let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
             assert_eq!((body["error"].as_str(), response.status), (Some(error), status), "{refusal:?}");
         }

@@ -20,6 +20,7 @@ use std::fmt::Write as _;
 pub(super) fn get(mut call: Call<'_>, query: &str) -> Result<Response, Refusal> {
     let identity = identity::of_get(&mut call)?;
     let parameters = Parameters::parse(query).map_err(Refusal::Invalid)?;
+    call.note_client(&parameters);
     let one = |name| parameters.one(name).map_err(Refusal::Invalid);
     let wanted = Wanted {
         service: one("service")?.filter(|service| !service.is_empty()),
@@ -67,6 +68,7 @@ pub(super) fn answer(
     } else {
         granted(state, &asker, &wanted.scopes)?
     };
+    call.note_rules(&asker, &grant.access);
     let now = call.now();
     let profile = Profile::Registry(&grant.access);
     let issuance = Issuance { profile, subject: who.name(), audience: service, ttl: grant.ttl };
@@ -83,7 +85,7 @@ pub(super) fn answer(
     if let Some(refresh) = made.as_ref().map(Token::expose).or(kept) {
         more.push(("refresh_token", json!(refresh)));
     }
-    Ok(no_store(body(&issued, &more)))
+    Ok(no_store(200, body(&issued, &more)))
 }
 
 /// A refresh token, for a user who just gave their password and whom it will be of use to. It is a
@@ -102,16 +104,17 @@ fn refresh_token(
     }
     let fingerprint = hash.fingerprint();
     let issued = call.issue(&refresh.issuance(user, service, &fingerprint), now, &[])?;
+    // What is given with it ends with it (RFC 7009, 2.1).
+    let login = &issued.record.id;
+    call.note.entries.iter_mut().for_each(|entry| entry.login = Some(login.clone()));
     Ok(Some(issued.token))
 }
 
 /// The token's `aud`: the service asked for, where it is one that tokens are signed for.
-fn audience<'c>(call: &mut Call<'c>, asked: Option<&str>) -> Result<&'c str, Refusal> {
+pub(super) fn audience<'c>(call: &mut Call<'c>, asked: Option<&str>) -> Result<&'c str, Refusal> {
     let state = call.state;
-    let own = state.issuer.audience();
-    let Some(asked) = asked else { return Ok(own) };
-    let mut known = std::iter::once(own).chain(state.allowed_services.iter().map(String::as_str));
-    known.find(|known| *known == asked).ok_or_else(|| {
+    let Some(asked) = asked else { return Ok(state.issuer.audience()) };
+    state.services().find(|known| *known == asked).ok_or_else(|| {
         let shown: String = asked.chars().take(200).collect();
         call.note.detail = Some(format!("asked for the service {shown}"));
         Refusal::Service
@@ -173,6 +176,6 @@ fn body(issued: &Issued<'_>, more: &[(&str, serde_json::Value)]) -> String {
 }
 
 /// An answer that holds a token: nobody may keep it but the one who asked.
-pub(super) fn no_store(body: String) -> Response {
-    Response::json(200, body.into_bytes()).header("Cache-Control", "no-store")
+pub(super) fn no_store(status: u16, body: String) -> Response {
+    Response::json(status, body.into_bytes()).header("Cache-Control", "no-store")
 }

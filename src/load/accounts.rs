@@ -45,8 +45,8 @@ pub(crate) fn strangers(
             hint,
         ));
     }
-    let mut without: Vec<&str> = policy.users().filter(|name| users.hash_of(name).is_none()).collect();
-    without.sort_unstable();
+    let without: Vec<&str> =
+        policy.users().into_iter().filter(|name| users.hash_of(name).is_none()).collect();
     // That nobody has one is warned of where the file is read.
     if let Some(first) = without.first().filter(|_| !proxy_names_users && users.count() > 0) {
         found.push(Diagnostic::advice(

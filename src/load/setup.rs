@@ -8,6 +8,7 @@ use crate::ground::time::{Ttl, UnixTime};
 use crate::http::State;
 use crate::login::{LoginConfig, Logins};
 use crate::policy::{Enforcement, Policy};
+use crate::store::config::StoreConfig;
 use crate::tls::Identity;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ pub(crate) struct Loaded {
     pub(crate) tls: Option<Identity>,
     pub(crate) policy: Option<PathBuf>,
     pub(crate) users: Option<PathBuf>,
+    /// What is to remember tokens; not opened yet.
+    pub(crate) store: Option<StoreConfig>,
 }
 
 /// Loads a configuration.
@@ -102,7 +105,8 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     }
     let (enforcement, policy) = enforcement(paths, &config, files)?;
     warn_of(&enforcement, policy.as_deref(), files);
-    let login_config = config.logins.take();
+    let (login_config, store) = (config.logins.take(), config.store.take());
+    let clients = std::mem::take(&mut config.clients);
     let tls = tls(&config, &service, files)?;
     let load = |config: &LoginConfig| logins(config, &service, files);
     let logins = login_config.as_ref().map(load).transpose()?;
@@ -110,6 +114,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     for warning in service.open_to_strangers().into_iter().chain(shared) {
         files.add(warning);
     }
+    let profiles = std::mem::take(&mut config.profiles);
     if let Some(host) = service.open_address().filter(|_| config.keyring.active().weakness().is_some()) {
         files.warn(
             format!(
@@ -130,8 +135,9 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
             "set default_ttl_seconds to 60 or more",
         );
     }
-    let state = State::new(issuer, enforcement, logins, &service);
-    Ok(Loaded { state, service, tls, policy, users: login_config.map(|config| config.users_file) })
+    let state = State::new(issuer, enforcement, logins, clients, profiles, &service);
+    let users = login_config.map(|config| config.users_file);
+    Ok(Loaded { state, service, tls, policy, users, store })
 }
 
 /// What is enforced, and the file that says so.

@@ -64,8 +64,8 @@ impl Client {
         Ok(Client(config.build().new_agent()))
     }
 
-    /// A GET, with a query for this service and with this token where they are named. Why there is no answer stands
-    /// under this code.
+    /// A GET, with a query for this service and with this token, if they are named. Why there is no answer is an
+    /// error under this code.
     pub(super) fn get(
         &self,
         code: &'static str,
@@ -148,7 +148,7 @@ fn answer(
     };
     let first = |name: &str| all(name).into_iter().next();
     let mut bytes = Vec::new();
-    // A body that breaks off is looked at as far as it came.
+    // A body that breaks off counts as far as it came.
     let _ = body.into_reader().take(MAX_BODY).read_to_end(&mut bytes);
     let answer = Answer {
         status: head.status.as_u16(),

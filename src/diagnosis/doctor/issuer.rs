@@ -102,7 +102,7 @@ fn lifetimes(config: &Config) -> Vec<Diagnostic> {
                 .hint("set default_ttl_seconds to 60 or more"),
         );
     }
-    // What a policy gives for a push, its own findings say.
+    // The policy's own findings judge the life that it gives a push.
     if most.seconds() < PUSH {
         let what = format!("a registry's token lives {most} at most, whatever a policy says");
         let finding = Diagnostic::warning("ttl", what)
@@ -156,7 +156,7 @@ fn who_may_ask(config: &Config) -> Vec<Diagnostic> {
     findings
 }
 
-/// What is enforced.
+/// What the policy enforces, if there is one.
 pub fn policy(enforcement: &Enforcement, place: &str) -> Diagnostic {
     let advice = |what: &str, hint: &str| Diagnostic::advice("policy", what, hint);
     match enforcement {

@@ -33,7 +33,7 @@ pub fn registry(config: &Config, registry: &RegistryConfig, programs: &[Program]
     findings
 }
 
-/// What decides who is let in, where that is not tokens alone.
+/// What lets clients in, if it is not tokens alone.
 fn gate(gate: &Gate) -> Option<Diagnostic> {
     let several =
         |types| format!("its `auth` has several types ({types}), and which one counts is left to chance");
@@ -135,7 +135,7 @@ pub fn self_check(
     programs: &[Program],
     now: UnixTime,
 ) -> Vec<Diagnostic> {
-    // As `serve` does: the service that is asked for, where tokens are signed for it.
+    // As `serve` does: the service that is asked for, if tokens are signed for it.
     let asked = registry.service.as_deref();
     let audience = asked.filter(|asked| services.iter().any(|known| known == asked));
     let issued = match sample(issuer, audience.unwrap_or(issuer.audience()), now, "doctor".to_owned()) {
@@ -149,7 +149,7 @@ pub fn self_check(
         (program.title(), judge(*program, token, trust, &expected, &registry.algorithms, now))
     });
     let judged: Vec<_> = judged.collect();
-    // Where one program takes it, another's refusal only warns: which one runs is not known.
+    // If one program takes it, the other's refusal is a warning: which one runs is not known.
     let any = judged.iter().any(|(_, findings)| worst(findings) < Level::Unknown);
     let refusal = if any { Level::Warning } else { Level::Error };
     let mut findings = Vec::new();
@@ -184,7 +184,7 @@ pub fn programs(registry: &RegistryConfig) -> Vec<Program> {
     vec![Program::Registry28, Program::Registry3]
 }
 
-/// Whether the registry knows the keys that sign next, and those whose tokens are still about.
+/// Whether the registry knows the keys that sign next, and those whose tokens are still valid.
 pub fn ring(keyring: &Keyring, trust: &Trust) -> Vec<Diagnostic> {
     let others = keyring.verifiers().iter().filter(|key| key.state() != State::Active);
     let unknown = others.filter(|key| key.public().is_some_and(|own| !trust.holds(own)));

@@ -15,7 +15,7 @@ const LEEWAY: i64 = 60;
 /// Clocks that differ by no more than this many seconds agree: an answer takes time.
 const SAME: i64 = 5;
 
-/// An answer, as far as a finding looks at it.
+/// The parts of an answer that findings are made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The status code.
@@ -47,8 +47,8 @@ impl Answer {
         shortened(self.content_type.as_deref().unwrap_or("no content type"), 60)
     }
 
-    /// Why nothing follows from an answer of `url`: a redirect, or a port that speaks TLS. An error that stands
-    /// under this code.
+    /// The answer of `url`, unless nothing follows from it: a redirect, or a port that speaks TLS. That is an
+    /// error under this code.
     pub fn usable(self, code: &'static str, url: &str) -> Result<Answer, Diagnostic> {
         let place = shortened(url, 200);
         if (300..400).contains(&self.status) {
@@ -75,12 +75,12 @@ fn host(url: &str) -> &str {
     host_of(authority).unwrap_or_default()
 }
 
-/// What time it is for the registry; this host's, where its answer does not say.
+/// The registry's time, or this host's if the answer has no date.
 pub fn time(answer: &Answer) -> UnixTime {
     UnixTime(answer.date.as_deref().and_then(http_date).unwrap_or(answer.at))
 }
 
-/// The registry's clock beside this one, for tokens that live this long.
+/// Compares the registry's clock with this host's, for tokens that live this long.
 pub fn clock(answer: &Answer, life: Ttl) -> Diagnostic {
     let Some(date) = answer.date.as_deref().and_then(http_date) else {
         return Diagnostic::unknown("clock", "the registry's answer has no date to compare this clock with");
@@ -128,7 +128,7 @@ pub struct Challenge {
     pub service: String,
 }
 
-/// The challenge of `GET /v2/` without credentials, or why there is none that a client could follow.
+/// The challenge of `GET /v2/` without credentials, or why a client cannot follow it.
 pub fn challenge(answer: &Answer) -> Result<Challenge, Diagnostic> {
     let shown = shortened(&answer.challenges.join(", "), 200);
     let found = answer.challenges.iter().find_map(|header| parameters(header));
@@ -163,7 +163,7 @@ pub fn challenge(answer: &Answer) -> Result<Challenge, Diagnostic> {
     })
 }
 
-/// The parameters of a `Bearer` challenge (RFC 9110, 11.6.1; RFC 6750, 3); `None` where the header has no such one.
+/// The parameters of a `Bearer` challenge (RFC 9110, 11.6.1; RFC 6750, 3); `None` if the header has none.
 fn parameters(header: &str) -> Option<Challenge> {
     let at = header.to_ascii_lowercase().find("bearer ")?;
     let mut rest = header.get(at + "bearer ".len()..)?;

@@ -57,10 +57,10 @@ fn algorithm(case: &mut Case<'_>, alg: &str) -> bool {
     true
 }
 
-/// The key that the program takes for this token; `None` where it finds none, which is said.
+/// The key that the program takes for this token. If it finds none, the case has a finding about that.
 fn find(case: &mut Case<'_>) -> Option<PublicKey> {
     if case.rules.key_ids == KeyIds::OneKey {
-        // Without one it does not start, which is said there.
+        // Without a key it does not start, and `Trust::start` says so.
         return case.trust.only_key().and_then(|held| usable(case, held));
     }
     let header = &case.token.header;
@@ -82,7 +82,7 @@ fn find(case: &mut Case<'_>) -> Option<PublicKey> {
     None
 }
 
-/// `x5c`: the leaf's key, where its chain ends in the bundle.
+/// `x5c`: the leaf's key, if its chain ends in the bundle.
 fn by_chain(case: &mut Case<'_>, x5c: &[&str]) -> Option<PublicKey> {
     let certificate = |text: &&str| X509::from_der(&go::base64(text.as_bytes(), false, true)?).ok();
     let chain: Option<Vec<X509>> = x5c.iter().map(certificate).collect();

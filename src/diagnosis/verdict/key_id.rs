@@ -10,7 +10,7 @@ use crate::key::PublicKey;
 use crate::key::x509::X509;
 use serde_json::Value;
 
-/// The key that a program holds, where it can check a token with it and that can be told here.
+/// The key that a program holds, if it can check a token and is known here.
 pub(super) fn usable(case: &mut Case<'_>, held: &Held) -> Option<PublicKey> {
     let title = case.program.title();
     match held {
@@ -26,7 +26,7 @@ pub(super) fn usable(case: &mut Case<'_>, held: &Held) -> Option<PublicKey> {
     None
 }
 
-/// `jwk` in the header: only a key that is trusted already.
+/// `jwk` in the header: it only counts if it is trusted already.
 pub(super) fn by_jwk(case: &mut Case<'_>, jwk: &Value) -> Option<PublicKey> {
     let libtrust = case.rules.key_ids == KeyIds::Libtrust;
     let kid = jwk.get("kid").and_then(Value::as_str);
@@ -145,7 +145,7 @@ pub(crate) fn form(kid: &str) -> Form {
     }
 }
 
-/// By id, a registry never looks at a certificate's dates: it works, and surprises later.
+/// Warns of an expired certificate: a registry that finds a key by its id does not look at dates.
 fn expired_bundle(case: &mut Case<'_>, key: &PublicKey) {
     let now = case.now.0;
     let own = |one: &&X509| one.key().is_ok_and(|other| other.matches(key));

@@ -45,17 +45,17 @@ pub(super) enum Shape {
     Integer,
     /// golang-jwt's `NumericDate`: any number, in quotes or not.
     Date,
-    /// A string, or, where that is said, a list of strings without `null`.
+    /// A string, or with `list` a list of strings without `null`.
     Audience {
         list: bool,
     },
-    /// A list of objects with these members. Where one is `null`, a registry's handler panics, and zot passes it
-    /// over.
+    /// A list of objects with these members. Where one is `null`, a registry's handler panics, and zot skips
+    /// it.
     Access {
         entry: &'static [Field],
         null: bool,
     },
-    /// Judged elsewhere.
+    /// Anything: judged elsewhere.
     Any,
 }
 
@@ -70,7 +70,7 @@ pub(super) struct Rules {
     pub(super) key_ids: KeyIds,
     pub(super) header: (Names, &'static [Field]),
     pub(super) claims: (Names, &'static [Field]),
-    /// Every other member of the header is read, too, so that one that cannot be is refused.
+    /// The other members of the header are read, too: one that cannot be read is refused.
     pub(super) reads_whole_header: bool,
     /// `x5c` is looked at, and wins over `kid`.
     pub(super) x5c: bool,

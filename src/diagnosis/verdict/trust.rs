@@ -12,20 +12,20 @@ use crate::key::x509::X509;
 use crate::key::{Key, KeyError, PublicKey, base64url};
 use serde_json::Value;
 
-/// What a program trusts. Each part is there where its file was given.
+/// What a program trusts. Each part is there if its file was given.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
     bundle: Option<Bundle>,
     jwks: Option<Result<Vec<Entry>, Trouble>>,
-    /// The one key of a program that has one (zot), of whichever file.
+    /// The one key of zot, from whichever file was given.
     only: Option<Result<Held, Trouble>>,
 }
 
 #[derive(Debug, Clone)]
 struct Bundle {
-    /// Its certificates; `None` where one of them is none.
+    /// Its certificates; `None` if one of the blocks is not a certificate.
     certificates: Option<Vec<X509>>,
-    /// How many blocks a program passes over that a person would take for certificates.
+    /// How many certificates a person sees in it that a program does not.
     passed_over: usize,
 }
 
@@ -63,7 +63,7 @@ impl Trust {
         self.certificates().iter().filter_map(|one| one.key().ok())
     }
 
-    /// The certificates; empty where none were given.
+    /// The certificates; empty if none were given.
     pub(super) fn certificates(&self) -> &[X509] {
         self.bundle.as_ref().and_then(|bundle| bundle.certificates.as_deref()).unwrap_or_default()
     }
@@ -73,7 +73,7 @@ impl Trust {
         self.bundle.is_some()
     }
 
-    /// The entries of the JWKS; empty where none was given.
+    /// The entries of the JWKS; empty if none was given.
     pub(super) fn entries(&self) -> &[Entry] {
         self.jwks.as_ref().and_then(|jwks| jwks.as_deref().ok()).unwrap_or_default()
     }

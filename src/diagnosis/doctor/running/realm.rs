@@ -13,7 +13,7 @@ use crate::issuer::Issuer;
 use crate::key::keyring::KeySet;
 use serde_json::Value;
 
-/// What the realm's address alone leads to, for a registry at this URL.
+/// What is wrong with the realm's address alone, for a registry at this URL.
 pub fn address(url: &str, realm: &str) -> Option<Diagnostic> {
     let what = format!("clients are sent to `{}`", shortened(realm, 200));
     if is_local(host(realm)) {
@@ -31,7 +31,7 @@ pub fn address(url: &str, realm: &str) -> Option<Diagnostic> {
     })
 }
 
-/// What the realm says to a GET without a name.
+/// What the realm's answer to a GET without credentials means.
 pub fn get(answer: &Answer, challenge: &Challenge, issuer: Option<&Issuer>) -> Diagnostic {
     let status = answer.status;
     let Some(json) = answer.json() else {
@@ -81,7 +81,7 @@ pub fn get(answer: &Answer, challenge: &Challenge, issuer: Option<&Issuer>) -> D
 
 const ANONYMOUS: &str = "the realm gives a token without a name and password: anonymous pulls work";
 
-/// A token that the realm gave to nobody: it must be this issuer's.
+/// Judges a token that the realm gave without credentials: it must be this issuer's.
 fn anonymous(token: &str, challenge: &Challenge, issuer: &Issuer, now: i64) -> Diagnostic {
     let audiences = [challenge.service.as_str()];
     let expected = Expected { issuer: Some(issuer.name()), audiences: &audiences };
@@ -101,7 +101,7 @@ fn error_code(json: &Value) -> Option<&str> {
     json.get("errors")?.get(0)?.get("code")?.as_str()
 }
 
-/// What the realm says to a form of OAuth 2 without a name.
+/// What the realm's answer to a POST without credentials means.
 pub fn post(answer: &Answer) -> Diagnostic {
     let json = answer.json();
     let code = json.as_ref().and_then(error_code);

@@ -1,6 +1,6 @@
-//! What the registry says to a token of this issuer's, and what it would rather have.
+//! What the registry's answer to a token means, and which token it would take instead.
 //!
-//! Owns the guesses. A registry answers every wrong token alike. Decision: where it refuses the sample,
+//! Owns the guesses. A registry answers every wrong token alike. Decision: if it refuses the sample,
 //! it is asked again with one part changed at a time: another name for the issuer, another id for the key, another key
 //! of the ring. The one that it takes shows what differs. No guess grants anything, and each is for the same service.
 
@@ -13,7 +13,7 @@ use crate::key::keyring::State;
 use crate::key::{Key, PublicKey, base64url};
 use serde_json::{Map, Value, json};
 
-/// What the registry says to the sample; nothing where it refuses it for a reason that is to be found.
+/// What the registry's answer to the sample means; `None` if it refuses it for a reason that is still to be found.
 pub fn answered(answer: &Answer) -> Option<Diagnostic> {
     match answer.status {
         200 => Some(Diagnostic::ok("token", "the registry takes a token made now")),
@@ -30,11 +30,11 @@ pub fn answered(answer: &Answer) -> Option<Diagnostic> {
 pub struct Guess {
     /// What is sent.
     pub token: String,
-    /// What it means where the registry takes it: a finding for each change.
+    /// What follows if the registry takes it: a finding for each change.
     pub findings: Vec<Diagnostic>,
 }
 
-/// What the registry may have been told instead, from what is likely to what is not.
+/// The sample with other names and keys, the likely ones first.
 pub fn guesses(issuer: &Issuer, sample: &Issued<'_>, realm: &str) -> impl Iterator<Item = Guess> {
     let claims: Map<String, Value> = serde_json::from_str(&sample.claims).unwrap_or_default();
     let names = names(issuer.name(), sample.record.audience, realm);
@@ -53,7 +53,7 @@ pub fn guesses(issuer: &Issuer, sample: &Issued<'_>, realm: &str) -> impl Iterat
     })
 }
 
-/// The issuer's name and what may stand for it.
+/// The issuer's name, and what operators write in its place.
 fn names(own: &str, service: &str, realm: &str) -> Vec<(String, Option<Diagnostic>)> {
     let scheme = realm.split_once("://").map_or("", |(scheme, _)| scheme);
     let authority = realm.split('/').nth(2).unwrap_or_default();
@@ -83,11 +83,11 @@ fn names(own: &str, service: &str, realm: &str) -> Vec<(String, Option<Diagnosti
     list
 }
 
-/// Each key that can sign here, with an id that it may be known by, and what that means.
+/// Each key that can sign here, with an id that registries may know it by, and what that would mean.
 fn headers(issuer: &Issuer) -> Vec<(&Key, String, Option<Diagnostic>)> {
     let ring = issuer.keyring();
     let active: &Key = ring.active();
-    // Who has no public half is known to no registry.
+    // No registry knows a key that has no public half.
     let Some(public) = active.public() else { return Vec::new() };
     let own = active.id().unwrap_or_default().to_owned();
     let with_chain = active.chain().map(|_| {
@@ -131,15 +131,15 @@ fn headers(issuer: &Issuer) -> Vec<(&Key, String, Option<Diagnostic>)> {
     list
 }
 
-/// What is said where the registry takes the same token made at its own time.
+/// The finding if the registry takes the same token made at its own time.
 pub fn refused_by_clock() -> Diagnostic {
     Diagnostic::error("token", "the registry refuses a token made now, and takes one made at its own time")
         .why("its clock and this host's differ by more than it tolerates")
         .hint("let both hosts keep time (chrony, systemd-timesyncd)")
 }
 
-/// What is said where the registry takes no guess either; `files` is what the files that were given for it say of the
-/// sample.
+/// The finding if the registry takes no guess either. `files` is the verdict on the sample by the files that were
+/// given for the registry.
 pub fn refused(files: Option<Level>) -> Diagnostic {
     let finding = Diagnostic::error("token", "the registry refuses a token made now");
     if files.is_some_and(|level| level < Level::Unknown) {
