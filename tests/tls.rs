@@ -73,7 +73,7 @@ fn both_versions_carry_requests_of_all_sizes_in_records_of_all_sizes() {
         for size in [1, 700, 5000, 40_000] {
             // Byte by byte for the first requests alone.
             let (sent, turns) =
-                if size == 1 { (requests[..2000].as_bytes(), 3) } else { (requests.as_bytes(), 60) };
+                if size == 1 { (&requests.as_bytes()[..2000], 3) } else { (requests.as_bytes(), 60) };
             let mut stream = client.connect(&server).unwrap();
             for piece in sent.chunks(size) {
                 stream.write_all(piece).unwrap();
@@ -139,7 +139,7 @@ fn every_handshake_that_fails_is_counted_by_its_reason_and_plain_http_is_told() 
     slow.write_all(b"\x16\x03\x01\x02\0").unwrap();
     assert!(matches!(slow.read(&mut [0; 100]), Ok(0) | Err(_)));
     let mut long = connect(server.port());
-    let _ = long.write_all(&[&b"\x16\x03\x01\x40\0\x01\0\xff\xf0"[..], &[7; 20_000]].concat());
+    let _ = long.write_all(&[&b"\x16\x03\x01\x40\0\x01\0\xff\xf0"[..], &vec![7; 20_000]].concat());
     let _ = long.read(&mut [0; 100]);
     let mut other = client.clone();
     other.0.alpn_protocols = vec![b"h2".to_vec()];
@@ -346,6 +346,8 @@ fn what_cannot_be_served_is_said_by_check_with_the_key_and_the_file() {
         "{text}"
     );
     folder.write("server.key", &own);
+    let (code, text) = said(&run(&folder, &["serve", "--config", "config.yaml", "--listen", "unix:/tmp/x"]));
+    assert!(code == 2 && text.contains("--listen unix:/tmp/x contradicts `tls`"), "{text}");
     folder.write(
         "config.yaml",
         &folder.read("config.yaml").replace("https://localhost", "https://auth.example.com/x"),

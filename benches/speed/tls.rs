@@ -135,8 +135,7 @@ impl Way {
         let answers: f64 = text
             .lines()
             .find_map(|line| line.trim().split_once(" requests in "))
-            .map(|(count, _)| count.parse().unwrap())
-            .unwrap_or_else(|| panic!("{}: {text}", self.name));
+            .map_or_else(|| panic!("{}: {text}", self.name), |(count, _)| count.parse().unwrap());
         (number("Requests/sec:", "\n"), (self.processor_seconds() - used) / answers * 1e6)
     }
 

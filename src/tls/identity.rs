@@ -301,7 +301,7 @@ mod tests {
         let (other, other_key) = chain();
         let sent = format!("{own}{middle}");
         let data = |name: &str| std::fs::read_to_string(Path::new("tests/data/keys").join(name)).unwrap();
-        let der = X509::from_der(&certificates(own.as_bytes()).unwrap()[0].der().to_vec()).unwrap();
+        let der = X509::from_der(certificates(own.as_bytes()).unwrap()[0].der()).unwrap();
         for (certificate, key, wrong, expected) in [
             (sent.as_str(), other_key.as_str(), KEY, "the key does not belong to the first certificate in"),
             (&format!("{middle}{own}"), &key, CERTIFICATE, "number 2 of the file, not the first"),

@@ -130,16 +130,13 @@ fn only_for(hosts: &[String]) -> NameConstraints {
     let mut permitted = Vec::new();
     let (mut names, mut addresses) = (false, false);
     for host in hosts {
-        match host.parse::<IpAddr>() {
-            Ok(address) => {
-                addresses = true;
-                let bits = if address.is_ipv4() { 32 } else { 128 };
-                permitted.push(GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, bits)));
-            }
-            Err(_) => {
-                names = true;
-                permitted.push(GeneralSubtree::DnsName(host.clone()));
-            }
+        if let Ok(address) = host.parse::<IpAddr>() {
+            addresses = true;
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            permitted.push(GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, bits)));
+        } else {
+            names = true;
+            permitted.push(GeneralSubtree::DnsName(host.clone()));
         }
     }
     let mut excluded = Vec::new();
