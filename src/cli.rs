@@ -5,6 +5,7 @@
 //! is not an error.
 
 mod args;
+mod audit;
 mod check;
 mod colour;
 mod completions;
@@ -25,6 +26,7 @@ mod serve;
 mod stdout;
 mod store;
 mod token_input;
+mod tokens;
 mod verify;
 mod version;
 
@@ -87,6 +89,14 @@ enum Command {
     KeysExport(Export),
     /// Make, check, copy or prune the store.
     Store(store::Tend),
+    /// Show what was issued.
+    TokensList(tokens::list::List),
+    /// Show one token.
+    TokensShow(tokens::show::Show),
+    /// End tokens.
+    TokensRevoke(tokens::revoke::Revoke),
+    /// Say who got what, when and why.
+    Audit(audit::Audit),
     /// Print a line for a users file.
     HashPassword(HashPassword),
     /// Say which rule grants or denies.
@@ -119,6 +129,10 @@ const COMMANDS: &[Spec] = &[
     store::CHECK,
     store::BACKUP,
     store::PRUNE,
+    tokens::list::SPEC,
+    tokens::show::SPEC,
+    tokens::revoke::SPEC,
+    audit::SPEC,
     policy::explain::SPEC,
     policy::test::SPEC,
     completions::SPEC,
@@ -160,6 +174,10 @@ fn run(command: Command) -> Result<(), Error> {
         Command::KeysRetire(command) => keys::retire::run(&command),
         Command::KeysExport(command) => keys::export::run(&command),
         Command::Store(command) => store::run(&command),
+        Command::TokensList(command) => tokens::list::run(&command),
+        Command::TokensShow(command) => tokens::show::run(&command),
+        Command::TokensRevoke(command) => tokens::revoke::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::Completions(shell) => completions::run(shell),
         Command::Man(command) => man::run(&command),
         Command::HashPassword(command) => hash_password::run(&command),

@@ -4,6 +4,7 @@
 //! requests or the command line. Decision: keys are loaded here too, so that a bad one is reported at
 //! the line that names it.
 
+mod clients;
 mod key;
 mod logins;
 mod ring;
@@ -22,6 +23,7 @@ use crate::ground::time::{Lifetimes, Ttl};
 use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
 use crate::login::LoginConfig;
+use crate::login::clients::Clients;
 use crate::store::config::StoreConfig;
 use serde_json::Map;
 use std::collections::BTreeSet;
@@ -48,6 +50,8 @@ pub struct Config {
     pub policy_file: Option<PathBuf>,
     /// `users_file` and what belongs to it; `None` where no password is checked here.
     pub logins: Option<LoginConfig>,
+    /// `clients`: who may ask about tokens, or end them.
+    pub clients: Clients,
     /// `store` and what belongs to it; `None` where nothing is remembered.
     pub store: Option<StoreConfig>,
     /// `service`
@@ -125,6 +129,7 @@ impl Config {
             policy_off,
             policy_file,
             logins: LoginConfig::read(&root, files)?,
+            clients: clients::read(&root, files)?,
             store: store::read(document, &root)?,
             service: ServiceConfig::read(&root)?,
         })
@@ -141,6 +146,7 @@ impl Terms {
         let known: Vec<&str> = KEYS
             .into_iter()
             .chain(logins::KEYS)
+            .chain([clients::KEY])
             .chain(store::KEYS)
             .chain(ring::KEYS)
             .chain(key::KEYS)

@@ -16,8 +16,12 @@ pub mod trust;
 
 mod auth;
 mod call;
+mod caller;
 mod forwarded;
+mod introspect;
 mod oauth;
+mod revoke;
+mod shown;
 mod token;
 mod wellknown;
 
@@ -28,6 +32,7 @@ use crate::ground::time::UnixTime;
 use crate::issuer::Issuer;
 use crate::login::Logins;
 use crate::login::attempts::Passwords;
+use crate::login::clients::Clients;
 use crate::policy::Enforcement;
 use crate::store::Store;
 use crate::store::entry::Event;
@@ -56,6 +61,8 @@ pub struct State {
     pub trust: Trust,
     /// Who has a password; `None` where none is checked here.
     pub logins: Option<Logins>,
+    /// The programs that may ask about tokens, or end them.
+    pub clients: Clients,
     /// The audiences beside the issuer's own.
     pub allowed_services: Vec<String>,
 }
@@ -66,6 +73,7 @@ impl State {
         issuer: Issuer,
         enforcement: Enforcement,
         logins: Option<Logins>,
+        clients: Clients,
         service: &ServiceConfig,
     ) -> Self {
         Self {
@@ -73,6 +81,7 @@ impl State {
             enforcement,
             trust: Trust::new(service),
             logins,
+            clients,
             allowed_services: service.allowed_services.clone(),
         }
     }
@@ -194,8 +203,10 @@ impl Service {
             Route::Healthz => Ok(Response::json(200, &b"{\"status\": \"ok\"}"[..])),
             Route::Metrics => Ok(self.metrics_text(request)),
             Route::Jwks => Ok(wellknown::jwks(state.issuer.keyring())),
-            Route::Discovery => Ok(wellknown::discovery(&state.issuer)),
+            Route::Discovery => Ok(wellknown::discovery(state, self.store.is_some())),
             Route::Auth => auth::auth(call),
+            Route::Introspect => introspect::post(call, query),
+            Route::Revoke => revoke::post(call, query),
             Route::Token if request.method == Method::Post => oauth::post(call),
             Route::Token => token::get(call, query),
             Route::Other => Err(Refusal::NotFound),
@@ -236,8 +247,11 @@ impl Handler for Service {
             Ok(response) => (response, None),
             Err(refusal) => {
                 self.metrics.refusal(refusal.code());
-                let form = route == Route::Token && request.method == Method::Post;
-                let response = if form { refusal.oauth_response() } else { refusal.response() };
+                let response = match route {
+                    Route::Token if request.method == Method::Post => refusal.oauth_response(),
+                    Route::Introspect | Route::Revoke => refusal.client_response(),
+                    _ => refusal.response(),
+                };
                 (response, Some(refusal))
             }
         };

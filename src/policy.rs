@@ -145,6 +145,13 @@ impl Policy {
         &self.digest
     }
 
+    /// The users that it names, sorted.
+    pub fn users(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.users.keys().map(|name| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// How many users it names.
     pub fn user_count(&self) -> usize {
         self.users.len()

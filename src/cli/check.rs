@@ -11,7 +11,7 @@ use crate::key::algorithm::Algorithm;
 use crate::load::LoadError;
 use crate::load::setup::{self, Loaded, Paths};
 use crate::policy::Enforcement;
-use crate::store;
+use crate::store::{self, config::StoreConfig};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -32,15 +32,13 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 
 pub(super) fn run(command: &Check) -> Result<(), Error> {
     let mut files = Files::default();
-    let loaded = setup::load(&command.files, &mut files).map_err(Error::Load);
-    let loaded = loaded.and_then(|loaded| Ok((memory(&loaded)?, loaded)));
-    let facts = match &loaded {
-        Ok((memory, loaded)) => facts(&command.files, loaded).into_iter().chain(memory.clone()).collect(),
-        Err(_) => Vec::new(),
-    };
+    let loaded = setup::load(&command.files, &mut files);
+    let mut facts = loaded.as_ref().map(|loaded| facts(&command.files, loaded)).unwrap_or_default();
+    let store = loaded.as_ref().ok().and_then(|loaded| loaded.store.as_ref()).map(memory).transpose();
+    let store = store.map(|line| facts.extend(line));
     let mut findings = files.warnings().to_vec();
-    findings.extend(loaded.as_ref().map(|(_, loaded)| judged(loaded)).unwrap_or_default());
-    let failed = loaded.err();
+    findings.extend(loaded.as_ref().map(judged).unwrap_or_default());
+    let failed = loaded.err().map(Error::Load).or(store.err());
     if command.json {
         print(&ascii_json(&document(&facts, &findings, failed.as_ref())))?;
     } else if failed.is_none() {
@@ -49,12 +47,11 @@ pub(super) fn run(command: &Check) -> Result<(), Error> {
     failed.map_or(Ok(()), Err)
 }
 
-/// What the store says of itself, where there is one; it must be there.
-fn memory(loaded: &Loaded) -> Result<Option<(&'static str, String)>, Error> {
-    let Some(config) = &loaded.store else { return Ok(None) };
+/// What the store says of itself.
+fn memory(config: &StoreConfig) -> Result<(&'static str, String), Error> {
     let report = store::check(config).map_err(Error::Store)?;
     let required = if config.required { "required" } else { "not required" };
-    Ok(Some(("store", format!("{}: {report}, {required}", config.place))))
+    Ok(("store", format!("{}: {report}, {required}", config.place)))
 }
 
 /// What was loaded, a name and a value each.
@@ -102,6 +99,9 @@ fn facts(paths: &Paths, loaded: &Loaded) -> Vec<(&'static str, String)> {
         add("users file", format!("{}: {users} user(s), bcrypt cost at most {cost}", path.display()));
         let refresh = logins.refresh.as_ref().map(|refresh| format!("for {}", refresh.ttl()));
         add("refresh tokens", refresh.unwrap_or_else(|| "none".to_owned()));
+    }
+    if state.clients.count() > 0 {
+        add("clients", state.clients.count().to_string());
     }
     let (policy, expectations) = match (&state.enforcement, policy_path) {
         (Enforcement::Policy(policy), Some(path)) => {

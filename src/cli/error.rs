@@ -52,6 +52,13 @@ pub enum Error {
     Keys(StoreError),
     /// The store cannot be used.
     Store(StoreFault),
+    /// The store does not have what is asked for.
+    Unknown {
+        /// What that is.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
     /// `serve` cannot listen.
     Listen(BindError),
     /// `healthcheck` found no healthy server.
@@ -104,6 +111,7 @@ impl Error {
             | Error::Read { .. }
             | Error::Write(_)
             | Error::NoToken(_)
+            | Error::Unknown { .. }
             | Error::Negative => 1,
             Error::Keys(error) => error.exit_code(),
             Error::Store(fault) => {
@@ -131,9 +139,10 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Usage { hint, .. } | Error::Refused { hint, .. } | Error::KeyFile { hint, .. } => {
-                hint.clone()
-            }
+            Error::Usage { hint, .. }
+            | Error::Refused { hint, .. }
+            | Error::Unknown { hint, .. }
+            | Error::KeyFile { hint, .. } => hint.clone(),
             Error::NoToken(malformed) => malformed.hint().map(str::to_owned),
             Error::Load(error) => error.hint(),
             Error::Keys(error) => error.hint(),
@@ -158,9 +167,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Usage { message, .. } | Error::Refused { message, .. } | Error::Unhealthy { message } => {
-                f.write_str(message)
-            }
+            Error::Usage { message, .. }
+            | Error::Refused { message, .. }
+            | Error::Unknown { message, .. }
+            | Error::Unhealthy { message } => f.write_str(message),
             Error::NotEnabled([message, _]) => f.write_str(message),
             Error::Claims(_) => f.write_str("cannot take the claims"),
             Error::Expectations { failed, of, path } => {
@@ -187,6 +197,7 @@ impl std::error::Error for Error {
             Error::Usage { .. }
             | Error::NotEnabled(_)
             | Error::Refused { .. }
+            | Error::Unknown { .. }
             | Error::Unhealthy { .. }
             | Error::KeyFile { .. }
             | Error::Store(_)

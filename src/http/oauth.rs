@@ -59,7 +59,8 @@ pub(super) fn post(mut call: Call<'_>) -> Result<Response, Refusal> {
     answer(call, &identity, &wanted, Answer::Form(bound.as_ref().map(|_| token)))
 }
 
-fn form<'c>(call: &Call<'c>) -> Result<&'c str, Refusal> {
+/// The text of a form.
+pub(super) fn form<'c>(call: &Call<'c>) -> Result<&'c str, Refusal> {
     let body = match &call.request.body {
         Body::Bytes(body) => body,
         Body::Absent => return Err(Refusal::Invalid("a form is expected in the body")),

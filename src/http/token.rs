@@ -104,6 +104,9 @@ fn refresh_token(
     }
     let fingerprint = hash.fingerprint();
     let issued = call.issue(&refresh.issuance(user, service, &fingerprint), now, &[])?;
+    // What is given with it ends with it (RFC 7009, 2.1).
+    let login = &issued.record.id;
+    call.note.entries.iter_mut().for_each(|entry| entry.login = Some(login.clone()));
     Ok(Some(issued.token))
 }
 

@@ -106,6 +106,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     let (enforcement, policy) = enforcement(paths, &config, files)?;
     warn_of(&enforcement, policy.as_deref(), files);
     let (login_config, store) = (config.logins.take(), config.store.take());
+    let clients = std::mem::take(&mut config.clients);
     let tls = tls(&config, &service, files)?;
     let load = |config: &LoginConfig| logins(config, &service, files);
     let logins = login_config.as_ref().map(load).transpose()?;
@@ -133,7 +134,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
             "set default_ttl_seconds to 60 or more",
         );
     }
-    let state = State::new(issuer, enforcement, logins, &service);
+    let state = State::new(issuer, enforcement, logins, clients, &service);
     let users = login_config.map(|config| config.users_file);
     Ok(Loaded { state, service, tls, policy, users, store })
 }

@@ -38,6 +38,8 @@ pub struct Holder {
     pub id: String,
     /// When it was made.
     pub issued_at: UnixTime,
+    /// From when on it counts no more.
+    pub expires_at: UnixTime,
     /// The key that signed it, where that has an id.
     pub key_id: Option<String>,
 }
@@ -146,6 +148,7 @@ impl Refresh {
             service: claimed.service,
             id: claimed.jti,
             issued_at: UnixTime(claimed.iat),
+            expires_at: UnixTime(end),
             key_id: claimed.kid,
         })
     }
@@ -176,7 +179,14 @@ mod tests {
 
     fn holder(issuer: &Issuer, own: bool) -> Holder {
         let key_id = issuer.keyring().active().id().filter(|_| !own).map(str::to_owned);
-        Holder { user: "alice".into(), service: "registry".into(), id: "id".into(), issued_at: NOW, key_id }
+        Holder {
+            user: "alice".into(),
+            service: "registry".into(),
+            id: "id".into(),
+            issued_at: NOW,
+            expires_at: UnixTime(NOW.0 + 100),
+            key_id,
+        }
     }
 
     fn refresh(own: Option<&[u8]>) -> Refresh {
