@@ -13,6 +13,7 @@ use keypebble::http::request::{Body, Peer, Request};
 use keypebble::http::response::Response;
 use keypebble::http::{Service, Sources, State};
 use keypebble::login::Logins;
+use keypebble::login::clients::Clients;
 use keypebble::login::refresh::Refresh;
 use keypebble::login::users::Users;
 use keypebble::policy::{Enforcement, Policy};
@@ -62,7 +63,7 @@ fn service() -> Service {
     let enforcement = Enforcement::Policy(Policy::compile(&policy).unwrap());
     let users = Users::parse(Path::new("users"), USERS).unwrap();
     let logins = Logins { users, refresh: Some(Refresh::new(None, Ttl::DEFAULT)) };
-    let state = State::new(config.into_issuer(), enforcement, Some(logins), &settings);
+    let state = State::new(config.into_issuer(), enforcement, Some(logins), Clients::default(), &settings);
     let sources = Sources { clock: || UnixTime(1_000_000), id: || Some("the id".to_owned()) };
     Service::new(state, Log::new(LogFormat::Json), sources, None)
 }
@@ -80,6 +81,7 @@ fn answered(response: &Response, trusted: bool, names_user: bool, target: &str) 
         return;
     }
     let body: Value = serde_json::from_slice(&response.body).expect("JSON");
+    assert!(body["active"] != true || (trusted && !names_user), "there are no clients");
     let Some(text) = body["token"].as_str().or(body["access_token"].as_str()) else { return };
     assert_eq!(response.status, 200);
     let issuer = config().into_issuer();

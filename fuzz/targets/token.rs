@@ -170,7 +170,15 @@ fn refresh(service: &[u8], keys: &Keys, own: u8, place: u8, change: u8) {
     let Ok(service) = std::str::from_utf8(service) else { return };
     let secret = (own % 2 == 1).then(|| Secret::new([own; 32].to_vec()));
     let refresh = Refresh::new(secret, Ttl::DEFAULT);
-    let holder = Holder { user: "alice".to_owned(), service: service.to_owned() };
+    let key_id = keys.issuer.keyring().active().id().filter(|_| own % 2 == 0).map(str::to_owned);
+    let holder = Holder {
+        user: "alice".to_owned(),
+        service: service.to_owned(),
+        id: "the id".to_owned(),
+        issued_at: NOW,
+        expires_at: NOW.plus(Ttl::DEFAULT),
+        key_id,
+    };
     let fingerprint = keys.users.hash_of("alice").unwrap().fingerprint();
     let issuance = refresh.issuance("alice", service, &fingerprint);
     let made = keys.issuer.issue(&issuance, NOW, "the id".to_owned()).unwrap();
