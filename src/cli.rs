@@ -7,6 +7,7 @@
 mod args;
 mod audit;
 mod check;
+mod colour;
 mod completions;
 mod doctor;
 pub mod error;
@@ -20,6 +21,7 @@ mod issue;
 mod keys;
 mod man;
 mod policy;
+mod progress;
 mod serve;
 mod stdout;
 mod store;
@@ -33,6 +35,7 @@ use crate::ground::diagnostic::Diagnostic;
 use crate::ground::text::{printable, sentence};
 use crate::load::setup::Paths;
 use args::Spec;
+use check::Check;
 use completions::Shell;
 use doctor::Doctor;
 use hash_password::HashPassword;
@@ -63,7 +66,7 @@ enum Command {
     /// Answer HTTP.
     Serve(Paths),
     /// Load everything and say what was found.
-    Check(Paths),
+    Check(Check),
     /// Ask a running server whether it is well.
     Healthcheck(Paths),
     /// Say what a token says.
@@ -204,7 +207,7 @@ fn complain(what: &str, message: &str, excerpt: Option<&str>, hint: Option<&str>
     // Writing to a String does not fail.
     let _ = excerpt.map(|excerpt| writeln!(text, "{excerpt}"));
     let _ = hint.filter(|hint| !hint.is_empty()).map(|hint| writeln!(text, "keypebble: hint: {hint}"));
-    say(&text);
+    say(&colour::painted(&text, &io::stderr()));
 }
 
 /// To stderr; where that is closed there is nobody to tell.

@@ -7,7 +7,7 @@ mod ask;
 
 use super::args::{Arguments, Spec, usage};
 use super::verify::file;
-use super::{Command, print};
+use super::{Command, print, progress};
 use crate::cli::error::Error;
 use crate::config::Config;
 use crate::diagnosis::doctor;
@@ -97,7 +97,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     }
     if let Some(url) = &command.url {
         let services = config.as_ref().map(services).unwrap_or_default();
-        findings.extend(ask::ask(url, &services, now));
+        findings.extend(progress::during(&format!("waiting for {url}"), || ask::ask(url, &services, now)));
     }
     if let (Some(config), Some(registry)) = (config, &registry) {
         let services = services(&config);

@@ -308,7 +308,7 @@ impl Refusal {
                 response.headers.push(("Retry-After", seconds.to_string().into()));
             }
             Refusal::Busy | Refusal::Overloaded(_) | Refusal::Forgetful => {
-                response.headers.push(("Retry-After", "1".into()))
+                response.headers.push(("Retry-After", "1".into()));
             }
             _ => {}
         }

@@ -96,6 +96,11 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     let mut config = config(&paths.config, files)?;
     let mut service = config.service.clone();
     if let Some(listen) = &paths.listen {
+        if service.tls.is_some() && matches!(listen, Bind::Unix(_)) {
+            return Err(LoadError::Contradiction(format!(
+                "--listen {listen} contradicts `tls` in the configuration: a Unix socket needs none"
+            )));
+        }
         service.bind = listen.clone();
     }
     let (enforcement, policy) = enforcement(paths, &config, files)?;

@@ -170,7 +170,12 @@ impl Connection {
 
     /// A statement in the engine's own words.
     pub(super) fn spell(&mut self, sql: &str) -> String {
-        let words = either!(self, inner => inner.words());
+        let words = match *self {
+            #[cfg(feature = "sqlite")]
+            Connection::Sqlite(_) => sqlite::WORDS,
+            #[cfg(feature = "postgres")]
+            Connection::Postgres(_) => postgres::WORDS,
+        };
         words.iter().fold(sql.to_owned(), |sql, (name, word)| sql.replace(name, word))
     }
 

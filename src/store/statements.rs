@@ -71,8 +71,11 @@ pub(super) fn note(connection: &mut Connection, event: &Event) -> Result<(), Sto
     connection.execute(sql, &values).map(|_| ())
 }
 
-/// Writes a revocation, and that it was made. A refresh token is revoked with its login; what reaches further
-/// than what was there takes its place.
+/// What reaches further than what is there takes its place.
+const ON_CONFLICT: &str = "ON CONFLICT (kind, value) DO UPDATE SET cutoff = excluded.cutoff, \
+    revoked_at = excluded.revoked_at, actor = excluded.actor WHERE excluded.cutoff > revocation.cutoff";
+
+/// Writes a revocation, and that it was made. A refresh token is revoked with its login.
 pub(super) fn revoke(connection: &mut Connection, revocation: &Revocation) -> Result<(), StoreFault> {
     let Revocation { target, before, at, actor } = revocation;
     let (kind, value, cutoff) = match target {
@@ -81,8 +84,6 @@ pub(super) fn revoke(connection: &mut Connection, revocation: &Revocation) -> Re
         Target::Client(name) => ("client", name, before.0),
         Target::Key(id) => ("key", id, before.0),
     };
-    const ON_CONFLICT: &str = "ON CONFLICT (kind, value) DO UPDATE SET cutoff = excluded.cutoff, \
-        revoked_at = excluded.revoked_at, actor = excluded.actor WHERE excluded.cutoff > revocation.cutoff";
     let into = "INSERT INTO revocation (kind, value, cutoff, revoked_at, actor)";
     let values = [kind.into(), value.into(), cutoff.into(), at.0.into(), actor.into()];
     connection.execute(&format!("{into} VALUES ($1, $2, $3, $4, $5) {ON_CONFLICT}"), &values)?;

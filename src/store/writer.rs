@@ -125,15 +125,14 @@ impl Writing<'_> {
     }
 
     fn transact(&self, connection: &mut Connection, jobs: &[Job], dropped: u64) -> Result<u64, StoreFault> {
-        let acts = || jobs.iter().flat_map(|job| &job.acts);
         connection.begin(jobs.iter().any(|job| job.done.is_some()))?;
-        let token = |act| match act {
-            &Act::Token(ref entry) => Some(&**entry),
-            _ => None,
-        };
-        let entries: Vec<&Entry> = acts().filter_map(token).collect();
+        let mut entries: Vec<&Entry> = Vec::new();
+        let mut others = Vec::new();
+        for act in jobs.iter().flat_map(|job| &job.acts) {
+            if let Act::Token(entry) = act { entries.push(entry) } else { others.push(act) }
+        }
         let written = if entries.is_empty() { 0 } else { statements::insert(connection, &entries)? };
-        for act in acts() {
+        for act in others {
             match act {
                 Act::Event(event) => statements::note(connection, event)?,
                 Act::Revoke(revocation) => statements::revoke(connection, revocation)?,
@@ -158,15 +157,12 @@ pub(super) fn tend(shared: &Shared) {
             prune(&mut connection, shared.config.keep_days, UnixTime::now(), || !shared.queue.is_closed())?;
             statements::count(&mut connection)
         });
-        let wait = match tidied {
-            Ok(rows) => {
-                shared.counters.counted(rows);
-                TIDY
-            }
-            Err(_) => {
-                shared.counters.failed();
-                RETRY
-            }
+        let wait = if let Ok(rows) = tidied {
+            shared.counters.counted(rows);
+            TIDY
+        } else {
+            shared.counters.failed();
+            RETRY
         };
         if shared.queue.rest(wait) {
             return;

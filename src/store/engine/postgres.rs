@@ -39,6 +39,14 @@ const LONG: Duration = Duration::from_secs(600);
 const SESSION: &str = "SET search_path TO keypebble; SET statement_timeout TO '8s'; SET lock_timeout TO '4s'; \
     SET idle_in_transaction_session_timeout TO '15s'";
 
+/// The words in which the schema and the statements differ.
+pub(super) const WORDS: [(&str, &str); 4] = [
+    ("{number}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+    ("{integer}", "BIGINT"),
+    ("{table}", ""),
+    ("{position}", "strpos"),
+];
+
 /// An open session.
 pub(in crate::store) struct Postgres {
     runtime: Runtime,
@@ -73,7 +81,7 @@ impl Postgres {
                 }
                 // A fault that somebody must mend is worth more than a host that is away.
                 Err(fault) if last.as_ref().is_none_or(|last: &StoreFault| !last.lasting) => {
-                    last = Some(fault)
+                    last = Some(fault);
                 }
                 Err(_) => {}
             }
@@ -214,15 +222,6 @@ impl Postgres {
     pub(super) fn backup(&mut self, _: &Path) -> Result<(), StoreFault> {
         Err(StoreFault::lasting(&self.config, "only a store in a file is copied here")
             .hint("pg_dump --schema=keypebble copies one in PostgreSQL"))
-    }
-
-    pub(super) fn words(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("{number}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
-            ("{integer}", "BIGINT"),
-            ("{table}", ""),
-            ("{position}", "strpos"),
-        ]
     }
 
     pub(super) fn strange(&self) -> StoreFault {

@@ -27,6 +27,14 @@ const APPLICATION: i64 = 0x4b70_6562;
 /// How long to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(2);
 
+/// The words in which the schema and the statements differ.
+pub(super) const WORDS: [(&str, &str); 4] = [
+    ("{number}", "INTEGER PRIMARY KEY"),
+    ("{integer}", "INTEGER"),
+    ("{table}", " STRICT"),
+    ("{position}", "instr"),
+];
+
 /// An open file.
 #[derive(Debug)]
 pub(in crate::store) struct Sqlite {
@@ -213,15 +221,6 @@ impl Sqlite {
             let _ = fs::remove_file(file);
             fault(&target, &error)
         })
-    }
-
-    pub(super) fn words(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("{number}", "INTEGER PRIMARY KEY"),
-            ("{integer}", "INTEGER"),
-            ("{table}", " STRICT"),
-            ("{position}", "instr"),
-        ]
     }
 
     pub(super) fn strange(&self) -> StoreFault {
