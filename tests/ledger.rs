@@ -423,6 +423,37 @@ fn a_caller_proves_who_it_is_and_asks_what_it_may() {
 }
 
 #[test]
+fn clients_come_and_go_while_it_runs() {
+    let folder = folder("");
+    let server = serve(&folder);
+    let (token, config) = (ours(&json!({})), folder.read("config.yaml"));
+    let status = |client| ask_as(&server, client, "/introspect", &[("token", &token)]).status;
+    assert_eq!((status("gateway"), status("newcomer")), (200, 401));
+    folder.write("config.yaml", &config.replace("name: gateway", "name: newcomer"));
+    server.signal("HUP");
+    common::until("the newcomer is known", || status("newcomer") == 200);
+    assert_eq!(status("gateway"), 401);
+}
+
+#[test]
+fn what_is_risky_about_clients_is_warned_of() {
+    let folder = folder("");
+    let warned = |config: &str| {
+        folder.write("config.yaml", config);
+        done(&folder, "check --config config.yaml --policy policy.yaml")
+    };
+    let config = CONFIG.replace("STORE", "");
+    let said = warned(&config);
+    assert!(said.contains("the secret of the client a b%c holds + or %"), "{said}");
+    assert!(said.contains("clients          4\n") && !said.contains("plain http"), "{said}");
+    let open = config.replace("host: 127.0.0.1", "host: 0.0.0.0").replace("users_file: users.htpasswd", "");
+    assert!(warned(&open).contains("the secrets of `clients` come in over plain http on 0.0.0.0"));
+    let cheap = "hash: $2b$04$AAAAAAAAAAAAAAAAAAAAA.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let said = warned(&config.replacen("secret_path: gateway.secret", cheap, 1));
+    assert!(said.contains("the client gateway: a hash of a bcrypt cost under 10"), "{said}");
+}
+
+#[test]
 fn guessing_a_secret_is_slowed_like_guessing_a_password() {
     let folder = folder("");
     let server = serve(&folder);
