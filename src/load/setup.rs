@@ -121,6 +121,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     for warning in service.open_to_strangers().into_iter().chain(shared) {
         files.add(warning);
     }
+    let profiles = std::mem::take(&mut config.profiles);
     if let Some(host) = service.open_address().filter(|_| config.keyring.active().weakness().is_some()) {
         files.warn(
             format!(
@@ -141,7 +142,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
             "set default_ttl_seconds to 60 or more",
         );
     }
-    let state = State::new(issuer, enforcement, logins, clients, &service);
+    let state = State::new(issuer, enforcement, logins, clients, profiles, &service);
     let users = login_config.map(|config| config.users_file);
     Ok(Loaded { state, service, tls, policy, users, store })
 }
