@@ -83,6 +83,7 @@ fn answered(response: &Response, trusted: bool, names_user: bool, target: &str) 
         return;
     }
     let body: Value = serde_json::from_slice(&response.body).expect("JSON");
+    assert!(body["active"] != true || (trusted && !names_user), "there are no clients");
     let account = body["status"]["token"].as_str();
     let Some(text) = account.or(body["token"].as_str()).or(body["access_token"].as_str()) else { return };
     assert_eq!(response.status, if account.is_some() { 201 } else { 200 });
