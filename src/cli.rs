@@ -8,6 +8,7 @@ mod args;
 mod audit;
 mod check;
 mod colour;
+mod command;
 mod completions;
 mod doctor;
 pub mod error;
@@ -20,6 +21,7 @@ mod inspect;
 mod issue;
 mod keys;
 mod man;
+mod password_input;
 mod policy;
 mod progress;
 mod serve;
@@ -27,6 +29,7 @@ mod stdout;
 mod store;
 mod token_input;
 mod tokens;
+mod user;
 mod verify;
 mod version;
 
@@ -36,6 +39,7 @@ use crate::ground::text::{printable, sentence};
 use crate::load::setup::Paths;
 use args::Spec;
 use check::Check;
+use command::CommandToken;
 use completions::Shell;
 use doctor::Doctor;
 use hash_password::HashPassword;
@@ -52,6 +56,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use stdout::print;
+use user::User;
 use verify::Verify;
 
 /// What is to be done: plain data.
@@ -63,6 +68,8 @@ enum Command {
     Version,
     /// Print a token.
     Issue(Issue),
+    /// Print a command token.
+    CommandToken(CommandToken),
     /// Answer HTTP.
     Serve(Paths),
     /// Load everything and say what was found.
@@ -99,6 +106,8 @@ enum Command {
     Audit(audit::Audit),
     /// Print a line for a users file.
     HashPassword(HashPassword),
+    /// Set a password, or take a user out, or show who has one.
+    User(User),
     /// Say which rule grants or denies.
     PolicyExplain(policy::explain::Explain),
     /// Try a policy's own expectations.
@@ -113,9 +122,13 @@ enum Command {
 const COMMANDS: &[Spec] = &[
     init::SPEC,
     issue::SPEC,
+    command::SPEC,
     serve::SPEC,
     check::SPEC,
     healthcheck::SPEC,
+    user::SET,
+    user::REMOVE,
+    user::LIST,
     hash_password::SPEC,
     keys::generate::SPEC,
     keys::list::SPEC,
@@ -159,6 +172,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Help(text) => print(&text),
         Command::Version => print(&version::text()),
         Command::Issue(command) => issue::run(&command),
+        Command::CommandToken(token) => command::run(&token),
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
         Command::Healthcheck(command) => healthcheck::run(&command),
@@ -178,6 +192,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::TokensShow(command) => tokens::show::run(&command),
         Command::TokensRevoke(command) => tokens::revoke::run(&command),
         Command::Audit(command) => audit::run(&command),
+        Command::User(command) => user::run(&command),
         Command::Completions(shell) => completions::run(shell),
         Command::Man(command) => man::run(&command),
         Command::HashPassword(command) => hash_password::run(&command),
