@@ -169,6 +169,7 @@ fn refreshed(text: &str, keys: &Keys) {
 fn refresh(service: &[u8], keys: &Keys, own: u8, place: u8, change: u8) {
     let Ok(service) = std::str::from_utf8(service) else { return };
     let secret = (own % 2 == 1).then(|| Secret::new([own; 32].to_vec()));
+    let key_id = keys.issuer.keyring().active().id().filter(|_| secret.is_none()).map(str::to_owned);
     let refresh = Refresh::new(secret, Ttl::DEFAULT);
     let fingerprint = keys.users.hash_of("alice").unwrap().fingerprint();
     let issuance = refresh.issuance("alice", service, &fingerprint);
