@@ -91,6 +91,11 @@ const KEYS: [&str; 9] = [
 ];
 
 impl Config {
+    /// Every audience that a registry's token may be for.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.audience).chain(&self.service.allowed_services).map(String::as_str)
+    }
+
     /// The issuer that it describes.
     pub fn into_issuer(self) -> Issuer {
         Issuer::new(self.issuer, self.audience, self.lifetimes, self.filter, self.keyring)
@@ -110,6 +115,14 @@ impl Config {
             Some(("key_dir", node)) => node.path(&mut files).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// The file that `users_file` names, where the configuration has it. The file is not read, nor is the rest of
+    /// the configuration judged.
+    pub fn users_file(path: &Path) -> Result<Option<PathBuf>, DocumentError> {
+        let mut files = Files::default();
+        let document = Document::load(path, &mut files)?;
+        document.root().get("users_file").map(|node| node.path(&mut files)).transpose()
     }
 
     /// As [`Config::read_with`], where nobody asks which files were read.

@@ -5,7 +5,6 @@
 pub mod claims;
 pub mod doctor;
 pub mod inspect;
-pub mod probe;
 pub mod registry;
 pub mod unverified;
 pub mod verdict;

@@ -169,6 +169,7 @@ fn refreshed(text: &str, keys: &Keys) {
 fn refresh(service: &[u8], keys: &Keys, own: u8, place: u8, change: u8) {
     let Ok(service) = std::str::from_utf8(service) else { return };
     let secret = (own % 2 == 1).then(|| Secret::new([own; 32].to_vec()));
+    let key_id = keys.issuer.keyring().active().id().filter(|_| secret.is_none()).map(str::to_owned);
     let refresh = Refresh::new(secret, Ttl::DEFAULT);
     let fingerprint = keys.users.hash_of("alice").unwrap().fingerprint();
     let issuance = refresh.issuance("alice", service, &fingerprint);
@@ -179,7 +180,7 @@ fn refresh(service: &[u8], keys: &Keys, own: u8, place: u8, change: u8) {
     }
     let holder = refresh.verify(&keys.issuer, &keys.users, text, NOW).unwrap();
     assert_eq!((&*holder.user, &*holder.service, &*holder.id), ("alice", service, "the id"));
-    assert_eq!((holder.issued_at, holder.expires_at), (NOW, NOW.plus(Ttl::DEFAULT)));
+    assert_eq!((holder.issued_at, holder.expires_at, holder.key_id), (NOW, NOW.plus(Ttl::DEFAULT), key_id));
     assert!(token::verify(text, keys.issuer.keyring().verifiers()).is_err(), "it is no token");
     if let Some(changed) = changed(text, place, change) {
         assert!(refresh.verify(&keys.issuer, &keys.users, &changed, NOW).is_err(), "{text} to {changed}");

@@ -5,7 +5,6 @@ use super::keys::export;
 use super::{Command, print, token_input};
 use crate::claims::{self, ClaimsError};
 use crate::cli::error::Error;
-use crate::config::Config;
 use crate::diagnosis::claims::Expected;
 use crate::diagnosis::unverified::Unverified;
 use crate::diagnosis::verdict::{self, Program, Trust};
@@ -56,7 +55,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let (bundle, service) = (arguments.path("rootcertbundle")?, arguments.name("service")?);
     let algorithm = arguments.name("algorithm")?.map(|name| algorithm(&name)).transpose()?;
     let (audience, issuer) = (arguments.name("audience")?, arguments.name("issuer")?);
-    let program = arguments.name("for")?.map(|name| program(&name)).transpose()?;
+    let program: Option<Program> = arguments.parsed("for")?;
     let against = match (program, config, jwks, key) {
         (Some(_), ..) if audience.is_some() || algorithm.is_some() => {
             return Err(usage("--for knows neither --audience nor --algorithm")
@@ -98,13 +97,6 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     Ok(Command::Verify(Verify { token, json, audience, issuer, against }))
 }
 
-fn program(name: &str) -> Result<Program, Error> {
-    Program::from_name(name).ok_or_else(|| {
-        let names = Program::ALL.map(Program::name).join(", ");
-        usage(format!("--for: expected one of {names}, found `{name}`"))
-    })
-}
-
 fn algorithm(name: &str) -> Result<Algorithm, Error> {
     name.parse().map_err(|_| {
         let names = Algorithm::ALL.map(Algorithm::name).join(", ");
@@ -121,7 +113,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
     let (who, findings) = match &command.against {
         Against::Config(path) => {
             let config = setup::config(path, &mut Files::default())?;
-            let audiences = audience.map_or_else(|| own_audiences(&config), |audience| vec![audience]);
+            let audiences = audience.map_or_else(|| config.services().collect(), |audience| vec![audience]);
             let checks = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
             (None, verify::verify(&token, config.keyring.verifiers(), &checks, now))
         }
@@ -133,7 +125,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         Against::Exported(program, path, service) => {
             let config = setup::config(path, &mut Files::default())?;
             let audiences =
-                service.as_deref().map_or_else(|| own_audiences(&config), |service| vec![service]);
+                service.as_deref().map_or_else(|| config.services().collect(), |service| vec![service]);
             let expected = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
             let trust = export::for_registry(path, *program, now)?;
             (Some(*program), verdict::judge(*program, &token, &trust, &expected, &[], now))
@@ -151,12 +143,6 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         }
     };
     answer(who, &findings, command.json)
-}
-
-/// Every audience that tokens of this issuer are for.
-fn own_audiences(config: &Config) -> Vec<&str> {
-    let services = config.service.allowed_services.iter().map(String::as_str);
-    std::iter::once(config.audience.as_str()).chain(services).collect()
 }
 
 /// Says the verdict; an error without words where it is no.
