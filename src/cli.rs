@@ -15,6 +15,7 @@ mod init;
 mod inspect;
 mod issue;
 mod keys;
+mod opener;
 mod policy;
 mod serve;
 mod stdout;

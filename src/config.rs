@@ -7,9 +7,11 @@
 mod key;
 mod logins;
 mod ring;
+mod sealing;
 mod service;
 
 pub use crate::ground::net::Bind;
+pub use sealing::{FernetFolder, Sealing};
 pub use service::{LogFormat, ServiceConfig, shared_address};
 
 use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
@@ -34,6 +36,8 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     /// The keys.
     pub keyring: Keyring,
+    /// `token_format` and what belongs to it.
+    pub sealing: Sealing,
     /// `allowed_custom_claims` and `static_claims`
     pub filter: ClaimFilter,
     /// `policy: none`
@@ -62,7 +66,16 @@ const MAX_TTL_SECONDS: u64 = 86_400;
 impl Config {
     /// The issuer that it describes.
     pub fn into_issuer(self) -> Issuer {
+        let (format, typ) = (self.sealing.sealer(&self.keyring), self.sealing.typ);
         Issuer::new(self.issuer, self.audience, self.lifetimes, self.filter, self.keyring)
+            .with_format(format, typ)
+    }
+
+    /// The folder of Fernet keys that `fernet` names, likewise.
+    pub fn fernet_folder(path: &Path) -> Result<Option<FernetFolder>, DocumentError> {
+        let mut files = Files::default();
+        let document = Document::load(path, &mut files)?;
+        FernetFolder::read(&document.root(), &mut files)
     }
 
     /// Reads a configuration file and the keys that it names.
@@ -89,8 +102,13 @@ impl Config {
     /// Reads a parsed configuration; relative paths in it are relative to its own folder.
     pub fn read_with(document: &Document, files: &mut Files) -> Result<Self, DocumentError> {
         let root = document.root();
-        let known: Vec<&str> =
-            KEYS.into_iter().chain(logins::KEYS).chain(ring::KEYS).chain(key::KEYS).collect();
+        let known: Vec<&str> = KEYS
+            .into_iter()
+            .chain(logins::KEYS)
+            .chain(ring::KEYS)
+            .chain(key::KEYS)
+            .chain(sealing::KEYS)
+            .collect();
         root.allow_keys(&known)?;
         let default_ttl = ttl(&root, "default_ttl_seconds")?;
         let max_ttl = ttl(&root, "max_ttl_seconds")?;
@@ -101,25 +119,29 @@ impl Config {
             return Err(node.error(format!("{default} is more than `max_ttl_seconds`, {max}")));
         }
         let default_ttl = default_ttl.unwrap_or(Ttl::DEFAULT);
+        let issuer = required(
+            &root,
+            "issuer",
+            "the name that verifiers expect in `iss`, such as \"registry.example.com\"",
+        )?;
+        let audience = required(
+            &root,
+            "audience",
+            "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
+        )?;
+        let keyring = match ring::load(&root, files)? {
+            Some(ring) => ring,
+            None => key::load(document, &root, files)?,
+        };
         Ok(Self {
-            issuer: required(
-                &root,
-                "issuer",
-                "the name that verifiers expect in `iss`, such as \"registry.example.com\"",
-            )?,
-            audience: required(
-                &root,
-                "audience",
-                "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
-            )?,
+            issuer,
+            audience,
             lifetimes: Lifetimes {
                 default: default_ttl,
                 max: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
             },
-            keyring: match ring::load(&root, files)? {
-                Some(ring) => ring,
-                None => key::load(document, &root, files)?,
-            },
+            sealing: Sealing::read(&root, &keyring, files)?,
+            keyring,
             filter: filter(&root)?,
             policy_off: policy_off(&root)?,
             logins: LoginConfig::read(&root, files)?,

@@ -20,6 +20,7 @@
 pub mod disk;
 mod edit;
 mod error;
+pub mod fernet;
 mod lock;
 mod manifest;
 

@@ -189,7 +189,7 @@ fn a_byte_order_mark_before_claims_is_named() {
 /// A token with these claims that the configuration's key signed, as only another program would make it.
 fn signed(claims: &str) -> String {
     let key = Key::from_secret(Algorithm::HS256, &Secret::new(SECRET.into()), None).unwrap();
-    Sealer::jws(Arc::new(key)).seal(claims.as_bytes()).unwrap()
+    Sealer::jws(Arc::new(key)).seal(claims.as_bytes(), Typ::Jwt, UnixTime(0)).unwrap()
 }
 
 #[test]

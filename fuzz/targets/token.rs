@@ -19,7 +19,7 @@ use keypebble::key::algorithm::Algorithm;
 use keypebble::key::keyring::{Keyring, RingKey, State};
 use keypebble::login::refresh::{Holder, Refresh};
 use keypebble::login::users::Users;
-use keypebble::token::{self, MAX_TOKEN, Sealer};
+use keypebble::token::{self, MAX_TOKEN, Sealer, Typ};
 use keypebble::{diagnosis::inspect, ground::diagnostic};
 use serde_json::Value;
 use std::path::Path;
@@ -136,7 +136,7 @@ fn opened_is_canonical(text: &str, payload: &[u8], ring: &Keyring) {
 
 fn seal(claims: &[u8], keys: &Keys, key: u8, place: u8, change: u8) {
     let sealer = &keys.sealers[usize::from(key) % keys.sealers.len()];
-    let sealed = sealer.seal(claims).unwrap();
+    let sealed = sealer.seal(claims, Typ::Jwt, NOW).unwrap();
     let opened = token::verify(&sealed, keys.ring.verifiers());
     if sealed.len() > MAX_TOKEN {
         assert!(opened.is_err());

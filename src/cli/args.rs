@@ -221,6 +221,7 @@ mod tests {
     use super::super::issue::Issue;
     use super::*;
     use crate::ground::time::Ttl;
+    use crate::token::Format;
 
     fn parsed(line: &str) -> Result<Command, Error> {
         parse(Parser::from_args(line.split_whitespace()))
@@ -235,9 +236,13 @@ mod tests {
             generate: true,
             ttl: Ttl::new(60),
             audience: Some("a".into()),
+            format: Some(Format::Nested),
         };
         assert_eq!(
-            parsed("issue --generate --ttl=60 --config c --policy=p --claims {} --audience a").unwrap(),
+            parsed(
+                "issue --generate --ttl=60 --config c --policy=p --claims {} --audience a --format nested"
+            )
+            .unwrap(),
             Command::Issue(issue)
         );
         assert_eq!(
@@ -245,7 +250,7 @@ mod tests {
             Command::Serve(Paths { config: "c".into(), policy: None })
         );
         assert!(
-            matches!(parsed("issue --config c --help").unwrap(), Command::Help(text) if text.contains("Print one signed"))
+            matches!(parsed("issue --config c --help").unwrap(), Command::Help(text) if text.contains("Print one token"))
         );
         assert_eq!(parsed("-V").unwrap(), Command::Version);
         assert_eq!(parsed("help").unwrap(), Command::Help(help::MAIN));
@@ -274,6 +279,7 @@ mod tests {
             ("issue --config c --ttl 315360001", "ten years"),
             ("issue --config=", "--config is empty"),
             ("issue --config c --audience=", "--audience is empty"),
+            ("issue --config c --format JWT", "expected one of jwt, jwe, nested, fernet, found `JWT`"),
         ] {
             let error = parsed(line).expect_err(line);
             let text = format!("{error} | {}", error.hint().unwrap_or_default());

@@ -10,6 +10,7 @@ use crate::ground::text::printable;
 use crate::key::algorithm::Algorithm;
 use crate::load::setup::{self, Loaded, Paths};
 use crate::policy::Enforcement;
+use crate::token::Sealer;
 use std::fmt::Write;
 
 /// The subcommand.
@@ -47,6 +48,9 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     }
     if let Some(chain) = key.chain() {
         line("x5c", &format!("{} certificate(s) in every token", chain.certificates().len()));
+    }
+    if !matches!(issuer.format(), Sealer::Jws(_)) {
+        line("token format", &format!("{} (registry tokens: jwt)", issuer.format().summary()));
     }
     line(
         "token life",

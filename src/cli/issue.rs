@@ -11,6 +11,7 @@ use crate::issuer::{Issuance, IssueError, Issuer, Profile};
 use crate::load::setup;
 use crate::policy::scope::{self, Access};
 use crate::policy::{Asker, Generated, Policy, Who};
+use crate::token::Format;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ pub(super) struct Issue {
     pub(super) generate: bool,
     pub(super) ttl: Option<Ttl>,
     pub(super) audience: Option<String>,
+    pub(super) format: Option<Format>,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
@@ -40,11 +42,19 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         generate: arguments.switch("generate"),
         ttl: arguments.text("ttl")?.map(|seconds| ttl(&seconds)).transpose()?,
         audience: arguments.name("audience")?,
+        format: arguments.name("format")?.map(|name| format(&name)).transpose()?,
     };
     if issue.generate && issue.policy.is_none() {
         return Err(usage("--generate needs a policy").with_hint("add --policy PATH"));
     }
     Ok(Command::Issue(issue))
+}
+
+fn format(name: &str) -> Result<Format, Error> {
+    Format::named(name).ok_or_else(|| {
+        let names = Format::ALL.map(Format::name).join(", ");
+        usage(format!("--format: expected one of {names}, found `{name}`"))
+    })
 }
 
 fn ttl(value: &str) -> Result<Ttl, Error> {
@@ -57,7 +67,10 @@ fn ttl(value: &str) -> Result<Ttl, Error> {
 
 pub(super) fn run(command: &Issue) -> Result<(), Error> {
     let mut files = Files::default();
-    let config = setup::config(&command.config, &mut files)?;
+    let mut config = setup::config(&command.config, &mut files)?;
+    if let Some(format) = command.format {
+        config.sealing.use_format(format).map_err(|[problem, hint]| usage(problem).with_hint(hint))?;
+    }
     let requested = requested(command.claims.as_deref())?;
     let issuer = config.into_issuer();
     let id = new_id().ok_or_else(|| Error::System {

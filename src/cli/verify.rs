@@ -1,10 +1,11 @@
 //! `keypebble verify`: whether a token holds, for its issuer's keys or for a registry.
 
 use super::args::{Arguments, Spec, usage};
-use super::{Command, print, token_input};
+use super::{Command, opener, print, token_input};
 use crate::claims::{self, ClaimsError};
 use crate::cli::error::Error;
 use crate::diagnosis::claims::Expected;
+use crate::diagnosis::encrypted::Outer;
 use crate::diagnosis::unverified::Unverified;
 use crate::diagnosis::verdict::{self, Program, Trust};
 use crate::diagnosis::verify;
@@ -16,6 +17,7 @@ use crate::key::algorithm::Algorithm;
 use crate::key::keyring::{KeySet, RingKey, State};
 use crate::key::{KeyError, PublicKey};
 use crate::load::setup;
+use crate::token::{Inside, Opener, Typ};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -30,6 +32,8 @@ pub(super) struct Verify {
     json: bool,
     audience: Option<String>,
     issuer: Option<String>,
+    typ: Option<Typ>,
+    decrypt_key: Option<PathBuf>,
     against: Against,
 }
 
@@ -38,6 +42,8 @@ enum Against {
     Config(PathBuf),
     Jwks(PathBuf),
     Key(PathBuf, Option<Algorithm>),
+    /// `--decrypt-key` alone: that it opens is all that is proven.
+    Opens,
     Registry {
         program: Program,
         bundle: Option<PathBuf>,
@@ -52,6 +58,8 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let (bundle, service) = (arguments.path("rootcertbundle")?, arguments.name("service")?);
     let algorithm = arguments.name("algorithm")?.map(|name| algorithm(&name)).transpose()?;
     let (audience, issuer) = (arguments.name("audience")?, arguments.name("issuer")?);
+    let typ = arguments.name("typ")?.map(|name| typ(&name)).transpose()?;
+    let decrypt_key = arguments.path("decrypt-key")?;
     let program = arguments.name("for")?.map(|name| program(&name)).transpose()?;
     let against = match (program, config, jwks, key) {
         (Some(_), Some(_), ..) => {
@@ -59,8 +67,8 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
                 .with_hint("give --rootcertbundle or --jwks; keypebble doctor compares the two sides"));
         }
         (Some(program), None, jwks, key) => {
-            if audience.is_some() || algorithm.is_some() {
-                return Err(usage("--for knows neither --audience nor --algorithm")
+            if audience.is_some() || algorithm.is_some() || typ.is_some() || decrypt_key.is_some() {
+                return Err(usage("--for knows neither --audience, --algorithm, --typ nor --decrypt-key")
                     .with_hint("--service NAME is what a registry compares `aud` with"));
             }
             if bundle.is_none() && jwks.is_none() && key.is_none() {
@@ -82,12 +90,13 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         (None, Some(config), None, None) => Against::Config(config),
         (None, None, Some(jwks), None) => Against::Jwks(jwks),
         (None, None, None, Some(key)) => Against::Key(key, algorithm),
+        (None, None, None, None) if decrypt_key.is_some() => Against::Opens,
         (None, None, None, None) => return Err(arguments.missing("--config PATH, --jwks FILE or --key FILE")),
         (None, ..) => return Err(usage("one of --config, --jwks and --key, not several")),
     };
     let json = arguments.switch("json");
     let token = token_input::read(&mut arguments)?;
-    Ok(Command::Verify(Verify { token, json, audience, issuer, against }))
+    Ok(Command::Verify(Verify { token, json, audience, issuer, typ, decrypt_key, against }))
 }
 
 fn program(name: &str) -> Result<Program, Error> {
@@ -95,6 +104,10 @@ fn program(name: &str) -> Result<Program, Error> {
         let names = Program::ALL.map(Program::name).join(", ");
         usage(format!("--for: expected one of {names}, found `{name}`"))
     })
+}
+
+fn typ(name: &str) -> Result<Typ, Error> {
+    Typ::named(name).ok_or_else(|| usage(format!("--typ: expected JWT or at+jwt, found `{name}`")))
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, Error> {
@@ -110,20 +123,45 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
     let now = UnixTime::now();
     let issuer = command.issuer.as_deref();
     let audience = command.audience.as_deref();
+    let own = match &command.against {
+        Against::Config(path) => Some(setup::config(path, &mut Files::default())?),
+        _ => None,
+    };
+    let mut openers = own.as_ref().map(|config| config.sealing.openers()).unwrap_or_default();
+    openers.extend(command.decrypt_key.as_ref().map(|path| opener::read(path, &token)).transpose()?);
+    let (token, opened) = match opened(command, token, &openers, now) {
+        Ok((token, opened)) => (token, opened),
+        Err(finding) => return answer(None, &[finding], command.json),
+    };
+    let judge = |keys: Option<&KeySet>, expected: &Expected<'_>| match (&opened, keys) {
+        (Some(opened), keys) => opened.judge(keys.is_some() && own.is_none(), command.typ, expected, now),
+        (None, Some(keys)) => {
+            let mut findings = verify::verify(&token, keys, expected, now);
+            if let (Some(_), Ok(read)) = (command.typ, Unverified::parse(&token)) {
+                let kind = verify::kind(&read, read.header_text("typ"), command.typ);
+                findings.extend(kind.into_iter().filter(|finding| finding.code == "typ"));
+            }
+            findings
+        }
+        (None, None) => vec![
+            Diagnostic::error("signature", "the token is signed, and there is no key to check that with")
+                .hint("give --config PATH, --jwks FILE or --key FILE"),
+        ],
+    };
     let (who, findings) = match &command.against {
-        Against::Config(path) => {
-            let config = setup::config(path, &mut Files::default())?;
+        Against::Config(_) => {
+            let Some(config) = &own else { return Err(Error::Negative) };
             let services = config.service.allowed_services.iter().map(String::as_str);
             let own: Vec<&str> = std::iter::once(config.audience.as_str()).chain(services).collect();
             let audiences = audience.map_or(own, |audience| vec![audience]);
             let checks = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
-            (None, verify::verify(&token, config.keyring.verifiers(), &checks, now))
+            (None, judge(Some(config.keyring.verifiers()), &checks))
         }
-        Against::Jwks(path) => (None, with_keys(&token, &jwks(path)?, issuer, audience, now)),
+        Against::Jwks(path) => (None, unnamed(judge, Some(&jwks(path)?), issuer, audience)),
         Against::Key(path, algorithm) => {
-            let keys = key_set(path, *algorithm, &token)?;
-            (None, with_keys(&token, &keys, issuer, audience, now))
+            (None, unnamed(judge, Some(&key_set(path, *algorithm, &token)?), issuer, audience))
         }
+        Against::Opens => (None, unnamed(judge, None, issuer, audience)),
         Against::Registry { program, bundle, jwks, key, service } => {
             let trust = trust(bundle.as_deref(), jwks.as_deref(), key.as_deref())?;
             let audiences: Vec<&str> = service.as_deref().into_iter().collect();
@@ -168,16 +206,72 @@ fn answer(program: Option<Program>, findings: &[Diagnostic], json: bool) -> Resu
     if level < Level::Unknown { Ok(()) } else { Err(Error::Negative) }
 }
 
+/// Claims that were encrypted and not signed.
+struct Opened {
+    read: Unverified,
+    authentic: bool,
+    typ: Option<String>,
+}
+
+impl Opened {
+    /// `signed`: whether a signature was to be checked.
+    fn judge(
+        &self,
+        signed: bool,
+        typ: Option<Typ>,
+        expected: &Expected<'_>,
+        now: UnixTime,
+    ) -> Vec<Diagnostic> {
+        let mut findings = Vec::new();
+        if signed {
+            findings.push(
+                Diagnostic::error("signature", "nothing in it is signed, so these keys say nothing of it")
+                    .hint("to take what a shared secret encrypted, leave --jwks and --key out"),
+            );
+        }
+        if !self.authentic {
+            findings.push(
+                Diagnostic::error("signature", "it is encrypted to a public key, and not signed")
+                    .why("whoever has that key can have made it")
+                    .hint("let the issuer sign it first: `token_format: nested`"),
+            );
+        }
+        findings.extend(verify::kind(&self.read, self.typ.as_deref(), typ));
+        findings.extend(verify::of_claims(&self.read, expected, now));
+        findings
+    }
+}
+
+/// The token that is to be judged: the one inside, where that is one; or the claims that were inside.
+fn opened(
+    command: &Verify,
+    token: String,
+    openers: &[Opener],
+    now: UnixTime,
+) -> Result<(String, Option<Opened>), Diagnostic> {
+    // A registry's verdict, and what is no token at all, is for others to say.
+    let outer = match (&command.against, Outer::parse(&token)) {
+        (Against::Registry { .. }, _) | (_, Ok(None) | Err(_)) => return Ok((token, None)),
+        (_, Ok(Some(outer))) => outer,
+    };
+    match outer.open(&token, openers, now)? {
+        Inside::Signed(inner) => Ok((inner, None)),
+        Inside::Claims { payload, authentic, typ } => {
+            let read = Unverified::of_claims(&payload).map_err(|malformed| malformed.finding())?;
+            Ok((token, Some(Opened { read, authentic, typ })))
+        }
+    }
+}
+
 /// With keys alone, what was not asked for is not judged, and that is said.
-fn with_keys(
-    token: &str,
-    keys: &KeySet,
+fn unnamed(
+    judge: impl Fn(Option<&KeySet>, &Expected<'_>) -> Vec<Diagnostic>,
+    keys: Option<&KeySet>,
     issuer: Option<&str>,
     audience: Option<&str>,
-    now: UnixTime,
 ) -> Vec<Diagnostic> {
     let audiences: Vec<&str> = audience.into_iter().collect();
-    let mut findings = verify::verify(token, keys, &Expected { issuer, audiences: &audiences }, now);
+    let mut findings = judge(keys, &Expected { issuer, audiences: &audiences });
     findings.extend(unjudged("issuer", "--issuer I", issuer.is_none()));
     findings.extend(unjudged("audience", "--audience A", audience.is_none()));
     findings

@@ -2,7 +2,7 @@
 
 use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print};
-use super::Place;
+use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
@@ -22,12 +22,14 @@ pub(in crate::cli) struct Retire {
     longest: Option<Ttl>,
     id: Option<String>,
     force: bool,
+    fernet: bool,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let place = Place::read(&mut arguments)?;
     let longest = arguments.text("max-ttl")?.map(|text| seconds(&text)).transpose()?;
     let (id, force) = (arguments.name("id")?, arguments.switch("force"));
+    let fernet = arguments.switch("fernet");
     if longest.is_none() && !force && matches!(place, Place::Folder(_)) {
         let error = arguments.missing("--max-ttl SECONDS beside --dir");
         return Err(error.with_hint("or --config PATH, which says how long tokens live"));
@@ -35,7 +37,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     if force && id.is_none() {
         return Err(usage("--force needs the --id of the key whose tokens are to be refused"));
     }
-    Ok(Command::KeysRetire(Retire { place, longest, id, force }))
+    Ok(Command::KeysRetire(Retire { place, longest, id, force, fernet }))
 }
 
 fn seconds(text: &str) -> Result<Ttl, Error> {
@@ -47,6 +49,9 @@ fn seconds(text: &str) -> Result<Ttl, Error> {
 }
 
 pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
+    if command.place.is_fernet(command.fernet) {
+        return fernet::retire(&command.place, command.longest, command.id.as_deref(), command.force);
+    }
     let folder = command.place.folder()?;
     let longest = match (command.longest, &command.place) {
         (Some(longest), _) => longest,

@@ -2,7 +2,7 @@
 
 use super::super::args::{Arguments, Spec};
 use super::super::{Command, print};
-use super::Place;
+use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
@@ -20,15 +20,20 @@ pub(in crate::cli) struct Rotate {
     place: Place,
     algorithm: Option<Algorithm>,
     force: bool,
+    fernet: bool,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let place = Place::read(&mut arguments)?;
     let algorithm = super::algorithm(&mut arguments)?;
-    Ok(Command::KeysRotate(Rotate { place, algorithm, force: arguments.switch("force") }))
+    let (force, fernet) = (arguments.switch("force"), arguments.switch("fernet"));
+    Ok(Command::KeysRotate(Rotate { place, algorithm, force, fernet }))
 }
 
 pub(in crate::cli) fn run(command: &Rotate) -> Result<(), Error> {
+    if command.place.is_fernet(command.fernet) {
+        return fernet::rotate(&command.place);
+    }
     let folder = command.place.folder()?;
     let rotated = Editor::open(&folder, &System)
         .and_then(|mut editor| editor.rotate(command.algorithm, command.force, UnixTime::now()))
