@@ -7,9 +7,10 @@ mod common;
 
 use common::{Answer, Folder, JSON, Server, run, run_with_input, serve, stderr, stdout};
 use keypebble::ground::secret::Secret;
+use keypebble::ground::time::UnixTime;
 use keypebble::key::Key;
 use keypebble::key::algorithm::Algorithm;
-use keypebble::token::Sealer;
+use keypebble::token::{Sealer, Typ};
 use serde_json::{Value, json};
 use std::process::Output;
 use std::sync::Arc;

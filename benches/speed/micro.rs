@@ -8,7 +8,7 @@ use keypebble::key::Key;
 use keypebble::key::algorithm::Algorithm;
 use keypebble::policy::scope::{self, Scope};
 use keypebble::policy::{Asker, Enforcement, Who};
-use keypebble::token::Sealer;
+use keypebble::token::{Sealer, Typ};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@
 mod ask;
 
 use super::args::{Arguments, Spec, usage};
-use super::verify::file;
+use super::key_file::file;
 use super::{Command, print};
 use crate::cli::error::Error;
 use crate::config::Config;

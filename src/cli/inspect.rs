@@ -1,7 +1,8 @@
 //! `keypebble inspect`: what a token says, unchecked.
 
 use super::args::{Arguments, Spec};
-use super::{Command, opener, print, token_input};
+use super::key_file::opener;
+use super::{Command, print, token_input};
 use crate::cli::error::Error;
 use crate::diagnosis::encrypted::Outer;
 use crate::diagnosis::inspect;
@@ -80,6 +81,6 @@ fn openers(command: &Inspect, token: &str) -> Result<Vec<Opener>, Error> {
         Some(path) => setup::config(path, &mut Files::default())?.sealing.openers(),
         None => Vec::new(),
     };
-    openers.extend(command.decrypt_key.as_ref().map(|path| opener::read(path, token)).transpose()?);
+    openers.extend(command.decrypt_key.as_ref().map(|path| opener(path, token)).transpose()?);
     Ok(openers)
 }

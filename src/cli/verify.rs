@@ -1,7 +1,8 @@
 //! `keypebble verify`: whether a token holds, for its issuer's keys or for a registry.
 
 use super::args::{Arguments, Spec, usage};
-use super::{Command, opener, print, token_input};
+use super::key_file::{file, opener, rejected};
+use super::{Command, print, token_input};
 use crate::claims::{self, ClaimsError};
 use crate::cli::error::Error;
 use crate::diagnosis::claims::Expected;
@@ -10,12 +11,12 @@ use crate::diagnosis::unverified::Unverified;
 use crate::diagnosis::verdict::{self, Program, Trust};
 use crate::diagnosis::verify;
 use crate::ground::diagnostic::{Diagnostic, Level, ascii_json, worst};
-use crate::ground::file::{self, Files};
+use crate::ground::file::Files;
 use crate::ground::secret::Secret;
 use crate::ground::time::UnixTime;
+use crate::key::PublicKey;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::{KeySet, RingKey, State};
-use crate::key::{KeyError, PublicKey};
 use crate::load::setup;
 use crate::token::{Inside, Opener, Typ};
 use serde_json::{Map, Value, json};
@@ -128,7 +129,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         _ => None,
     };
     let mut openers = own.as_ref().map(|config| config.sealing.openers()).unwrap_or_default();
-    openers.extend(command.decrypt_key.as_ref().map(|path| opener::read(path, &token)).transpose()?);
+    openers.extend(command.decrypt_key.as_ref().map(|path| opener(path, &token)).transpose()?);
     let (token, opened) = match opened(command, token, &openers, now) {
         Ok((token, opened)) => (token, opened),
         Err(finding) => return answer(None, &[finding], command.json),
@@ -281,21 +282,6 @@ fn unjudged(code: &'static str, flag: &str, missing: bool) -> Option<Diagnostic>
     missing.then(|| {
         Diagnostic::warning(code, format!("the {code} was not compared")).hint(format!("give {flag}"))
     })
-}
-
-/// The most bytes of a key, bundle or JWKS file.
-const MAX_FILE: u64 = 256 * 1024;
-
-/// Reads a file of keys.
-pub(super) fn file(path: &Path) -> Result<Vec<u8>, Error> {
-    file::read(path, MAX_FILE)
-        .map(|mut bytes| std::mem::take(&mut *bytes))
-        .map_err(|source| Error::Read { path: path.into(), source })
-}
-
-/// A file of keys cannot be used.
-pub(super) fn rejected(path: &Path, error: &KeyError) -> Error {
-    Error::KeyFile { path: path.into(), problem: error.to_string(), hint: error.hint() }
 }
 
 fn jwks(path: &Path) -> Result<KeySet, Error> {

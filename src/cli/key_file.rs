@@ -1,11 +1,12 @@
-//! The key that opens an encrypted token, for the commands that take one.
+//! The files of keys that commands are given beside a configuration.
 //!
-//! Decision: the token says which format it is, and so how the file is read: a Fernet key, or a key of JWE.
+//! Decision: where a key is to open a token, the token says which format it is, and so how the file is read: a
+//! Fernet key, or a key of JWE.
 
-use super::verify::{file, rejected};
 use crate::cli::error::Error;
-use crate::ground::file::Files;
+use crate::ground::file::{self, Files};
 use crate::ground::secret::Secret;
+use crate::key::KeyError;
 use crate::key::encryption::DecryptionKey;
 use crate::key::fernet::{ENABLED, FernetKey, FernetKeys, NOT_ENABLED};
 use crate::keystore::fernet::Folder;
@@ -13,8 +14,23 @@ use crate::token::{Opener, fernet};
 use std::path::Path;
 use std::sync::Arc;
 
+/// The most bytes of a key, bundle or JWKS file.
+const MAX_FILE: u64 = 256 * 1024;
+
+/// Reads a file of keys.
+pub(super) fn file(path: &Path) -> Result<Vec<u8>, Error> {
+    file::read(path, MAX_FILE)
+        .map(|mut bytes| std::mem::take(&mut *bytes))
+        .map_err(|source| Error::Read { path: path.into(), source })
+}
+
+/// A file of keys cannot be used.
+pub(super) fn rejected(path: &Path, error: &KeyError) -> Error {
+    Error::KeyFile { path: path.into(), problem: error.to_string(), hint: error.hint() }
+}
+
 /// What `--decrypt-key` names: a file, or a folder of Fernet keys.
-pub(super) fn read(path: &Path, token: &str) -> Result<Opener, Error> {
+pub(super) fn opener(path: &Path, token: &str) -> Result<Opener, Error> {
     if path.is_dir() {
         if !ENABLED {
             return Err(Error::NotEnabled(NOT_ENABLED));
