@@ -113,7 +113,7 @@ fn read(text: &str, ring: &Keyring) {
 }
 
 /// Nothing that a terminal would take for a command.
-fn printable(text: &str) {
+pub(super) fn printable(text: &str) {
     assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
 }
 
@@ -150,7 +150,7 @@ fn seal(claims: &[u8], keys: &Keys, key: u8, place: u8, change: u8) {
 }
 
 /// The text with one byte that is another.
-fn changed(text: &str, place: u8, change: u8) -> Option<String> {
+pub(super) fn changed(text: &str, place: u8, change: u8) -> Option<String> {
     let mut bytes = text.as_bytes().to_vec();
     let at = usize::from(place) * (bytes.len() - 1) / 255;
     bytes[at] = change;
