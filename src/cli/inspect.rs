@@ -58,13 +58,15 @@ fn encrypted(command: &Inspect, outer: &Outer, text: &str, now: UnixTime) -> Res
         Some(Err(finding)) => Some(finding),
         Some(Ok(Inside::Signed(inner))) => {
             let inner = Unverified::parse(&inner).map_err(Error::NoToken)?;
-            out += &format!("\nInside, a signed token:\n\n{}", inspect::text(&inner, now));
+            out.push_str("\nInside, a signed token:\n\n");
+            out.push_str(&inspect::text(&inner, now));
             json["inside"] = inspect::json(&inner, now);
             None
         }
         Some(Ok(Inside::Claims { payload, .. })) => {
             let inner = Unverified::of_claims(&payload).map_err(Error::NoToken)?;
-            out += &format!("\nInside, claims that nobody signed:\n{}", inspect::inside(&inner, now));
+            out.push_str("\nInside, claims that nobody signed:\n");
+            out.push_str(&inspect::inside(&inner, now));
             json["inside"] = json!({ "claims": Value::Object(inner.claims) });
             None
         }

@@ -138,7 +138,8 @@ mod cbc {
     }
 }
 
-#[cfg(all(test, feature = "fernet"))]
+#[cfg(feature = "fernet")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::ground::secret::Secret;

@@ -252,7 +252,7 @@ mod tests {
             let token = format!("{}.AAAA.AAAA.AAAA.AAAA", base64::text(header.as_bytes()));
             match open(&token, &key).unwrap_err() {
                 OpenError::Refused { name: found, value: shown, .. } => {
-                    assert_eq!((found, &*shown), (name, value))
+                    assert_eq!((found, &*shown), (name, value));
                 }
                 other => panic!("{header}: {other:?}"),
             }

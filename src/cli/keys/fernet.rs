@@ -143,5 +143,6 @@ fn lines(entries: &[Entry]) -> String {
 }
 
 fn removed(done: &Done) -> String {
-    done.removed.iter().map(|number| format!("removed   {:<9}  {number}\n", "Fernet")).collect()
+    let line = |number: &u64| format!("removed   {:<9}  {number}\n", "Fernet");
+    done.removed.iter().map(line).collect()
 }
