@@ -6,8 +6,10 @@
 
 mod args;
 mod check;
+mod completions;
 mod doctor;
 pub mod error;
+mod flags;
 mod hash_password;
 mod healthcheck;
 mod help;
@@ -16,17 +18,20 @@ mod inspect;
 mod issue;
 mod key_file;
 mod keys;
+mod man;
 mod policy;
 mod serve;
 mod stdout;
 mod token_input;
 mod verify;
+mod version;
 
 use crate::cli::error::Error;
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::text::{printable, sentence};
 use crate::load::setup::Paths;
 use args::Spec;
+use completions::Shell;
 use doctor::Doctor;
 use hash_password::HashPassword;
 use init::Init;
@@ -37,9 +42,9 @@ use keys::generate::Generate;
 use keys::list::List;
 use keys::retire::Retire;
 use keys::rotate::Rotate;
+use man::Man;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use stdout::print;
 use verify::Verify;
@@ -48,7 +53,7 @@ use verify::Verify;
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     /// Print a usage text.
-    Help(&'static str),
+    Help(String),
     /// Print the version.
     Version,
     /// Print a token.
@@ -58,7 +63,7 @@ enum Command {
     /// Load everything and say what was found.
     Check(Paths),
     /// Ask a running server whether it is well.
-    Healthcheck(PathBuf),
+    Healthcheck(Paths),
     /// Say what a token says.
     Inspect(Inspect),
     /// Judge a token.
@@ -83,6 +88,10 @@ enum Command {
     PolicyExplain(policy::explain::Explain),
     /// Try a policy's own expectations.
     PolicyTest(policy::test::Test),
+    /// Print a shell's script.
+    Completions(Shell),
+    /// Print or write manual pages.
+    Man(Man),
 }
 
 /// Every subcommand.
@@ -103,6 +112,9 @@ const COMMANDS: &[Spec] = &[
     doctor::SPEC,
     policy::explain::SPEC,
     policy::test::SPEC,
+    completions::SPEC,
+    man::SPEC,
+    version::SPEC,
 ];
 
 /// Runs the program on its arguments.
@@ -121,12 +133,12 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Error> {
     match command {
-        Command::Help(text) => print(text),
-        Command::Version => print(&help::version()),
+        Command::Help(text) => print(&text),
+        Command::Version => print(&version::text()),
         Command::Issue(command) => issue::run(&command),
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
-        Command::Healthcheck(config) => healthcheck::run(&config),
+        Command::Healthcheck(command) => healthcheck::run(&command),
         Command::Inspect(command) => inspect::run(&command),
         Command::Verify(command) => verify::run(&command),
         Command::Doctor(command) => doctor::run(&command),
@@ -138,6 +150,8 @@ fn run(command: Command) -> Result<(), Error> {
         Command::KeysRotate(command) => keys::rotate::run(&command),
         Command::KeysRetire(command) => keys::retire::run(&command),
         Command::KeysExport(command) => keys::export::run(&command),
+        Command::Completions(shell) => completions::run(shell),
+        Command::Man(command) => man::run(&command),
         Command::HashPassword(command) => hash_password::run(&command),
     }
 }

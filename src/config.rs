@@ -9,14 +9,16 @@ mod logins;
 mod ring;
 mod sealing;
 mod service;
+mod tls;
 
 pub use crate::ground::net::Bind;
 pub use sealing::{FernetFolder, Sealing};
 pub use service::{LogFormat, ServiceConfig, shared_address};
 
 use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
-use crate::ground::document::{Document, DocumentError, Node};
+use crate::ground::document::{Document, DocumentError, MAX_FILE_BYTES, Node};
 use crate::ground::file::Files;
+use crate::ground::input;
 use crate::ground::time::{Lifetimes, Ttl};
 use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
@@ -24,6 +26,8 @@ use crate::login::LoginConfig;
 use serde_json::Map;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use zeroize::Zeroizing;
 
 /// Everything that a configuration file says.
 #[derive(Debug)]
@@ -42,14 +46,31 @@ pub struct Config {
     pub filter: ClaimFilter,
     /// `policy: none`
     pub policy_off: bool,
+    /// `policy_file`
+    pub policy_file: Option<PathBuf>,
     /// `users_file` and what belongs to it; `None` where no password is checked here.
     pub logins: Option<LoginConfig>,
     /// `service`
     pub service: ServiceConfig,
 }
 
+/// What a configuration says of names, lives and the policy: all that a policy can be judged by, without any key.
+#[derive(Debug)]
+pub struct Terms {
+    /// `issuer`
+    pub issuer: String,
+    /// `audience`
+    pub audience: String,
+    /// `default_ttl_seconds` and `max_ttl_seconds`
+    pub lifetimes: Lifetimes,
+    /// `policy: none`
+    pub policy_off: bool,
+    /// `policy_file`
+    pub policy_file: Option<PathBuf>,
+}
+
 /// The keys of the file beside those that name a signing key.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "issuer",
     "audience",
     "default_ttl_seconds",
@@ -57,11 +78,9 @@ const KEYS: [&str; 8] = [
     "static_claims",
     "allowed_custom_claims",
     "policy",
+    "policy_file",
     "service",
 ];
-
-/// The longest life of a registry's token where `max_ttl_seconds` says nothing: a day.
-const MAX_TTL_SECONDS: u64 = 86_400;
 
 impl Config {
     /// The issuer that it describes.
@@ -71,27 +90,27 @@ impl Config {
             .with_format(format, typ)
     }
 
-    /// The folder of Fernet keys that `fernet` names, likewise.
-    pub fn fernet_folder(path: &Path) -> Result<Option<FernetFolder>, DocumentError> {
-        let mut files = Files::default();
-        let document = Document::load(path, &mut files)?;
-        FernetFolder::read(&document.root(), &mut files)
-    }
-
     /// Reads a configuration file and the keys that it names.
     pub fn load(path: &Path, files: &mut Files) -> Result<Self, DocumentError> {
-        Self::read_with(&Document::load(path, files)?, files)
+        Self::read_with(&document(path, files)?, files)
     }
 
     /// The folder that `key_dir` names, where the configuration has it. The keys in it are not read, nor
     /// is the rest of the configuration judged: the folder may still have to be made.
     pub fn key_dir(path: &Path) -> Result<Option<PathBuf>, DocumentError> {
         let mut files = Files::default();
-        let document = Document::load(path, &mut files)?;
+        let document = document(path, &mut files)?;
         match ring::source(&document.root())? {
             Some(("key_dir", node)) => node.path(&mut files).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// The folder of Fernet keys that `fernet` names, likewise.
+    pub fn fernet_folder(path: &Path) -> Result<Option<FernetFolder>, DocumentError> {
+        let mut files = Files::default();
+        let document = document(path, &mut files)?;
+        FernetFolder::read(&document.root(), &mut files)
     }
 
     /// As [`Config::read_with`], where nobody asks which files were read.
@@ -102,33 +121,7 @@ impl Config {
     /// Reads a parsed configuration; relative paths in it are relative to its own folder.
     pub fn read_with(document: &Document, files: &mut Files) -> Result<Self, DocumentError> {
         let root = document.root();
-        let known: Vec<&str> = KEYS
-            .into_iter()
-            .chain(logins::KEYS)
-            .chain(ring::KEYS)
-            .chain(key::KEYS)
-            .chain(sealing::KEYS)
-            .collect();
-        root.allow_keys(&known)?;
-        let default_ttl = ttl(&root, "default_ttl_seconds")?;
-        let max_ttl = ttl(&root, "max_ttl_seconds")?;
-        if let (Some(default), Some(max), Some(node)) =
-            (default_ttl, max_ttl, root.get("default_ttl_seconds"))
-            && default > max
-        {
-            return Err(node.error(format!("{default} is more than `max_ttl_seconds`, {max}")));
-        }
-        let default_ttl = default_ttl.unwrap_or(Ttl::DEFAULT);
-        let issuer = required(
-            &root,
-            "issuer",
-            "the name that verifiers expect in `iss`, such as \"registry.example.com\"",
-        )?;
-        let audience = required(
-            &root,
-            "audience",
-            "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
-        )?;
+        let Terms { issuer, audience, lifetimes, policy_off, policy_file } = Terms::read(&root, files)?;
         let keyring = match ring::load(&root, files)? {
             Some(ring) => ring,
             None => key::load(document, &root, files)?,
@@ -136,18 +129,77 @@ impl Config {
         Ok(Self {
             issuer,
             audience,
-            lifetimes: Lifetimes {
-                default: default_ttl,
-                max: max_ttl.or(Ttl::new(MAX_TTL_SECONDS)).unwrap_or(default_ttl).max(default_ttl),
-            },
+            lifetimes,
             sealing: Sealing::read(&root, &keyring, files)?,
             keyring,
             filter: filter(&root)?,
-            policy_off: policy_off(&root)?,
+            policy_off,
+            policy_file,
             logins: LoginConfig::read(&root, files)?,
             service: ServiceConfig::read(&root)?,
         })
     }
+}
+
+impl Terms {
+    /// Reads them from a configuration file. Its keys need not be readable.
+    pub fn load(path: &Path, files: &mut Files) -> Result<Self, DocumentError> {
+        Self::read(&document(path, files)?.root(), files)
+    }
+
+    fn read(root: &Node<'_>, files: &mut Files) -> Result<Self, DocumentError> {
+        let known: Vec<&str> = [&KEYS[..], &logins::KEYS, &ring::KEYS, &key::KEYS, &sealing::KEYS].concat();
+        root.allow_keys(&known)?;
+        let default_ttl = ttl(root, "default_ttl_seconds")?;
+        let max_ttl = ttl(root, "max_ttl_seconds")?;
+        if let (Some(default), Some(max), Some(node)) =
+            (default_ttl, max_ttl, root.get("default_ttl_seconds"))
+            && default > max
+        {
+            return Err(node.error(format!("{default} is more than `max_ttl_seconds`, {max}")));
+        }
+        let default_ttl = default_ttl.unwrap_or(Lifetimes::default().default);
+        let policy_off = policy_off(root)?;
+        let policy_file = root.get("policy_file");
+        if let Some(node) = policy_file.as_ref().filter(|_| policy_off) {
+            let error = node.error("`policy_file` contradicts `policy: none`");
+            return Err(error.hint("leave one of them out"));
+        }
+        Ok(Self {
+            issuer: required(
+                root,
+                "issuer",
+                "the name that verifiers expect in `iss`, such as \"registry.example.com\"",
+            )?,
+            audience: required(
+                root,
+                "audience",
+                "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
+            )?,
+            lifetimes: Lifetimes {
+                default: default_ttl,
+                max: max_ttl.unwrap_or(Lifetimes::default().max).max(default_ttl),
+            },
+            policy_off,
+            policy_file: policy_file.map(|node| node.path(files)).transpose()?,
+        })
+    }
+}
+
+/// Reads and parses a configuration file. `-` is standard input, whose relative paths are relative to the
+/// working folder; it is kept, because it can be read only once.
+pub fn document(path: &Path, files: &mut Files) -> Result<Document, DocumentError> {
+    static STANDARD_INPUT: Mutex<Option<Zeroizing<Vec<u8>>>> = Mutex::new(None);
+    if path != Path::new("-") {
+        return Document::load(path, files);
+    }
+    let mut kept = STANDARD_INPUT.lock().unwrap_or_else(PoisonError::into_inner);
+    let bytes = match kept.take() {
+        Some(bytes) => bytes,
+        None => input::stdin("the configuration", MAX_FILE_BYTES)
+            .map_err(|error| DocumentError::unreadable(path, error))?,
+    };
+    Document::decode(path, kept.insert(bytes).clone())
 }
 
 fn required(root: &Node<'_>, key: &str, what: &str) -> Result<String, DocumentError> {
@@ -205,7 +257,7 @@ fn policy_off(root: &Node<'_>) -> Result<bool, DocumentError> {
     }
     Err(node
         .error("expected `none`, which switches enforcement off")
-        .hint("a policy file is named on the command line: --policy PATH"))
+        .hint("a policy file is named by `policy_file`"))
 }
 
 #[cfg(test)]

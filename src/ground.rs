@@ -8,6 +8,7 @@ pub mod document;
 pub mod encoding;
 pub mod file;
 pub mod fold;
+pub mod input;
 pub mod json;
 pub mod limits;
 pub mod name;

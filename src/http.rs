@@ -30,7 +30,7 @@ use crate::login::Logins;
 use crate::login::attempts::Passwords;
 use crate::policy::Enforcement;
 use crate::telemetry::event::EventKind;
-use crate::telemetry::log::{Level, Log};
+use crate::telemetry::log::{Allowance, Level, Log};
 use crate::telemetry::metrics::{Format, Labels, Metrics};
 use call::{Call, Note};
 use handler::{ConnectionEvent, Handler};
@@ -100,6 +100,8 @@ pub struct Service {
     sources: Sources,
     /// Whether the log said that clients share one address.
     told: AtomicBool,
+    /// Anybody can fail at a handshake, as often as they like.
+    handshake_lines: Allowance,
 }
 
 impl Service {
@@ -113,6 +115,7 @@ impl Service {
             log,
             sources,
             told: AtomicBool::new(false),
+            handshake_lines: Allowance::default(),
         }
     }
 
@@ -232,6 +235,15 @@ impl Handler for Service {
 
     fn event(&self, event: ConnectionEvent) {
         self.metrics.event(event.kind.label());
+        let now = (self.sources.clock)();
+        let (mut reason, mut unlogged) = (None, 0);
+        if let EventKind::HandshakeFailed(failure) = event.kind {
+            self.metrics.handshake_failure(failure);
+            match self.handshake_lines.take(now) {
+                Some(left_out) => (reason, unlogged) = (Some(failure.label()), left_out),
+                None => return,
+            }
+        }
         let peer = event.peer.map(|peer| peer.to_string());
         let level = match event.kind {
             EventKind::HandlerPanicked | EventKind::ConnectionPanicked | EventKind::AcceptFailed => {
@@ -240,9 +252,10 @@ impl Handler for Service {
             EventKind::Refused | EventKind::Evicted => Level::Warning,
             _ => Level::Info,
         };
-        let line = self.log.at(level, (self.sources.clock)(), "connection").text("what", event.kind.label());
+        let line = self.log.at(level, now, "connection").text("what", event.kind.label());
         let detail = Some(&*event.detail).filter(|detail| !detail.is_empty());
-        line.maybe("peer", peer.as_deref()).maybe("detail", detail).end();
+        let line = line.maybe("peer", peer.as_deref()).maybe("reason", reason).maybe("detail", detail);
+        if unlogged > 0 { line.number("unlogged", unlogged).end() } else { line.end() }
     }
 }
 

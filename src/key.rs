@@ -18,12 +18,12 @@ pub mod encryption;
 mod engine;
 mod error;
 pub mod fernet;
-mod form;
+pub(crate) mod form;
 mod generate;
 mod jwk;
 pub mod keyring;
 mod kind;
-mod material;
+pub(crate) mod material;
 mod numbers;
 mod pem;
 mod public;
@@ -31,7 +31,7 @@ pub mod x509;
 
 pub(crate) use crate::ground::base64::text as base64url;
 pub use chain::Chain;
-pub use engine::{ENGINE, FAST};
+pub use engine::ENGINE;
 pub use error::KeyError;
 pub use public::PublicKey;
 

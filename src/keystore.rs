@@ -24,7 +24,7 @@ pub mod fernet;
 mod lock;
 mod manifest;
 
-pub use edit::{Editor, LEEWAY_SECONDS, Retired, Rotated};
+pub use edit::{Editor, LEEWAY_SECONDS, Retired, Rotated, rotation};
 pub use error::StoreError;
 pub use manifest::{Entry, Manifest};
 

@@ -33,6 +33,8 @@ pub mod keystore;
 
 pub mod policy;
 
+pub mod tls;
+
 pub mod key;
 
 pub mod ground;

@@ -17,7 +17,7 @@ pub mod scope;
 
 pub use enforcement::Enforcement;
 pub use expect::{Expectation, Outcome};
-pub use explain::{Because, Decision, Explained, Explanation, Near};
+pub use explain::{Because, Decision, Explained, Explanation, Listed, Near};
 pub use generate::Generated;
 
 use crate::ground::time::Ttl;

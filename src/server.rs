@@ -1,14 +1,18 @@
 //! The only place that knows sockets: from a listening address to requests, and from answers to bytes.
 //!
 //! Owns the order of the data flow: `listener` (where), `accepting` (the one thread that accepts and makes
-//! room), `pool` (threads), `connection` (one request after another: `inbox`, `head`, `chunks`, the handler,
-//! `answer`). Must not know routes or tokens. Decision: a thread of the pool owns a connection and reads and
+//! room), `pool` (threads), `handshake` (where TLS is spoken), `connection` (one request after another: `inbox`,
+//! `head`, `chunks`, the handler, `answer`). Must not know routes or tokens. Decision: a thread of the pool owns a connection and reads and
 //! writes it, blocking, under deadlines (`stream`); what another thread may do to it is shut it down (`guard`).
 
 mod accepting;
 mod answer;
 mod connection;
+#[cfg(feature = "tls")]
+mod encrypted;
 mod guard;
+#[cfg(feature = "tls")]
+mod handshake;
 mod inbox;
 mod listener;
 mod pool;
@@ -40,6 +44,7 @@ use crate::ground::sys;
 use crate::http::handler::{ConnectionEvent, Handler};
 use crate::http::request::Peer;
 use crate::telemetry::event::EventKind;
+use crate::tls::Live;
 use accepting::Accepting;
 use listener::SocketFile;
 use pool::Pool;
@@ -56,6 +61,7 @@ pub struct Server {
     limits: Limits,
     file: Option<SocketFile>,
     room: Room,
+    tls: Option<Arc<Live>>,
 }
 
 /// What every connection's thread needs.
@@ -66,6 +72,8 @@ struct Shared {
     large_spare: AtomicUsize,
     pool: Pool,
     room: Room,
+    /// What handshakes are made with, where the server speaks TLS.
+    tls: Option<Arc<Live>>,
     stopping: AtomicBool,
 }
 
@@ -88,10 +96,18 @@ impl Server {
     pub fn bind(address: &Bind, socket_mode: u16, limits: Limits) -> Result<Self, BindError> {
         let bound = listener::bind(address, socket_mode)?;
         let room = Room::open().map_err(|error| BindError { bind: address.clone(), error })?;
-        Ok(Self { socket: bound.socket, address: bound.address, limits, file: bound.file, room })
+        Ok(Self { socket: bound.socket, address: bound.address, limits, file: bound.file, room, tls: None })
     }
 
-    /// Where it listens, with the port that was taken: `http://127.0.0.1:8080` or `unix:/path`.
+    /// The same, but that it speaks TLS where it gets an identity for it.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Arc<Live>>) -> Self {
+        let scheme = if tls.is_some() { "https://" } else { "http://" };
+        let address = self.address.replacen("http://", scheme, 1);
+        Self { tls, address, ..self }
+    }
+
+    /// Where it listens, with the port that was taken: `http://127.0.0.1:8080`, `https://...` or `unix:/path`.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -99,13 +115,13 @@ impl Server {
     /// Serves until stopped; gives the number of connections that were cut off because they did not finish
     /// within the drain deadline (or because it was asked to stop twice).
     pub fn run(self, handler: Arc<dyn Handler>, stop: &Stop) -> usize {
-        let Self { socket, limits, file, room, .. } = self;
+        let Self { socket, limits, file, room, tls, .. } = self;
         let wanted = limits.connections;
         let affordable = affordable(wanted, sys::open_descriptors(), sys::raise_descriptor_limit);
         let limits = Limits { connections: affordable, ..limits };
         let (large_spare, stopping) = (AtomicUsize::new(limits.large_requests), AtomicBool::new(false));
         let pool = Pool::default();
-        let shared = Arc::new(Shared { handler, limits, large_spare, pool, room, stopping });
+        let shared = Arc::new(Shared { handler, limits, large_spare, pool, room, tls, stopping });
         let mut accepting = Accepting::new(shared);
         accepting.serve(&socket, stop);
         // Closed and removed before the drain, so that a successor can take the address.

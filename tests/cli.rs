@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Folder, claims, header, line, run, run_with_input, stderr, stdout};
+use common::{Folder, claims, header, keypebble, line, run, run_with_input, stderr, stdout};
 use serde_json::json;
 
 const DEV: &str =
@@ -277,7 +277,7 @@ fn help_and_version_are_results() {
     let folder = folder();
     for (arguments, part) in [
         ("--help", "Usage: keypebble COMMAND"),
-        ("issue --help", "Usage: keypebble issue --config PATH"),
+        ("issue --help", "Usage: keypebble issue [--config PATH]"),
         ("serve -h", "Usage: keypebble serve"),
         ("check --help", "Usage: keypebble check"),
         ("healthcheck --help", "Usage: keypebble healthcheck"),
@@ -287,6 +287,85 @@ fn help_and_version_are_results() {
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{arguments}");
         assert!(stdout(&output).contains(part), "{arguments}: {}", stdout(&output));
     }
+}
+
+#[test]
+fn the_configuration_may_be_standard_input_once() {
+    let folder = folder();
+    let issue = |arguments: &[&str]| {
+        run_with_input(
+            &folder,
+            &[&["issue", "--config", "-"], arguments].concat(),
+            "issuer: i\naudience: a\nsecret_path: keys/s\n",
+        )
+    };
+    folder.write("keys/s", "0123456789abcdef0123456789abcdef");
+    let output = issue(&["--sub", "alice"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = issue(&["--claims", "-"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("standard input is the configuration, and can't be the claims as well"),
+        "{}",
+        stderr(&output)
+    );
+    let output = run_with_input(&folder, &["keys", "list", "-c", "-"], "issuer: i\naudience: a\nsecrt: x\n");
+    assert!(stderr(&output).contains("-:3:1: unknown key `secrt`"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_configuration_names_the_policy_and_a_flag_another() {
+    let folder = folder();
+    folder.write("other.yaml", "users: {carol: {repos: [a], actions: [pull]}}\n");
+    folder.write("config/named.yaml", &format!("{STRONG}policy_file: ../policy.yaml\n"));
+    folder.write("config/gone.yaml", &format!("{STRONG}policy_file: gone-policy.yaml\n"));
+    folder.write("config/both.yaml", &format!("{STRONG}policy: none\npolicy_file: a.yaml\n"));
+    let check = |rest: &str| common::done(&folder, &format!("check {rest}"));
+    assert!(check("--config config/named.yaml").contains("config/../policy.yaml: 2 user(s)"));
+    assert!(check("-c config/named.yaml --policy other.yaml").contains("other.yaml: 1 user(s)"));
+    let token = common::done(&folder, "issue -c config/named.yaml --sub alice --generate");
+    assert_eq!(
+        common::scopes(&claims(&token)),
+        "repository:alice-space/app-api:pull repository:alice-space/app-ui:pull"
+    );
+    for (command, code, part) in [
+        ("issue -c config/named.yaml --sub carol", 4, "the policy does not know user `carol`"),
+        ("issue -c strong.yaml --sub carol --generate", 2, "--generate needs a policy"),
+        ("check -c config/gone.yaml", 3, "cannot load policy: config/gone-policy.yaml"),
+        (
+            "check -c config/both.yaml",
+            3,
+            "both.yaml:5:14: policy_file: `policy_file` contradicts `policy: none`",
+        ),
+    ] {
+        let output = line(&folder, command);
+        assert_eq!(output.status.code(), Some(code), "{command}: {}", stderr(&output));
+        assert!(stderr(&output).contains(part), "{command}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn an_open_address_with_a_short_secret_is_warned_of() {
+    let folder = folder();
+    folder.write("local.yaml", &format!("{DEV}service: {{host: 127.0.0.1}}\n"));
+    for (config, warned) in [("config.yaml", true), ("strong.yaml", false), ("local.yaml", false)] {
+        let said = common::done(&folder, &format!("check --policy policy.yaml --config {config}"));
+        assert_eq!(said.contains("0.0.0.0 is open to the network and the secret is short"), warned, "{said}");
+    }
+}
+
+#[test]
+fn the_environment_names_the_configuration_that_no_flag_names() {
+    let folder = folder();
+    let run = |name: &str| {
+        let mut command = keypebble();
+        command.current_dir(folder.path()).args(["issue", "--sub", "alice"]).env("KEYPEBBLE_CONFIG", name);
+        command.output().unwrap()
+    };
+    assert_eq!(run("strong.yaml").status.code(), Some(0));
+    let output = run("nowhere.yaml");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("KEYPEBBLE_CONFIG names nowhere.yaml, which does not exist"));
 }
 
 #[test]

@@ -89,6 +89,73 @@ token     grants repository:alice-space/app-vault:pull, for 1800 s
 }
 
 #[test]
+fn without_a_scope_all_that_a_user_has_is_listed_with_its_place() {
+    let folder = common::folder(
+        &format!("{CONFIG}policy_file: policy.yaml\n"),
+        &format!(
+            "{POLICY}    groups: [all]\ngroups:\n  all: {{catalog: true, deny: [{{repos: [\"x/**\"]}}]}}\nanonymous:\n  repos: [public/*]\n  actions: [pull]\n"
+        ),
+    );
+    let done = |rest: &str| common::done(&folder, &format!("policy explain --config config.yaml {rest}"));
+    assert_eq!(
+        done("--user alice"),
+        "\
+policy    policy.yaml, mode filter
+user      alice
+RULE   ACTIONS     REPOSITORY               LIFE  PLACE
+allow  pull, push  alice-space/app-*      1200 s  policy.yaml:4:9 users.alice.rules[0]
+deny   push        alice-space/app-vault          policy.yaml:6:9 users.alice.deny[0]
+allow  pull        public/*                300 s  policy.yaml:14:1 anonymous
+token     without a request grants nothing, for 300 s
+  note    a repository is asked for by its name: alice-space/app-* public/* cannot be in such a token
+"
+    );
+    let bob = done("--user bob");
+    assert!(bob.contains("allow  pull     bob-space/app-api  300 s  policy.yaml:7:3 users.bob\n"), "{bob}");
+    assert!(
+        bob.contains("allow  *        (the catalog)      300 s  policy.yaml:13:9 groups.all.catalog\n"),
+        "{bob}"
+    );
+    assert!(
+        bob.contains("deny   *        x/**                      policy.yaml:13:31 groups.all.deny[0]\n"),
+        "{bob}"
+    );
+    assert!(
+        bob.contains("grants repository:bob-space/app-api:pull registry:catalog:*, for 300 s"),
+        "as `issue --generate` would: {bob}"
+    );
+    let nobody = done("--user alise");
+    assert!(nobody.contains("did you mean `alice`?") && nobody.contains("public/*"), "{nobody}");
+    let json: Value = serde_json::from_str(&done("--user bob --json")).unwrap();
+    assert_eq!(json["rules"][0]["patterns"][0], "bob-space/app-api");
+    assert_eq!(json["rules"][0]["rule"]["line"], 7);
+    assert_eq!(
+        (&json["rules"][2]["effect"], &json["rules"][2]["ttl_seconds"]),
+        (&"deny".into(), &Value::Null)
+    );
+    assert_eq!(json["token"]["ttl_seconds"], 300);
+    assert_eq!(json["left_out"][0], "public/*");
+}
+
+#[test]
+fn explain_and_test_need_no_key() {
+    let folder = folder(TESTS);
+    folder.write("config.yaml", "issuer: i\naudience: a\nkey_dir: nowhere\npolicy_file: policy.yaml\n");
+    for command in ["policy explain --config config.yaml --user bob", "policy test --config config.yaml"] {
+        common::done(&folder, command);
+    }
+    folder.write("off.yaml", "issuer: i\naudience: a\nsecret: x\npolicy: none\n");
+    for (command, part) in [
+        ("policy test --config off.yaml", "says `policy: none`, so there is no policy"),
+        ("policy test", "no policy is named"),
+    ] {
+        let output = line(&folder, command);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        assert!(stderr(&output).contains(part), "{command}: {}", stderr(&output));
+    }
+}
+
+#[test]
 fn explain_as_json_says_the_same() {
     let folder = folder("");
     let output = line(
@@ -128,12 +195,10 @@ fn what_is_wrong_with_the_question_is_said() {
     for (rest, code, part) in [
         ("explain --policy policy.yaml --scope repository:a:pull", 2, "needs --user NAME or --anonymous"),
         ("explain --policy policy.yaml --user a --anonymous --scope x:y:z", 2, "exclude each other"),
-        ("explain --policy policy.yaml --user a", 2, "needs --scope SCOPE"),
-        ("explain --user a --scope x:y:z", 2, "needs --policy PATH"),
+        ("explain --user a --scope x:y:z", 2, "no policy is named"),
         ("explain --policy policy.yaml --user a --scope repository", 2, "--scope: a scope is type:name"),
         ("explain --policy broken.yaml --user a --scope x:y:z", 3, "did you mean `users`?"),
         ("explain --policy policy.yaml --user a --scope x:y:z --jsn", 2, "did you mean --json?"),
-        ("test", 2, "needs --policy PATH"),
         ("test --policy broken.yaml", 3, "unknown key `usrs`"),
         ("test --policy absent.yaml", 3, "cannot be read"),
         ("tset", 2, "unknown command `policy tset`"),

@@ -60,11 +60,23 @@ fn a_folders_keys_sign_rotate_and_retire() {
 
     let refused = fails(&folder, "keys rotate --config config.yaml", 1);
     assert!(refused.contains(&format!("{} was never exported", before[1].1)), "{refused}");
+    assert_eq!(fails(&folder, "keys rotate --config config.yaml --dry-run", 1), refused);
     assert!(refused.contains("hint: give it to every verifier first: keypebble keys export"), "{refused}");
     assert_eq!(ids(&folder), before);
 
     done(&folder, "keys export --config config.yaml --format jwks");
     assert!(list(&folder).iter().all(|key| key["exported"].is_string()));
+    let untouched = fs::read(folder.path().join("keys/keyring.json")).unwrap();
+    let plan = done(&folder, "keys rotate --config config.yaml --dry-run");
+    for part in [
+        format!("{}  would sign\n", before[1].1),
+        format!("{}  would no longer sign\n", before[0].1),
+        "nothing was changed".to_owned(),
+    ] {
+        assert!(plan.contains(&part), "{part}: {plan}");
+    }
+    assert_eq!(fs::read(folder.path().join("keys/keyring.json")).unwrap(), untouched);
+    assert_eq!(ids(&folder), before);
     let rotated = done(&folder, "keys rotate --config config.yaml");
     let after = ids(&folder);
     assert_eq!((&after[0].1, &after[2].1), (&before[1].1, &before[0].1));
@@ -109,9 +121,11 @@ fn refresh_tokens_keep_a_key_from_being_retired() {
     let folder = folder();
     folder.write("users", "");
     done(&folder, "keys rotate --dir keys --force");
-    for (more, life) in
-        [("", "2592000 s"), ("refresh_ttl_seconds: 7200\n", "7200 s"), ("refresh_ttl_seconds: 0\n", "600 s")]
-    {
+    for (more, life) in [
+        ("", "2592000 s (refresh_ttl_seconds)"),
+        ("refresh_ttl_seconds: 7200\n", "7200 s (refresh_ttl_seconds)"),
+        ("refresh_ttl_seconds: 0\n", "600 s (max_ttl_seconds)"),
+    ] {
         folder.write("config.yaml", &format!("{CONFIG}users_file: users\n{more}"));
         let refused = fails(&folder, "keys retire --config config.yaml", 1);
         assert!(refused.contains(&format!("live up to {life}")), "{more}: {refused}");
@@ -393,8 +407,8 @@ fn what_is_wrong_is_said_with_what_to_do() {
         ("keys generate --dir keys", 1, "a key is staged already"),
         ("keys generate --dir none/keys", 1, "cannot create the folder none/keys"),
         ("keys rotate --dir none", 3, "keys generate --dir none"),
-        ("keys retire --dir keys", 2, "needs --max-ttl SECONDS beside --dir"),
-        ("keys retire --dir keys --max-ttl 1h", 2, "found `1h`"),
+        ("keys retire --dir keys", 2, "needs --max-ttl TIME beside --dir"),
+        ("keys retire --dir keys --max-ttl 1w", 2, "found `1w`"),
         ("keys retire --dir keys --max-ttl 60 --id x", 1, "no key has the id `x`"),
         ("keys retire --dir keys --force", 2, "--force needs the --id"),
         ("keys export --dir keys", 2, "needs --format jwks|pem|cert|id"),

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each folder with those that it may use, from the edges down. None may use one that stands above it.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     (
         "cli",
         &[
@@ -22,22 +22,24 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "token",
             "keystore",
             "policy",
+            "tls",
             "key",
             "ground",
         ],
     ),
-    ("server", &["http", "telemetry", "ground"]),
-    ("load", &["http", "telemetry", "config", "login", "policy", "ground"]),
+    ("server", &["http", "telemetry", "tls", "ground"]),
+    ("load", &["http", "telemetry", "config", "login", "policy", "tls", "ground"]),
     ("http", &["telemetry", "config", "login", "issuer", "claims", "policy", "key", "ground"]),
     ("diagnosis", &["config", "issuer", "claims", "token", "policy", "key", "ground"]),
     ("telemetry", &["config", "login", "issuer", "ground"]),
-    ("config", &["login", "issuer", "claims", "token", "keystore", "key", "ground"]),
+    ("config", &["login", "issuer", "claims", "token", "keystore", "tls", "key", "ground"]),
     ("login", &["issuer", "claims", "token", "ground"]),
     ("issuer", &["claims", "token", "policy", "key", "ground"]),
     ("claims", &["policy", "ground"]),
     ("token", &["key", "ground"]),
     ("keystore", &["key", "ground"]),
     ("policy", &["ground"]),
+    ("tls", &["key", "ground"]),
     ("key", &["ground"]),
     ("ground", &[]),
 ];

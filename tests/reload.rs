@@ -58,6 +58,25 @@ fn replace(folder: &Folder, name: &str, text: &str) {
 }
 
 #[test]
+fn the_policy_that_the_configuration_names_is_watched_also_when_it_names_another() {
+    let folder = folder();
+    let named = |policy: &str| {
+        // The address is the flag's: this one can't be listened on.
+        CONFIG.replace("host: 127.0.0.1, port: 0", "host: nowhere.invalid")
+            + &format!("policy_file: {policy}\n")
+    };
+    folder.write("config.yaml", &named("policy.yaml"));
+    folder.write("other.yaml", &version("push", 2000));
+    let server = Server::start(&folder, &["--config", "config.yaml", "--listen", "127.0.0.1:0"]);
+    assert_eq!(granted(&server), pulls());
+    replace(&folder, "config.yaml", &named("other.yaml"));
+    until("the other policy", || granted(&server) == pushes());
+    replace(&folder, "other.yaml", &version("pull", 1000));
+    until("a change of the other policy", || granted(&server) == pulls());
+    assert!(!server.stop("TERM").1.contains("restart_needed"), "the flag's address is still the one");
+}
+
+#[test]
 fn a_change_is_noticed_whether_written_in_place_renamed_or_swapped_by_a_link() {
     let folder = folder();
     // As Kubernetes mounts: policy.yaml -> ..data/policy.yaml, ..data -> ..1, and ..data is renamed over.

@@ -90,8 +90,12 @@ fn what_is_no_token_is_refused_with_its_reason_and_1() {
         ("verify --config c --jwks j -", "one of --config, --jwks and --key"),
         ("verify --config c", "needs a token"),
         ("verify --for registry-9 -", "expected one of registry-2.8, registry-3, zot, found `registry-9`"),
-        ("verify --for registry-3 -", "needs --rootcertbundle FILE or --jwks FILE"),
-        ("verify --for registry-3 --config c -", "not Keypebble's --config"),
+        (
+            "verify --for registry-3 -",
+            "needs --rootcertbundle FILE, --jwks FILE or --config PATH: KEYPEBBLE_CONFIG",
+        ),
+        ("verify --for registry-3 --config c --jwks j -", "both say what it trusts"),
+        ("verify --for registry-3 --config c --audience a -", "--for knows neither --audience"),
         ("verify --jwks j --service s -", "name it: --for"),
         ("verify --jwks j --algorithm RS256 -", "--algorithm is for --key"),
         ("doctor", "needs --config PATH"),
@@ -172,6 +176,9 @@ fn verify_gives_every_reason() {
 #[test]
 fn verify_for_a_registry_gives_its_verdict() {
     let folder = folder();
+    folder.write("shared.yaml", "issuer: https://i\naudience: s\nsecret: 0123456789abcdef0123456789abcdef\n");
+    common::done(&folder, "keys generate --dir other");
+    folder.write("other.yaml", "issuer: https://i\naudience: s\nkey_dir: other\n");
     let token = issued(&folder, &[]);
     for (line, code, part) in [
         (
@@ -180,6 +187,17 @@ fn verify_for_a_registry_gives_its_verdict() {
             "accepted: distribution 2.8 would take this token\n",
         ),
         ("registry-2.8 --rootcertbundle bundle.pem", 0, "the service was not compared"),
+        ("registry-2.8 --config config.yaml", 0, "accepted: distribution 2.8 would take this token\n"),
+        ("registry-3 --config config.yaml", 0, "accepted: distribution 3 would take this token\n"),
+        ("zot --config config.yaml", 0, "accepted: zot would take this token\n"),
+        ("registry-3 --config config.yaml --service t", 1, "`aud` is `s`, expected `t`"),
+        (
+            "registry-3 --config config.yaml --issuer https://x",
+            1,
+            "`iss` is `https://i`, expected `https://x`",
+        ),
+        ("registry-3 --config other.yaml", 1, "refused: distribution 3 would not take this token"),
+        ("registry-3 --config shared.yaml", 1, "a shared secret (HS256, HS384, HS512) has no public half"),
         (
             "registry-3 --rootcertbundle bundle.pem --service s --issuer https://i",
             1,

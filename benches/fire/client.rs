@@ -68,6 +68,39 @@ pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
+/// Both ways.
+pub(crate) trait Duplex: Read + Write {}
+impl<T: Read + Write> Duplex for T {}
+
+/// Where the good client asks, and how.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    /// Over TLS, with the server's authority.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::common::tls::Client>,
+}
+
+impl Target {
+    /// Over plain HTTP.
+    pub(crate) fn plain(address: SocketAddr) -> Self {
+        Self {
+            address,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    fn connect(&self) -> Result<Box<dyn Duplex>> {
+        let stream = connect(self.address)?;
+        #[cfg(feature = "tls")]
+        if let Some(client) = &self.tls {
+            return Ok(Box::new(client.over(stream)));
+        }
+        Ok(Box::new(stream))
+    }
+}
+
 /// The body of one answer, which must be a 200 and whole.
 pub(crate) fn answer(stream: &mut impl Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(2048);
@@ -133,9 +166,9 @@ impl Seen {
 }
 
 /// Asks again and again with that pause, by turns on a connection that stays and on a new one.
-pub(crate) fn good(address: SocketAddr, question: &Question, time: Duration, pause: Duration) -> Seen {
+pub(crate) fn good(target: &Target, question: &Question, time: Duration, pause: Duration) -> Seen {
     let mut seen = Seen::default();
-    let mut kept: Option<TcpStream> = None;
+    let mut kept: Option<Box<dyn Duplex>> = None;
     let end = Instant::now() + time;
     for number in 0_usize.. {
         if Instant::now() >= end {
@@ -143,7 +176,7 @@ pub(crate) fn good(address: SocketAddr, question: &Question, time: Duration, pau
         }
         let started = Instant::now();
         let keeps = number % 2 == 0;
-        let asked = if keeps { kept.take().map_or_else(|| connect(address), Ok) } else { connect(address) }
+        let asked = if keeps { kept.take().map_or_else(|| target.connect(), Ok) } else { target.connect() }
             .and_then(|mut stream| question.ask(&mut stream, number / 2, keeps).map(|()| stream));
         match asked {
             Ok(stream) => {

@@ -2,6 +2,7 @@
 //!
 //!     cargo bench --bench fire                         every attack, two minutes
 //!     cargo bench --bench fire -- ATTACK               one of them, or `all`
+//!     cargo bench --features tls --bench fire -- tls [ATTACK]    those on TLS, two minutes
 //!     cargo bench --bench fire -- http://127.0.0.1:8080 PID [SECONDS [ATTACK]]    on what listens there
 //!     cargo bench --bench fire -- soak [MINUTES]       mixed good and bad load, 30 minutes
 //!     cargo bench --bench fire -- restarts [COUNT]     kills and restarts, 10,000
@@ -21,10 +22,11 @@ mod server;
 mod soak;
 mod table;
 
-use client::Question;
+use client::{Question, Target};
 use server::Server;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use table::Victim;
 
 /// Seconds of one attack, unless told otherwise, and at most.
 const SECONDS: u64 = 5;
@@ -50,14 +52,21 @@ fn main() -> ExitCode {
         [kind] if kind == "all" || attack::ATTACKS.iter().any(|(known, _)| *known == kind) => {
             attacked(Some(kind))
         }
+        #[cfg(feature = "tls")]
+        ["tls"] => attacked_over_tls(None),
+        #[cfg(feature = "tls")]
+        ["tls", kind] if kind == "all" || attack::TLS_ATTACKS.iter().any(|(known, _)| *known == kind) => {
+            attacked_over_tls(Some(kind))
+        }
         [address, pid, ref rest @ ..] if rest.len() <= 2 => {
             let seconds = rest.first().map_or(SECONDS, |seconds| number(seconds, MOST_SECONDS));
-            let (address, pid) = (loopback(address), pid.parse().unwrap());
-            table::run(address, pid, &Question::Health, seconds, rest.get(1).copied())
+            let (target, pid) = (Target::plain(loopback(address)), pid.parse().unwrap());
+            let victim = Victim { target, pid, question: Question::Health, authority: None };
+            table::run(&victim, seconds, rest.get(1).copied())
         }
         _ => {
             println!(
-                "usage: fire [ATTACK | soak [MINUTES] | restarts [COUNT] \
+                "usage: fire [ATTACK | tls [ATTACK] | soak [MINUTES] | restarts [COUNT] \
                  | http://127.0.0.1:PORT PID [SECONDS [ATTACK]]]"
             );
             return ExitCode::from(2);
@@ -70,7 +79,20 @@ fn main() -> ExitCode {
 fn attacked(only: Option<&str>) -> bool {
     let server = Server::with_policy();
     println!("{}\n", server.describe());
-    table::run(server.address, server.pid(), &server.token_question(), SECONDS, only)
+    let (target, pid) = (Target::plain(server.address), server.pid());
+    table::run(&Victim { target, pid, question: server.token_question(), authority: None }, SECONDS, only)
+}
+
+/// The same with TLS of its own, the good client's requests included.
+#[cfg(feature = "tls")]
+fn attacked_over_tls(only: Option<&str>) -> bool {
+    let server = Server::with_tls();
+    println!("{}\n", server.describe());
+    let authority = server.authority();
+    let client = common::tls::Client::trusting(&std::fs::read_to_string(&authority).unwrap());
+    let target = Target { address: server.address, tls: Some(client) };
+    let (pid, question) = (server.pid(), server.token_question());
+    table::run(&Victim { target, pid, question, authority: Some(&authority) }, SECONDS, only)
 }
 
 fn loopback(address: &str) -> SocketAddr {

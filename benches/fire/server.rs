@@ -40,9 +40,26 @@ pub(crate) struct Server {
 impl Server {
     /// With an HS256 key and a policy; answering.
     pub(crate) fn with_policy() -> Self {
+        Self::in_folder(Folder::new(), "")
+    }
+
+    /// The same with TLS, for clients that trust the `authority` in its folder.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with_tls() -> Self {
         let folder = Folder::new();
+        let authority = crate::common::tls::Authority::new("fire");
+        let (certificate, key) = authority.make(&["localhost", "127.0.0.1"]);
+        for (name, text) in
+            [("authority", &authority.pem), ("server.crt", &certificate), ("server.key", &key)]
+        {
+            folder.write(name, text);
+        }
+        Self::in_folder(folder, ", tls: {certificate_path: server.crt, key_path: server.key}")
+    }
+
+    fn in_folder(folder: Folder, more: &str) -> Self {
         let address = free_address();
-        let listens = format!("host: {}, port: {}", address.ip(), address.port());
+        let listens = format!("host: {}, port: {}{more}", address.ip(), address.port());
         let key = "hs256_secret: for-the-measurement-only-and-long-enough";
         let config = configure(&folder, "config.yaml", key, &listens);
         let policy = folder.write("policy.yaml", POLICY);
@@ -59,6 +76,12 @@ impl Server {
     pub(crate) fn describe(&self) -> String {
         let kind = if cfg!(debug_assertions) { " (a debug build)" } else { "" };
         format!("{}{kind} at http://{}, process {}", binary().display(), self.address, self.pid())
+    }
+
+    /// The authority of its certificate.
+    #[cfg(feature = "tls")]
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.join("authority")
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -4,7 +4,7 @@
 //! other work: what is looked for is a leak, which shows in time and not in load.
 
 use crate::attack::{self, ATTACKS};
-use crate::client::{Question, Seen, answer, connect, good};
+use crate::client::{Question, Seen, Target, answer, connect, good};
 use crate::server::{Server, Usage, processor_seconds};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ pub(crate) fn run(minutes: u64) -> bool {
     let server = Server::with_policy();
     println!("{}\n", server.describe());
     let question = server.token_question();
-    good(server.address, &question, Duration::from_millis(500), PAUSE);
+    good(&Target::plain(server.address), &question, Duration::from_millis(500), PAUSE);
     let first = Usage::of(server.pid());
     println!(
         "| minute | good requests | failed | p50 ms | p99 ms | MiB median | MiB most | threads most | descriptors most | cpu % |"
@@ -75,7 +75,7 @@ fn minute(server: &Server, question: &Question, number: u64) -> Minute {
     thread::scope(|scope| {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
-                let seen = good(server.address, question, Duration::from_secs(60), PAUSE);
+                let seen = good(&Target::plain(server.address), question, Duration::from_secs(60), PAUSE);
                 let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
                 all.times.extend(seen.times);
                 all.failures.extend(seen.failures);
@@ -108,7 +108,7 @@ fn attacks(address: SocketAddr, stop: &AtomicBool) {
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        for mut process in attack::start(kind, count / 10, address, TURN) {
+        for mut process in attack::start(kind, count / 10, address, TURN, None) {
             process.wait().unwrap();
         }
     }

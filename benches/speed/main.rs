@@ -5,6 +5,7 @@
 //!     cargo bench --bench speed -- http                /v2/token against its two limits, and against Go
 //!     cargo bench --bench speed -- start               `issue`, the first answer, resident memory
 //!     cargo bench --bench speed -- cost                what a byte of a request costs, by endpoint and shape
+//!     cargo bench --features tls --bench speed -- tls  TLS of our own against nginx (needs nginx and wrk)
 //!     cargo bench --bench speed -- compare A B...      /v2/token of other binaries, each against the first
 //!
 //! Prints tables in markdown. All load is on loopback and bounded in time. What is measured takes turns in
@@ -21,6 +22,8 @@ mod load;
 mod micro;
 mod process;
 mod start;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::process::ExitCode;
 
@@ -40,10 +43,12 @@ fn main() -> ExitCode {
         ["cost"] => return verdict(cost::run()),
         ["micro"] => micro::run(),
         ["http"] => http::run(),
+        #[cfg(feature = "tls")]
+        ["tls"] => tls::run(),
         ["start"] => start::run(),
         ["compare", first, ref others @ ..] => http::compare(first, others),
         ["--constant", port] => http::constant(port.parse().unwrap()),
-        _ => println!("usage: speed [micro | http | start | cost | compare BINARY BINARY...]"),
+        _ => println!("usage: speed [micro | http | start | cost | tls | compare BINARY BINARY...]"),
     }
     ExitCode::SUCCESS
 }

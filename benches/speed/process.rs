@@ -83,7 +83,7 @@ pub(crate) struct Place {
 /// The user of every measured request, and what he asks.
 pub(crate) const TARGET: &str =
     "/v2/token?service=registry.example.com&scope=repository:alice-space/app-api:pull,push";
-const POLICY: &str =
+pub(crate) const POLICY: &str =
     "users:\n  alice: { namespace: alice-space, repos: [app-api, app-ui], actions: [pull, push] }\n";
 pub(crate) const SECRET: &str = "for-the-measurement-only-and-long-enough";
 

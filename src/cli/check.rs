@@ -22,7 +22,8 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 
 pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     let mut files = Files::default();
-    let Loaded { state, service, policy: policy_path, users: users_path } = setup::load(paths, &mut files)?;
+    let Loaded { state, service, tls, policy: policy_path, users: users_path } =
+        setup::load(paths, &mut files)?;
     let issuer = &state.issuer;
     let key = issuer.keyring().active();
     let mut text = String::new();
@@ -67,6 +68,9 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
             Bind::Unix(path) => format!("unix:{}", path.display()),
         },
     );
+    if let Some(tls) = &tls {
+        line("TLS", &tls.describe());
+    }
     line("trusted proxies", &service.trusted_proxies.to_string());
     if !service.forwarded_by.is_empty() {
         line("forwarded by", &service.forwarded_by.to_string());

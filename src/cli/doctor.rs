@@ -139,7 +139,7 @@ fn users(config: &Config) -> Vec<Diagnostic> {
         return vec![Diagnostic::ok("users", "no users_file: a proxy checks passwords and names the user")];
     };
     let mut files = Files::default();
-    let mut findings = vec![match setup::logins(logins, &config.service.bind, &mut files) {
+    let mut findings = vec![match setup::logins(logins, &config.service, &mut files) {
         Ok(logins) => {
             Diagnostic::ok("users", format!("passwords are checked here: {} user(s)", logins.users.count()))
         }
@@ -156,7 +156,7 @@ fn warnings(code: &'static str, files: &Files) -> impl Iterator<Item = Diagnosti
 
 fn policy(command: &Doctor, config: &Config) -> Vec<Diagnostic> {
     let mut files = Files::default();
-    match setup::enforcement(&command.files, config.policy_off, &mut files) {
+    match setup::enforcement(&command.files, config, &mut files) {
         Ok((enforcement, path)) => {
             let place = path.map(|path| path.display().to_string()).unwrap_or_default();
             let mut findings = vec![doctor::policy(&enforcement, &place)];

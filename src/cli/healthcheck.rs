@@ -1,14 +1,15 @@
 //! `keypebble healthcheck`: is the server of this configuration well?
 //!
-//! Reads only where the server listens: a key that cannot be read now says nothing of one that runs.
+//! Reads only where the server listens, and its certificate if it speaks TLS: a key that cannot be read now says
+//! nothing of one that runs.
 
 use super::Command;
 use super::args::{Arguments, Spec};
 use crate::cli::error::Error;
-use crate::config::{Bind, ServiceConfig};
-use crate::ground::document::Document;
+use crate::config::{self, Bind, ServiceConfig};
 use crate::ground::file::Files;
 use crate::load::LoadError;
+use crate::load::setup::Paths;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
@@ -21,17 +22,17 @@ pub(super) const SPEC: Spec =
     Spec { name: "healthcheck", operands: 0, help: include_str!("help/healthcheck.txt"), read };
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    Ok(Command::Healthcheck(arguments.required_path("config")?))
+    let listen = arguments.parsed("listen")?;
+    Ok(Command::Healthcheck(Paths { listen, policy: None, config: arguments.config()? }))
 }
 
-pub(super) fn run(config: &Path) -> Result<(), Error> {
-    let document = Document::load(config, &mut Files::default());
+pub(super) fn run(paths: &Paths) -> Result<(), Error> {
+    let document = config::document(&paths.config, &mut Files::default());
     let service = document.and_then(|document| ServiceConfig::read(&document.root()));
     let service = service.map_err(LoadError::of("configuration"))?;
-    let (place, answer) = match &service.bind {
+    let (place, answer) = match paths.listen.as_ref().unwrap_or(&service.bind) {
         Bind::Tcp(_, 0) => {
-            let message =
-                "the configuration says port 0 (any free port), so where to ask is not known".to_owned();
+            let message = "the server takes port 0 (any free port), so where to ask is not known".to_owned();
             return Err(Error::Unhealthy { message });
         }
         Bind::Tcp(host, port) => {
@@ -40,7 +41,17 @@ pub(super) fn run(config: &Path) -> Result<(), Error> {
                 "::" | "[::]" => "::1",
                 host => host.trim_start_matches('[').trim_end_matches(']'),
             };
-            (format!("{host} port {port}"), ask_tcp(host, *port))
+            let place = format!("{host} port {port}");
+            match &service.tls {
+                None => (place, connect(host, *port).and_then(ask)),
+                #[cfg(feature = "tls")]
+                Some(files) => {
+                    let secure = crate::tls::connect_to_itself(files).map_err(LoadError::Tls)?;
+                    (place, connect(host, *port).and_then(secure).and_then(ask))
+                }
+                #[cfg(not(feature = "tls"))]
+                Some(_) => return Err(Error::NotEnabled(crate::tls::NOT_ENABLED)),
+            }
         }
         #[cfg(unix)]
         Bind::Unix(path) => (format!("unix:{}", path.display()), ask_unix(path)),
@@ -56,14 +67,14 @@ pub(super) fn run(config: &Path) -> Result<(), Error> {
     }
 }
 
-fn ask_tcp(host: &str, port: u16) -> io::Result<String> {
+fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in (host, port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, PATIENCE) {
             Ok(stream) => {
                 stream.set_read_timeout(Some(PATIENCE))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
-                return ask(stream);
+                return Ok(stream);
             }
             Err(error) => last = error,
         }

@@ -4,6 +4,8 @@
 //! does). Decision: everything is made in a hidden folder beside the wanted one, which is renamed when it
 //! is whole: an interrupted run leaves nothing under the wanted name.
 
+#[cfg(feature = "tls")]
+mod certificates;
 mod files;
 
 use super::args::{Arguments, Spec, usage};
@@ -16,6 +18,7 @@ use crate::key::algorithm::Algorithm;
 use crate::key::keyring::RingKey;
 use crate::keystore::disk::{self, Disk, PRIVATE, PUBLIC, System};
 use crate::keystore::{Editor, Keystore, StoreError};
+use crate::tls::{ENABLED, NOT_ENABLED};
 use files::Plan;
 use std::fs;
 use std::io;
@@ -34,6 +37,7 @@ pub(super) struct Init {
     registry: String,
     url: String,
     algorithm: Algorithm,
+    self_signed: bool,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
@@ -49,8 +53,17 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
             error.with_hint("as in image names: registry.example.com or localhost:5000, without https://")
         );
     }
+    let self_signed = arguments.switch("self-signed");
+    if self_signed && !ENABLED {
+        return Err(Error::NotEnabled(NOT_ENABLED));
+    }
     let url = match arguments.name("url")? {
+        Some(url) if self_signed && !url.starts_with("https://") => {
+            let error = usage("--self-signed is for an https:// address, and --url names another");
+            return Err(error.with_hint("leave one of them out"));
+        }
         Some(url) => checked(&url)?,
+        None if self_signed => format!("https://{}:8443", host(&registry)),
         None if is_local(&registry) => files::local_url(&registry),
         None => format!("https://{registry}"),
     };
@@ -61,7 +74,15 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
             error.with_hint("ES256 and RS256 are accepted by all; for other uses: keypebble keys generate")
         );
     }
-    Ok(Command::Init(Init { folder, registry, url, algorithm }))
+    Ok(Command::Init(Init { folder, registry, url, algorithm, self_signed }))
+}
+
+/// A registry's name without its port.
+fn host(registry: &str) -> &str {
+    match registry.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => registry,
+    }
 }
 
 fn is_local(registry: &str) -> bool {
@@ -99,9 +120,13 @@ pub(super) fn run(command: &Init) -> Result<(), Error> {
         registry: command.registry.clone(),
         url: command.url.clone(),
         algorithm: command.algorithm,
+        self_signed: command.self_signed,
     };
     make(&aside, &plan)?;
-    print(&files::next_steps(&plan))
+    let steps = files::next_steps(&plan);
+    #[cfg(feature = "tls")]
+    let steps = if plan.self_signed { steps + &certificates::trust(&plan) } else { steps };
+    print(&steps)
 }
 
 /// Makes everything in a folder beside, which gets the wanted name when it is whole. Only what was made here
@@ -161,6 +186,10 @@ fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
     write("config.yaml", PUBLIC, &files::config(plan))?;
     write("policy.yaml", PUBLIC, files::POLICY)?;
     write("users.htpasswd", PRIVATE, files::USERS)?;
+    #[cfg(feature = "tls")]
+    if plan.self_signed {
+        certificates::write(folder, plan, now)?;
+    }
     let ids: Vec<String> = store.manifest().entries().iter().map(|entry| entry.id.clone()).collect();
     editor.mark_exported(&ids, now).map_err(Error::Keys)?;
     for path in [&registry, folder] {
@@ -184,7 +213,8 @@ mod tests {
         fs::create_dir_all(&aside).unwrap();
         fs::write(aside.join("photo"), "of somebody").unwrap();
         let (registry, url) = (LOCAL_REGISTRY.to_owned(), "http://localhost:8080".to_owned());
-        let plan = Plan { folder: wanted.clone(), registry, url, algorithm: Algorithm::ES256 };
+        let plan =
+            Plan { folder: wanted.clone(), registry, url, algorithm: Algorithm::ES256, self_signed: false };
         let error = make(&aside, &plan).unwrap_err();
         assert!(error.to_string().contains("cannot create"), "{error}");
         assert_eq!(fs::read_to_string(aside.join("photo")).unwrap(), "of somebody");

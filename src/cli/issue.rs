@@ -1,8 +1,10 @@
 //! `keypebble issue`: one token on stdout.
 
+pub(super) mod claims;
+
 use super::args::{Arguments, Spec, usage};
 use super::{Command, new_id, print, warn};
-use crate::claims::{self, Requested};
+use crate::claims::Requested;
 use crate::cli::error::Error;
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::file::Files;
@@ -12,12 +14,9 @@ use crate::load::setup;
 use crate::policy::scope::{self, Access};
 use crate::policy::{Asker, Generated, Policy, Who};
 use crate::token::Format;
-use std::fs::File;
-use std::io::{self, Read};
+use claims::ClaimFlags;
+use std::io;
 use std::path::{Path, PathBuf};
-
-/// More claims than this make no token that anything accepts.
-const MAX_CLAIMS_BYTES: u64 = 1024 * 1024;
 
 /// The subcommand.
 pub(super) const SPEC: Spec = Spec { name: "issue", operands: 0, help: include_str!("help/issue.txt"), read };
@@ -27,7 +26,7 @@ pub(super) const SPEC: Spec = Spec { name: "issue", operands: 0, help: include_s
 pub(super) struct Issue {
     pub(super) config: PathBuf,
     pub(super) policy: Option<PathBuf>,
-    pub(super) claims: Option<String>,
+    pub(super) claims: ClaimFlags,
     pub(super) generate: bool,
     pub(super) ttl: Option<Ttl>,
     pub(super) audience: Option<String>,
@@ -36,17 +35,14 @@ pub(super) struct Issue {
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let issue = Issue {
-        config: arguments.required_path("config")?,
+        config: arguments.config()?,
         policy: arguments.path("policy")?,
-        claims: arguments.text("claims")?,
+        claims: ClaimFlags::read(&mut arguments)?,
         generate: arguments.switch("generate"),
-        ttl: arguments.text("ttl")?.map(|seconds| ttl(&seconds)).transpose()?,
+        ttl: arguments.parsed("ttl")?,
         audience: arguments.name("audience")?,
         format: arguments.name("format")?.map(|name| format(&name)).transpose()?,
     };
-    if issue.generate && issue.policy.is_none() {
-        return Err(usage("--generate needs a policy").with_hint("add --policy PATH"));
-    }
     Ok(Command::Issue(issue))
 }
 
@@ -57,21 +53,21 @@ fn format(name: &str) -> Result<Format, Error> {
     })
 }
 
-fn ttl(value: &str) -> Result<Ttl, Error> {
-    let seconds = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten();
-    seconds.and_then(Ttl::new).ok_or_else(|| {
-        let most = Ttl::MAX.seconds();
-        usage(format!("--ttl: expected whole seconds from 1 to {most} (ten years), found `{value}`"))
-    })
-}
-
 pub(super) fn run(command: &Issue) -> Result<(), Error> {
     let mut files = Files::default();
     let mut config = setup::config(&command.config, &mut files)?;
     if let Some(format) = command.format {
         config.sealing.use_format(format).map_err(|[problem, hint]| usage(problem).with_hint(hint))?;
     }
-    let requested = requested(command.claims.as_deref())?;
+    if config.policy_off {
+        setup::refuse_policy(command.policy.as_deref())?;
+    }
+    let policy = command.policy.clone().or_else(|| config.policy_file.clone());
+    if command.generate && policy.is_none() {
+        let error = usage("--generate needs a policy");
+        return Err(error.with_hint("add --policy PATH, or `policy_file` to the configuration"));
+    }
+    let requested = command.claims.load()?;
     let issuer = config.into_issuer();
     let id = new_id().ok_or_else(|| Error::System {
         what: "cannot make a token id".to_owned(),
@@ -79,7 +75,7 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
     })?;
     let audience = command.audience.as_deref().unwrap_or(issuer.audience());
     let subject = requested.user().map_err(Error::Claims)?.to_owned();
-    let grant = match &command.policy {
+    let grant = match &policy {
         None => None,
         Some(path) => Some(grant(&issuer, audience, &requested, path, command, &mut files)?),
     };
@@ -157,7 +153,7 @@ fn check_known(policy: &Policy, user: &str, path: &Path) -> Result<(), Error> {
     if policy.knows(Who::User(user)) {
         return Ok(());
     }
-    let hint = format!("the user is `sub`, else `user` in --claims; users are listed in {}", path.display());
+    let hint = format!("the user is the claim `sub`, else `user`; users are listed in {}", path.display());
     let message = format!("the policy does not know user `{user}`");
     if !policy.has_anonymous() {
         return Err(Error::Refused { message, hint: Some(hint) });
@@ -179,33 +175,4 @@ fn warn_dropped<'n>(names: impl Iterator<Item = &'n str>) {
             "add the name to allowed_custom_claims in the configuration",
         )]);
     }
-}
-
-/// The claims of the command line: JSON, `@FILE` or `-`.
-fn requested(argument: Option<&str>) -> Result<Requested, Error> {
-    let json = match argument {
-        None => b"{}".to_vec(),
-        Some("-") => read_claims(io::stdin().lock(), "-")?,
-        Some(argument) => match argument.strip_prefix('@') {
-            None => argument.as_bytes().to_vec(),
-            Some(path) => {
-                let file = File::open(path).map_err(|source| Error::Read { path: path.into(), source })?;
-                read_claims(file, path)?
-            }
-        },
-    };
-    claims::read_object(&json).and_then(Requested::new).map_err(Error::Claims)
-}
-
-fn read_claims(source: impl Read, path: &str) -> Result<Vec<u8>, Error> {
-    let fail = |source| Error::Read { path: PathBuf::from(path), source };
-    let mut json = Vec::new();
-    source.take(MAX_CLAIMS_BYTES + 1).read_to_end(&mut json).map_err(fail)?;
-    if json.len() as u64 > MAX_CLAIMS_BYTES {
-        return Err(fail(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("longer than {MAX_CLAIMS_BYTES} bytes"),
-        )));
-    }
-    Ok(json)
 }

@@ -39,7 +39,10 @@ impl Place {
                 Err(usage("--dir and --config both say where the keys are")
                     .with_hint("leave one of them out"))
             }
-            (None, None) => Err(arguments.missing("--dir DIR or --config PATH")),
+            (None, None) => match arguments.config_if_any()? {
+                Some(config) => Ok(Place::Config(config)),
+                None => Err(arguments.missing("--dir DIR or --config PATH")),
+            },
         }
     }
 

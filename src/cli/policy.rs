@@ -4,19 +4,70 @@
 //! anything. Decision: both forms are made from one explanation, so that they cannot differ.
 
 pub(super) mod explain;
+mod overview;
 pub(super) mod test;
 
+use super::args::{Arguments, usage};
 use crate::cli::error::Error;
 use crate::ground::document::{Document, DocumentError};
 use crate::ground::file::Files;
 use crate::ground::text::printable;
-use crate::load::LoadError;
+use crate::ground::time::{Lifetimes, Ttl};
+use crate::load::{LoadError, setup};
 use crate::policy::{Because, Decision, Explained, Explanation, Near, Policy, Who};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::{Display, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Which policy is meant, and which configuration it is judged by, if any.
+#[derive(Debug, PartialEq, Eq)]
+struct Named {
+    policy: Option<PathBuf>,
+    config: Option<PathBuf>,
+}
+
+impl Named {
+    /// `--policy` and `--config`.
+    fn read(arguments: &mut Arguments) -> Result<Self, Error> {
+        Ok(Self { policy: arguments.path("policy")?, config: arguments.config_if_any()? })
+    }
+
+    fn load(&self) -> Result<Setting, Error> {
+        let mut files = Files::default();
+        let terms = self.config.as_deref().map(|path| setup::terms(path, &mut files)).transpose()?;
+        let (lifetimes, audience, named) = match terms {
+            Some(terms) if terms.policy_off && self.policy.is_none() => {
+                let error = usage("the configuration says `policy: none`, so there is no policy");
+                return Err(error.with_hint("give one with --policy PATH"));
+            }
+            Some(terms) => (terms.lifetimes, Some(terms.audience), terms.policy_file),
+            None => (Lifetimes::default(), None, None),
+        };
+        let path = self.policy.clone().or(named).or_else(|| setup::default_policy(&mut files));
+        let path = path.ok_or_else(|| {
+            usage("no policy is named: there is no --policy, and no configuration with `policy_file`")
+                .with_hint("give --policy PATH, or --config PATH")
+        })?;
+        Ok(Setting { file: File::load(&path)?, audience, lifetimes })
+    }
+}
+
+/// A policy and what decides how long its tokens live and whose they are.
+struct Setting {
+    file: File,
+    /// The configuration's.
+    audience: Option<String>,
+    lifetimes: Lifetimes,
+}
+
+impl Setting {
+    /// How long a token lives under a rule.
+    fn life(&self, ttl: Option<Ttl>) -> Ttl {
+        self.lifetimes.registry(ttl.unwrap_or(self.lifetimes.default))
+    }
+}
 
 /// Line and column in the file, where they can be found.
 type Place = Option<(usize, usize)>;
@@ -128,6 +179,33 @@ impl File {
             "name": explained.resource.name(),
             "actions": actions.collect::<Vec<_>>(),
             "notes": explained.notes(hosts),
+        })
+    }
+
+    /// What every explanation begins with: the policy, who asks, and whether it knows them.
+    fn head(&self, who: Who<'_>, explanation: &Explanation<'_>) -> String {
+        let mut text = format!(
+            "policy    {}, mode {}\nuser      {}\n",
+            self.path(),
+            self.policy.mode().name(),
+            name(who)
+        );
+        if let Some(unknown) = self.unknown(who, explanation) {
+            let _ = writeln!(text, "  note    {unknown}"); // to a String: cannot fail
+        }
+        text
+    }
+
+    fn head_json(&self, who: Who<'_>, explanation: &Explanation<'_>) -> Value {
+        json!({
+            "policy": self.path().to_string(),
+            "mode": self.policy.mode().name(),
+            "user": match who {
+                Who::User(name) => Some(name),
+                Who::Anonymous => None,
+            },
+            "known": explanation.known,
+            "similar": explanation.similar,
         })
     }
 

@@ -11,6 +11,7 @@ use crate::load::reload::{Hangup, Reloader};
 use crate::load::setup::{self, Loaded, Paths};
 use crate::server::{Server, Stop};
 use crate::telemetry::log::Log;
+use crate::tls::Live;
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,7 +20,8 @@ use std::time::SystemTime;
 pub(super) const SPEC: Spec = Spec { name: "serve", operands: 0, help: include_str!("help/serve.txt"), read };
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    Ok(Command::Serve(arguments.files()?))
+    let listen = arguments.parsed("listen")?;
+    Ok(Command::Serve(Paths { listen, ..arguments.files()? }))
 }
 
 pub(super) fn run(paths: &Paths) -> Result<(), Error> {
@@ -27,7 +29,7 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     let forbidden = sys::forbid_dumps();
     let hangup = Hangup::on_signal().map_err(signals)?;
     let mut files = Files::default();
-    let Loaded { state, service: config, .. } = setup::load(paths, &mut files)?;
+    let Loaded { state, service: config, tls, .. } = setup::load(paths, &mut files)?;
     warn(files.warnings());
     let log = Log::new(config.log);
     if let Err(error) = forbidden {
@@ -35,10 +37,13 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
         log.line(UnixTime::now(), "warning").text("message", &message).end();
     }
     let stop = Stop::on_signals().map_err(signals)?;
+    let tls = tls.map(|identity| Arc::new(Live::new(identity)));
     let server =
         Server::bind(&config.bind, config.socket_mode, config.limits.clone()).map_err(Error::Listen)?;
+    let server = server.with_tls(tls.clone());
     let service = Arc::new(Service::new(state, log.clone(), Sources { clock: UnixTime::now, id: new_id }));
-    let reloader = Reloader::new(Arc::clone(&service), log.clone(), paths.clone(), config, &files, began);
+    let reloader =
+        Reloader::new((Arc::clone(&service), tls), log.clone(), paths.clone(), config, &files, began);
     // It ends with the process: there is nothing that it would have to finish.
     reloader
         .start(hangup)

@@ -5,8 +5,9 @@
 
 use super::args::Arguments;
 use crate::cli::error::Error;
-use crate::diagnosis::unverified::MAX_BYTES;
-use std::io::{self, Read};
+use crate::diagnosis::unverified::{MAX_BYTES, Malformed};
+use crate::ground::input;
+use std::io::ErrorKind;
 
 /// `TOKEN` or `-`.
 pub(super) fn read(arguments: &mut Arguments) -> Result<String, Error> {
@@ -18,9 +19,10 @@ pub(super) fn load(argument: &str) -> Result<String, Error> {
     if argument != "-" {
         return Ok(argument.trim().to_owned());
     }
-    let fail = |source| Error::Read { path: "-".into(), source };
-    let mut bytes = Vec::new();
-    // Some bytes more, so that what is too long is seen to be.
-    io::stdin().lock().take(MAX_BYTES as u64 + 64).read_to_end(&mut bytes).map_err(fail)?;
+    // A little more than a token may have is left to whoever judges it.
+    let bytes = input::stdin("the token", 2 * MAX_BYTES as u64).map_err(|source| match source.kind() {
+        ErrorKind::FileTooLarge => Error::NoToken(Malformed::TooLong),
+        _ => Error::Read { path: "-".into(), source },
+    })?;
     Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }

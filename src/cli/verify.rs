@@ -2,9 +2,11 @@
 
 use super::args::{Arguments, Spec, usage};
 use super::key_file::{file, opener, rejected};
+use super::keys::export;
 use super::{Command, print, token_input};
 use crate::claims::{self, ClaimsError};
 use crate::cli::error::Error;
+use crate::config::Config;
 use crate::diagnosis::claims::Expected;
 use crate::diagnosis::encrypted::Outer;
 use crate::diagnosis::unverified::Unverified;
@@ -45,6 +47,8 @@ enum Against {
     Key(PathBuf, Option<Algorithm>),
     /// `--decrypt-key` alone: that it opens is all that is proven.
     Opens,
+    /// With what `keys export` would give it.
+    Exported(Program, PathBuf, Option<String>),
     Registry {
         program: Program,
         bundle: Option<PathBuf>,
@@ -63,20 +67,23 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let decrypt_key = arguments.path("decrypt-key")?;
     let program = arguments.name("for")?.map(|name| program(&name)).transpose()?;
     let against = match (program, config, jwks, key) {
+        (Some(_), ..)
+            if audience.is_some() || algorithm.is_some() || typ.is_some() || decrypt_key.is_some() =>
+        {
+            return Err(usage("--for knows neither --audience, --algorithm, --typ nor --decrypt-key")
+                .with_hint("--service NAME is what a registry compares `aud` with"));
+        }
+        (Some(program), config, None, None) if bundle.is_none() => {
+            match config.map_or_else(|| arguments.config_if_any(), |config| Ok(Some(config)))? {
+                Some(config) => Against::Exported(program, config, service),
+                None => return Err(arguments.missing("--rootcertbundle FILE, --jwks FILE or --config PATH")),
+            }
+        }
         (Some(_), Some(_), ..) => {
-            return Err(usage("--for takes what the registry trusts, not Keypebble's --config")
-                .with_hint("give --rootcertbundle or --jwks; keypebble doctor compares the two sides"));
+            return Err(usage("--config and the registry's own files both say what it trusts")
+                .with_hint("leave one of them out; keypebble doctor compares the two sides"));
         }
         (Some(program), None, jwks, key) => {
-            if audience.is_some() || algorithm.is_some() || typ.is_some() || decrypt_key.is_some() {
-                return Err(usage("--for knows neither --audience, --algorithm, --typ nor --decrypt-key")
-                    .with_hint("--service NAME is what a registry compares `aud` with"));
-            }
-            if bundle.is_none() && jwks.is_none() && key.is_none() {
-                return Err(
-                    arguments.missing("--rootcertbundle FILE or --jwks FILE: what the registry trusts")
-                );
-            }
             let files = [&bundle, &jwks, &key].into_iter().flatten().count();
             if program == Program::Zot && files > 1 {
                 return Err(usage("zot has one file: --rootcertbundle, --jwks or --key, not several"));
@@ -92,7 +99,10 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         (None, None, Some(jwks), None) => Against::Jwks(jwks),
         (None, None, None, Some(key)) => Against::Key(key, algorithm),
         (None, None, None, None) if decrypt_key.is_some() => Against::Opens,
-        (None, None, None, None) => return Err(arguments.missing("--config PATH, --jwks FILE or --key FILE")),
+        (None, None, None, None) => match arguments.config_if_any()? {
+            Some(config) => Against::Config(config),
+            None => return Err(arguments.missing("--config PATH, --jwks FILE or --key FILE")),
+        },
         (None, ..) => return Err(usage("one of --config, --jwks and --key, not several")),
     };
     let json = arguments.switch("json");
@@ -152,9 +162,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
     let (who, findings) = match &command.against {
         Against::Config(_) => {
             let Some(config) = &own else { return Err(Error::Negative) };
-            let services = config.service.allowed_services.iter().map(String::as_str);
-            let own: Vec<&str> = std::iter::once(config.audience.as_str()).chain(services).collect();
-            let audiences = audience.map_or(own, |audience| vec![audience]);
+            let audiences = audience.map_or_else(|| own_audiences(config), |audience| vec![audience]);
             let checks = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
             (None, judge(Some(config.keyring.verifiers()), &checks))
         }
@@ -163,6 +171,14 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
             (None, unnamed(judge, Some(&key_set(path, *algorithm, &token)?), issuer, audience))
         }
         Against::Opens => (None, unnamed(judge, None, issuer, audience)),
+        Against::Exported(program, path, service) => {
+            let config = setup::config(path, &mut Files::default())?;
+            let audiences =
+                service.as_deref().map_or_else(|| own_audiences(&config), |service| vec![service]);
+            let expected = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
+            let trust = export::for_registry(path, *program, now)?;
+            (Some(*program), verdict::judge(*program, &token, &trust, &expected, &[], now))
+        }
         Against::Registry { program, bundle, jwks, key, service } => {
             let trust = trust(bundle.as_deref(), jwks.as_deref(), key.as_deref())?;
             let audiences: Vec<&str> = service.as_deref().into_iter().collect();
@@ -176,6 +192,12 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         }
     };
     answer(who, &findings, command.json)
+}
+
+/// Every audience that tokens of this issuer are for.
+fn own_audiences(config: &Config) -> Vec<&str> {
+    let services = config.service.allowed_services.iter().map(String::as_str);
+    std::iter::once(config.audience.as_str()).chain(services).collect()
 }
 
 /// Says the verdict; an error without words where it is no.
@@ -252,7 +274,9 @@ fn opened(
 ) -> Result<(String, Option<Opened>), Diagnostic> {
     // A registry's verdict, and what is no token at all, is for others to say.
     let outer = match (&command.against, Outer::parse(&token)) {
-        (Against::Registry { .. }, _) | (_, Ok(None) | Err(_)) => return Ok((token, None)),
+        (Against::Registry { .. } | Against::Exported(..), _) | (_, Ok(None) | Err(_)) => {
+            return Ok((token, None));
+        }
         (_, Ok(Some(outer))) => outer,
     };
     match outer.open(&token, openers, now)? {

@@ -1,9 +1,11 @@
 //! `service`: where `serve` listens, whom it trusts, how it logs.
 
+use super::tls;
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::document::{DocumentError, Node};
 use crate::ground::limits::Limits;
 use crate::ground::net::{Bind, LOOPBACK, Network, NetworkError, Peers, host_of, is_local};
+use crate::tls::TlsFiles;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ pub struct ServiceConfig {
     pub bind: Bind,
     /// `socket_mode`: the permissions of the Unix socket's file.
     pub socket_mode: u16,
+    /// `tls`: the server's certificate and key; `None` where it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// `trusted_proxies`: who may say who the user is.
     pub trusted_proxies: Peers,
     /// Whether the file lists them: without that list they are trusted for being on this host.
@@ -40,10 +44,11 @@ pub enum LogFormat {
     Json,
 }
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "host",
     "port",
     "socket_mode",
+    "tls",
     "trusted_proxies",
     "forwarded_by",
     "hosts",
@@ -60,6 +65,7 @@ impl ServiceConfig {
             return Ok(Self {
                 bind: Bind::Tcp(DEFAULT_HOST.to_owned(), DEFAULT_PORT),
                 socket_mode: DEFAULT_SOCKET_MODE,
+                tls: None,
                 trusted_proxies: on_this_host(passwords),
                 lists_proxies: false,
                 forwarded_by: Peers::default(),
@@ -74,6 +80,7 @@ impl ServiceConfig {
         let bind = bind(&service)?;
         Ok(Self {
             socket_mode: socket_mode(&service, &bind)?,
+            tls: tls::files(&service, &bind)?,
             bind,
             lists_proxies: proxies.is_some(),
             trusted_proxies: proxies.unwrap_or_else(|| on_this_host(passwords)),
@@ -104,11 +111,20 @@ impl ServiceConfig {
     pub fn fixed_changes(&self, other: &Self) -> Vec<&'static str> {
         let differ = [
             ("service.host and service.port", self.bind != other.bind),
+            ("service.tls (whether it is there)", self.tls.is_some() != other.tls.is_some()),
             ("service.socket_mode", self.socket_mode != other.socket_mode),
             ("service.log", self.log != other.log),
             ("service.limits", self.limits != other.limits),
         ];
         differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+
+    /// The address, where it is not of this host alone.
+    pub fn open_address(&self) -> Option<&str> {
+        match &self.bind {
+            Bind::Tcp(host, _) if !is_local(host) => Some(host),
+            Bind::Tcp(..) | Bind::Unix(_) => None,
+        }
     }
 
     /// Warns where strangers could be among those who are believed.

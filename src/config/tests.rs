@@ -171,6 +171,22 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
             "hs256_secret: x\nservice: {limits: {connections: 0}}",
             "service.limits.connections: expected a whole number from 1 to 100000, found 0",
         ),
+        #[cfg(feature = "tls")]
+        (
+            "hs256_secret: x\nservice: {tls: {certificate_path: c}}",
+            "service.tls: `key_path` is missing | `tls` has certificate_path and key_path",
+        ),
+        #[cfg(feature = "tls")]
+        (
+            "hs256_secret: x\nservice: {tls: {certificate_path: c, key: k}}",
+            "service.tls: unknown key `key` | the keys here are certificate_path, key_path",
+        ),
+        #[cfg(feature = "tls")]
+        (
+            "hs256_secret: x\nservice: {host: 'unix:/s', tls: {certificate_path: c, key_path: k}}",
+            "service.tls: a Unix socket needs no TLS: nobody but this host can come by it | leave `tls` out, \
+             or listen on an address",
+        ),
         (
             "hs256_secret: x\nservice: {limits: {head_second: 1}}",
             "service.limits: unknown key `head_second` | did you mean `head_seconds`?",

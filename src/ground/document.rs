@@ -20,7 +20,7 @@ use serde::de::DeserializeSeed;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use tree::{Reading, Tree, Value};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The longest file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
@@ -50,8 +50,12 @@ impl Drop for Document {
 impl Document {
     /// Reads and parses a file.
     pub fn load(path: &Path, files: &mut Files) -> Result<Self, DocumentError> {
-        let mut bytes =
-            files.read(path, MAX_FILE_BYTES).map_err(|error| DocumentError::unreadable(path, error))?;
+        let bytes = files.read(path, MAX_FILE_BYTES);
+        Self::decode(path, bytes.map_err(|error| DocumentError::unreadable(path, error))?)
+    }
+
+    /// Parses the bytes of a file.
+    pub fn decode(path: &Path, mut bytes: Zeroizing<Vec<u8>>) -> Result<Self, DocumentError> {
         if bytes.starts_with(BYTE_ORDER_MARK) {
             bytes.drain(..BYTE_ORDER_MARK.len()); // YAML 1.2, 5.2
         }

@@ -37,6 +37,39 @@ impl fmt::Display for Bind {
     }
 }
 
+/// Why a text is no [`Bind`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoBind;
+
+impl fmt::Display for NoBind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected HOST:PORT, [IPv6]:PORT or unix:/PATH")
+    }
+}
+
+impl std::error::Error for NoBind {}
+
+impl FromStr for Bind {
+    type Err = NoBind;
+
+    /// The form that it is printed in.
+    fn from_str(text: &str) -> Result<Self, NoBind> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.starts_with('/') { Ok(Self::Unix(path.into())) } else { Err(NoBind) };
+        }
+        let (host, port) = text.rsplit_once(':').ok_or(NoBind)?;
+        let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = Some(port).filter(|_| digits).and_then(|port| port.parse().ok()).ok_or(NoBind)?;
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = match bracketed {
+            Some(address) => address.parse::<Ipv6Addr>().map(|_| address).map_err(|_| NoBind)?,
+            None if host.is_empty() || host.contains([':', '[', ']', '/']) => return Err(NoBind),
+            None => host,
+        };
+        Ok(Self::Tcp(host.to_owned(), port))
+    }
+}
+
 /// An address with a prefix length: `10.0.0.0/8`, `::1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
@@ -190,6 +223,31 @@ pub fn host_of(authority: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listening_address_reads_as_it_is_printed() {
+        for text in ["localhost:0", "0.0.0.0:8080", "[::1]:443", "[::]:65535", "unix:/run/keypebble.sock"] {
+            assert_eq!(text.parse::<Bind>().map(|bind| bind.to_string()), Ok(text.to_owned()));
+        }
+        for text in [
+            "",
+            "8080",
+            ":8080",
+            "host:",
+            "host:65536",
+            "host:+1",
+            "::1:80",
+            "[host]:80",
+            "[::1]",
+            "[::1]80",
+            "http://host:80",
+            "unix:run",
+            "unix:",
+            "a/b:80",
+        ] {
+            assert_eq!(text.parse::<Bind>(), Err(NoBind), "{text}");
+        }
+    }
 
     #[test]
     fn a_network_contains_its_own() {

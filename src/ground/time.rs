@@ -4,6 +4,7 @@
 //! [`UnixTime::now`], which only the edges call: the core takes `now` as an argument.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970-01-01T00:00:00Z, leap seconds not counted: JWT's `NumericDate` (RFC 7519, 2).
@@ -108,6 +109,13 @@ pub struct Lifetimes {
     pub max: Ttl,
 }
 
+impl Default for Lifetimes {
+    /// Those of a configuration that says nothing of them: an hour, and at most a day.
+    fn default() -> Self {
+        Self { default: Ttl::DEFAULT, max: Ttl(86_400) }
+    }
+}
+
 impl Lifetimes {
     /// The life of a registry's token: at least what its clients can use, at most what is configured.
     pub fn registry(self, wanted: Ttl) -> Ttl {
@@ -141,6 +149,37 @@ impl Ttl {
     }
 }
 
+/// Why a text is no [`Ttl`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoTtl;
+
+impl fmt::Display for NoTtl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected a time from 1 s to ten years, such as 90, 15m, 12h or 30d")
+    }
+}
+
+impl std::error::Error for NoTtl {}
+
+impl FromStr for Ttl {
+    type Err = NoTtl;
+
+    /// Whole seconds, or a whole number with its unit: `s`, `m`, `h` or `d`.
+    fn from_str(text: &str) -> Result<Self, NoTtl> {
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let unit = match &text[digits.len()..] {
+            "" | "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => 24 * 60 * 60,
+            _ => return Err(NoTtl),
+        };
+        let number = Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        let number: Option<u64> = number.and_then(|digits| digits.parse().ok());
+        number.and_then(|number| number.checked_mul(unit)).and_then(Self::new).ok_or(NoTtl)
+    }
+}
+
 impl fmt::Display for Ttl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} s", self.0)
@@ -150,6 +189,31 @@ impl fmt::Display for Ttl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_life_is_whole_seconds_or_a_number_with_its_unit() {
+        for (text, seconds) in [("1", 1), ("90s", 90), ("15m", 900), ("12h", 43_200), ("3650d", 315_360_000)]
+        {
+            assert_eq!(text.parse(), Ok(Ttl(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            "h",
+            "0",
+            "0h",
+            "+5",
+            "-5",
+            "1.5h",
+            "1H",
+            "1 h",
+            "1h30m",
+            "315360001",
+            "3651d",
+            "99999999999999999999d",
+        ] {
+            assert_eq!(text.parse::<Ttl>(), Err(NoTtl), "{text}");
+        }
+    }
 
     #[test]
     fn rfc_3339_in_utc() {

@@ -21,6 +21,8 @@ pub enum Refusal {
     Field(&'static str, &'static str),
     /// The connection speaks another protocol; the text says which.
     Protocol(&'static str),
+    /// Plain HTTP on a port for TLS.
+    PlainHttp,
     /// The head did not come in time.
     HeadTimeout,
     /// A request line over the limit.
@@ -106,6 +108,7 @@ impl Refusal {
             | Refusal::Invalid(_)
             | Refusal::Field(..)
             | Refusal::Protocol(_)
+            | Refusal::PlainHttp
             | Refusal::GrantType => "INVALID_REQUEST",
             Refusal::Scope(_) => "INVALID_SCOPE",
             Refusal::Service => "INVALID_SERVICE",
@@ -138,6 +141,7 @@ impl Refusal {
             | Refusal::Invalid(_)
             | Refusal::Field(..)
             | Refusal::Protocol(_)
+            | Refusal::PlainHttp
             | Refusal::Scope(_)
             | Refusal::Service
             | Refusal::GrantType
@@ -180,6 +184,7 @@ impl Refusal {
             Refusal::Protocol(text) => {
                 return format!("expected HTTP/1.1, found {text}").into();
             }
+            Refusal::PlainHttp => "plain HTTP on a port for TLS: the address begins with https://",
             Refusal::Scope(error) => return error.to_string().into(),
             Refusal::Claims(error) => return error.to_string().into(),
             Refusal::Service => "this issuer signs no tokens for that service",
@@ -267,6 +272,7 @@ impl Refusal {
             Refusal::Malformed(_)
                 | Refusal::Field(..)
                 | Refusal::Protocol(_)
+                | Refusal::PlainHttp
                 | Refusal::Timeout
                 | Refusal::HeadTimeout
                 | Refusal::TooLarge
@@ -292,6 +298,7 @@ mod tests {
             (Refusal::Invalid("x"), 400),
             (Refusal::Field("X-A", "is wrong"), 400),
             (Refusal::Protocol("TLS"), 400),
+            (Refusal::PlainHttp, 400),
             (Refusal::HeadTimeout, 408),
             (Refusal::TargetTooLong, 414),
             (Refusal::Expectation, 417),

@@ -25,21 +25,8 @@ pub struct Chain {
 impl Chain {
     /// Reads every certificate of a PEM text, leaf first; other blocks are passed over.
     pub fn from_pem(text: &[u8]) -> Result<Chain, KeyError> {
-        let (mut certificates, mut x5c) = (Vec::new(), Vec::new());
-        for block in pem::blocks(text)? {
-            match block.read() {
-                Ok((Form::Certificate, der)) => {
-                    certificates.push(X509::from_der(&der)?);
-                    x5c.push(base64::standard(&der));
-                }
-                Err(error) if block.label() == "CERTIFICATE" => return Err(error),
-                _ => {}
-            }
-        }
-        let count = certificates.len();
-        if count > MAX_CERTIFICATES {
-            return Err(KeyError::LongChain { count, most: MAX_CERTIFICATES });
-        }
+        let certificates = certificates(text)?;
+        let x5c = certificates.iter().map(|one| base64::standard(one.der())).collect();
         let leaf = certificates.first().ok_or(KeyError::EmptyChain)?.key().map_err(KeyError::clone)?.clone();
         Ok(Chain { certificates, x5c, leaf })
     }
@@ -74,6 +61,23 @@ impl Chain {
     /// Where, counted from 0, a certificate is for this key.
     pub fn position_of(&self, key: &PublicKey) -> Option<usize> {
         self.certificates.iter().position(|one| one.key().is_ok_and(|other| other.matches(key)))
+    }
+}
+
+/// Every certificate of a PEM text, one to ten, whatever their keys are; other blocks are passed over.
+pub(crate) fn certificates(text: &[u8]) -> Result<Vec<X509>, KeyError> {
+    let mut certificates = Vec::new();
+    for block in pem::blocks(text)? {
+        match block.read() {
+            Ok((Form::Certificate, der)) => certificates.push(X509::from_der(&der)?),
+            Err(error) if block.label() == "CERTIFICATE" => return Err(error),
+            _ => {}
+        }
+    }
+    match certificates.len() {
+        0 => Err(KeyError::EmptyChain),
+        1..=MAX_CERTIFICATES => Ok(certificates),
+        count => Err(KeyError::LongChain { count, most: MAX_CERTIFICATES }),
     }
 }
 

@@ -20,7 +20,7 @@ const RUST: &str = "Rust";
 const AWS_LC: &str = "AWS-LC";
 
 /// Whether this build has AWS-LC.
-pub const FAST: bool = cfg!(feature = "fast");
+const FAST: bool = cfg!(feature = "fast");
 
 /// What signs in this build: Rust, or AWS-LC wherever that can.
 pub const ENGINE: &str = if FAST { AWS_LC } else { RUST };

@@ -48,32 +48,11 @@ pub(crate) enum Stated {
 impl Material {
     /// Reads the one private key of a PEM text; what else is in it is passed over.
     pub(crate) fn from_pem(text: &[u8]) -> Result<Material, KeyError> {
-        let blocks = pem::blocks(text)?;
-        let (mut keys, mut curve) = (Vec::new(), None);
-        for block in &blocks {
-            match block.read() {
-                Ok((form, der)) if form.is_private() => keys.push((form, der)),
-                // `openssl ecparam -genkey` writes the curve in a block of its own, too.
-                Ok((Form::Curve, der)) => curve = Some(Kind::of_curve(AnyRef::from_der(&der)?)?),
-                Err(error) if block.label().ends_with("PRIVATE KEY") => return Err(error),
-                _ => {}
-            }
-        }
-        let [(form, der)] = keys.as_slice() else {
-            let found = blocks.first().map(|block| block.label().to_owned()).unwrap_or_default();
-            let count = keys.len();
-            return Err(if count == 0 {
-                KeyError::NotPrivate { found }
-            } else {
-                KeyError::SeveralKeys { count }
-            });
-        };
+        let PrivateBlock { form, der, curve } = private_block(text)?;
         match form {
-            Form::Encrypted => Err(KeyError::Encrypted),
-            Form::OpenSsh => Err(KeyError::OpenSsh),
-            Form::Pkcs8 => pkcs8(der),
-            Form::Pkcs1 => rsa(der),
-            Form::Sec1 => sec1(der, curve),
+            Form::Pkcs8 => pkcs8(&der),
+            Form::Pkcs1 => rsa(&der),
+            Form::Sec1 => sec1(&der, curve),
             _ => Err(KeyError::Unsupported { what: "a DSA key".to_owned() }),
         }
     }
@@ -106,6 +85,39 @@ impl Material {
         };
         let octets = secret(asn1::OCTET_STRING, &[&inner]);
         secret(asn1::SEQUENCE, &[&asn1::unsigned(&[0]), &self.kind.identifier(), &octets])
+    }
+}
+
+/// The private key of a PEM text, not yet read.
+pub(crate) struct PrivateBlock {
+    pub(crate) form: Form,
+    pub(crate) der: Zeroizing<Vec<u8>>,
+    curve: Option<Kind>,
+}
+
+/// The one private key of a PEM text, which nothing protects; what else is in the text is passed over.
+pub(crate) fn private_block(text: &[u8]) -> Result<PrivateBlock, KeyError> {
+    let blocks = pem::blocks(text)?;
+    let (mut keys, mut curve) = (Vec::new(), None);
+    for block in &blocks {
+        match block.read() {
+            Ok((form, der)) if form.is_private() => keys.push((form, der)),
+            // `openssl ecparam -genkey` writes the curve in a block of its own, too.
+            Ok((Form::Curve, der)) => curve = Some(Kind::of_curve(AnyRef::from_der(&der)?)?),
+            Err(error) if block.label().ends_with("PRIVATE KEY") => return Err(error),
+            _ => {}
+        }
+    }
+    let count = keys.len();
+    match (keys.pop(), count) {
+        (Some((Form::Encrypted, _)), 1) => Err(KeyError::Encrypted),
+        (Some((Form::OpenSsh, _)), 1) => Err(KeyError::OpenSsh),
+        (Some((form, der)), 1) => Ok(PrivateBlock { form, der, curve }),
+        (Some(_), _) => Err(KeyError::SeveralKeys { count }),
+        (None, _) => {
+            let found = blocks.first().map(|block| block.label().to_owned()).unwrap_or_default();
+            Err(KeyError::NotPrivate { found })
+        }
     }
 }
 

@@ -134,6 +134,16 @@ impl X509 {
         self.issuer == self.subject
     }
 
+    /// The whole certificate, as DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Whether the name of its issuer is that certificate's, byte by byte, as verifiers compare them.
+    pub fn names_as_issuer(&self, other: &X509) -> bool {
+        self.issuer == other.subject
+    }
+
     /// The common name of its subject; a question mark where there is none. Text of the certificate:
     /// escape it before it is shown.
     pub fn name(&self) -> String {

@@ -113,17 +113,7 @@ impl<'d> Editor<'d> {
         force: bool,
         now: UnixTime,
     ) -> Result<Rotated, StoreError> {
-        let folder = self.folder.display().to_string();
-        let (Some(active), Some(next)) = (self.manifest.active().cloned(), self.manifest.next().cloned())
-        else {
-            return Err(StoreError::refused(
-                "no key is staged, so none can become active",
-                format!("stage one with: keypebble keys generate --dir {folder} --algorithm ES256"),
-            ));
-        };
-        if next.exported.is_none() && !force {
-            return Err(unexported(&next, &folder));
-        }
+        let (active, next) = rotation(&self.manifest, &self.folder, force)?;
         let new = Entry { state: State::Next, ..self.new_key(algorithm.unwrap_or(next.algorithm), now)? };
         let mut manifest = self.manifest.clone();
         for entry in &mut manifest.entries {
@@ -246,6 +236,21 @@ impl<'d> Editor<'d> {
     fn sync_folder(&self) -> Result<(), StoreError> {
         self.disk.sync_folder(&self.folder).map_err(|source| failed("sync", &self.folder, source))
     }
+}
+
+/// The key that signs and the one that would after a rotation, where that is not refused.
+pub fn rotation(manifest: &Manifest, folder: &Path, force: bool) -> Result<(Entry, Entry), StoreError> {
+    let folder = folder.display().to_string();
+    let (Some(active), Some(next)) = (manifest.active(), manifest.next()) else {
+        return Err(StoreError::refused(
+            "no key is staged, so none can become active",
+            format!("stage one with: keypebble keys generate --dir {folder} --algorithm ES256"),
+        ));
+    };
+    if next.exported.is_none() && !force {
+        return Err(unexported(next, &folder));
+    }
+    Ok((active.clone(), next.clone()))
 }
 
 fn unexported(next: &Entry, folder: &str) -> StoreError {

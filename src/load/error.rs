@@ -1,6 +1,7 @@
 //! Why nothing can be served from the files.
 
 use crate::ground::document::DocumentError;
+use crate::tls::TlsError;
 use std::fmt;
 
 /// Why a load fails.
@@ -13,6 +14,8 @@ pub enum LoadError {
         /// Where and how.
         source: DocumentError,
     },
+    /// The server's certificate or its key is wrong.
+    Tls(TlsError),
     /// The command line contradicts the configuration.
     Contradiction(String),
     /// The program has a defect.
@@ -29,6 +32,7 @@ impl LoadError {
     pub fn hint(&self) -> Option<String> {
         match self {
             LoadError::Document { source, .. } => source.hint.clone(),
+            LoadError::Tls(error) => error.hint.clone(),
             LoadError::Contradiction(_) => Some("leave one of them out".to_owned()),
             LoadError::Defect => None,
         }
@@ -39,6 +43,7 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LoadError::Document { what, .. } => write!(f, "cannot load {what}"),
+            LoadError::Tls(_) => f.write_str("cannot load the certificate for TLS"),
             LoadError::Contradiction(message) => f.write_str(message),
             LoadError::Defect => f.write_str("cannot load: the program has a defect"),
         }
@@ -49,6 +54,7 @@ impl std::error::Error for LoadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             LoadError::Document { source, .. } => Some(source),
+            LoadError::Tls(error) => Some(error),
             LoadError::Contradiction(_) | LoadError::Defect => None,
         }
     }

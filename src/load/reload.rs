@@ -18,6 +18,7 @@ use crate::ground::text::sentence;
 use crate::ground::time::UnixTime;
 use crate::http::Service;
 use crate::telemetry::log::{Level, Log};
+use crate::tls::Live;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -91,6 +92,8 @@ pub(crate) struct Reloader {
     log: Log,
     paths: Paths,
     running: ServiceConfig,
+    /// The certificate of new connections, where the server speaks TLS.
+    tls: Option<Arc<Live>>,
     warnings: Vec<Diagnostic>,
     /// What the last load, good or bad, read or looked for.
     watched: Vec<PathBuf>,
@@ -107,7 +110,7 @@ pub(crate) struct Reloader {
 impl Reloader {
     /// A reloader of a service whose state was loaded from these files, beginning at that time.
     pub(crate) fn new(
-        service: Arc<Service>,
+        (service, tls): (Arc<Service>, Option<Arc<Live>>),
         log: Log,
         paths: Paths,
         running: ServiceConfig,
@@ -117,7 +120,8 @@ impl Reloader {
         let (watched, warnings) = (files.paths().to_vec(), files.warnings().to_vec());
         let tried = Seen::look(&watched, &Seen::default());
         let due = tried.any_newer(began, &Seen::default());
-        Self { service, log, paths, running, warnings, watched, tried, pending: None, due, failed: None }
+        let (pending, failed) = (None, None);
+        Self { service, log, paths, running, tls, warnings, watched, tried, pending, due, failed }
     }
 
     /// Watches for as long as the process lives, on threads of its own.
@@ -191,6 +195,9 @@ impl Reloader {
 
     fn take(&mut self, loaded: Loaded, files: &Files, cause: Cause) {
         let now = self.service.replace(loaded.state);
+        if let (Some(live), Some(identity)) = (&self.tls, loaded.tls) {
+            live.replace(identity);
+        }
         self.failed = None;
         let restart = self.running.fixed_changes(&loaded.service).join(", ");
         let line = self.log.line(now, "reload").text("result", "ok").text("cause", cause.name());

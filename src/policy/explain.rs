@@ -110,6 +110,34 @@ impl fmt::Display for Because<'_> {
     }
 }
 
+/// One rule of all those that speak about somebody.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed<'p> {
+    /// The rule.
+    pub because: Because<'p>,
+    /// Whether it allows, and does not deny.
+    pub allows: bool,
+    /// `ttl_seconds`
+    pub ttl: Option<Ttl>,
+    /// The anonymous entry's, for a user who logs in: it lets them read, and no more.
+    borrowed: bool,
+}
+
+impl<'p> Listed<'p> {
+    /// What it allows or denies.
+    pub fn actions(&self) -> Vec<&'static str> {
+        if self.borrowed && !self.because.rule.is_catalog() {
+            return vec![Action::Pull.name()];
+        }
+        self.because.actions()
+    }
+
+    /// The patterns of repositories that it speaks of; none if it speaks of the catalog.
+    pub fn patterns(&self) -> Vec<&'p str> {
+        self.because.rule.patterns.iter().map(Glob::text).collect()
+    }
+}
+
 /// The rule that came nearest to granting: the asker's own, or for reading the anonymous entry's.
 #[derive(Debug, Clone, Copy)]
 pub struct Near<'p> {
@@ -154,6 +182,22 @@ impl Policy {
         let grant = self.grant(asker, asked);
         let scopes = asked.iter().map(|scope| self.explained(asker, scope)).collect();
         Explanation { known, similar, scopes, grant }
+    }
+
+    /// Every rule that speaks about somebody: their own, their groups', and what anyone may read.
+    pub fn listed<'p>(&'p self, who: Who<'p>) -> Vec<Listed<'p>> {
+        let list = |(subject, rule): (SubjectName<'p>, &'p Rule), borrowed| Listed {
+            because: Because { subject, rule, pattern: None },
+            allows: rule.effect == Effect::Allow,
+            ttl: rule.ttl,
+            borrowed,
+        };
+        let public = Some(Who::Anonymous).filter(|public| *public != who);
+        let reads = |rule: &Rule| rule.is_catalog() || rule.actions.have(Action::Pull);
+        let borrowed =
+            public.into_iter().flat_map(|public| self.rules(public)).filter(|(_, rule)| reads(rule));
+        let own = self.rules(who).map(|entry| list(entry, false));
+        own.chain(borrowed.map(|entry| list(entry, true))).collect()
     }
 
     fn explained<'p>(&'p self, asker: &Asker<'p>, scope: &Scope) -> Explained<'p> {

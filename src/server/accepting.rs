@@ -81,7 +81,8 @@ impl Accepting {
         }
         let watched = Arc::new(Watched::new(socket, peer));
         self.guard.watch(&watched, live);
-        let visit = Visit { connection: Arc::clone(&watched), next: 1, shared: Arc::clone(&self.shared) };
+        let (connection, shared) = (Arc::clone(&watched), Arc::clone(&self.shared));
+        let visit = Visit { connection, stream: None, next: 1, shared };
         if visit.start().is_err() {
             self.refuse(&watched.socket, peer, "no thread for a connection");
         }
@@ -103,7 +104,12 @@ impl Accepting {
     }
 
     fn refuse(&self, mut socket: &Socket, peer: Peer, why: &'static str) {
-        let answer = answer::bytes(&Refusal::Overloaded("too many connections").response(), Envelope::LAST);
+        // There is no time for a handshake, and no other words that its client would understand.
+        let answer = if self.shared.tls.is_some() {
+            Vec::new()
+        } else {
+            answer::bytes(&Refusal::Overloaded("too many connections").response(), Envelope::LAST)
+        };
         // What was read is no reason for a reset that would overtake the answer.
         let _ = socket.set_nonblocking(true);
         let _ = (socket.read(&mut [0; 4096]), socket.write(&answer), socket.shutdown(Shutdown::Write));

@@ -33,13 +33,12 @@ pub(super) const REST: Duration = Duration::from_secs(1);
 /// Serves one connection from its request of that number on, until it ends; or gives the number of the request
 /// that doesn't come, so that another thread may wait for it.
 pub(super) fn serve(
-    stream: impl Stream,
+    stream: &mut dyn Stream,
     connection: &Watched,
     shared: &Arc<Shared>,
     first: u32,
 ) -> Option<u32> {
-    let inbox = Inbox::new(&shared.large_spare);
-    let mut serving = Serving { stream, connection, shared, inbox, begun: false, burst: 0 };
+    let mut serving = Serving::new(stream, connection, shared);
     for number in first..=shared.limits.requests_per_connection.max(1) {
         let next = serving.one(number).unwrap_or_else(|failure| serving.fail(failure));
         match next {
@@ -55,8 +54,17 @@ pub(super) fn serve(
     None
 }
 
-struct Serving<'s, S> {
-    stream: S,
+/// Answers what is no request with a refusal, and ends the connection.
+#[cfg(feature = "tls")]
+pub(super) fn refuse(stream: &mut dyn Stream, connection: &Watched, shared: &Arc<Shared>, refusal: Refusal) {
+    let mut serving = Serving::new(stream, connection, shared);
+    if matches!(serving.fail(Failure(None, Some(refusal))), Next::Linger) {
+        serving.linger();
+    }
+}
+
+struct Serving<'s> {
+    stream: &'s mut dyn Stream,
     connection: &'s Watched,
     shared: &'s Arc<Shared>,
     inbox: Inbox<'s>,
@@ -83,7 +91,12 @@ impl Failure {
     const QUIET: Self = Self(None, None);
 }
 
-impl<S: Stream> Serving<'_, S> {
+impl<'s> Serving<'s> {
+    fn new(stream: &'s mut dyn Stream, connection: &'s Watched, shared: &'s Arc<Shared>) -> Self {
+        let inbox = Inbox::new(&shared.large_spare);
+        Self { stream, connection, shared, inbox, begun: false, burst: 0 }
+    }
+
     /// Reads a request and answers it.
     fn one(&mut self, number: u32) -> Result<Next, Failure> {
         if !self.has_begun(number)? {

@@ -24,7 +24,7 @@ pub(super) enum Phase {
     Idle,
     /// A request has begun.
     Reading,
-    /// The handler has it.
+    /// A request has come, whole or in part, and a thread looks at it; or the handler has it.
     Handling,
     /// An answer is being written.
     Writing,
@@ -45,6 +45,8 @@ impl Phase {
 
 /// An answer is recent for this long.
 const RECENT: Duration = Duration::from_secs(1);
+/// So long after an answer the next request may be here before it is seen: a client that goes on at once.
+const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// One connection, as its thread and the accepting one share it.
 #[derive(Debug)]
@@ -116,10 +118,11 @@ impl Watched {
         self.socket.recv_with_flags(&mut [MaybeUninit::uninit()], flags).is_ok_and(|count| count > 0)
     }
 
-    /// Whether its thread, and not the client, is what it waits for: the request is here, or the answer has
-    /// left.
-    fn waits_for_us(&self, phase: Phase) -> bool {
+    /// Whether its thread, and not the client, is what it waits for: the request is here or on its way, or the
+    /// answer has left.
+    fn waits_for_us(&self, State { phase, answered }: State) -> bool {
         match phase {
+            Phase::Idle if answered.is_some_and(|answered| answered.elapsed() < AT_ONCE) => true,
             Phase::Fresh | Phase::Idle => self.has_bytes(),
             Phase::Writing => sys::is_writable(self.socket.as_fd(), Duration::ZERO),
             _ => false,
@@ -135,8 +138,10 @@ impl Watched {
         }
         state.phase = end;
         self.ended.notify_one();
+        // Where nobody is writing, its thread can still take leave.
+        let writes = matches!(seen, Phase::Writing | Phase::Lingering);
         // It fails where the peer was faster, and then there is nothing to shut down.
-        let _ = self.socket.shutdown(if seen == Phase::Reading { Shutdown::Read } else { Shutdown::Both });
+        let _ = self.socket.shutdown(if writes { Shutdown::Both } else { Shutdown::Read });
         true
     }
 }
@@ -162,7 +167,7 @@ impl Guard {
         let candidate = |connection: Arc<Watched>| {
             let state = *connection.state();
             let ends = state.phase != Phase::Handling && !state.phase.is_end();
-            let order = (connection.waits_for_us(state.phase), Reverse(connection.waited(state)));
+            let order = (connection.waits_for_us(state), Reverse(connection.waited(state)));
             ends.then_some((order, state.phase, connection))
         };
         let mut candidates: Vec<_> = self.live().filter_map(candidate).collect();
@@ -209,6 +214,14 @@ mod tests {
         // Two seconds later it must be resting to come after them.
         assert!(good(Phase::Writing, 2) > good(Phase::Idle, 2));
         assert!(good(Phase::Writing, 2) > new);
+    }
+
+    #[test]
+    fn a_client_that_goes_on_at_once_is_not_taken_for_an_idle_one() {
+        let connection = watched();
+        let idle = |answered| connection.waits_for_us(State { phase: Phase::Idle, answered });
+        assert!(idle(Some(Instant::now())));
+        assert!(!idle(Instant::now().checked_sub(RECENT)) && !idle(None));
     }
 
     #[test]

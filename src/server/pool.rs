@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Enough for any signature scheme's working set; only touched pages cost memory.
-const STACK_BYTES: usize = 512 * 1024;
+const STACK_BYTES: usize = 1024 * 1024;
 
 /// How long a thread waits for its next job before it leaves.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -16,13 +16,17 @@ use std::time::Instant;
 use super::Shared;
 use super::connection::{self, REST};
 use super::guard::{Phase, Watched};
-use super::stream::Wire;
+#[cfg(feature = "tls")]
+use super::handshake;
+use super::stream::{Opened, Stream, Wire};
 use crate::ground::sys;
 use crate::telemetry::event::EventKind;
 
 /// A connection that is served, or rests. Its client counts as a guest for as long as this lives.
 pub(super) struct Visit {
     pub(super) connection: Arc<Watched>,
+    /// What it is read and written through, once that is open.
+    pub(super) stream: Option<Box<dyn Stream + Send>>,
     /// The number of the next request, from 1.
     pub(super) next: u32,
     pub(super) shared: Arc<Shared>,
@@ -35,9 +39,18 @@ impl Visit {
         shared.pool.run(Box::new(move || self.serve()))
     }
 
-    fn serve(self) {
-        let wire = Wire::new(Arc::clone(&self.connection));
-        let serve = || connection::serve(wire, &self.connection, &self.shared, self.next);
+    fn serve(mut self) {
+        let serve = || {
+            if self.stream.is_none() {
+                match self.open() {
+                    Opened::Stream(stream) => self.stream = Some(stream),
+                    Opened::Silent => return Some(self.next),
+                    Opened::Ended => return None,
+                }
+            }
+            let stream = self.stream.as_deref_mut()?;
+            connection::serve(stream, &self.connection, &self.shared, self.next)
+        };
         match catch_unwind(AssertUnwindSafe(serve)) {
             Ok(None) => {}
             Ok(Some(next)) => {
@@ -46,6 +59,17 @@ impl Visit {
                 shared.room.enter(Self { next, ..self }, Instant::now() + patience);
             }
             Err(_) => self.tell(EventKind::ConnectionPanicked),
+        }
+    }
+
+    /// Opens what it is read and written through: the socket itself, or TLS over it.
+    fn open(&self) -> Opened {
+        match &self.shared.tls {
+            None => Opened::Stream(Box::new(Wire::new(Arc::clone(&self.connection)))),
+            #[cfg(feature = "tls")]
+            Some(tls) => handshake::accept(&tls.current(), &self.connection, &self.shared),
+            #[cfg(not(feature = "tls"))]
+            Some(tls) => match tls.current() {},
         }
     }
 

@@ -1,11 +1,10 @@
 //! A connection's bytes, under a deadline.
 //!
-//! Owns how long a read or a write may take. Must not know HTTP. Decision: `connection` is generic over
-//! [`Stream`], so that tests need no socket. A TLS session will be one more `Stream`, around a [`Wire`]: its
-//! handshake happens in the first reads, so the deadline of the first head bounds it, and whoever shuts the
-//! socket down from another thread needs to know nothing of it.
+//! Owns how long a read or a write may take. Must not know HTTP. Decision: `connection` takes any [`Stream`], so
+//! that tests need no socket. A TLS session is one more, around a [`Wire`], and whoever shuts the socket down
+//! from another thread needs to know nothing of it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +20,21 @@ pub(super) trait Stream: Read + Write {
 
     /// Tells the client that nothing more will come.
     fn end_writing(&mut self) -> io::Result<()>;
+
+    /// Whether something has come of which nothing can be read yet: a request may have begun.
+    fn is_midway(&self) -> bool {
+        false
+    }
+}
+
+/// What came of opening a connection.
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "a socket is open"))]
+pub(super) enum Opened {
+    Stream(Box<dyn Stream + Send>),
+    /// Its client says nothing: it may rest.
+    Silent,
+    /// It is over.
+    Ended,
 }
 
 /// A blocking socket whose reads and writes end at a deadline.
@@ -92,6 +106,11 @@ impl Read for Wire {
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.within(1, Socket::set_write_timeout, |mut socket| socket.write(bytes))
+    }
+
+    /// All parts of one flight in one packet.
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.within(1, Socket::set_write_timeout, |mut socket| socket.write_vectored(parts))
     }
 
     fn flush(&mut self) -> io::Result<()> {

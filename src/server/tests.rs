@@ -596,7 +596,7 @@ fn over_any_stream_each_answer_is_one_write_in_the_order_of_the_requests() {
     for size in [1, 7, 1000] {
         let pieces: Vec<Vec<u8>> = sent.chunks(size).map(<[u8]>::to_vec).collect();
         let written = Arc::new(Mutex::new(Vec::new()));
-        let script = Script { pieces: pieces.into_iter(), written: Arc::clone(&written) };
+        let mut script = Script { pieces: pieces.into_iter(), written: Arc::clone(&written) };
         let (socket, _) = UnixStream::pair().unwrap();
         let watched = guard::Watched::new(std::os::fd::OwnedFd::from(socket).into(), Peer::Unix);
         let shared = Arc::new(Shared {
@@ -605,9 +605,10 @@ fn over_any_stream_each_answer_is_one_write_in_the_order_of_the_requests() {
             large_spare: AtomicUsize::new(1),
             pool: Pool::default(),
             room: Room::open().unwrap(),
+            tls: None,
             stopping: AtomicBool::new(false),
         });
-        assert_eq!(connection::serve(script, &watched, &shared, 1), None);
+        assert_eq!(connection::serve(&mut script, &watched, &shared, 1), None);
         let written = written.lock().unwrap();
         let bodies: Vec<&str> = written.iter().map(|text| text.split_once("\r\n\r\n").unwrap().1).collect();
         // Where the third body came in the same piece as its head, nobody waited for it.

@@ -19,6 +19,8 @@ pub enum EventKind {
     ExpectationFailed,
     /// A new connection sent no byte in time: closed.
     Silent,
+    /// A TLS handshake did not come to its end: closed, after an alert where there was somebody to tell.
+    HandshakeFailed(HandshakeFailure),
     /// Closed for a newer connection at the cap; 503 where a request had begun.
     Evicted,
     /// Not served: at the cap and nothing could be closed, or no thread to be had: 503.
@@ -35,7 +37,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind's label, for counters that start at zero.
-    pub const LABELS: [&'static str; 13] = [
+    pub const LABELS: [&'static str; 14] = [
         "head_malformed",
         "other_protocol",
         "head_timed_out",
@@ -43,6 +45,7 @@ impl EventKind {
         "version_unsupported",
         "expectation_failed",
         "silent",
+        "handshake_failed",
         "evicted",
         "refused",
         "accept_failed",
@@ -61,12 +64,74 @@ impl EventKind {
             Self::VersionUnsupported => "version_unsupported",
             Self::ExpectationFailed => "expectation_failed",
             Self::Silent => "silent",
+            Self::HandshakeFailed(_) => "handshake_failed",
             Self::Evicted => "evicted",
             Self::Refused => "refused",
             Self::AcceptFailed => "accept_failed",
             Self::WriteFailed => "write_failed",
             Self::HandlerPanicked => "handler_panicked",
             Self::ConnectionPanicked => "connection_panicked",
+        }
+    }
+}
+
+/// Why a TLS handshake did not come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HandshakeFailure {
+    /// Plain HTTP: answered with 400.
+    PlainHttp,
+    /// No TLS at all.
+    NotTls,
+    /// It did not end in time.
+    TimedOut,
+    /// More bytes than any handshake needs.
+    TooLong,
+    /// The client ended the connection in the middle.
+    CutOff,
+    /// The client speaks neither TLS 1.2 nor 1.3.
+    Version,
+    /// No cipher suite, group or signature scheme in common.
+    NothingInCommon,
+    /// The client wants another protocol than HTTP/1 (ALPN).
+    OtherProtocol,
+    /// The client ended it with an alert: most often it does not trust the certificate.
+    RefusedByClient,
+    /// The client breaks the protocol.
+    Malformed,
+    /// The server's own fault.
+    Internal,
+}
+
+impl HandshakeFailure {
+    /// Every reason's label, for counters that start at zero.
+    pub const LABELS: [&'static str; 11] = [
+        "plain_http",
+        "not_tls",
+        "timed_out",
+        "too_long",
+        "cut_off",
+        "version",
+        "nothing_in_common",
+        "other_protocol",
+        "refused_by_client",
+        "malformed",
+        "internal",
+    ];
+
+    /// The reason as a metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::PlainHttp => "plain_http",
+            Self::NotTls => "not_tls",
+            Self::TimedOut => "timed_out",
+            Self::TooLong => "too_long",
+            Self::CutOff => "cut_off",
+            Self::Version => "version",
+            Self::NothingInCommon => "nothing_in_common",
+            Self::OtherProtocol => "other_protocol",
+            Self::RefusedByClient => "refused_by_client",
+            Self::Malformed => "malformed",
+            Self::Internal => "internal",
         }
     }
 }

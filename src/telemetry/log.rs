@@ -5,7 +5,10 @@
 //! threads do not mix; and a line that cannot be written (a full disk, a closed pipe, a reader that sleeps)
 //! is dropped and counted, because the alternative is to stop issuing tokens.
 
+mod allowance;
 mod sink;
+
+pub use allowance::Allowance;
 
 use crate::config::LogFormat;
 use crate::ground::diagnostic::Diagnostic;

@@ -10,6 +10,7 @@ mod text;
 use crate::ground::time::UnixTime;
 use crate::issuer::{Record, SealedBy};
 use crate::login::attempts::Outcome;
+use crate::telemetry::event::HandshakeFailure;
 use counters::{BUCKETS, Counters, OfRoute, STATUSES, add, read, zeros};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub struct Metrics {
     passwords: Counters,
     refresh_tokens: Counters,
     events: Counters,
+    handshakes: Counters,
     /// Loads that replaced the state, and those that failed.
     reloads: [AtomicU64; 2],
     /// 1 while what the files say is not in force.
@@ -89,6 +91,7 @@ impl Metrics {
             passwords: Counters::new(&Outcome::LABELS),
             refresh_tokens: Counters::new(&RefreshEvent::LABELS),
             events: Counters::new(labels.events),
+            handshakes: Counters::new(&HandshakeFailure::LABELS),
             reloads: zeros(),
             reload_failing: AtomicU64::new(0),
             loaded: AtomicU64::new(seconds(started)),
@@ -137,6 +140,11 @@ impl Metrics {
     /// Counts what happened to a connection outside of a request.
     pub fn event(&self, kind: &str) {
         self.events.count(kind);
+    }
+
+    /// Counts a TLS handshake that did not come to its end.
+    pub fn handshake_failure(&self, reason: HandshakeFailure) {
+        self.handshakes.count(reason.label());
     }
 
     /// Counts a load that replaced the state.
@@ -196,6 +204,8 @@ impl Metrics {
         self.refresh_tokens.write(&mut text, "keypebble_refresh_tokens", "event", refresh_tokens);
         let events = "What happened to connections outside of requests.";
         self.events.write(&mut text, "keypebble_connection_events", "event", events);
+        let handshakes = "TLS handshakes that did not come to their end, by the reason.";
+        self.handshakes.write(&mut text, "keypebble_tls_handshake_failures", "reason", handshakes);
         text.family("keypebble_log_lines_lost", "counter", "", "Lines that the log did not take.");
         text.sample("keypebble_log_lines_lost_total", &[], lost_lines);
         text.family(
@@ -269,6 +279,7 @@ mod tests {
         metrics.refusal("NOT_FOUND");
         metrics.refusal("a client's text");
         metrics.event("silent");
+        metrics.handshake_failure(HandshakeFailure::Version);
         metrics.password(Outcome::Throttled(3));
         metrics.refresh_token(RefreshEvent::Used);
         let text = metrics.render(7, Format::OpenMetrics);
@@ -288,12 +299,14 @@ mod tests {
             "keypebble_refresh_tokens_total{event=\"used\"} 1",
             "keypebble_refresh_tokens_total{event=\"issued\"} 1",
             "keypebble_connection_events_total{event=\"silent\"} 1",
+            "keypebble_tls_handshake_failures_total{reason=\"version\"} 1",
+            "keypebble_tls_handshake_failures_total{reason=\"too_long\"} 0",
             "keypebble_log_lines_lost_total 7",
             "keypebble_start_time_seconds 1000",
         ] {
             assert!(text.lines().any(|known| known == line), "{line}\n{text}");
         }
-        assert!(text.ends_with("\n# EOF\n") && !text.contains("client"), "{text}");
+        assert!(text.ends_with("\n# EOF\n") && !text.contains("client's"), "{text}");
         // The older form: the same samples, and no word that it does not have.
         let old = metrics.render(7, Format::Prometheus);
         let samples = |text: &str| -> Vec<String> {

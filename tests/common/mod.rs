@@ -8,6 +8,8 @@ pub mod encode;
 mod folder;
 mod http;
 mod server;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use folder::{Folder, copy_folder, folder, repository};
 pub use http::{Answer, FORM, JSON, PATIENCE, access, basic, connect, exchange};
@@ -23,7 +25,9 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_keypebble");
 
 /// The binary under test: the one that cargo built, or `KEYPEBBLE_BIN`, say the one that ships.
 pub fn keypebble() -> Command {
-    Command::new(std::env::var_os("KEYPEBBLE_BIN").unwrap_or_else(|| BINARY.into()))
+    let mut command = Command::new(std::env::var_os("KEYPEBBLE_BIN").unwrap_or_else(|| BINARY.into()));
+    command.env_remove("KEYPEBBLE_CONFIG");
+    command
 }
 
 /// Runs a command to its end, with that on its standard input.

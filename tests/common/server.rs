@@ -157,12 +157,12 @@ pub fn free_port() -> u16 {
     free_address().port()
 }
 
-/// The address on the line that says `listening`: `http://HOST:PORT` or `unix:/path`, in a log of key=value
+/// The address on the line that says `listening`: `http(s)://HOST:PORT` or `unix:/path`, in a log of key=value
 /// pairs or of JSON objects.
 pub fn listening_address(log: &str) -> Option<String> {
     // Only whole lines: the last one may still be on its way.
     let line = log.split_inclusive('\n').find(|line| line.ends_with('\n') && line.contains("listening"))?;
-    let start = line.find("http://").or_else(|| line.find("unix:/"))?;
+    let start = line.find("http").or_else(|| line.find("unix:/"))?;
     let end = line[start..].find(|c: char| c.is_whitespace() || "\",'}".contains(c))?;
     Some(line[start..start + end].trim_end_matches('/').to_owned())
 }

@@ -37,10 +37,11 @@ const SERVERS: [(&str, &str); 4] = [
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What else the documentation names and is not here: a registry with TLS and a name of its own. nginx has it.
-const NAMES: [(&str, &str); 3] = [
+const NAMES: [(&str, &str); 4] = [
     ("https://registry.example.com", "https://localhost:5443"),
     ("docker://registry.example.com/", "docker://localhost:5443/"),
     ("listen 443 ssl", "listen 5443 ssl"),
+    ("registry.home.lan", "localhost"),
 ];
 
 /// Any image will do, and there may be no network.
@@ -371,6 +372,7 @@ fn fragment(text: &str, command: &str, complete: fn(&str) -> String) -> Result<(
     }
     // The password is `sesame`.
     folder.write("users.htpasswd", include_str!("users.htpasswd"));
+    folder.write("policy.yaml", "users: {}\n");
     folder.write("x.yaml", &complete(text));
     let run = |arguments: &str| {
         Command::new(BINARY).args(arguments.split(' ')).current_dir(folder.path()).output().unwrap()

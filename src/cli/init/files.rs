@@ -17,6 +17,8 @@ pub(super) struct Plan {
     pub(super) registry: String,
     pub(super) url: String,
     pub(super) algorithm: Algorithm,
+    /// Keypebble speaks TLS itself, with a certificate of an authority that is made here.
+    pub(super) self_signed: bool,
 }
 
 /// Whether distribution 2.8 takes it.
@@ -58,12 +60,19 @@ pub(super) fn config(plan: &Plan) -> String {
              trusted_proxies: [\"127.0.0.1\", \"::1\"]\n",
         )
     };
-    let forwarders = match (USERS_FILE, plan.url.starts_with("https://")) {
+    let forwarders = match (USERS_FILE, plan.url.starts_with("https://") && !plan.self_signed) {
         (true, true) => "  forwarded_by: [\"127.0.0.1\", \"::1\"]\n",
         (true, false) => "  forwarded_by: []\n",
         (false, _) => "",
     };
-    let port = port(&plan.url);
+    let port = port(plan);
+    let listens = if plan.self_signed {
+        "# TLS of its own: the clients come here themselves.\n  \
+         tls: {certificate_path: tls/server.crt, key_path: tls/server.key}\n  \
+         host: \"0.0.0.0\""
+    } else {
+        "# In a container: 0.0.0.0.\n  host: \"127.0.0.1\""
+    };
     format!(
         "# Keypebble for the registry {}. Paths are relative to this file.\n\
          # See what it means: keypebble check --config config.yaml --policy policy.yaml\n\n\
@@ -76,8 +85,7 @@ pub(super) fn config(plan: &Plan) -> String {
          key_dir: keys\n\n\
          {users}\n\
          service:\n  \
-         # In a container: 0.0.0.0.\n  \
-         host: \"127.0.0.1\"\n  \
+         {listens}\n  \
          port: {port}\n\
          {proxies}{forwarders}",
         plan.registry,
@@ -92,14 +100,15 @@ pub(super) fn local_url(registry: &str) -> String {
 }
 
 /// The port to listen on: that of the URL where nothing stands between, else 8080.
-fn port(url: &str) -> u16 {
-    if !USERS_FILE {
-        return 8080;
+fn port(plan: &Plan) -> u16 {
+    let (scheme, usual) = if plan.self_signed { ("https://", 443) } else { ("http://", 8080) };
+    if !USERS_FILE && !plan.self_signed {
+        return usual;
     }
-    let authority = url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
+    let authority = plan.url.strip_prefix(scheme).and_then(|rest| rest.split('/').next());
     let port =
         authority.and_then(|authority| authority.rsplit_once(':')).and_then(|(_, port)| port.parse().ok());
-    port.filter(|port| *port != 0).unwrap_or(8080)
+    port.filter(|port| *port != 0).unwrap_or(usual)
 }
 
 /// `policy.yaml`

@@ -4,6 +4,7 @@ use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print, say_line, warn};
 use super::{Loaded, Place};
 use crate::cli::error::Error;
+use crate::diagnosis::verdict::{Program, Trust};
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
@@ -11,7 +12,7 @@ use crate::key::keyring::{Keyring, RingKey, State};
 use crate::keystore::disk::{self, System};
 use crate::keystore::{Editor, Manifest, StoreError};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
@@ -133,11 +134,36 @@ fn nothing(command: &Export, keyring: &Keyring, none_chosen: bool) -> StoreError
         (_, Some(state)) if none_chosen => {
             StoreError::refused(format!("no key is {}", state.name()), "see keypebble keys list")
         }
-        _ => StoreError::refused(
-            "a shared secret (HS256, HS384, HS512) has no public half to export",
-            "a verifier of such tokens needs the secret itself",
-        ),
+        _ => no_public_half(),
     }
+}
+
+fn no_public_half() -> StoreError {
+    StoreError::refused(
+        "a shared secret (HS256, HS384, HS512) has no public half to export",
+        "a verifier of such tokens needs the secret itself",
+    )
+}
+
+/// What a registry trusts that has what this command prints for it: a bundle for distribution 2.8, a key set for 3,
+/// and for zot, which takes a single key, the certificate of the active one.
+pub(in crate::cli) fn for_registry(config: &Path, program: Program, now: UnixTime) -> Result<Trust, Error> {
+    let Loaded { manifest, keyring, .. } = Place::Config(config.to_owned()).load()?;
+    let given = |key: &&RingKey| program != Program::Zot || key.state() == State::Active;
+    let keys: Vec<&RingKey> =
+        keyring.verifiers().iter().filter(given).filter(|key| key.public().is_some()).collect();
+    if keys.is_empty() {
+        return Err(Error::Keys(no_public_half()));
+    }
+    Ok(match program {
+        Program::Registry3 => {
+            warn(&unfit_for_registries(Format::Jwks, &keys));
+            Trust::default().with_jwks(Keyring::jwks_text_of(keys.iter().copied()).as_bytes())
+        }
+        Program::Registry28 | Program::Zot => {
+            Trust::default().with_bundle(certificates(&keyring, &keys, &manifest, DAYS, now)?.as_bytes())
+        }
+    })
 }
 
 fn pems(keys: &[&RingKey]) -> String {

@@ -43,7 +43,7 @@ fn longest(place: &Place, given: Option<Ttl>) -> Result<Ttl, Error> {
         (Some(longest), _) => longest,
         (None, Place::Folder(_)) => Ttl::MAX,
         (None, Place::Config(path)) => {
-            let lifetimes = setup::config(path, &mut Files::default())?.lifetimes;
+            let lifetimes = setup::terms(path, &mut Files::default())?.lifetimes;
             lifetimes.max.max(lifetimes.default)
         }
     })

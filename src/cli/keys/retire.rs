@@ -5,11 +5,12 @@ use super::super::{Command, print};
 use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::file::Files;
-use crate::ground::time::{Ttl, UnixTime};
+use crate::ground::time::{Lifetimes, Ttl, UnixTime};
 use crate::keystore::disk::System;
 use crate::keystore::{Editor, LEEWAY_SECONDS, StoreError};
 use crate::load::setup;
 use std::fmt::Write;
+use std::path::Path;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
@@ -27,11 +28,11 @@ pub(in crate::cli) struct Retire {
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let place = Place::read(&mut arguments)?;
-    let longest = arguments.text("max-ttl")?.map(|text| seconds(&text)).transpose()?;
+    let longest = arguments.parsed("max-ttl")?;
     let (id, force) = (arguments.name("id")?, arguments.switch("force"));
     let fernet = arguments.switch("fernet");
     if longest.is_none() && !force && matches!(place, Place::Folder(_)) {
-        let error = arguments.missing("--max-ttl SECONDS beside --dir");
+        let error = arguments.missing("--max-ttl TIME beside --dir");
         return Err(error.with_hint("or --config PATH, which says how long tokens live"));
     }
     if force && id.is_none() {
@@ -40,29 +41,15 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     Ok(Command::KeysRetire(Retire { place, longest, id, force, fernet }))
 }
 
-fn seconds(text: &str) -> Result<Ttl, Error> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten().and_then(Ttl::new).ok_or_else(|| {
-        let most = Ttl::MAX.seconds();
-        usage(format!("--max-ttl: expected whole seconds from 1 to {most} (ten years), found `{text}`"))
-    })
-}
-
 pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
     if command.place.is_fernet(command.fernet) {
         return fernet::retire(&command.place, command.longest, command.id.as_deref(), command.force);
     }
     let folder = command.place.folder()?;
-    let longest = match (command.longest, &command.place) {
-        (Some(longest), _) => longest,
-        (None, Place::Config(path)) if !command.force => {
-            let config = setup::config(path, &mut Files::default())?;
-            // Refresh tokens are signed by these keys, too, unless they have a secret of their own.
-            let refresh = config.logins.as_ref().filter(|logins| logins.refresh_secret.is_none());
-            let refresh = refresh.and_then(|logins| logins.refresh_ttl).unwrap_or(Ttl::REGISTRY_MIN);
-            config.lifetimes.max.max(config.lifetimes.default).max(refresh)
-        }
-        _ => Ttl::DEFAULT, // forced: it plays no part
+    let (longest, setting) = match (command.longest, &command.place) {
+        (Some(longest), _) => (longest, "--max-ttl"),
+        (None, Place::Config(path)) if !command.force => longest_of(path)?,
+        _ => (Ttl::DEFAULT, ""), // forced: it plays no part
     };
     let now = UnixTime::now();
     let done = Editor::open(&folder, &System)
@@ -76,8 +63,7 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
     if !done.retired.is_empty() && !command.force {
         let _ = writeln!(
             text,
-            "no token of {} s or less ends early; a longer one, from issue --ttl, would",
-            longest.seconds()
+            "no token of {longest} or less ({setting}) ends early; a longer one, from issue --ttl, would"
         );
     }
     if !done.retired.is_empty() {
@@ -95,11 +81,24 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
         Some((entry, until)) if done.retired.is_empty() => Err(Error::Keys(StoreError::refused(
             format!("tokens of {} can be valid until {until}", entry.id),
             format!(
-                "wait: it stopped signing at {}, tokens live up to {} s, and verifiers get {LEEWAY_SECONDS} s more",
-                entry.stopped.unwrap_or(now),
-                longest.seconds()
+                "wait: it stopped signing at {}, tokens live up to {longest} ({setting}), and verifiers get {LEEWAY_SECONDS} s more",
+                entry.stopped.unwrap_or(now)
             ),
         ))),
         _ => Ok(()),
     }
+}
+
+/// The longest life of a token that these keys sign, and the setting that says so.
+fn longest_of(config: &Path) -> Result<(Ttl, &'static str), Error> {
+    let config = setup::config(config, &mut Files::default())?;
+    // Refresh tokens are signed by these keys, too, unless they have a secret of their own.
+    let refresh = config.logins.as_ref().filter(|logins| logins.refresh_secret.is_none());
+    let refresh = refresh.and_then(|logins| logins.refresh_ttl).map(|ttl| (ttl, "refresh_ttl_seconds"));
+    let Lifetimes { default, max } = config.lifetimes;
+    // The default is never more than the most, which it sets where nothing else does.
+    let longest = (max, if default == max { "default_ttl_seconds" } else { "max_ttl_seconds" });
+    Ok(refresh
+        .into_iter()
+        .fold(longest, |longest, refresh| if refresh.0 > longest.0 { refresh } else { longest }))
 }

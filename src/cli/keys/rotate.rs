@@ -1,14 +1,15 @@
 //! `keypebble keys rotate`: the staged key signs, a new one is staged.
 
-use super::super::args::{Arguments, Spec};
+use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print};
 use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
 use crate::keystore::disk::System;
-use crate::keystore::{Editor, Rotated};
+use crate::keystore::{self, Editor, Rotated};
 use std::fmt::Write;
+use std::path::Path;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
@@ -20,14 +21,19 @@ pub(in crate::cli) struct Rotate {
     place: Place,
     algorithm: Option<Algorithm>,
     force: bool,
+    dry_run: bool,
     fernet: bool,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let place = Place::read(&mut arguments)?;
     let algorithm = super::algorithm(&mut arguments)?;
-    let (force, fernet) = (arguments.switch("force"), arguments.switch("fernet"));
-    Ok(Command::KeysRotate(Rotate { place, algorithm, force, fernet }))
+    let (force, dry_run) = (arguments.switch("force"), arguments.switch("dry-run"));
+    let fernet = arguments.switch("fernet");
+    if fernet && dry_run {
+        return Err(usage("--dry-run is for keys that sign").with_hint("leave it out, or --fernet"));
+    }
+    Ok(Command::KeysRotate(Rotate { place, algorithm, force, dry_run, fernet }))
 }
 
 pub(in crate::cli) fn run(command: &Rotate) -> Result<(), Error> {
@@ -35,10 +41,23 @@ pub(in crate::cli) fn run(command: &Rotate) -> Result<(), Error> {
         return fernet::rotate(&command.place);
     }
     let folder = command.place.folder()?;
+    if command.dry_run {
+        return print(&plan(command, &folder)?);
+    }
     let rotated = Editor::open(&folder, &System)
         .and_then(|mut editor| editor.rotate(command.algorithm, command.force, UnixTime::now()))
         .map_err(Error::Keys)?;
     print(&report(&rotated, &command.place))
+}
+
+/// What would happen. The keys are read as a server would read them.
+fn plan(command: &Rotate, folder: &Path) -> Result<String, Error> {
+    let manifest = command.place.load()?.manifest;
+    let (active, next) = keystore::rotation(&manifest, folder, command.force).map_err(Error::Keys)?;
+    let algorithm = command.algorithm.unwrap_or(next.algorithm);
+    Ok(super::line(&next, "would sign")
+        + &super::line(&active, "would no longer sign")
+        + &format!("a new key for {algorithm} would be next\nnothing was changed: leave out --dry-run\n"))
 }
 
 /// What happened, and what is to be done now.
@@ -71,7 +90,7 @@ fn report(rotated: &Rotated, place: &Place) -> String {
     let _ = writeln!(
         text,
         "When the old key's last token has ended: keypebble keys retire {flag}{}",
-        if matches!(place, Place::Config(_)) { "" } else { " --max-ttl SECONDS" }
+        if matches!(place, Place::Config(_)) { "" } else { " --max-ttl TIME" }
     );
     text
 }

@@ -2,16 +2,12 @@
 
 use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print};
-use super::{File, name, pretty};
+use super::{Named, Setting, overview, pretty};
 use crate::cli::error::Error;
-use crate::ground::file::Files;
-use crate::ground::time::Ttl;
-use crate::load::setup;
 use crate::policy::scope;
 use crate::policy::{Asker, Explanation, Who};
 use serde_json::json;
 use std::fmt::Write;
-use std::path::PathBuf;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
@@ -20,13 +16,13 @@ pub(in crate::cli) const SPEC: Spec =
 /// What is to be explained.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Explain {
-    policy: PathBuf,
+    named: Named,
     /// `None` for the anonymous.
     user: Option<String>,
-    scope: String,
+    /// `None` for all that the user has.
+    scope: Option<String>,
     service: Option<String>,
     audience: Option<String>,
-    config: Option<PathBuf>,
     json: bool,
 }
 
@@ -39,86 +35,61 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         });
     }
     Ok(Command::PolicyExplain(Explain {
-        policy: arguments.required_path("policy")?,
+        named: Named::read(&mut arguments)?,
         user,
-        scope: match arguments.text("scope")? {
-            Some(scope) => scope,
-            None => return Err(arguments.missing("--scope SCOPE")),
-        },
+        scope: arguments.text("scope")?,
         service: arguments.name("service")?,
         audience: arguments.name("audience")?,
-        config: arguments.path("config")?,
         json: arguments.switch("json"),
     }))
 }
 
 pub(in crate::cli) fn run(command: &Explain) -> Result<(), Error> {
-    let asked = scope::parse_all([command.scope.as_str()]).map_err(|error| {
-        usage(format!("--scope: {error}, found `{}`", command.scope))
-            .with_hint("such as repository:alice-space/app-api:pull,push")
-    })?;
-    let config = |path: &PathBuf| setup::config(path, &mut Files::default());
-    let config = command.config.as_ref().map(config).transpose()?;
-    let file = File::load(&command.policy)?;
-    let audience = command.audience.as_deref().or(config.as_ref().map(|config| config.audience.as_str()));
+    let parse = |text: &String| {
+        scope::parse_all([text.as_str()]).map_err(|error| {
+            usage(format!("--scope: {error}, found `{text}`"))
+                .with_hint("such as repository:alice-space/app-api:pull,push")
+        })
+    };
+    let asked = command.scope.as_ref().map(parse).transpose()?;
+    let setting = command.named.load()?;
+    let audience = command.audience.as_deref().or(setting.audience.as_deref());
     let hosts: Vec<&str> = command.service.as_deref().into_iter().chain(audience).collect();
     let who = command.user.as_deref().map_or(Who::Anonymous, Who::User);
-    let default_ttl = config.as_ref().map_or(Ttl::DEFAULT, |config| config.lifetimes.default);
-    let explanation = file.policy.explain(&Asker { who, hosts: &hosts, default_ttl }, &asked);
-    let wanted = explanation.grant.ttl;
-    let life = config.as_ref().map_or(wanted, |config| config.lifetimes.registry(wanted));
-    let answer = Answer { file: &file, who, hosts: &hosts, explanation: &explanation, life };
-    print(&if command.json { answer.json() } else { answer.text() })
+    let asker = Asker { who, hosts: &hosts, default_ttl: setting.lifetimes.default };
+    let explanation = setting.file.policy.explain(&asker, asked.as_deref().unwrap_or_default());
+    print(&match (&asked, command.json) {
+        (Some(_), false) => text(&setting, &asker, &explanation),
+        (Some(_), true) => pretty(&as_json(&setting, &asker, &explanation)),
+        (None, false) => overview::text(&setting, &asker, &explanation),
+        (None, true) => pretty(&overview::json(&setting, &asker, &explanation)),
+    })
 }
 
-/// Everything that is printed.
-struct Answer<'a> {
-    file: &'a File,
-    who: Who<'a>,
-    hosts: &'a [&'a str],
-    explanation: &'a Explanation<'a>,
-    life: Ttl,
+fn text(setting: &Setting, asker: &Asker<'_>, explanation: &Explanation<'_>) -> String {
+    let mut text = setting.file.head(asker.who, explanation);
+    for explained in &explanation.scopes {
+        text.push_str(&setting.file.lines(explained, asker.hosts));
+    }
+    // Writing to a String does not fail.
+    let _ = if explanation.grant.refused {
+        writeln!(text, "token     none: `mode: deny` refuses a request that is not granted in full")
+    } else {
+        let access = scope::join_or_nothing(&explanation.grant.access);
+        writeln!(text, "token     grants {access}, for {}", setting.life(Some(explanation.grant.ttl)))
+    };
+    text
 }
 
-impl Answer<'_> {
-    fn text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "policy    {}, mode {}", self.file.path(), self.file.policy.mode().name());
-        let _ = writeln!(text, "user      {}", name(self.who));
-        if let Some(unknown) = self.file.unknown(self.who, self.explanation) {
-            let _ = writeln!(text, "  note    {unknown}");
-        }
-        for explained in &self.explanation.scopes {
-            text.push_str(&self.file.lines(explained, self.hosts));
-        }
-        if self.explanation.grant.refused {
-            let _ =
-                writeln!(text, "token     none: `mode: deny` refuses a request that is not granted in full");
-        } else {
-            let access = scope::join_or_nothing(&self.explanation.grant.access);
-            let _ = writeln!(text, "token     grants {access}, for {}", self.life);
-        }
-        text
-    }
-
-    fn json(&self) -> String {
-        let scopes = self.explanation.scopes.iter();
-        let token = (!self.explanation.grant.refused)
-            .then(|| json!({"access": self.explanation.grant.access, "ttl_seconds": self.life.seconds()}));
-        pretty(&json!({
-            "policy": self.file.path().to_string(),
-            "mode": self.file.policy.mode().name(),
-            "user": match self.who {
-                Who::User(name) => Some(name),
-                Who::Anonymous => None,
-            },
-            "known": self.explanation.known,
-            "similar": self.explanation.similar,
-            "scopes": scopes.map(|scope| self.file.scope_json(scope, self.hosts)).collect::<Vec<_>>(),
-            "complete": self.explanation.grant.complete,
-            "refused": self.explanation.grant.refused,
-            "token": token,
-        }))
-    }
+fn as_json(setting: &Setting, asker: &Asker<'_>, explanation: &Explanation<'_>) -> serde_json::Value {
+    let scopes = explanation.scopes.iter();
+    let life = setting.life(Some(explanation.grant.ttl)).seconds();
+    let token = (!explanation.grant.refused)
+        .then(|| json!({"access": explanation.grant.access, "ttl_seconds": life}));
+    let mut object = setting.file.head_json(asker.who, explanation);
+    object["scopes"] = scopes.map(|scope| setting.file.scope_json(scope, asker.hosts)).collect();
+    object["complete"] = explanation.grant.complete.into();
+    object["refused"] = explanation.grant.refused.into();
+    object["token"] = token.into();
+    object
 }

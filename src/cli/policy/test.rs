@@ -2,15 +2,13 @@
 
 use super::super::args::{Arguments, Spec};
 use super::super::{Command, print, warn};
-use super::{File, name, pretty};
+use super::{Named, Setting, name, pretty};
 use crate::cli::error::Error;
 use crate::ground::document::Step;
-use crate::ground::time::Ttl;
 use crate::policy::scope;
 use crate::policy::{Asker, Expectation, Explanation, Outcome, Who};
 use serde_json::{Value, json};
 use std::fmt::Write;
-use std::path::PathBuf;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
@@ -19,33 +17,32 @@ pub(in crate::cli) const SPEC: Spec =
 /// What is to be tried.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Test {
-    policy: PathBuf,
+    named: Named,
     json: bool,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    Ok(Command::PolicyTest(Test {
-        policy: arguments.required_path("policy")?,
-        json: arguments.switch("json"),
-    }))
+    Ok(Command::PolicyTest(Test { named: Named::read(&mut arguments)?, json: arguments.switch("json") }))
 }
 
 pub(in crate::cli) fn run(command: &Test) -> Result<(), Error> {
-    let file = File::load(&command.policy)?;
+    let setting = command.named.load()?;
+    let file = &setting.file;
     let expectations = file.policy.expectations();
     let tried: Vec<(&Expectation, Outcome)> =
         expectations.iter().map(|expectation| (expectation, file.policy.outcome(expectation))).collect();
-    let findings = file.policy.findings(|life| life.unwrap_or(Ttl::DEFAULT));
+    let findings = file.policy.findings(|ttl| setting.life(ttl));
     warn(&findings);
     let failed = tried.iter().filter(|(_, outcome)| !outcome.holds()).count();
-    print(&if command.json { as_json(&file, &tried, failed) } else { as_text(&file, &tried, failed) })?;
+    print(&if command.json { as_json(&setting, &tried, failed) } else { as_text(&setting, &tried, failed) })?;
     if failed == 0 {
         return Ok(());
     }
-    Err(Error::Expectations { failed, of: tried.len(), path: command.policy.clone() })
+    Err(Error::Expectations { failed, of: tried.len(), path: file.document.path().to_owned() })
 }
 
-fn as_text(file: &File, tried: &[(&Expectation, Outcome)], failed: usize) -> String {
+fn as_text(setting: &Setting, tried: &[(&Expectation, Outcome)], failed: usize) -> String {
+    let file = &setting.file;
     if tried.is_empty() {
         return format!(
             "{} has no expectations: add `tests:`, see keypebble policy test --help\n",
@@ -55,7 +52,7 @@ fn as_text(file: &File, tried: &[(&Expectation, Outcome)], failed: usize) -> Str
     let mut text = String::new();
     for (index, (expectation, outcome)) in tried.iter().enumerate() {
         if !outcome.holds() {
-            text.push_str(&difference(file, index, expectation, outcome));
+            text.push_str(&difference(setting, index, expectation, outcome));
         }
     }
     let held = tried.len() - failed;
@@ -64,7 +61,8 @@ fn as_text(file: &File, tried: &[(&Expectation, Outcome)], failed: usize) -> Str
 }
 
 /// What was expected, what came, and why.
-fn difference(file: &File, index: usize, expectation: &Expectation, outcome: &Outcome) -> String {
+fn difference(setting: &Setting, index: usize, expectation: &Expectation, outcome: &Outcome) -> String {
+    let file = &setting.file;
     let mut text = String::new();
     let place = file.document.locate(&[Step::Key("tests"), Step::Index(index)]);
     let place = place.map_or(String::new(), |(line, column)| format!(":{line}:{column}"));
@@ -79,7 +77,7 @@ fn difference(file: &File, index: usize, expectation: &Expectation, outcome: &Ou
             let _ = writeln!(text, "  {what:<9} {}", scope::join_or_nothing(scopes));
         }
     }
-    with_explanation(file, expectation, |explanation, hosts| {
+    with_explanation(setting, expectation, |explanation, hosts| {
         if let Some(unknown) = file.unknown(expectation.who(), explanation) {
             let _ = writeln!(text, "  why       {unknown}");
         }
@@ -97,31 +95,32 @@ fn difference(file: &File, index: usize, expectation: &Expectation, outcome: &Ou
 }
 
 fn with_explanation<T>(
-    file: &File,
+    setting: &Setting,
     expectation: &Expectation,
     then: impl FnOnce(&Explanation<'_>, &[&str]) -> T,
 ) -> T {
     let service = expectation.service.as_deref();
     let hosts = service.as_slice();
-    let asker = Asker { who: expectation.who(), hosts, default_ttl: Ttl::DEFAULT };
-    then(&file.policy.explain(&asker, &expectation.asked), hosts)
+    let asker = Asker { who: expectation.who(), hosts, default_ttl: setting.lifetimes.default };
+    then(&setting.file.policy.explain(&asker, &expectation.asked), hosts)
 }
 
-fn as_json(file: &File, tried: &[(&Expectation, Outcome)], failed: usize) -> String {
+fn as_json(setting: &Setting, tried: &[(&Expectation, Outcome)], failed: usize) -> String {
     let results: Vec<Value> = tried
         .iter()
         .enumerate()
-        .map(|(index, (expectation, outcome))| result(file, index, expectation, outcome))
+        .map(|(index, (expectation, outcome))| result(setting, index, expectation, outcome))
         .collect();
     pretty(&json!({
-        "policy": file.path().to_string(),
+        "policy": setting.file.path().to_string(),
         "expectations": tried.len(),
         "failed": failed,
         "results": results,
     }))
 }
 
-fn result(file: &File, index: usize, expectation: &Expectation, outcome: &Outcome) -> Value {
+fn result(setting: &Setting, index: usize, expectation: &Expectation, outcome: &Outcome) -> Value {
+    let file = &setting.file;
     let texts =
         |scopes: &[crate::policy::scope::Scope]| scopes.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut result = json!({
@@ -141,7 +140,7 @@ fn result(file: &File, index: usize, expectation: &Expectation, outcome: &Outcom
     if !outcome.holds() {
         let place = file.document.locate(&[Step::Key("tests"), Step::Index(index)]);
         result["line"] = json!(place.map(|(line, _)| line));
-        result["why"] = with_explanation(file, expectation, |explanation, hosts| {
+        result["why"] = with_explanation(setting, expectation, |explanation, hosts| {
             explanation.scopes.iter().map(|scope| file.scope_json(scope, hosts)).collect::<Vec<_>>().into()
         });
     }

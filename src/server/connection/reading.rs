@@ -15,7 +15,6 @@ use crate::http::request::Body;
 use crate::server::chunks::{Chunked, Chunks};
 use crate::server::guard::Phase;
 use crate::server::head::{Framing, Head, head_end};
-use crate::server::stream::Stream;
 use crate::telemetry::event::EventKind;
 
 /// In a crowd of so many, so many pipelined requests are answered before a pause of so long per connection:
@@ -27,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-impl<S: Stream> Serving<'_, S> {
+impl Serving<'_> {
     /// Waits a while for a request to begin.
     pub(super) fn has_begun(&mut self, number: u32) -> Result<bool, Failure> {
         self.begun = !self.inbox.bytes().is_empty();
@@ -47,9 +46,13 @@ impl<S: Stream> Serving<'_, S> {
             self.stream.set_patience(self.shared.limits.patience(number).min(REST));
             self.begun = match self.fill()? {
                 Filled::More => true,
-                Filled::Late => false,
+                Filled::Late => self.stream.is_midway(),
                 Filled::End => return Err(Failure::QUIET),
             };
+        }
+        if self.begun {
+            // What is in our hands is no longer in the socket, where eviction looks for it.
+            self.enter(Phase::Handling)?;
         }
         Ok(self.begun)
     }
