@@ -145,7 +145,9 @@ impl KeyError {
             KeyError::PemAsSecret => {
                 "for a private key set `private_key_path`; a public key or a certificate can't sign"
             }
-            KeyError::JwkAsSecret => "set `private_key_path`, which reads JWK files of every kind",
+            KeyError::JwkAsSecret => {
+                "`private_key_path` and, without `algorithm`, `keys` read JWK files of every kind"
+            }
             KeyError::SecretForKeyPair { .. } => {
                 "a shared secret signs HS256, HS384 and HS512; for this algorithm set `private_key_path`"
             }

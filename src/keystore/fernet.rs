@@ -10,9 +10,9 @@
 
 use super::disk::{self, Disk, PRIVATE};
 use super::error::failed;
-use super::lock::lock;
-use super::{ATTEMPTS, LEEWAY_SECONDS, LOCK, MANIFEST, StoreError};
-use crate::ground::file::{Files, folder_of};
+use super::lock::{lock, make_folder, refuse_foreign};
+use super::{ATTEMPTS, LEEWAY_SECONDS, StoreError};
+use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::key::KeyError;
 use crate::key::fernet::{FernetKey, FernetKeys};
@@ -172,13 +172,9 @@ impl<'d> Editor<'d> {
 
     /// Makes a folder with its first two keys, or finishes one that has a single key.
     pub fn create(folder: &Path, disk: &'d dyn Disk) -> Result<Self, StoreError> {
-        let made = match disk.create_folder(folder, 0o700) {
-            Ok(()) => disk.sync_folder(folder_of(folder)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
-        };
-        made.map_err(|source| failed("create the folder", folder, source))?;
-        refuse_foreign(folder)?;
+        make_folder(folder, disk)?;
+        let ours = |name: &str| name.strip_suffix(".tmp").unwrap_or(name).parse::<u64>().is_ok();
+        refuse_foreign(folder, "Fernet keys", ours)?;
         let editor = Self { folder: folder.to_owned(), disk, _lock: lock(folder, disk)? };
         let there = entries(folder)?;
         if there.len() > 1 {
@@ -316,23 +312,6 @@ impl<'d> Editor<'d> {
 
 fn new_key() -> Result<FernetKey, StoreError> {
     FernetKey::generate().map_err(StoreError::Make)
-}
-
-/// A folder that holds something else is somebody else's.
-fn refuse_foreign(folder: &Path) -> Result<(), StoreError> {
-    let listed = std::fs::read_dir(folder).map_err(|source| failed("read", folder, source))?;
-    for entry in listed {
-        let name = entry.map_err(|source| failed("read", folder, source))?.file_name();
-        let name = name.to_string_lossy();
-        let number = name.strip_suffix(".tmp").unwrap_or(&name);
-        if name == MANIFEST || name != LOCK && number.parse::<u64>().is_err() {
-            return Err(StoreError::refused(
-                format!("{} is not a folder of Fernet keys: it holds {name:?}", folder.display()),
-                "name a folder that is empty or does not exist",
-            ));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

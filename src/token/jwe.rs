@@ -231,13 +231,14 @@ mod tests {
         }
     }
 
-    /// RFC 7516, A.1 and A.2; RFC 7519, A.1; RFC 7518, 4.5 and 4.8; RFC 8725, 3.6.
+    /// RFC 7516, A.1 and A.2; RFC 7519, A.1 and A.2; RFC 7518, 4.5 and 4.8; RFC 8725, 3.6.
     #[test]
     fn what_is_not_done_here_is_refused_by_name() {
         let (_, key) = pairs().remove(0);
         for (header, name, value) in [
             (r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#, "alg", "RSA-OAEP"),
             (r#"{"alg":"RSA1_5","enc":"A128CBC-HS256"}"#, "alg", "RSA1_5"),
+            (r#"{"alg":"RSA1_5","enc":"A128CBC-HS256","cty":"JWT"}"#, "alg", "RSA1_5"),
             (r#"{"alg":"RSA-OAEP-256","enc":"A256GCM"}"#, "alg", "RSA-OAEP-256"),
             (r#"{"alg":"dir","enc":"A256GCM"}"#, "alg", "dir"),
             (r#"{"alg":"PBES2-HS256+A128KW","enc":"A256GCM","p2c":1000000}"#, "alg", "PBES2-HS256+A128KW"),
