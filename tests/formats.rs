@@ -279,6 +279,26 @@ fn fernet_tokens_follow_their_folder_of_keys() {
     assert_eq!(said(&folder, "verify --config config.yaml", &token).0, 1, "its key is gone");
 }
 
+#[cfg(feature = "fernet")]
+#[test]
+fn a_running_server_follows_a_rotation_of_its_fernet_keys() {
+    let folder = folder("token_format: fernet\nfernet: {key_dir: fernet}\n");
+    let keys = |line: &str| common::done(&folder, line);
+    keys("keys generate --dir fernet --fernet");
+    let server = serve(&folder);
+    let token = || {
+        let answer = server.post("/auth", &[JSON], "{\"sub\":\"alice\"}");
+        answer.json()["token"].as_str().unwrap().to_owned()
+    };
+    let opens =
+        |key: &str, token: &str| said(&folder, &format!("inspect --decrypt-key fernet/{key}"), token).0 == 0;
+    let before = token();
+    assert!(opens("1", &before));
+    keys("keys rotate --dir fernet");
+    common::until("the staged key encrypts", || opens("2", &token()));
+    assert_eq!(said(&folder, "verify --config config.yaml", &before).0, 0);
+}
+
 #[cfg(not(feature = "fernet"))]
 #[test]
 fn a_build_without_fernet_says_so() {

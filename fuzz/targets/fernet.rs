@@ -81,7 +81,7 @@ fn signed(bytes: &[u8]) {
     let mac = Key::from_secret(Algorithm::HS256, &secret, None).unwrap().sign(bytes).unwrap();
     let text = base64::encode(URL, true, &[bytes, &mac].concat());
     if let Ok(content) = open(&text, &keys, Ttl::MAX, NOW) {
-        assert!(bytes[0] == 0x80 && bytes.len() >= 41 && (bytes.len() - 25) % 16 == 0);
+        assert!(bytes[0] == 0x80 && bytes.len() >= 41 && (bytes.len() - 25).is_multiple_of(16));
         let padding = bytes.len() - 25 - content.len();
         assert!((1..=16).contains(&padding));
     }

@@ -88,7 +88,10 @@ fn seal(content: &[u8], keys: &[Pair], own: usize, place: u8, change: u8) {
         match token::open(&sealed, &pair.opener, Ttl::MAX, NOW) {
             Ok(Inside::Claims { payload, authentic, .. }) => {
                 // A key pair takes both algorithms of its curve.
-                assert!(other == own || own >= 2 && other >= 2 && (own + other) % 2 == 0, "{own} {other}");
+                assert!(
+                    other == own || own >= 2 && other >= 2 && (own + other).is_multiple_of(2),
+                    "{own} {other}"
+                );
                 assert_eq!((payload.as_slice(), authentic), (content, own < 2));
             }
             Ok(Inside::Signed(_)) => panic!("nothing was signed"),

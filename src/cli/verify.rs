@@ -11,7 +11,7 @@ use crate::diagnosis::claims::Expected;
 use crate::diagnosis::encrypted::Outer;
 use crate::diagnosis::unverified::Unverified;
 use crate::diagnosis::verdict::{self, Program, Trust};
-use crate::diagnosis::verify;
+use crate::diagnosis::verify::{self, Opened};
 use crate::ground::diagnostic::{Diagnostic, Level, ascii_json, worst};
 use crate::ground::file::Files;
 use crate::ground::secret::Secret;
@@ -227,42 +227,6 @@ fn answer(program: Option<Program>, findings: &[Diagnostic], json: bool) -> Resu
         print(&format!("{verdict}\n{findings}"))?;
     }
     if level < Level::Unknown { Ok(()) } else { Err(Error::Negative) }
-}
-
-/// Claims that were encrypted and not signed.
-struct Opened {
-    read: Unverified,
-    authentic: bool,
-    typ: Option<String>,
-}
-
-impl Opened {
-    /// `signed`: whether a signature was to be checked.
-    fn judge(
-        &self,
-        signed: bool,
-        typ: Option<Typ>,
-        expected: &Expected<'_>,
-        now: UnixTime,
-    ) -> Vec<Diagnostic> {
-        let mut findings = Vec::new();
-        if signed {
-            findings.push(
-                Diagnostic::error("signature", "nothing in it is signed, so these keys say nothing of it")
-                    .hint("to take what a shared secret encrypted, leave --jwks and --key out"),
-            );
-        }
-        if !self.authentic {
-            findings.push(
-                Diagnostic::error("signature", "it is encrypted to a public key, and not signed")
-                    .why("whoever has that key can have made it")
-                    .hint("let the issuer sign it first: `token_format: nested`"),
-            );
-        }
-        findings.extend(verify::kind(&self.read, self.typ.as_deref(), typ));
-        findings.extend(verify::of_claims(&self.read, expected, now));
-        findings
-    }
 }
 
 /// The token that is to be judged: the one inside, where that is one; or the claims that were inside.

@@ -30,8 +30,48 @@ pub fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>, now: UnixTime
     findings
 }
 
+/// Claims that were encrypted and not signed.
+#[derive(Debug)]
+pub struct Opened {
+    /// The claims.
+    pub read: Unverified,
+    /// Whether only who has the secret that opens it can have made it.
+    pub authentic: bool,
+    /// `typ` of the header.
+    pub typ: Option<String>,
+}
+
+impl Opened {
+    /// Everything that is wrong with it. `signed`: whether a signature was to be checked.
+    pub fn judge(
+        &self,
+        signed: bool,
+        typ: Option<Typ>,
+        expected: &Expected<'_>,
+        now: UnixTime,
+    ) -> Vec<Diagnostic> {
+        let mut findings = Vec::new();
+        if signed {
+            findings.push(
+                Diagnostic::error("signature", "nothing in it is signed, so these keys say nothing of it")
+                    .hint("to take what a shared secret encrypted, leave --jwks and --key out"),
+            );
+        }
+        if !self.authentic {
+            findings.push(
+                Diagnostic::error("signature", "it is encrypted to a public key, and not signed")
+                    .why("whoever has that key can have made it")
+                    .hint("let the issuer sign it first: `token_format: nested`"),
+            );
+        }
+        findings.extend(kind(&self.read, self.typ.as_deref(), typ));
+        findings.extend(of_claims(&self.read, expected, now));
+        findings
+    }
+}
+
 /// What speaks against the claims of a token, however it was sealed.
-pub fn of_claims(read: &Unverified, expected: &Expected<'_>, now: UnixTime) -> Vec<Diagnostic> {
+fn of_claims(read: &Unverified, expected: &Expected<'_>, now: UnixTime) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     if let Some((part, problem)) = &read.twice {
         findings.push(Diagnostic::error("twice", format!("the {part}: {problem}")));
