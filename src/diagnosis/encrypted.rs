@@ -146,9 +146,7 @@ mod tests {
     use super::*;
     use crate::ground::secret::Secret;
     use crate::key::encryption::EncryptionKey;
-    use crate::key::fernet::{FernetKey, FernetKeys};
     use crate::token::{Sealer, Typ};
-    use std::sync::Arc;
 
     const NOW: UnixTime = UnixTime(1_700_000_000);
 
@@ -181,7 +179,9 @@ mod tests {
     #[cfg(feature = "fernet")]
     #[test]
     fn a_fernet_token_says_when_it_was_made() {
-        let keys = Arc::new(FernetKeys::new(vec![FernetKey::generate().unwrap()]).unwrap());
+        use crate::key::fernet::{FernetKey, FernetKeys};
+        let key = FernetKey::generate().unwrap();
+        let keys = std::sync::Arc::new(FernetKeys::new(vec![key]).unwrap());
         let token = Sealer::fernet(keys).seal(b"{}", Typ::Jwt, NOW).unwrap();
         let outer = Outer::parse(&token).unwrap().unwrap();
         assert!(outer.text(NOW).contains("made    2023-11-14T22:13:20Z"), "{}", outer.text(NOW));
