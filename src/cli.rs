@@ -5,7 +5,9 @@
 //! is not an error.
 
 mod args;
+mod audit;
 mod check;
+mod colour;
 mod completions;
 mod doctor;
 pub mod error;
@@ -20,9 +22,12 @@ mod key_file;
 mod keys;
 mod man;
 mod policy;
+mod progress;
 mod serve;
 mod stdout;
+mod store;
 mod token_input;
+mod tokens;
 mod verify;
 mod version;
 
@@ -31,6 +36,7 @@ use crate::ground::diagnostic::Diagnostic;
 use crate::ground::text::{printable, sentence};
 use crate::load::setup::Paths;
 use args::Spec;
+use check::Check;
 use completions::Shell;
 use doctor::Doctor;
 use hash_password::HashPassword;
@@ -61,7 +67,7 @@ enum Command {
     /// Answer HTTP.
     Serve(Paths),
     /// Load everything and say what was found.
-    Check(Paths),
+    Check(Check),
     /// Ask a running server whether it is well.
     Healthcheck(Paths),
     /// Say what a token says.
@@ -82,6 +88,16 @@ enum Command {
     KeysRetire(Retire),
     /// Print public keys.
     KeysExport(Export),
+    /// Make, check, copy or prune the store.
+    Store(store::Tend),
+    /// Show what was issued.
+    TokensList(tokens::list::List),
+    /// Show one token.
+    TokensShow(tokens::show::Show),
+    /// End tokens.
+    TokensRevoke(tokens::revoke::Revoke),
+    /// Say who got what, when and why.
+    Audit(audit::Audit),
     /// Print a line for a users file.
     HashPassword(HashPassword),
     /// Say which rule grants or denies.
@@ -110,6 +126,14 @@ const COMMANDS: &[Spec] = &[
     inspect::SPEC,
     verify::SPEC,
     doctor::SPEC,
+    store::INIT,
+    store::CHECK,
+    store::BACKUP,
+    store::PRUNE,
+    tokens::list::SPEC,
+    tokens::show::SPEC,
+    tokens::revoke::SPEC,
+    audit::SPEC,
     policy::explain::SPEC,
     policy::test::SPEC,
     completions::SPEC,
@@ -150,6 +174,11 @@ fn run(command: Command) -> Result<(), Error> {
         Command::KeysRotate(command) => keys::rotate::run(&command),
         Command::KeysRetire(command) => keys::retire::run(&command),
         Command::KeysExport(command) => keys::export::run(&command),
+        Command::Store(command) => store::run(&command),
+        Command::TokensList(command) => tokens::list::run(&command),
+        Command::TokensShow(command) => tokens::show::run(&command),
+        Command::TokensRevoke(command) => tokens::revoke::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::Completions(shell) => completions::run(shell),
         Command::Man(command) => man::run(&command),
         Command::HashPassword(command) => hash_password::run(&command),
@@ -179,7 +208,7 @@ fn complain(what: &str, message: &str, excerpt: Option<&str>, hint: Option<&str>
     // Writing to a String does not fail.
     let _ = excerpt.map(|excerpt| writeln!(text, "{excerpt}"));
     let _ = hint.filter(|hint| !hint.is_empty()).map(|hint| writeln!(text, "keypebble: hint: {hint}"));
-    say(&text);
+    say(&colour::painted(&text, &io::stderr()));
 }
 
 /// To stderr; where that is closed there is nobody to tell.

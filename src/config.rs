@@ -4,11 +4,13 @@
 //! requests or the command line. Decision: keys are loaded here too, so that a bad one is reported at
 //! the line that names it.
 
+mod clients;
 mod key;
 mod logins;
 mod ring;
 mod sealing;
 mod service;
+mod store;
 mod tls;
 
 pub use crate::ground::net::Bind;
@@ -23,6 +25,8 @@ use crate::ground::time::{Lifetimes, Ttl};
 use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
 use crate::login::LoginConfig;
+use crate::login::clients::Clients;
+use crate::store::config::StoreConfig;
 use serde_json::Map;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -50,6 +54,10 @@ pub struct Config {
     pub policy_file: Option<PathBuf>,
     /// `users_file` and what belongs to it; `None` where no password is checked here.
     pub logins: Option<LoginConfig>,
+    /// `clients`: who may ask about tokens, or end them.
+    pub clients: Clients,
+    /// `store` and what belongs to it; `None` where nothing is remembered.
+    pub store: Option<StoreConfig>,
     /// `service`
     pub service: ServiceConfig,
 }
@@ -136,6 +144,8 @@ impl Config {
             policy_off,
             policy_file,
             logins: LoginConfig::read(&root, files)?,
+            clients: clients::read(&root, files)?,
+            store: store::read(document, &root)?,
             service: ServiceConfig::read(&root)?,
         })
     }
@@ -148,7 +158,15 @@ impl Terms {
     }
 
     fn read(root: &Node<'_>, files: &mut Files) -> Result<Self, DocumentError> {
-        let known: Vec<&str> = [&KEYS[..], &logins::KEYS, &ring::KEYS, &key::KEYS, &sealing::KEYS].concat();
+        let known: Vec<&str> = KEYS
+            .into_iter()
+            .chain(logins::KEYS)
+            .chain([clients::KEY])
+            .chain(store::KEYS)
+            .chain(ring::KEYS)
+            .chain(key::KEYS)
+            .chain(sealing::KEYS)
+            .collect();
         root.allow_keys(&known)?;
         let default_ttl = ttl(root, "default_ttl_seconds")?;
         let max_ttl = ttl(root, "max_ttl_seconds")?;

@@ -18,3 +18,4 @@ pub mod secret;
 pub(crate) mod sys;
 pub mod text;
 pub mod time;
+pub mod when;

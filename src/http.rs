@@ -16,8 +16,12 @@ pub mod trust;
 
 mod auth;
 mod call;
+mod caller;
 mod forwarded;
+mod introspect;
 mod oauth;
+mod revoke;
+mod shown;
 mod token;
 mod wellknown;
 
@@ -28,11 +32,14 @@ use crate::ground::time::UnixTime;
 use crate::issuer::Issuer;
 use crate::login::Logins;
 use crate::login::attempts::Passwords;
+use crate::login::clients::Clients;
 use crate::policy::Enforcement;
+use crate::store::Store;
+use crate::store::entry::Event;
 use crate::telemetry::event::EventKind;
 use crate::telemetry::log::{Allowance, Level, Log};
 use crate::telemetry::metrics::{Format, Labels, Metrics};
-use call::{Call, Note};
+use call::{Call, Note, Origin};
 use handler::{ConnectionEvent, Handler};
 use refusal::Refusal;
 use request::{Body, Method, Peer, Request};
@@ -54,6 +61,8 @@ pub struct State {
     pub trust: Trust,
     /// Who has a password; `None` where none is checked here.
     pub logins: Option<Logins>,
+    /// The programs that may ask about tokens, or end them.
+    pub clients: Clients,
     /// The audiences beside the issuer's own.
     pub allowed_services: Vec<String>,
 }
@@ -64,6 +73,7 @@ impl State {
         issuer: Issuer,
         enforcement: Enforcement,
         logins: Option<Logins>,
+        clients: Clients,
         service: &ServiceConfig,
     ) -> Self {
         Self {
@@ -71,6 +81,7 @@ impl State {
             enforcement,
             trust: Trust::new(service),
             logins,
+            clients,
             allowed_services: service.allowed_services.clone(),
         }
     }
@@ -98,6 +109,8 @@ pub struct Service {
     metrics: Metrics,
     log: Log,
     sources: Sources,
+    /// What remembers tokens, if anything does.
+    store: Option<Store>,
     /// Whether the log said that clients share one address.
     told: AtomicBool,
     /// Anybody can fail at a handshake, as often as they like.
@@ -106,22 +119,34 @@ pub struct Service {
 
 impl Service {
     /// A service in that state.
-    pub fn new(state: State, log: Log, sources: Sources) -> Self {
+    pub fn new(state: State, log: Log, sources: Sources, store: Option<Store>) -> Self {
         let metrics = Metrics::new((sources.clock)(), &LABELS);
-        Self {
+        let service = Self {
             state: RwLock::new(Arc::new(state)),
             passwords: Passwords::default(),
             metrics,
             log,
             sources,
+            store,
             told: AtomicBool::new(false),
             handshake_lines: Allowance::default(),
-        }
+        };
+        service.note_policy(&service.state());
+        service
+    }
+
+    /// Notes in the store which policy is in force from now on.
+    fn note_policy(&self, state: &State) {
+        let (Some(store), Some(digest)) = (&self.store, state.enforcement.digest()) else { return };
+        store.note(Event::policy((self.sources.clock)(), digest));
     }
 
     /// Answers from another state from now on; requests in flight finish with the one that they began with.
     /// Gives the time.
     pub fn replace(&self, state: State) -> UnixTime {
+        if state.enforcement.digest() != self.state().enforcement.digest() {
+            self.note_policy(&state);
+        }
         let new = Arc::new(state);
         let old = {
             let mut current = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -173,24 +198,37 @@ impl Service {
         if !route.allows(request.method, passwords) {
             return Err(Refusal::Method(route.allow(passwords)));
         }
-        let call = Call { service: self, state, request, client, route, note };
+        let call = Call { service: self, state, request, client, route, note, origin: Origin::default() };
         match route {
             Route::Healthz => Ok(Response::json(200, &b"{\"status\": \"ok\"}"[..])),
             Route::Metrics => Ok(self.metrics_text(request)),
             Route::Jwks => Ok(wellknown::jwks(state.issuer.keyring())),
-            Route::Discovery => Ok(wellknown::discovery(&state.issuer)),
+            Route::Discovery => Ok(wellknown::discovery(state, self.store.is_some())),
             Route::Auth => auth::auth(call),
+            Route::Introspect => introspect::post(call, query),
+            Route::Revoke => revoke::post(call, query),
             Route::Token if request.method == Method::Post => oauth::post(call),
             Route::Token => token::get(call, query),
             Route::Other => Err(Refusal::NotFound),
         }
     }
 
+    /// Has the store keep the tokens of an answer before it is given.
+    fn remember(&self, answer: Response, note: &mut Note) -> Result<Response, Refusal> {
+        let (Some(store), false) = (&self.store, note.entries.is_empty()) else { return Ok(answer) };
+        store.remember(std::mem::take(&mut note.entries)).map(|()| answer).map_err(|fault| {
+            note.detail = Some(fault.to_string());
+            Refusal::Forgetful
+        })
+    }
+
     fn metrics_text(&self, request: &Request<'_>) -> Response {
         let format =
             Format::of(request.header_values("Accept").filter_map(|field| str::from_utf8(field).ok()));
-        let mut response =
-            Response::json(200, self.metrics.render(self.log.lost_lines(), format).into_bytes());
+        let mut response = Response::json(
+            200,
+            self.metrics.render(self.log.lost_lines(), self.store.as_ref(), format).into_bytes(),
+        );
         response.headers = vec![("Content-Type", format.content_type().into()), ("Vary", "Accept".into())];
         response
     }
@@ -204,12 +242,16 @@ impl Handler for Service {
         let route = Route::of(path);
         let state = self.state();
         let (client, problem) = forwarded::client(request, &state.trust);
-        let (response, refusal) = match self.answer(&state, (request, client), (route, query), &mut note) {
+        let answer = self.answer(&state, (request, client), (route, query), &mut note);
+        let (response, refusal) = match answer.and_then(|answer| self.remember(answer, &mut note)) {
             Ok(response) => (response, None),
             Err(refusal) => {
                 self.metrics.refusal(refusal.code());
-                let form = route == Route::Token && request.method == Method::Post;
-                let response = if form { refusal.oauth_response() } else { refusal.response() };
+                let response = match route {
+                    Route::Token if request.method == Method::Post => refusal.oauth_response(),
+                    Route::Introspect | Route::Revoke => refusal.client_response(),
+                    _ => refusal.response(),
+                };
                 (response, Some(refusal))
             }
         };

@@ -5,6 +5,10 @@
 //! (both endpoints, the command line, refresh tokens, diagnosis), and the log, the metrics and whatever
 //! else remembers tokens are fed from the one [`Record`] that it gives, so that none can be forgotten.
 
+mod opened;
+
+pub use opened::Opened;
+
 use crate::claims::{self, Allowed, ClaimFilter, ClaimsError, Frame};
 use crate::ground::secret::Secret;
 use crate::ground::time::{Lifetimes, Ttl, UnixTime};

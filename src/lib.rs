@@ -22,6 +22,8 @@ pub mod telemetry;
 
 pub mod config;
 
+pub mod store;
+
 pub mod login;
 
 pub mod issuer;

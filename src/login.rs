@@ -3,6 +3,7 @@
 //! Owns the loading, so that starting and reloading are the same. Must not know requests.
 
 pub mod attempts;
+pub mod clients;
 pub mod password;
 pub mod refresh;
 pub mod users;

@@ -30,6 +30,7 @@ use std::slice::from_ref;
 /// A compiled policy file.
 #[derive(Debug, Default)]
 pub struct Policy {
+    digest: String,
     mode: Mode,
     users: HashMap<Box<str>, Subject>,
     groups: Vec<(Box<str>, Subject)>,
@@ -137,6 +138,18 @@ impl Policy {
     /// What happens where something asked is not granted.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// The SHA-256 of the file, in hexadecimal: which policy this is.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The users that it names, sorted.
+    pub fn users(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.users.keys().map(|name| &**name).collect();
+        names.sort_unstable();
+        names
     }
 
     /// How many users it names.

@@ -104,7 +104,7 @@ impl Server {
     pub fn with_tls(self, tls: Option<Arc<Live>>) -> Self {
         let scheme = if tls.is_some() { "https://" } else { "http://" };
         let address = self.address.replacen("http://", scheme, 1);
-        Self { tls, address, ..self }
+        Self { address, tls, ..self }
     }
 
     /// Where it listens, with the port that was taken: `http://127.0.0.1:8080`, `https://...` or `unix:/path`.

@@ -177,6 +177,11 @@ fn what_is_wrong_is_said_with_the_right_exit_code() {
     folder.write("free.yaml", "service: {port: 0}\n");
     for (line, code, part) in [
         ("", 2, "a command is required"),
+        (
+            "issue",
+            2,
+            "needs --config PATH: KEYPEBBLE_CONFIG is not set, and /etc/keypebble/config.yaml does not exist",
+        ),
         ("issue --config strong.yaml --claims {", 2, "cannot take the claims: not valid JSON"),
         ("issue --config strong.yaml --claims []", 2, "expected a JSON object"),
         (
@@ -264,12 +269,37 @@ fn check_says_what_serve_would_start_with() {
         "example.com",
         "HS256",
         "policy.yaml: 2 user(s), mode filter",
-        "0.0.0.0, port 8080",
+        "0.0.0.0:8080",
         "warning: the secret for HS256 is 9 bytes long",
         "no Docker registry accepts it",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
+}
+
+#[test]
+fn check_as_json_says_the_same_also_of_what_does_not_load() {
+    let folder = folder();
+    let document = |line: &str, code: i32| -> serde_json::Value {
+        let output = common::line(&folder, line);
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        serde_json::from_str(&stdout(&output)).unwrap()
+    };
+    let good = document("check --config config.yaml --policy policy.yaml --json", 0);
+    assert_eq!(
+        (&good["starts"], &good["loaded"]["token_life"]),
+        (&true.into(), &"3600 s, registry tokens at most 86400 s".into())
+    );
+    let findings = good["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["code"] == "algorithm" && finding["level"] == "warning"));
+    folder.write("typo.yaml", "issuer: i\naudience: a\nhs256_secrett: x\n");
+    let bad = document("check --config typo.yaml --json", 3);
+    assert_eq!(bad["starts"], false);
+    let finding = bad["findings"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        [&finding["level"], &finding["file"], &finding["line"], &finding["column"], &finding["hint"]],
+        [&json!("error"), &json!("typo.yaml"), &json!(3), &json!(1), &json!("did you mean `hs256_secret`?")]
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each folder with those that it may use, from the edges down. None may use one that stands above it.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     (
         "cli",
         &[
@@ -16,6 +16,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "diagnosis",
             "telemetry",
             "config",
+            "store",
             "login",
             "issuer",
             "claims",
@@ -28,11 +29,12 @@ const LAYERS: [(&str, &[&str]); 16] = [
         ],
     ),
     ("server", &["http", "telemetry", "tls", "ground"]),
-    ("load", &["http", "telemetry", "config", "login", "policy", "tls", "ground"]),
-    ("http", &["telemetry", "config", "login", "issuer", "claims", "policy", "key", "ground"]),
+    ("load", &["http", "telemetry", "config", "store", "login", "policy", "tls", "ground"]),
+    ("http", &["telemetry", "config", "store", "login", "issuer", "claims", "policy", "key", "ground"]),
     ("diagnosis", &["config", "issuer", "claims", "token", "policy", "key", "ground"]),
-    ("telemetry", &["config", "login", "issuer", "ground"]),
-    ("config", &["login", "issuer", "claims", "token", "keystore", "tls", "key", "ground"]),
+    ("telemetry", &["config", "store", "login", "issuer", "ground"]),
+    ("config", &["store", "login", "issuer", "claims", "token", "keystore", "tls", "key", "ground"]),
+    ("store", &["issuer", "ground"]),
     ("login", &["issuer", "claims", "token", "ground"]),
     ("issuer", &["claims", "token", "policy", "key", "ground"]),
     ("claims", &["policy", "ground"]),

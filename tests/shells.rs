@@ -126,6 +126,41 @@ zpty -d z
     );
 }
 
+/// All that a command writes on a terminal of its own.
+fn on_a_terminal(folder: &Folder, arguments: &str, variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new("script");
+    command.args(["-qec", &format!("{BINARY} {arguments}"), "/dev/null"]).current_dir(folder.path());
+    command.env_remove("NO_COLOR").env("TERM", "xterm").envs(variables.iter().copied());
+    stdout(&finish(&mut command, ""))
+}
+
+#[test]
+#[ignore = "needs script, see .ci/run"]
+fn colour_and_progress_are_for_a_terminal_alone() {
+    let folder = Folder::new();
+    folder.write("c.yaml", "issuer: i\naudience: a\nsecret: short\npolicy: none\n");
+    let (check, wrong) = ("check -c c.yaml", "check -c nowhere.yaml");
+    assert!(on_a_terminal(&folder, check, &[]).contains("\u{1b}[1;33mwarning\u{1b}[0m: "));
+    assert!(on_a_terminal(&folder, wrong, &[]).starts_with("keypebble: \u{1b}[1;31merror\u{1b}[0m: "));
+    for off in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        for command in [check, wrong] {
+            assert!(!on_a_terminal(&folder, command, &[off]).contains('\u{1b}'), "{off:?}");
+        }
+    }
+    assert!(!done(&folder, check).contains('\u{1b}'));
+    // It listens, and answers nobody.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let health = format!("healthcheck -c c.yaml --listen {}", silent.local_addr().unwrap());
+    let said = on_a_terminal(&folder, &health, &[]);
+    assert!(said.contains("\rkeypebble: waiting for the server: 2 s\r"), "{said:?}");
+    assert!(
+        said.contains(" \rkeypebble: ") && said.contains("does not answer"),
+        "it is taken back: {said:?}"
+    );
+    let output = common::line(&folder, &health);
+    assert!(stderr(&output).starts_with("keypebble: error: 127.0.0.1 port"), "{}", stderr(&output));
+}
+
 #[test]
 #[ignore = "needs man and mandoc, see .ci/run"]
 fn manual_pages_are_read_without_a_complaint() {

@@ -73,7 +73,7 @@ fn both_versions_carry_requests_of_all_sizes_in_records_of_all_sizes() {
         for size in [1, 700, 5000, 40_000] {
             // Byte by byte for the first requests alone.
             let (sent, turns) =
-                if size == 1 { (requests[..2000].as_bytes(), 3) } else { (requests.as_bytes(), 60) };
+                if size == 1 { (&requests.as_bytes()[..2000], 3) } else { (requests.as_bytes(), 60) };
             let mut stream = client.connect(&server).unwrap();
             for piece in sent.chunks(size) {
                 stream.write_all(piece).unwrap();
@@ -139,7 +139,7 @@ fn every_handshake_that_fails_is_counted_by_its_reason_and_plain_http_is_told() 
     slow.write_all(b"\x16\x03\x01\x02\0").unwrap();
     assert!(matches!(slow.read(&mut [0; 100]), Ok(0) | Err(_)));
     let mut long = connect(server.port());
-    let _ = long.write_all(&[&b"\x16\x03\x01\x40\0\x01\0\xff\xf0"[..], &[7; 20_000]].concat());
+    let _ = long.write_all(&[&b"\x16\x03\x01\x40\0\x01\0\xff\xf0"[..], &b"7".repeat(20_000)].concat());
     let _ = long.read(&mut [0; 100]);
     let mut other = client.clone();
     other.0.alpn_protocols = vec![b"h2".to_vec()];
@@ -399,6 +399,17 @@ fn init_makes_a_certificate_that_its_authority_vouches_for_and_that_for_nothing_
     let refused = client.connect(&server).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidData, "{refused}");
     assert!(refused.to_string().contains("NameConstraintViolation"), "{refused}");
+
+    // An authority for an address, which vouches for no name.
+    let (code, _) = said(&run(&folder, &["init", "c", "--self-signed", "--registry", "127.0.0.1:5000"]));
+    assert_eq!(code, 0);
+    let config = folder.read("c/config.yaml");
+    folder.write("c/config.yaml", &config.replace("port: 8443", "port: 0").replace("0.0.0.0", "127.0.0.1"));
+    let server = Server::start(&folder, &["--config", "c/config.yaml", "--policy", "c/policy.yaml"]);
+    let client = Client::trusting(&folder.read("c/tls/ca.crt"));
+    let stream = Secure::new(client.session_with("127.0.0.1"), connect(server.port()));
+    assert_eq!(exchange(stream, "GET", "/healthz", &[], None).status, 200);
+    assert!(client.connect(&server).is_err(), "not for localhost");
 
     let (code, text) = said(&run(&folder, &["init", "b", "--self-signed", "--url", "http://localhost:1"]));
     assert!(code == 2 && text.contains("--self-signed is for an https:// address"), "{text}");

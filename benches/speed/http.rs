@@ -53,7 +53,7 @@ fn start_constant() -> Server {
 }
 
 /// Rounds that take turns: of each server the highest rate and the least processor time.
-fn rounds(servers: &[&Server], connections: usize) -> Vec<Round> {
+pub(crate) fn rounds(servers: &[&Server], connections: usize) -> Vec<Round> {
     let request = token_request();
     let mut all = vec![Vec::new(); servers.len()];
     for _ in 0..ROUNDS {

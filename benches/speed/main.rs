@@ -6,6 +6,8 @@
 //!     cargo bench --bench speed -- start               `issue`, the first answer, resident memory
 //!     cargo bench --bench speed -- cost                what a byte of a request costs, by endpoint and shape
 //!     cargo bench --features tls --bench speed -- tls  TLS of our own against nginx (needs nginx and wrk)
+//!     cargo bench --features full --bench speed -- store          with and without a store (needs PostgreSQL)
+//!     cargo bench --features full --bench speed -- growth TOKENS  a store at each power of ten
 //!     cargo bench --bench speed -- compare A B...      /v2/token of other binaries, each against the first
 //!
 //! Prints tables in markdown. All load is on loopback and bounded in time. What is measured takes turns in
@@ -14,6 +16,10 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::cast_precision_loss, missing_docs)]
 
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+#[path = "../../tests/store/cluster.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod cluster;
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod cost;
@@ -22,6 +28,8 @@ mod load;
 mod micro;
 mod process;
 mod start;
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod store;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -46,9 +54,15 @@ fn main() -> ExitCode {
         #[cfg(feature = "tls")]
         ["tls"] => tls::run(),
         ["start"] => start::run(),
+        #[cfg(all(feature = "sqlite", feature = "postgres"))]
+        ["store"] => store::run(),
+        #[cfg(all(feature = "sqlite", feature = "postgres"))]
+        ["growth", most] => store::growth(most.parse().unwrap()),
         ["compare", first, ref others @ ..] => http::compare(first, others),
         ["--constant", port] => http::constant(port.parse().unwrap()),
-        _ => println!("usage: speed [micro | http | start | cost | tls | compare BINARY BINARY...]"),
+        _ => println!(
+            "usage: speed [micro | http | start | cost | tls | store | growth TOKENS | compare BINARY BINARY...]"
+        ),
     }
     ExitCode::SUCCESS
 }

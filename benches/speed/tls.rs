@@ -132,11 +132,9 @@ impl Way {
             rest.split(after).next().unwrap().trim().parse().unwrap()
         };
         assert!(!text.contains("Non-2xx"), "{}: {text}", self.name);
-        let answers: f64 = text
-            .lines()
-            .find_map(|line| line.trim().split_once(" requests in "))
-            .map(|(count, _)| count.parse().unwrap())
-            .unwrap_or_else(|| panic!("{}: {text}", self.name));
+        let line = text.lines().find_map(|line| line.trim().split_once(" requests in "));
+        let (count, _) = line.unwrap_or_else(|| panic!("{}: {text}", self.name));
+        let answers: f64 = count.parse().unwrap();
         (number("Requests/sec:", "\n"), (self.processor_seconds() - used) / answers * 1e6)
     }
 

@@ -64,7 +64,7 @@ fn service() -> Service {
     let logins = Logins { users, refresh: Some(Refresh::new(None, Ttl::DEFAULT)) };
     let state = State::new(config.into_issuer(), enforcement, Some(logins), &settings);
     let sources = Sources { clock: || UnixTime(1_000_000), id: || Some("the id".to_owned()) };
-    Service::new(state, Log::new(LogFormat::Json), sources)
+    Service::new(state, Log::new(LogFormat::Json), sources, None)
 }
 
 fn answered(response: &Response, trusted: bool, names_user: bool, target: &str) {

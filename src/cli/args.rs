@@ -153,7 +153,7 @@ pub(super) fn parse(mut parser: Parser) -> Result<Command, Error> {
             Some(Arg::Long("version") | Arg::Short('V')) if name.is_empty() => return Ok(Command::Version),
             Some(Arg::Value(word)) if word == "help" => helping = true,
             Some(Arg::Value(word)) => name = longer(&name, &text(word, "the command")?)?,
-            Some(flag) if name.is_empty() => {
+            Some(flag) if name.is_empty() || helping => {
                 let error = usage(format!("unexpected {}", described(&flag)));
                 return Err(error.with_hint("the command comes first: keypebble issue --config PATH"));
             }
@@ -338,6 +338,7 @@ mod tests {
             ("keys --config c", "`keypebble keys` needs one of"),
             ("keys rotat", "unknown command `keys rotat` | did you mean `rotate`?"),
             ("help keys frobnicate", "the commands are generate, list"),
+            ("help issue --json", "unexpected flag --json"),
             ("help issue extra", "unexpected argument `extra` after `keypebble issue`"),
             ("isue", "unknown command `isue` | did you mean `issue`?"),
             ("frobnicate", "the commands are init, issue, serve, check"),

@@ -3,40 +3,72 @@
 use super::args::{Arguments, Spec};
 use super::{Command, print};
 use crate::cli::error::Error;
-use crate::config::Bind;
-use crate::ground::diagnostic::Diagnostic;
+use crate::ground::diagnostic::{Diagnostic, ascii_json};
 use crate::ground::file::Files;
-use crate::ground::text::printable;
+use crate::ground::text::{printable, sentence};
+use crate::ground::time::Ttl;
 use crate::key::algorithm::Algorithm;
+use crate::load::LoadError;
 use crate::load::setup::{self, Loaded, Paths};
 use crate::policy::Enforcement;
+use crate::store::{self, config::StoreConfig};
 use crate::token::Sealer;
+use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// The subcommand.
 pub(super) const SPEC: Spec = Spec { name: "check", operands: 0, help: include_str!("help/check.txt"), read };
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    Ok(Command::Check(arguments.files()?))
+/// What is to be checked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Check {
+    files: Paths,
+    json: bool,
 }
 
-pub(super) fn run(paths: &Paths) -> Result<(), Error> {
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    let json = arguments.switch("json");
+    Ok(Command::Check(Check { files: arguments.files()?, json }))
+}
+
+pub(super) fn run(command: &Check) -> Result<(), Error> {
     let mut files = Files::default();
-    let Loaded { state, service, tls, policy: policy_path, users: users_path } =
-        setup::load(paths, &mut files)?;
+    let loaded = setup::load(&command.files, &mut files);
+    let mut facts = loaded.as_ref().map(|loaded| facts(&command.files, loaded)).unwrap_or_default();
+    let store = loaded.as_ref().ok().and_then(|loaded| loaded.store.as_ref()).map(memory).transpose();
+    let store = store.map(|line| facts.extend(line));
+    let mut findings = files.warnings().to_vec();
+    findings.extend(loaded.as_ref().map(judged).unwrap_or_default());
+    let failed = loaded.err().map(Error::Load).or(store.err());
+    if command.json {
+        print(&ascii_json(&document(&facts, &findings, failed.as_ref())))?;
+    } else if failed.is_none() {
+        print(&text(&facts, &findings))?;
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// What the store says of itself.
+fn memory(config: &StoreConfig) -> Result<(&'static str, String), Error> {
+    let report = store::check(config).map_err(Error::Store)?;
+    let required = if config.required { "required" } else { "not required" };
+    Ok(("store", format!("{}: {report}, {required}", config.place)))
+}
+
+/// What was loaded, a name and a value each.
+fn facts(paths: &Paths, loaded: &Loaded) -> Vec<(&'static str, String)> {
+    let Loaded { state, service, tls, policy: policy_path, users: users_path, store: _ } = loaded;
     let issuer = &state.issuer;
     let key = issuer.keyring().active();
-    let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "{name:<16} {}", printable(value));
-    };
-    line("configuration", &paths.config.display().to_string());
-    line("issuer", issuer.name());
-    line("audience", issuer.audience());
-    line("algorithm", key.algorithm().name());
-    line("signed by", key.engine());
-    line("key id", key.id().unwrap_or("none (tokens carry no kid)"));
+    let mut facts = vec![
+        ("configuration", paths.config.display().to_string()),
+        ("issuer", issuer.name().to_owned()),
+        ("audience", issuer.audience().to_owned()),
+        ("algorithm", key.algorithm().name().to_owned()),
+        ("signed by", key.engine().to_owned()),
+        ("key id", key.id().unwrap_or("none (tokens carry no kid)").to_owned()),
+    ];
+    let mut add = |name, value| facts.push((name, value));
     let others: Vec<String> = issuer
         .keyring()
         .verifiers()
@@ -45,74 +77,97 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
         .map(|key| format!("{} ({}, {})", key.id().unwrap_or_default(), key.state().name(), key.algorithm()))
         .collect();
     if !others.is_empty() {
-        line("other keys", &others.join(", "));
+        add("other keys", others.join(", "));
     }
     if let Some(chain) = key.chain() {
-        line("x5c", &format!("{} certificate(s) in every token", chain.certificates().len()));
+        add("x5c", format!("{} certificate(s) in every token", chain.certificates().len()));
     }
     if !matches!(issuer.format(), Sealer::Jws(_)) {
-        line("token format", &format!("{} (registry tokens: jwt)", issuer.format().summary()));
+        add("token format", format!("{} (registry tokens: jwt)", issuer.format().summary()));
     }
-    line(
-        "token life",
-        &format!(
-            "{}, registry tokens at most {}",
-            issuer.lifetimes().default,
-            issuer.lifetimes().registry(crate::ground::time::Ttl::MAX)
-        ),
-    );
-    line(
-        "listen",
-        &match &service.bind {
-            Bind::Tcp(host, port) => format!("{host}, port {port}"),
-            Bind::Unix(path) => format!("unix:{}", path.display()),
-        },
-    );
-    if let Some(tls) = &tls {
-        line("TLS", &tls.describe());
+    let (life, longest) = (issuer.lifetimes().default, issuer.lifetimes().registry(Ttl::MAX));
+    add("token life", format!("{life}, registry tokens at most {longest}"));
+    add("listen", service.bind.to_string());
+    if let Some(tls) = tls {
+        add("TLS", tls.describe());
     }
-    line("trusted proxies", &service.trusted_proxies.to_string());
+    add("trusted proxies", service.trusted_proxies.to_string());
     if !service.forwarded_by.is_empty() {
-        line("forwarded by", &service.forwarded_by.to_string());
+        add("forwarded by", service.forwarded_by.to_string());
     }
     if !service.allowed_services.is_empty() {
-        line("other services", &service.allowed_services.join(", "));
+        add("other services", service.allowed_services.join(", "));
     }
-    if let (Some(logins), Some(path)) = (&state.logins, &users_path) {
+    if let (Some(logins), Some(path)) = (&state.logins, users_path) {
         let (users, cost) = (logins.users.count(), logins.users.dearest());
-        line("users file", &format!("{}: {users} user(s), bcrypt cost at most {cost}", path.display()));
-        line(
-            "refresh tokens",
-            &logins.refresh.as_ref().map_or("none".to_owned(), |refresh| format!("for {}", refresh.ttl())),
-        );
+        add("users file", format!("{}: {users} user(s), bcrypt cost at most {cost}", path.display()));
+        let refresh = logins.refresh.as_ref().map(|refresh| format!("for {}", refresh.ttl()));
+        add("refresh tokens", refresh.unwrap_or_else(|| "none".to_owned()));
     }
-    let policy = match (&state.enforcement, &policy_path) {
-        (Enforcement::Policy(policy), Some(path)) => format!(
-            "{}: {} user(s){}, mode {}",
-            path.display(),
-            policy.user_count(),
-            if policy.has_anonymous() { " and anonymous" } else { "" },
-            policy.mode().name()
-        ),
-        (Enforcement::Off, _) => "none: everything that is asked is granted".to_owned(),
-        _ => "not found: nothing is granted".to_owned(),
-    };
-    line("policy", &policy);
-    let registry = registry_note(key.algorithm());
-    let findings = match &state.enforcement {
-        Enforcement::Policy(policy) => {
-            line("expectations", &format!("{} hold", policy.expectations().len()));
-            policy.findings(|ttl| issuer.lifetimes().registry(ttl.unwrap_or(issuer.lifetimes().default)))
+    if state.clients.count() > 0 {
+        add("clients", state.clients.count().to_string());
+    }
+    let (policy, expectations) = match (&state.enforcement, policy_path) {
+        (Enforcement::Policy(policy), Some(path)) => {
+            let anonymous = if policy.has_anonymous() { " and anonymous" } else { "" };
+            let (users, mode) = (policy.user_count(), policy.mode().name());
+            let text = format!("{}: {users} user(s){anonymous}, mode {mode}", path.display());
+            (text, Some(policy.expectations().len()))
         }
-        Enforcement::Nothing | Enforcement::Off => Vec::new(),
+        (Enforcement::Off, _) => ("none: everything that is asked is granted".to_owned(), None),
+        _ => ("not found: nothing is granted".to_owned(), None),
     };
-    for warning in files.warnings().iter().cloned().chain(registry).chain(findings) {
+    add("policy", policy);
+    if let Some(count) = expectations {
+        add("expectations", format!("{count} hold"));
+    }
+    facts
+}
+
+/// What there is to say of what loaded, beside what the files' readers said.
+fn judged(loaded: &Loaded) -> Vec<Diagnostic> {
+    let issuer = &loaded.state.issuer;
+    let mut findings: Vec<Diagnostic> =
+        registry_note(issuer.keyring().active().algorithm()).into_iter().collect();
+    if let Enforcement::Policy(policy) = &loaded.state.enforcement {
+        let lifetimes = issuer.lifetimes();
+        findings.extend(policy.findings(|ttl| lifetimes.registry(ttl.unwrap_or(lifetimes.default))));
+    }
+    findings
+}
+
+fn text(facts: &[(&'static str, String)], findings: &[Diagnostic]) -> String {
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    for (name, value) in facts {
+        let _ = writeln!(text, "{name:<16} {}", printable(value));
+    }
+    for warning in findings {
         let _ = writeln!(text, "warning: {}", warning.what);
         if !warning.hint.is_empty() {
             let _ = writeln!(text, "  hint: {}", warning.hint);
         }
     }
-    print(&text)
+    text
+}
+
+/// The same for programs, also where nothing could be loaded: then with the error, and its place if it has one.
+fn document(facts: &[(&'static str, String)], findings: &[Diagnostic], failed: Option<&Error>) -> Value {
+    let facts =
+        facts.iter().map(|(name, value)| (name.replace(' ', "_"), Value::from(value.as_str()))).collect();
+    let mut list: Vec<Value> = findings.iter().map(Diagnostic::json).collect();
+    if let Some(error) = failed {
+        let mut finding =
+            Diagnostic::error("load", sentence(error)).hint(error.hint().unwrap_or_default()).json();
+        if let Error::Load(LoadError::Document { source, .. }) = error {
+            finding["file"] = source.path.display().to_string().into();
+            (finding["line"], finding["column"]) = source
+                .location
+                .map_or((Value::Null, Value::Null), |(line, column)| (line.into(), column.into()));
+        }
+        list.push(finding);
+    }
+    json!({ "starts": failed.is_none(), "loaded": Value::Object(facts), "findings": list })
 }
 
 /// Which registries take tokens of this algorithm: the table of keys in README.

@@ -179,7 +179,10 @@ mod tests {
         assert_eq!(offer("init").operand, Some(Values::Folders));
         assert_eq!(offer("completions").operand, Some(Values::Words(vec!["bash", "zsh", "fish"])));
         assert_eq!(offer("inspect").operand, Some(Values::Free));
-        assert_eq!(offer("issue").operand, None);
+        assert_eq!(offer("verify").operand, Some(Values::Free));
+        for name in ["issue", "serve", "keys rotate", "keys export", "policy explain"] {
+            assert_eq!(offer(name).operand, None, "{name}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod ask;
 
 use super::args::{Arguments, Spec, usage};
 use super::key_file::file;
-use super::{Command, print};
+use super::{Command, print, progress};
 use crate::cli::error::Error;
 use crate::config::Config;
 use crate::diagnosis::doctor;
@@ -21,6 +21,8 @@ use crate::ground::time::{Ttl, UnixTime};
 use crate::load::LoadError;
 use crate::load::setup::{self, Paths};
 use crate::policy::Enforcement;
+use crate::store;
+use crate::store::config::StoreConfig;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -80,6 +82,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         findings.extend(warnings("config", &files));
         findings.extend(users(config));
         findings.extend(policy(command, config));
+        findings.extend(config.store.as_ref().map(memory));
         if let Some(registry) = &registry {
             findings.extend(doctor::registry(config, registry, &programs));
         } else {
@@ -94,7 +97,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     }
     if let Some(url) = &command.url {
         let services = config.as_ref().map(services).unwrap_or_default();
-        findings.extend(ask::ask(url, &services, now));
+        findings.extend(progress::during(&format!("waiting for {url}"), || ask::ask(url, &services, now)));
     }
     if let (Some(config), Some(registry)) = (config, &registry) {
         let services = services(&config);
@@ -110,6 +113,20 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     // A registry that lets in whoever comes is said first.
     findings.sort_by_key(|finding| finding.code != "open");
     answer(&findings, command.json)
+}
+
+/// The store, if it can be used.
+fn memory(config: &StoreConfig) -> Diagnostic {
+    match store::check(config) {
+        Ok(report) => Diagnostic::ok("store", format!("{}: {report}", config.place)),
+        Err(fault) => Diagnostic::error("store", fault.to_string())
+            .why(if config.required {
+                "no token is given out without it"
+            } else {
+                "nothing is recorded, and no refresh token is taken"
+            })
+            .hint(fault.hint.unwrap_or_default()),
+    }
 }
 
 /// What loaded, or a finding in its place.

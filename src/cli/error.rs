@@ -8,6 +8,7 @@ use crate::diagnosis::unverified::Malformed;
 use crate::keystore::StoreError;
 use crate::load::LoadError;
 use crate::server::BindError;
+use crate::store::fault::StoreFault;
 use crate::token::SealError;
 use std::fmt;
 use std::io;
@@ -49,6 +50,15 @@ pub enum Error {
     Seal(SealError),
     /// A folder of keys can't be read or changed.
     Keys(StoreError),
+    /// The store cannot be used.
+    Store(StoreFault),
+    /// The store does not have what is asked for.
+    Unknown {
+        /// What that is.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
     /// `serve` cannot listen.
     Listen(BindError),
     /// `healthcheck` found no healthy server.
@@ -104,8 +114,16 @@ impl Error {
             | Error::Write(_)
             | Error::NoToken(_)
             | Error::Closed(_)
+            | Error::Unknown { .. }
             | Error::Negative => 1,
             Error::Keys(error) => error.exit_code(),
+            Error::Store(fault) => {
+                if fault.lasting {
+                    3
+                } else {
+                    1
+                }
+            }
             Error::Usage { .. } | Error::Claims(_) | Error::Load(LoadError::Contradiction(_)) => 2,
             Error::Load(_) | Error::NotEnabled(_) | Error::KeyFile { .. } => 3,
             Error::Refused { .. } => 4,
@@ -124,12 +142,14 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Usage { hint, .. } | Error::Refused { hint, .. } | Error::KeyFile { hint, .. } => {
-                hint.clone()
-            }
+            Error::Usage { hint, .. }
+            | Error::Refused { hint, .. }
+            | Error::Unknown { hint, .. }
+            | Error::KeyFile { hint, .. } => hint.clone(),
             Error::NoToken(malformed) => malformed.hint().map(str::to_owned),
             Error::Load(error) => error.hint(),
             Error::Keys(error) => error.hint(),
+            Error::Store(fault) => fault.hint.clone(),
             Error::NotEnabled([_, hint]) => Some((*hint).to_owned()),
             Error::Listen(error) => error.hint().map(str::to_owned),
             _ => None,
@@ -150,9 +170,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Usage { message, .. } | Error::Refused { message, .. } | Error::Unhealthy { message } => {
-                f.write_str(message)
-            }
+            Error::Usage { message, .. }
+            | Error::Refused { message, .. }
+            | Error::Unknown { message, .. }
+            | Error::Unhealthy { message } => f.write_str(message),
             Error::NotEnabled([message, _]) => f.write_str(message),
             Error::Claims(_) => f.write_str("cannot take the claims"),
             Error::Expectations { failed, of, path } => {
@@ -161,6 +182,7 @@ impl fmt::Display for Error {
             Error::Load(error) => error.fmt(f),
             Error::Seal(_) => f.write_str("cannot issue the token"),
             Error::Keys(error) => error.fmt(f),
+            Error::Store(fault) => fault.fmt(f),
             Error::Listen(_) => f.write_str("cannot serve"),
             Error::System { what, .. } => f.write_str(what),
             Error::Read { path, .. } => write!(f, "cannot read {}", path.display()),
@@ -179,9 +201,11 @@ impl std::error::Error for Error {
             Error::Usage { .. }
             | Error::NotEnabled(_)
             | Error::Refused { .. }
+            | Error::Unknown { .. }
             | Error::Unhealthy { .. }
             | Error::KeyFile { .. }
             | Error::Closed(_)
+            | Error::Store(_)
             | Error::Expectations { .. }
             | Error::Negative => None,
             Error::NoToken(error) => Some(error),

@@ -55,19 +55,13 @@ pub(super) fn usage(help: &'static str) -> &'static str {
 
 /// The placeholder of the argument without a flag, in the first form of the usage: `DIR`, `SHELL`.
 pub(super) fn operand(help: &'static str) -> Option<&'static str> {
-    let mut words = usage(help).split("\n       keypebble").next()?.split_whitespace();
-    while let Some(word) = words.next() {
+    let mut of_flag = false; // the next word is a flag's value
+    usage(help).split("\n       keypebble").next()?.split_whitespace().find_map(|word| {
         let bare = word.trim_matches(['[', ']']).split('|').next()?;
-        if word.contains("--") {
-            // A flag, and its value unless it ends here.
-            if !word.ends_with([']', ')']) {
-                words.next();
-            }
-        } else if bare.starts_with(|c: char| c.is_ascii_uppercase()) {
-            return Some(bare);
-        }
-    }
-    None
+        let value = std::mem::replace(&mut of_flag, word.contains("--") && !word.ends_with([']', ')']));
+        let placeholder = bare.starts_with(|c: char| c.is_ascii_uppercase());
+        (placeholder && !value && !word.contains("--")).then_some(bare)
+    })
 }
 
 /// Whether a flag may stand more than once: `[--claim NAME=VALUE]...` in the usage.

@@ -2,7 +2,7 @@
 
 use super::args::{Arguments, Spec, usage};
 use super::stdout::print_raw;
-use super::{Command, say};
+use super::{Command, progress, say};
 use crate::cli::error::Error;
 use crate::login::password::{DEFAULT_COST, ENABLED, Hash, MAX_COST, MIN_COST, Password, SALT};
 use crate::login::users::{NOT_ENABLED, name_problem};
@@ -55,7 +55,8 @@ pub(super) fn run(command: &HashPassword) -> Result<(), Error> {
     let system = |source| Error::System { what: "cannot make a salt".to_owned(), source };
     let mut salt = [0; SALT];
     getrandom::fill(&mut salt).map_err(|error| system(io::Error::other(error.to_string())))?;
-    let hash = Hash::make(&password, command.cost, salt).ok_or(Error::NotEnabled(NOT_ENABLED))?;
+    let make = || Hash::make(&password, command.cost, salt);
+    let hash = progress::during("hashing the password", make).ok_or(Error::NotEnabled(NOT_ENABLED))?;
     match &command.user {
         Some(user) => print_raw(&format!("{user}:{hash}\n")),
         None => print_raw(&format!("{hash}\n")),

@@ -3,8 +3,8 @@
 //! Reads only where the server listens, and its certificate if it speaks TLS: a key that cannot be read now says
 //! nothing of one that runs.
 
-use super::Command;
 use super::args::{Arguments, Spec};
+use super::{Command, progress};
 use crate::cli::error::Error;
 use crate::config::{self, Bind, ServiceConfig};
 use crate::ground::file::Files;
@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(3);
+const WAITING: &str = "waiting for the server";
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
@@ -43,18 +44,21 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
             };
             let place = format!("{host} port {port}");
             match &service.tls {
-                None => (place, connect(host, *port).and_then(ask)),
+                None => (place, progress::during(WAITING, || connect(host, *port).and_then(ask))),
                 #[cfg(feature = "tls")]
                 Some(files) => {
                     let secure = crate::tls::connect_to_itself(files).map_err(LoadError::Tls)?;
-                    (place, connect(host, *port).and_then(secure).and_then(ask))
+                    let ask = || connect(host, *port).and_then(secure).and_then(ask);
+                    (place, progress::during(WAITING, ask))
                 }
                 #[cfg(not(feature = "tls"))]
                 Some(_) => return Err(Error::NotEnabled(crate::tls::NOT_ENABLED)),
             }
         }
         #[cfg(unix)]
-        Bind::Unix(path) => (format!("unix:{}", path.display()), ask_unix(path)),
+        Bind::Unix(path) => {
+            (format!("unix:{}", path.display()), progress::during(WAITING, || ask_unix(path)))
+        }
         #[cfg(not(unix))]
         Bind::Unix(path) => (format!("unix:{}", path.display()), Err(io::ErrorKind::Unsupported.into())),
     };

@@ -10,7 +10,7 @@ mod files;
 
 use super::args::{Arguments, Spec, usage};
 use super::keys::{self, export};
-use super::{Command, print};
+use super::{Command, print, progress};
 use crate::cli::error::Error;
 use crate::ground::file::{Files, folder_of};
 use crate::ground::time::UnixTime;
@@ -166,7 +166,8 @@ fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
     let keys = folder.join("keys");
     let mut editor = Editor::create(&keys, &System).map_err(Error::Keys)?;
     for _ in 0..2 {
-        editor.generate(plan.algorithm, now).map_err(Error::Keys)?;
+        let make = || editor.generate(plan.algorithm, now).map_err(Error::Keys);
+        progress::during(&format!("making two keys for {}", plan.algorithm), make)?;
     }
     let store = Keystore::load(&keys, &mut Files::default()).map_err(Error::Keys)?;
     let write = |name: &str, mode: u32, text: &str| {

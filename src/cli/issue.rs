@@ -13,6 +13,9 @@ use crate::issuer::{Issuance, IssueError, Issuer, Profile};
 use crate::load::setup;
 use crate::policy::scope::{self, Access};
 use crate::policy::{Asker, Generated, Policy, Who};
+use crate::store::Store;
+use crate::store::config::StoreConfig;
+use crate::store::entry::{self, Entry};
 use crate::token::Format;
 use claims::ClaimFlags;
 use std::io;
@@ -59,6 +62,7 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
     if let Some(format) = command.format {
         config.sealing.use_format(format).map_err(|[problem, hint]| usage(problem).with_hint(hint))?;
     }
+    let store = config.store.take();
     if config.policy_off {
         setup::refuse_policy(command.policy.as_deref())?;
     }
@@ -86,14 +90,52 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
     warn_dropped(dropped.iter().map(String::as_str).filter(|name| !ours(name)));
     let (profile, life) = match &grant {
         None => (Profile::Generic(&claims), issuer.lifetimes().default),
-        Some((access, life)) => (Profile::Granted(&claims, access), *life),
+        Some(grant) => (Profile::Granted(&claims, &grant.access), grant.ttl),
     };
     let issuance = Issuance { profile, subject: &subject, audience, ttl: command.ttl.unwrap_or(life) };
     let issued = issuer.issue(&issuance, UnixTime::now(), id).map_err(|error| match error {
         IssueError::Claims(error) => Error::Claims(error),
         IssueError::Seal(error) => Error::Seal(error),
     })?;
+    if let Some(config) = &store {
+        let entry = Entry::of(&issued.record);
+        remember(
+            config,
+            match &grant {
+                None => entry,
+                Some(grant) => {
+                    Entry { policy: Some(grant.policy.clone()), rules: grant.rules.clone(), ..entry }
+                }
+            },
+        )?;
+    }
     print(&format!("{}\n", issued.token.expose()))
+}
+
+/// Has the store keep the token; where that is required, none is printed without it.
+fn remember(config: &StoreConfig, entry: Entry) -> Result<(), Error> {
+    let here = || "command line".to_owned();
+    let entry = Entry { peer: here(), address: here(), ..entry };
+    let kept = Store::open(config, Box::new(|_| ())).and_then(|store| store.commit(vec![entry]));
+    match kept {
+        Err(fault) if !config.required && !fault.lasting => {
+            warn(&[Diagnostic::advice(
+                "store",
+                format!("the token is not recorded: {fault}"),
+                fault.hint.unwrap_or_default(),
+            )]);
+            Ok(())
+        }
+        kept => kept.map_err(Error::Store),
+    }
+}
+
+/// What a policy grants, and by what.
+struct Granted {
+    access: Vec<Access>,
+    ttl: Ttl,
+    policy: String,
+    rules: String,
 }
 
 /// What the policy grants of what is asked, and how long that lives.
@@ -104,14 +146,18 @@ fn grant(
     path: &Path,
     command: &Issue,
     files: &mut Files,
-) -> Result<(Vec<Access>, Ttl), Error> {
+) -> Result<Granted, Error> {
     let policy = setup::policy(path, files)?;
     let user = requested.user().map_err(Error::Claims)?;
     let hosts = [audience, issuer.audience()];
     let asker = Asker { who: Who::User(user), hosts: &hosts, default_ttl: issuer.lifetimes().default };
     let asked = requested.scopes().map_err(Error::Claims)?.filter(|_| !command.generate);
     check_known(&policy, user, path)?;
-    let Some(asked) = asked else { return Ok(everything(&policy, &asker)) };
+    let granted = |(access, ttl): (Vec<Access>, Ttl)| {
+        let (policy, rules) = (entry::short(policy.digest()).to_owned(), policy.reasons(&asker, &access));
+        Granted { access, ttl, policy, rules }
+    };
+    let Some(asked) = asked else { return Ok(granted(everything(&policy, &asker))) };
     let grant = policy.grant(&asker, &asked);
     if grant.refused {
         return Err(Error::Refused {
@@ -126,7 +172,7 @@ fn grant(
             )),
         });
     }
-    Ok((grant.access, grant.ttl))
+    Ok(granted((grant.access, grant.ttl)))
 }
 
 fn everything(policy: &Policy, asker: &Asker<'_>) -> (Vec<Access>, Ttl) {

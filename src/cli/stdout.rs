@@ -3,6 +3,7 @@
 //! Owns how results are written. Decision: not through std's own handle, which takes an output that is
 //! closed, or open for reading alone, for one that took everything: a script would go on without its token.
 
+use super::colour;
 use super::error::Error;
 use crate::ground::sys::stdout_was_closed;
 use crate::ground::text::printable_lines;
@@ -12,7 +13,7 @@ use std::os::fd::AsFd;
 
 /// Writes a result, what could act on a terminal escaped as JSON does it.
 pub(super) fn print(text: &str) -> Result<(), Error> {
-    print_raw(&printable_lines(text))
+    print_raw(&colour::painted(&printable_lines(text), &io::stdout()))
 }
 
 /// Writes a result that a program reads, as it is.

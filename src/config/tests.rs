@@ -207,6 +207,47 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
     }
 }
 
+#[cfg(feature = "passwords")]
+#[test]
+fn a_client_is_named_and_has_a_proof_and_something_to_ask() {
+    let hash = "$2b$10$AAAAAAAAAAAAAAAAAAAAA.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let clients = |yaml: &str| base(&format!("hs256_secret: x\nclients: {}", yaml.replace("HASH", hash)));
+    let config = clients(
+        "[{name: a, hash: HASH, may: [introspect]}, {name: b, hash: HASH, may: [revoke], audiences: [x]}]",
+    );
+    let found = config.unwrap().clients;
+    assert_eq!(found.count(), 2);
+    assert_eq!(found.find("b").unwrap().audiences, Some(vec!["x".to_owned()]));
+    for (yaml, part) in [
+        ("{}", "clients: expected a list"),
+        ("[{hash: HASH, may: [revoke]}]", "clients[0]: `name` is missing"),
+        (
+            "[{name: \"a:b\", hash: HASH, may: [revoke]}]",
+            "clients[0].name: a client's name cannot hold a colon",
+        ),
+        ("[{name: a, may: [revoke]}]", "clients[0]: a client needs `hash` or `secret_path`"),
+        ("[{name: a, hash: HASH, secret_path: p256.pem, may: [revoke]}]", "exclude each other"),
+        ("[{name: a, hash: hunter2, may: [revoke]}]", "clients[0].hash: expected a bcrypt hash"),
+        ("[{name: a, hash: \"a:HASH\", may: [revoke]}]", "behind the colon"),
+        ("[{name: a, secret_path: none.txt, may: [revoke]}]", "clients[0].secret_path: cannot read"),
+        ("[{name: a, secret_path: p256.pem, may: [revoke]}]", "a client's secret has 32 to 72 bytes | make"),
+        ("[{name: a, hash: HASH}]", "clients[0]: `may` is missing"),
+        ("[{name: a, hash: HASH, may: []}]", "clients[0].may: the client may ask nothing"),
+        ("[{name: a, hash: HASH, may: [delete]}]", "expected `introspect` or `revoke`, found `delete`"),
+        ("[{name: a, hash: HASH, may: [revoke], audiences: []}]", "clients[0].audiences: an empty list"),
+        ("[{name: a, hash: HASH, may: [revoke], scope: x}]", "clients[0]: unknown key `scope`"),
+        (
+            "[{name: a, hash: HASH, may: [revoke]}, {name: a, hash: HASH, may: [introspect]}]",
+            "clients[1]: there are two clients `a`",
+        ),
+    ] {
+        let error = clients(yaml).expect_err(yaml);
+        let text = format!("{error} | {}", error.hint.as_deref().unwrap_or(""));
+        assert!(text.contains(part), "{yaml}: {text}");
+        assert!(!format!("{text} {:?}", error.excerpt()).contains("hunter2"), "{text}");
+    }
+}
+
 #[test]
 fn no_error_shows_a_secret() {
     for yaml in [

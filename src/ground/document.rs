@@ -13,11 +13,12 @@ mod tree;
 pub use error::{Details, DocumentError};
 pub use node::{Node, Step, path};
 
+use super::digest::sha256;
 use super::encoding::{BYTE_ORDER_MARK, byte_order};
 use super::file::Files;
 use super::text::{line_may_be_secret, looks_secret};
 use serde::de::DeserializeSeed;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use tree::{Reading, Tree, Value};
 use zeroize::{Zeroize, Zeroizing};
@@ -93,6 +94,15 @@ impl Document {
     /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The SHA-256 of its text, in hexadecimal.
+    pub fn digest(&self) -> String {
+        let mut hex = String::with_capacity(64);
+        for byte in sha256(self.text.as_bytes()) {
+            let _ = write!(hex, "{byte:02x}"); // to a String: cannot fail
+        }
+        hex
     }
 
     /// The whole tree.

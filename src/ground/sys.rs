@@ -1,12 +1,16 @@
-//! The calls that neither std nor socket2 offers: poll, limits, umask, who we are.
+//! The calls that neither std nor socket2 offers: poll, limits, umask, file systems, who we are.
 //!
 //! Owns every `unsafe` block of the program. Decision: plain functions over borrowed descriptors, so that
 //! each block's reason is beside it and the rest is safe code.
 
 #![allow(unsafe_code)]
 
+use std::ffi::CString;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -81,6 +85,46 @@ pub(crate) fn forbid_dumps() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// The network file system that a file lies on, by name, where that can be told.
+pub(crate) fn network_file_system(path: &Path) -> Option<&'static str> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut found = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the path ends with a zero byte, and statfs fills the struct where it gives 0.
+    let found = unsafe {
+        if libc::statfs(path.as_ptr(), found.as_mut_ptr()) != 0 {
+            return None;
+        }
+        found.assume_init()
+    };
+    network_kind(&found)
+}
+
+/// By the magic numbers of statfs(2) and linux/magic.h.
+#[cfg(target_os = "linux")]
+fn network_kind(found: &libc::statfs) -> Option<&'static str> {
+    // The field's type differs between platforms; the numbers have 32 bits.
+    #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, clippy::unnecessary_cast)]
+    let magic = found.f_type as u32;
+    Some(match magic {
+        0x6969 => "NFS",
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => "SMB",
+        0x0102_1997 => "9P",
+        0x5346_414f | 0x6b41_4653 => "AFS",
+        0x00c3_6400 => "Ceph",
+        0x0bd0_0bd0 => "Lustre",
+        0x4750_4653 => "GPFS",
+        0x7461_636f => "OCFS2",
+        0x0116_1970 => "GFS2",
+        _ => return None,
+    })
+}
+
+#[cfg(target_vendor = "apple")]
+fn network_kind(found: &libc::statfs) -> Option<&'static str> {
+    let local = u32::try_from(libc::MNT_LOCAL).unwrap_or(0);
+    (found.f_flags & local == 0).then_some("by the system's word")
 }
 
 /// The user that the process acts as.

@@ -101,7 +101,8 @@ pub fn line_may_be_secret(line: &str) -> bool {
         || (parts.len() == 1 && (names(line, &SECRETS) || names(line, &KEYS)))
 }
 
-/// Whether a text has the shape of a secret: PEM, the hash of a password, long base64 or hex.
+/// Whether a text has the shape of a secret: PEM, the hash of a password, long base64 or hex, a URL with a
+/// password.
 pub fn looks_secret(text: &str) -> bool {
     let any = |word: &str, is: fn(&u8) -> bool| word.bytes().any(|byte| is(&byte));
     let random = |word: &str| {
@@ -113,7 +114,12 @@ pub fn looks_secret(text: &str) -> bool {
         |part: &&str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let parts: Vec<&str> = text.split('$').collect();
     let hash = matches!(&*parts, [_, between @ .., _] if between.iter().any(hash_id));
+    let password = |rest: &str| {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    };
     text.contains("-----BEGIN")
+        || text.split("://").skip(1).any(password)
         || text.contains("PRIVATE KEY")
         || hash
         || text.split(|c| !base64(c)).any(random)
@@ -183,6 +189,7 @@ mod tests {
             ("path", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj"),
             ("path", "/k7f9aXq/3Rt+o0Pw9zYb2M="),
             ("issuer", "0123456789abcdef0123456789abcdef"),
+            ("store", "postgres://u:pw@host/d"),
             ("issuer", "$2y$10$DCq7YPn5Rq63x1Lad4cll."),
             ("", "$$2y$$10$$DCq7YPn5Rq63x1Lad4cll."),
         ] {
@@ -198,6 +205,8 @@ mod tests {
             ("key_dir", "keys"),
             ("rs256_private_key", "keys/none.pem"),
             ("issuer", "https://auth.example.com"),
+            ("issuer", "https://auth.example.com:8443/a:b@c"),
+            ("store", "postgres://u@host:5432/d"),
             ("", "isuer"),
         ] {
             assert_eq!(quoted(name, value), format!("`{value}`"), "{name}");

@@ -2,7 +2,6 @@
 //!
 //! Owns what this endpoint takes and what a user may say of himself. Must not know the registry's protocol.
 
-use super::State;
 use super::call::Call;
 use super::identity;
 use super::refusal::Refusal;
@@ -32,7 +31,7 @@ pub(super) fn auth(mut call: Call<'_>) -> Result<Response, Refusal> {
             (asked, None, dropped)
         }
         Some(user) => {
-            let (grant, dropped) = granted_to_themselves(call.state, &user, &requested)?;
+            let (grant, dropped) = granted_to_themselves(&mut call, &user, &requested)?;
             (none, Some(grant), dropped)
         }
     };
@@ -52,19 +51,22 @@ pub(super) fn auth(mut call: Call<'_>) -> Result<Response, Refusal> {
 /// `/v2/token`; and what a user says of himself is not for the issuer to vouch for, so that the other
 /// claims are left out, whatever `allowed_custom_claims` lets a trusted peer say.
 fn granted_to_themselves(
-    state: &State,
+    call: &mut Call<'_>,
     user: &str,
     requested: &Requested,
 ) -> Result<(Grant, Vec<String>), Refusal> {
     if !requested.is_about(user) {
         return Err(Refusal::OtherUser);
     }
+    let state = call.state;
     let asked = requested.scopes()?.unwrap_or_default();
     let hosts = [state.issuer.audience()];
     let asker = Asker { who: Who::User(user), hosts: &hosts, default_ttl: state.issuer.lifetimes().default };
     let ours = |name: &&str| !matches!(*name, "sub" | "user" | "scope" | "access");
     let dropped = requested.names().filter(ours).map(str::to_owned).collect();
-    Ok((granted(state, &asker, &asked)?, dropped))
+    let grant = granted(state, &asker, &asked)?;
+    call.note_rules(&asker, &grant.access);
+    Ok((grant, dropped))
 }
 
 fn json_body<'c>(call: &Call<'c>) -> Result<&'c [u8], Refusal> {

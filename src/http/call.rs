@@ -5,10 +5,14 @@
 
 use super::refusal::Refusal;
 use super::request::{Peer, Request};
-use super::route::Route;
+use super::route::{Parameters, Route};
 use super::{Service, State};
 use crate::ground::time::UnixTime;
-use crate::issuer::{Issuance, IssueError, Issued};
+use crate::issuer::{Issuance, IssueError, Issued, Record};
+use crate::policy::Asker;
+use crate::policy::scope::Access;
+use crate::store::entry::{self, Entry};
+use crate::store::fault::StoreFault;
 use crate::telemetry::log::Finished;
 
 /// What the log says of a request beside its answer.
@@ -19,6 +23,8 @@ pub(super) struct Note {
     pub(super) detail: Option<String>,
     /// The lines of the tokens that were made; they are written with the request's.
     pub(super) tokens: Option<Finished>,
+    /// The same tokens for the store, where there is one; they are kept before the answer is given.
+    pub(super) entries: Vec<Entry>,
 }
 
 /// What an endpoint works with.
@@ -30,6 +36,21 @@ pub(super) struct Call<'c> {
     pub(super) client: Peer,
     pub(super) route: Route,
     pub(super) note: &'c mut Note,
+    pub(super) origin: Origin,
+}
+
+/// The most characters of a client's own name that are kept.
+const MAX_CLIENT: usize = 200;
+
+/// Where a token comes from, for the store. An endpoint fills it in before it issues.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    /// The client's own name.
+    pub(super) client: Option<String>,
+    /// The refresh token that was used.
+    pub(super) login: Option<String>,
+    /// The rules that granted what is in the token.
+    pub(super) rules: String,
 }
 
 impl<'c> Call<'c> {
@@ -60,7 +81,45 @@ impl<'c> Call<'c> {
         let line = line.record(&issued.record).plain("peer", self.request.peer).plain("client", self.client);
         let line = more.iter().fold(line, |line, (key, value)| line.text(key, value));
         self.note.tokens = Some(line.finish_after(self.note.tokens.take()));
+        if self.service.store.is_some() {
+            self.note.entries.push(self.entry(&issued.record));
+        }
         Ok(issued)
+    }
+
+    /// Notes for the store, where there is one, which rules grant what is to be issued.
+    pub(super) fn note_rules(&mut self, asker: &Asker<'_>, access: &[Access]) {
+        if self.service.store.is_some() {
+            self.origin.rules = self.state.enforcement.reasons(asker, access);
+        }
+    }
+
+    /// Notes for the store what the client calls itself.
+    pub(super) fn note_client(&mut self, parameters: &Parameters<'_>) {
+        let name = parameters.all("client_id").next().filter(|name| !name.is_empty());
+        if self.service.store.is_some() {
+            self.origin.client = name.map(|name| name.chars().take(MAX_CLIENT).collect());
+        }
+    }
+
+    /// A token as the store keeps it.
+    fn entry(&self, record: &Record<'_>) -> Entry {
+        let begins = record.profile == "refresh"; // a login
+        Entry {
+            peer: self.request.peer.to_string(),
+            address: self.client.to_string(),
+            client: self.origin.client.clone(),
+            login: if begins { Some(record.id.clone()) } else { self.origin.login.clone() },
+            policy: self.state.enforcement.digest().map(|digest| entry::short(digest).to_owned()),
+            rules: if begins { String::new() } else { self.origin.rules.clone() },
+            ..Entry::of(record)
+        }
+    }
+
+    /// The store cannot be asked: the log says why.
+    pub(super) fn forgetful(&mut self, fault: &StoreFault) -> Refusal {
+        self.note.detail = Some(fault.to_string());
+        Refusal::Forgetful
     }
 
     /// The server's own fault: the log says which.

@@ -5,6 +5,7 @@
 //! falls through to being nobody.
 
 use super::refusal::Refusal;
+use super::route::decode;
 use crate::ground::base64;
 use crate::login::password::Password;
 use crate::login::users::MAX_NAME_BYTES;
@@ -29,6 +30,8 @@ impl fmt::Debug for Credentials {
 /// password that is too long is called that.
 const MAX_BASIC_BYTES: usize = 1024;
 
+const MALFORMED: Refusal = Refusal::Credentials("the Basic credentials are malformed");
+
 impl Credentials {
     /// Takes a name and a password as they were sent.
     pub fn new(user: &str, password: Zeroizing<String>) -> Result<Self, Refusal> {
@@ -46,8 +49,21 @@ impl Credentials {
 
     /// Reads the value of an `Authorization` field.
     pub fn from_authorization(value: &str) -> Result<Self, Refusal> {
+        Self::read(value, |part| Ok(Zeroizing::new(part.to_owned())))
+    }
+
+    /// The same of an OAuth 2.0 client, which encodes both parts as in a form before (RFC 6749, 2.3.1).
+    pub fn of_client(value: &str) -> Result<Self, Refusal> {
+        Self::read(value, |part| {
+            decode(part).map(|text| Zeroizing::new(text.into_owned())).map_err(|_| MALFORMED)
+        })
+    }
+
+    fn read(
+        value: &str,
+        decode: impl Fn(&str) -> Result<Zeroizing<String>, Refusal>,
+    ) -> Result<Self, Refusal> {
         const SCHEME: Refusal = Refusal::Credentials("expected Authorization: Basic");
-        const MALFORMED: Refusal = Refusal::Credentials("the Basic credentials are malformed");
         let (scheme, encoded) = value.split_once(' ').ok_or(SCHEME)?;
         if !scheme.eq_ignore_ascii_case("Basic") {
             return Err(SCHEME);
@@ -59,7 +75,7 @@ impl Credentials {
         let decoded = Zeroizing::new(base64::read_standard(encoded).ok_or(MALFORMED)?);
         let text = std::str::from_utf8(&decoded).map_err(|_| MALFORMED)?;
         let (user, password) = text.split_once(':').ok_or(MALFORMED)?;
-        Self::new(user, Zeroizing::new(password.to_owned()))
+        Self::new(&decode(user)?, decode(password)?)
     }
 }
 
@@ -81,6 +97,22 @@ mod tests {
             let credentials = Credentials::from_authorization(&value).unwrap();
             assert_eq!((&*credentials.user, credentials.password.expose()), (user, password.as_bytes()));
             assert_eq!(format!("{credentials:?}"), "Credentials(redacted)");
+        }
+    }
+
+    #[test]
+    fn a_client_s_name_and_secret_are_encoded_like_a_form() {
+        for (text, name, secret) in [
+            ("gateway:secret", "gateway", "secret"),
+            ("a%2Fb+c:s%2Bt%25%C3%A9+u:v", "a/b c", "s+t%\u{e9} u:v"),
+            ("a:b=/", "a", "b=/"),
+        ] {
+            let credentials = Credentials::of_client(&basic(text.as_bytes())).unwrap();
+            assert_eq!((&*credentials.user, credentials.password.expose()), (name, secret.as_bytes()));
+        }
+        for text in ["a:%", "a:%zz", "a:%ff", "%3A:x", "a:%0a", "a%00:x"] {
+            let read = Credentials::of_client(&basic(text.as_bytes()));
+            assert!(matches!(read, Err(Refusal::Credentials(_))), "{text}");
         }
     }
 

@@ -83,6 +83,12 @@ pub(super) fn by_proxy(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
     Ok(None)
 }
 
+/// Whether a trusted peer sends this of its own: neither for a user nor for a client of its own.
+pub(super) fn is_peer_itself(call: &mut Call<'_>) -> Result<bool, Refusal> {
+    let passed_on = is_forwarded(call.request) || names_a_user(call.request);
+    Ok(!passed_on && trusts(call)?)
+}
+
 /// A header field that only a trusted peer may send: passed over in what others send.
 pub(super) fn trusted_header<'c>(
     call: &mut Call<'c>,
@@ -139,7 +145,7 @@ pub(super) fn checked(
 }
 
 /// Says once that a proxy on this host passes on logins that all count as its own.
-fn tell_of_shared_address(call: &Call<'_>, outcome: Outcome) {
+pub(super) fn tell_of_shared_address(call: &Call<'_>, outcome: Outcome) {
     let peer = call.request.peer;
     let is_local = peer.address().is_none_or(|address| address.is_loopback());
     let bites = is_forwarded(call.request) || matches!(outcome, Outcome::Throttled(_));

@@ -15,6 +15,7 @@ use super::token::{Answer, Wanted, answer};
 use crate::login::Logins;
 use crate::login::refresh::{Holder, Refresh};
 use crate::policy::scope;
+use crate::store::entry::{Event, EventKind, Known, Sought};
 use crate::telemetry::metrics::RefreshEvent;
 use zeroize::Zeroizing;
 
@@ -27,6 +28,7 @@ pub(super) fn post(mut call: Call<'_>) -> Result<Response, Refusal> {
     let Some(logins) = &state.logins else { return Err(Refusal::Method("GET, HEAD")) };
     let body = form(&call)?;
     let form = Parameters::parse(body).map_err(Refusal::Invalid)?;
+    call.note_client(&form);
     for name in ONCE {
         form.one(name).map_err(Refusal::Invalid)?;
     }
@@ -40,7 +42,8 @@ pub(super) fn post(mut call: Call<'_>) -> Result<Response, Refusal> {
             if let Some(user) = by_proxy(&mut call)? {
                 (Identity::Proxy(user), None)
             } else {
-                let Holder { user, service } = by_refresh_token(&mut call, logins, token, asked)?;
+                let Holder { user, service, id, .. } = by_refresh_token(&mut call, logins, token, asked)?;
+                call.origin.login = Some(id);
                 (Identity::Password(user), Some(service))
             }
         }
@@ -56,7 +59,8 @@ pub(super) fn post(mut call: Call<'_>) -> Result<Response, Refusal> {
     answer(call, &identity, &wanted, Answer::Form(bound.as_ref().map(|_| token)))
 }
 
-fn form<'c>(call: &Call<'c>) -> Result<&'c str, Refusal> {
+/// The text of a form.
+pub(super) fn form<'c>(call: &Call<'c>) -> Result<&'c str, Refusal> {
     let body = match &call.request.body {
         Body::Bytes(body) => body,
         Body::Absent => return Err(Refusal::Invalid("a form is expected in the body")),
@@ -115,6 +119,9 @@ fn by_refresh_token(
         Some(Ok(holder)) if !call.state.enforcement.may_know(&holder.user) => {
             format!("{} is not in the policy any more", holder.user)
         }
+        Some(Ok(holder)) if is_revoked(call, &holder)? => {
+            "the refresh token was revoked: somebody else may have it".to_owned()
+        }
         Some(Ok(holder)) => {
             call.service.metrics.refresh_token(RefreshEvent::Used);
             return Ok(holder);
@@ -123,4 +130,29 @@ fn by_refresh_token(
     call.service.metrics.refresh_token(RefreshEvent::Refused);
     call.note.detail = Some(problem);
     Err(Refusal::RefreshToken)
+}
+
+/// Whether the store, where there is one, says that a refresh token was revoked. One that it does not know is
+/// taken unless the store is required: it may be older than the store, or its record was dropped.
+fn is_revoked(call: &mut Call<'_>, holder: &Holder) -> Result<bool, Refusal> {
+    let Some(store) = &call.service.store else { return Ok(false) };
+    let now = call.now();
+    let sought = Sought {
+        id: &holder.id,
+        subject: &holder.user,
+        key_id: holder.key_id.as_deref(),
+        issued_at: holder.issued_at,
+    };
+    let known = store.look(&sought, now);
+    match known.map_err(|fault| call.forgetful(&fault))? {
+        Known::Revoked(..) => {
+            let (kind, detail) = (EventKind::RevokedTokenUsed, holder.service.clone());
+            let (subject, token) = (Some(holder.user.clone()), Some(holder.id.clone()));
+            let actor = Some(call.client.to_string());
+            store.note(Event { number: 0, at: now, kind, subject, token, actor, detail });
+            Ok(true)
+        }
+        Known::Unknown => Ok(store.config().required),
+        Known::Active(_) | Known::Expired(_) => Ok(false),
+    }
 }

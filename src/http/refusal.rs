@@ -49,6 +49,12 @@ pub enum Refusal {
     Password,
     /// The refresh token is refused; the log says why.
     RefreshToken,
+    /// Such a client is not known, or has another secret.
+    Client,
+    /// The client may not ask this, or not about this token.
+    NotTheirs,
+    /// Tokens of this kind cannot be revoked.
+    TokenKind,
     /// Too many passwords were wrong: the seconds until the next may be tried.
     Throttled(u32),
     /// Too many passwords are being checked.
@@ -77,13 +83,15 @@ pub enum Refusal {
     TooLarge,
     /// A body of another type.
     MediaType,
+    /// What must be remembered cannot be: the store is away.
+    Forgetful,
     /// The server's own fault; the log says which.
     Internal,
 }
 
 impl Refusal {
     /// Every code, for counters that start at zero.
-    pub const CODES: [&'static str; 15] = [
+    pub const CODES: [&'static str; 16] = [
         "INVALID_REQUEST",
         "INVALID_SCOPE",
         "INVALID_SERVICE",
@@ -98,6 +106,7 @@ impl Refusal {
         "UNSUPPORTED_MEDIA_TYPE",
         "TOOMANYREQUESTS",
         "OVERLOADED",
+        "UNAVAILABLE",
         "UNKNOWN",
     ];
 
@@ -116,20 +125,25 @@ impl Refusal {
             Refusal::Unauthenticated
             | Refusal::Credentials(_)
             | Refusal::Password
-            | Refusal::RefreshToken => "UNAUTHORIZED",
+            | Refusal::RefreshToken
+            | Refusal::Client => "UNAUTHORIZED",
             Refusal::Throttled(_) | Refusal::Busy => "TOOMANYREQUESTS",
             Refusal::Untrusted
+            | Refusal::NotTheirs
             | Refusal::Foreign(_)
             | Refusal::UnknownUser
             | Refusal::Denied
             | Refusal::OtherUser => "DENIED",
             Refusal::NotFound => "NOT_FOUND",
-            Refusal::Method(_) | Refusal::Version | Refusal::Expectation => "UNSUPPORTED",
+            Refusal::Method(_) | Refusal::Version | Refusal::Expectation | Refusal::TokenKind => {
+                "UNSUPPORTED"
+            }
             Refusal::Timeout | Refusal::HeadTimeout => "TIMEOUT",
             Refusal::LengthRequired => "LENGTH_REQUIRED",
             Refusal::TooLarge | Refusal::TargetTooLong | Refusal::HeadTooLarge(_) => "TOO_LARGE",
             Refusal::Overloaded(_) => "OVERLOADED",
             Refusal::MediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Refusal::Forgetful => "UNAVAILABLE",
             Refusal::Internal => "UNKNOWN",
         }
     }
@@ -145,12 +159,15 @@ impl Refusal {
             | Refusal::Scope(_)
             | Refusal::Service
             | Refusal::GrantType
+            | Refusal::TokenKind
             | Refusal::Claims(_) => 400,
             Refusal::Unauthenticated
             | Refusal::Credentials(_)
             | Refusal::Password
-            | Refusal::RefreshToken => 401,
+            | Refusal::RefreshToken
+            | Refusal::Client => 401,
             Refusal::Untrusted
+            | Refusal::NotTheirs
             | Refusal::Foreign(_)
             | Refusal::UnknownUser
             | Refusal::Denied
@@ -166,7 +183,7 @@ impl Refusal {
             Refusal::Throttled(_) | Refusal::Busy => 429,
             Refusal::HeadTooLarge(_) => 431,
             Refusal::Internal => 500,
-            Refusal::Overloaded(_) => 503,
+            Refusal::Overloaded(_) | Refusal::Forgetful => 503,
             Refusal::Version => 505,
         }
     }
@@ -191,6 +208,9 @@ impl Refusal {
             Refusal::Unauthenticated => "authentication required",
             Refusal::Password => "unknown user or wrong password",
             Refusal::RefreshToken => "the refresh token is not valid here: log in again",
+            Refusal::Client => "unknown client or wrong secret",
+            Refusal::NotTheirs => "this client may not ask that",
+            Refusal::TokenKind => "tokens cannot be revoked here",
             Refusal::Throttled(seconds) => {
                 return format!("too many wrong passwords: try again in {seconds} s").into();
             }
@@ -210,6 +230,7 @@ impl Refusal {
             Refusal::LengthRequired => "a body with a Content-Length is required",
             Refusal::TooLarge => "the body is too long",
             Refusal::MediaType => "expected Content-Type: application/json",
+            Refusal::Forgetful => "the store of tokens cannot be reached: try again in a moment",
             Refusal::Internal => "internal error",
         })
     }
@@ -224,12 +245,31 @@ impl Refusal {
     /// Wrong credentials are 401, where the RFC has 400 for `invalid_grant`: clients of registries know no
     /// other status for them. None is 403, which breaks pulls.
     pub fn oauth_response(&self) -> Response {
-        let (error, status) = match self {
+        self.with_error(self.oauth_error())
+    }
+
+    /// The whole answer to a client that asks about a token, or ends one: what speaks against the client itself is
+    /// `invalid_client` (RFC 6749, 5.2; RFC 7009, 2.2.1; RFC 7662, 2.3).
+    pub fn client_response(&self) -> Response {
+        self.with_error(match self {
+            Refusal::Unauthenticated | Refusal::Credentials(_) | Refusal::Client | Refusal::Foreign(_) => {
+                ("invalid_client", 401)
+            }
+            _ => self.oauth_error(),
+        })
+    }
+
+    /// `error` and the status that belongs to it.
+    fn oauth_error(&self) -> (&'static str, u16) {
+        match self {
             Refusal::Unauthenticated
             | Refusal::Credentials(_)
             | Refusal::Password
             | Refusal::RefreshToken => ("invalid_grant", 401),
             Refusal::GrantType => ("unsupported_grant_type", 400),
+            Refusal::Client => ("invalid_client", 401),
+            Refusal::NotTheirs => ("unauthorized_client", 400),
+            Refusal::TokenKind => ("unsupported_token_type", 400),
             Refusal::Scope(_)
             | Refusal::Denied
             | Refusal::UnknownUser
@@ -237,9 +277,13 @@ impl Refusal {
             | Refusal::Foreign(_)
             | Refusal::OtherUser => ("invalid_scope", 400),
             Refusal::Throttled(_) | Refusal::Busy => ("temporarily_unavailable", 429),
+            Refusal::Forgetful => ("temporarily_unavailable", 503),
             Refusal::Internal => ("server_error", 500),
             _ => ("invalid_request", self.status()),
-        };
+        }
+    }
+
+    fn with_error(&self, (error, status): (&str, u16)) -> Response {
         let description = self.message();
         self.with_body(
             status,
@@ -263,7 +307,9 @@ impl Refusal {
             Refusal::Throttled(seconds) => {
                 response.headers.push(("Retry-After", seconds.to_string().into()));
             }
-            Refusal::Busy | Refusal::Overloaded(_) => response.headers.push(("Retry-After", "1".into())),
+            Refusal::Busy | Refusal::Overloaded(_) | Refusal::Forgetful => {
+                response.headers.push(("Retry-After", "1".into()));
+            }
             _ => {}
         }
         // Where the next request would begin cannot be known, or its sender cannot be trusted with it.
@@ -304,6 +350,7 @@ mod tests {
             (Refusal::Expectation, 417),
             (Refusal::HeadTooLarge("x"), 431),
             (Refusal::Overloaded("x"), 503),
+            (Refusal::Forgetful, 503),
             (Refusal::Version, 505),
             (Refusal::Scope(ScopeError::Parts), 400),
             (Refusal::Service, 400),
@@ -312,6 +359,9 @@ mod tests {
             (Refusal::Credentials("x"), 401),
             (Refusal::Password, 401),
             (Refusal::RefreshToken, 401),
+            (Refusal::Client, 401),
+            (Refusal::NotTheirs, 403),
+            (Refusal::TokenKind, 400),
             (Refusal::GrantType, 400),
             (Refusal::OtherUser, 403),
             (Refusal::Throttled(7), 429),
@@ -337,10 +387,13 @@ mod tests {
             assert!(body["errors"][0]["detail"].is_null());
             let oauth = refusal.oauth_response();
             assert!(![403, 415].contains(&oauth.status) || status == 415, "{refusal:?}");
-            let form: serde_json::Value = serde_json::from_slice(&oauth.body).unwrap();
-            assert_eq!(form["errors"], body["errors"]);
-            assert_eq!(form["error_description"], body["errors"][0]["message"]);
-            for response in [response, oauth] {
+            let client = refusal.client_response();
+            for form in [&oauth, &client] {
+                let form: serde_json::Value = serde_json::from_slice(&form.body).unwrap();
+                assert_eq!(form["errors"], body["errors"]);
+                assert_eq!(form["error_description"], body["errors"][0]["message"]);
+            }
+            for response in [response, oauth, client] {
                 let has = |name| response.headers.iter().any(|(header, _)| *header == name);
                 assert_eq!(has("WWW-Authenticate"), response.status == 401, "{refusal:?}");
                 assert_eq!(has("Retry-After"), [429, 503].contains(&response.status), "{refusal:?}");
@@ -362,6 +415,20 @@ mod tests {
             (Refusal::Internal, "server_error", 500),
         ] {
             let response = refusal.oauth_response();
+            let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+            assert_eq!((body["error"].as_str(), response.status), (Some(error), status), "{refusal:?}");
+        }
+        for (refusal, error, status) in [
+            (Refusal::Unauthenticated, "invalid_client", 401),
+            (Refusal::Credentials("x"), "invalid_client", 401),
+            (Refusal::Client, "invalid_client", 401),
+            (Refusal::Foreign("x"), "invalid_client", 401),
+            (Refusal::NotTheirs, "unauthorized_client", 400),
+            (Refusal::TokenKind, "unsupported_token_type", 400),
+            (Refusal::Invalid("x"), "invalid_request", 400),
+            (Refusal::Forgetful, "temporarily_unavailable", 503),
+        ] {
+            let response = refusal.client_response();
             let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
             assert_eq!((body["error"].as_str(), response.status), (Some(error), status), "{refusal:?}");
         }

@@ -17,6 +17,10 @@ pub enum Route {
     Auth,
     /// `/v2/token`
     Token,
+    /// `/introspect`
+    Introspect,
+    /// `/revoke`
+    Revoke,
     /// `/.well-known/jwks.json`
     Jwks,
     /// `/.well-known/openid-configuration`
@@ -29,8 +33,17 @@ pub enum Route {
 
 impl Route {
     /// Every route's label, for counters that start at zero.
-    pub const LABELS: [&'static str; 7] =
-        ["healthz", "auth", "v2_token", "jwks", "openid_configuration", "metrics", "other"];
+    pub const LABELS: [&'static str; 9] = [
+        "healthz",
+        "auth",
+        "v2_token",
+        "introspect",
+        "revoke",
+        "jwks",
+        "openid_configuration",
+        "metrics",
+        "other",
+    ];
 
     /// The route of a path.
     pub fn of(path: &str) -> Self {
@@ -38,6 +51,8 @@ impl Route {
             "/healthz" => Route::Healthz,
             "/auth" => Route::Auth,
             "/v2/token" => Route::Token,
+            "/introspect" => Route::Introspect,
+            "/revoke" => Route::Revoke,
             "/.well-known/jwks.json" => Route::Jwks,
             "/.well-known/openid-configuration" => Route::Discovery,
             "/metrics" => Route::Metrics,
@@ -51,6 +66,8 @@ impl Route {
             Route::Healthz => "healthz",
             Route::Auth => "auth",
             Route::Token => "v2_token",
+            Route::Introspect => "introspect",
+            Route::Revoke => "revoke",
             Route::Jwks => "jwks",
             Route::Discovery => "openid_configuration",
             Route::Metrics => "metrics",
@@ -64,7 +81,7 @@ impl Route {
         match self {
             Route::Token if passwords => "GET, HEAD, POST",
             Route::Healthz | Route::Token | Route::Jwks | Route::Discovery | Route::Metrics => "GET, HEAD",
-            Route::Auth => "POST",
+            Route::Auth | Route::Introspect | Route::Revoke => "POST",
             Route::Other => "",
         }
     }
@@ -116,13 +133,23 @@ impl<'a> Parameters<'a> {
     /// Decodes `application/x-www-form-urlencoded` (WHATWG URL, 5.1), but refuses what that passes over:
     /// a `%` without two hex digits, bytes that are not UTF-8, control characters.
     pub fn parse(encoded: &'a str) -> Result<Self, &'static str> {
+        Self::parse_all_but(None, encoded)
+    }
+
+    /// The same, where the value of one name may be any text.
+    pub fn parse_all_but(free: Option<&str>, encoded: &'a str) -> Result<Self, &'static str> {
         let mut parameters = Vec::new();
         for pair in encoded.split('&').filter(|pair| !pair.is_empty()) {
             if parameters.len() == MAX_PARAMETERS {
                 return Err("too many parameters");
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            parameters.push((decode(name)?, decode(value)?));
+            let (name, value) = (decode(name)?, decode(value)?);
+            let has_control = |text: &str| text.chars().any(char::is_control);
+            if has_control(&name) || (free != Some(&*name) && has_control(&value)) {
+                return Err("a parameter holds a control character");
+            }
+            parameters.push((name, value));
         }
         Ok(Self(parameters))
     }
@@ -142,12 +169,9 @@ impl<'a> Parameters<'a> {
     }
 }
 
-fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
-    let decoded = if text.contains(['%', '+']) { Cow::Owned(unescape(text)?) } else { Cow::Borrowed(text) };
-    if decoded.chars().any(char::is_control) {
-        return Err("a parameter holds a control character");
-    }
-    Ok(decoded)
+/// One name or value decoded.
+pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
+    Ok(if text.contains(['%', '+']) { Cow::Owned(unescape(text)?) } else { Cow::Borrowed(text) })
 }
 
 fn unescape(text: &str) -> Result<String, &'static str> {
@@ -187,6 +211,9 @@ mod tests {
         for encoded in ["a=%", "a=%1", "a=%zz", "a=%ff", "a=%00", "a=%0a", "a=%+1", &"a&".repeat(129)] {
             assert!(Parameters::parse(encoded).is_err(), "{encoded}");
         }
+        for (encoded, taken) in [("a=%00&b=c", true), ("a=%0a", true), ("b=%0a", false), ("%00=a", false)] {
+            assert_eq!(Parameters::parse_all_but(Some("a"), encoded).is_ok(), taken, "{encoded}");
+        }
     }
 
     #[test]
@@ -216,6 +243,8 @@ mod tests {
             (Route::Token, Method::Post, true, true),
             (Route::Auth, Method::Post, false, true),
             (Route::Auth, Method::Get, true, false),
+            (Route::Introspect, Method::Post, false, true),
+            (Route::Revoke, Method::Get, true, false),
             (Route::Healthz, Method::Head, false, true),
             (Route::Metrics, Method::Post, true, false),
             (Route::Token, Method::Other("DELETE"), true, false),

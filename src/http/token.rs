@@ -20,6 +20,7 @@ use std::fmt::Write as _;
 pub(super) fn get(mut call: Call<'_>, query: &str) -> Result<Response, Refusal> {
     let identity = identity::of_get(&mut call)?;
     let parameters = Parameters::parse(query).map_err(Refusal::Invalid)?;
+    call.note_client(&parameters);
     let one = |name| parameters.one(name).map_err(Refusal::Invalid);
     let wanted = Wanted {
         service: one("service")?.filter(|service| !service.is_empty()),
@@ -67,6 +68,7 @@ pub(super) fn answer(
     } else {
         granted(state, &asker, &wanted.scopes)?
     };
+    call.note_rules(&asker, &grant.access);
     let now = call.now();
     let profile = Profile::Registry(&grant.access);
     let issuance = Issuance { profile, subject: who.name(), audience: service, ttl: grant.ttl };
@@ -102,6 +104,9 @@ fn refresh_token(
     }
     let fingerprint = hash.fingerprint();
     let issued = call.issue(&refresh.issuance(user, service, &fingerprint), now, &[])?;
+    // What is given with it ends with it (RFC 7009, 2.1).
+    let login = &issued.record.id;
+    call.note.entries.iter_mut().for_each(|entry| entry.login = Some(login.clone()));
     Ok(Some(issued.token))
 }
 

@@ -6,9 +6,10 @@
 //! `token_endpoint`: both lists are empty rather than left to their defaults, which would promise some
 //! (RFC 8414, 2). What libraries such as go-oidc read of it (`issuer`, `jwks_uri`, the algorithms) is all true.
 
+use super::State;
 use super::response::Response;
-use crate::issuer::Issuer;
 use crate::key::keyring::Keyring;
+use crate::login::clients::Act;
 use serde_json::{Map, Value, json};
 
 /// A staged key must have been here for longer than this before it signs.
@@ -20,11 +21,25 @@ pub(super) fn jwks(keyring: &Keyring) -> Response {
 }
 
 /// `GET /.well-known/openid-configuration` (`OpenID` Connect Discovery 1.0, 3; RFC 8414).
-pub(super) fn discovery(issuer: &Issuer) -> Response {
+///
+/// The endpoints that clients ask about tokens are named only where there are such clients, and the one that ends
+/// tokens only where a store remembers that.
+pub(super) fn discovery(state: &State, remembers: bool) -> Response {
+    let issuer = &state.issuer;
     let mut document = Map::new();
     document.insert("issuer".to_owned(), issuer.name().into());
     if let Some(base) = url(issuer.name()) {
         document.insert("jwks_uri".to_owned(), format!("{base}/.well-known/jwks.json").into());
+        for (name, path, there) in [
+            ("introspection_endpoint", "/introspect", state.clients.any_may(Act::Introspect)),
+            ("revocation_endpoint", "/revoke", remembers && state.clients.any_may(Act::Revoke)),
+        ] {
+            if there {
+                let methods = json!(["client_secret_basic", "client_secret_post"]);
+                document.insert(name.to_owned(), format!("{base}{path}").into());
+                document.insert(format!("{name}_auth_methods_supported"), methods);
+            }
+        }
     }
     let mut algorithms: Vec<&str> = Vec::new();
     for key in issuer.keyring().verifiers().iter().filter_map(|key| key.public()) {
@@ -54,21 +69,24 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::ground::document::Document;
+    use crate::policy::Enforcement;
     use std::path::Path;
 
-    fn issuer(name: &str, key: &str) -> Issuer {
+    fn state(name: &str, more: &str) -> State {
         let here = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys/config.yaml");
-        let yaml = format!("issuer: \"{name}\"\naudience: a\n{key}");
-        Config::read(&Document::parse(Path::new(here), yaml).unwrap()).unwrap().into_issuer()
+        let yaml = format!("issuer: \"{name}\"\naudience: a\n{more}");
+        let mut config = Config::read(&Document::parse(Path::new(here), yaml).unwrap()).unwrap();
+        let (clients, service) = (std::mem::take(&mut config.clients), config.service.clone());
+        State::new(config.into_issuer(), Enforcement::Off, None, clients, &service)
     }
 
-    fn discovered(issuer: &Issuer) -> Value {
-        serde_json::from_slice(&discovery(issuer).body).unwrap()
+    fn discovered(state: &State, remembers: bool) -> Value {
+        serde_json::from_slice(&discovery(state, remembers).body).unwrap()
     }
 
     #[test]
     fn discovery_says_what_is_true() {
-        let found = discovered(&issuer("https://keys.example.com/a/", "private_key_path: p256.pem"));
+        let found = discovered(&state("https://keys.example.com/a/", "private_key_path: p256.pem"), true);
         assert_eq!(
             found,
             json!({
@@ -81,17 +99,48 @@ mod tests {
             })
         );
         for name in ["registry.example.com", "https://", "http:///x", "https://a b", "urn:x", "https://a?b"] {
-            let found = discovered(&issuer(name, "private_key_path: p256.pem"));
+            let found = discovered(&state(name, "private_key_path: p256.pem"), true);
             assert_eq!(found.get("jwks_uri"), None, "{name}");
             assert_eq!(found["issuer"], name);
         }
     }
 
+    #[cfg(feature = "passwords")]
+    #[test]
+    fn endpoints_are_named_where_somebody_can_use_them() {
+        const HASH: &str = "$2b$10$AAAAAAAAAAAAAAAAAAAAA.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+        let methods = json!(["client_secret_basic", "client_secret_post"]);
+        for (name, may, remembers, named) in [
+            ("https://a/", "introspect, revoke", true, [true, true]),
+            ("https://a", "introspect, revoke", false, [true, false]),
+            ("https://a", "revoke", true, [false, true]),
+            ("https://a", "introspect", true, [true, false]),
+            ("a", "introspect, revoke", true, [false, false]),
+        ] {
+            let more = format!("secret: x\nclients: [{{name: c, hash: {HASH}, may: [{may}]}}]");
+            let found = discovered(&state(name, &more), remembers);
+            let endpoints = [
+                ("introspection_endpoint", "https://a/introspect"),
+                ("revocation_endpoint", "https://a/revoke"),
+            ];
+            for ((endpoint, address), named) in endpoints.into_iter().zip(named) {
+                let expected =
+                    if named { [json!(address), methods.clone()] } else { [Value::Null, Value::Null] };
+                let of = |name: &str| found.get(name).cloned().unwrap_or_default();
+                assert_eq!(
+                    [of(endpoint), of(&format!("{endpoint}_auth_methods_supported"))],
+                    expected,
+                    "{name} {may}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_shared_secret_is_in_neither_document() {
-        let issuer = issuer("https://a", "secret: 0123456789abcdef0123456789abcdef");
-        assert_eq!(discovered(&issuer)["id_token_signing_alg_values_supported"], json!([]));
-        let answer = jwks(issuer.keyring());
+        let state = state("https://a", "secret: 0123456789abcdef0123456789abcdef");
+        assert_eq!(discovered(&state, false)["id_token_signing_alg_values_supported"], json!([]));
+        let answer = jwks(state.issuer.keyring());
         assert_eq!(serde_json::from_slice::<Value>(&answer.body).unwrap(), json!({ "keys": [] }));
         assert!(answer.headers.contains(&("Cache-Control", "public, max-age=300".into())));
     }

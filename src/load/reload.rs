@@ -17,6 +17,7 @@ use crate::ground::file::Files;
 use crate::ground::text::sentence;
 use crate::ground::time::UnixTime;
 use crate::http::Service;
+use crate::store::config::StoreConfig;
 use crate::telemetry::log::{Level, Log};
 use crate::tls::Live;
 use std::io::{self, Read};
@@ -92,6 +93,7 @@ pub(crate) struct Reloader {
     log: Log,
     paths: Paths,
     running: ServiceConfig,
+    store: Option<StoreConfig>,
     /// The certificate of new connections, where the server speaks TLS.
     tls: Option<Arc<Live>>,
     warnings: Vec<Diagnostic>,
@@ -113,7 +115,7 @@ impl Reloader {
         (service, tls): (Arc<Service>, Option<Arc<Live>>),
         log: Log,
         paths: Paths,
-        running: ServiceConfig,
+        (running, store): (ServiceConfig, Option<StoreConfig>),
         files: &Files,
         began: SystemTime,
     ) -> Self {
@@ -121,7 +123,7 @@ impl Reloader {
         let tried = Seen::look(&watched, &Seen::default());
         let due = tried.any_newer(began, &Seen::default());
         let (pending, failed) = (None, None);
-        Self { service, log, paths, running, tls, warnings, watched, tried, pending, due, failed }
+        Self { service, log, paths, running, store, tls, warnings, watched, tried, pending, due, failed }
     }
 
     /// Watches for as long as the process lives, on threads of its own.
@@ -199,7 +201,9 @@ impl Reloader {
             live.replace(identity);
         }
         self.failed = None;
-        let restart = self.running.fixed_changes(&loaded.service).join(", ");
+        let mut restart = self.running.fixed_changes(&loaded.service);
+        restart.extend((loaded.store != self.store).then_some("store"));
+        let restart = restart.join(", ");
         let line = self.log.line(now, "reload").text("result", "ok").text("cause", cause.name());
         line.maybe("restart_needed_for", Some(restart.as_str()).filter(|keys| !keys.is_empty())).end();
         for warning in files.warnings().iter().filter(|warning| !self.warnings.contains(warning)) {

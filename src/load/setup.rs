@@ -8,6 +8,7 @@ use crate::ground::time::{Ttl, UnixTime};
 use crate::http::State;
 use crate::login::{LoginConfig, Logins};
 use crate::policy::{Enforcement, Policy};
+use crate::store::config::StoreConfig;
 use crate::tls::Identity;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ pub(crate) struct Loaded {
     pub(crate) tls: Option<Identity>,
     pub(crate) policy: Option<PathBuf>,
     pub(crate) users: Option<PathBuf>,
+    /// What is to remember tokens; not opened yet.
+    pub(crate) store: Option<StoreConfig>,
 }
 
 /// Loads a configuration.
@@ -93,11 +96,17 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     let mut config = config(&paths.config, files)?;
     let mut service = config.service.clone();
     if let Some(listen) = &paths.listen {
+        if service.tls.is_some() && matches!(listen, Bind::Unix(_)) {
+            return Err(LoadError::Contradiction(format!(
+                "--listen {listen} contradicts `tls` in the configuration: a Unix socket needs none"
+            )));
+        }
         service.bind = listen.clone();
     }
     let (enforcement, policy) = enforcement(paths, &config, files)?;
     warn_of(&enforcement, policy.as_deref(), files);
-    let login_config = config.logins.take();
+    let (login_config, store) = (config.logins.take(), config.store.take());
+    let clients = std::mem::take(&mut config.clients);
     let tls = tls(&config, &service, files)?;
     let load = |config: &LoginConfig| logins(config, &service, files);
     let logins = login_config.as_ref().map(load).transpose()?;
@@ -125,8 +134,9 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
             "set default_ttl_seconds to 60 or more",
         );
     }
-    let state = State::new(issuer, enforcement, logins, &service);
-    Ok(Loaded { state, service, tls, policy, users: login_config.map(|config| config.users_file) })
+    let state = State::new(issuer, enforcement, logins, clients, &service);
+    let users = login_config.map(|config| config.users_file);
+    Ok(Loaded { state, service, tls, policy, users, store })
 }
 
 /// What is enforced, and the file that says so.

@@ -27,13 +27,21 @@ pub struct Refresh {
     ttl: Ttl,
 }
 
-/// Whose a refresh token is, and for which registry.
+/// Whose a refresh token is, for which registry, and which token it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// The user.
     pub user: String,
     /// The one service that it gives tokens for.
     pub service: String,
+    /// The token's `jti`.
+    pub id: String,
+    /// When it was made.
+    pub issued_at: UnixTime,
+    /// From when on it counts no more.
+    pub expires_at: UnixTime,
+    /// The key that signed it, where that has an id.
+    pub key_id: Option<String>,
 }
 
 /// Why a refresh token is refused: for the log alone.
@@ -72,6 +80,7 @@ struct Payload {
     aud: String,
     sub: String,
     service: String,
+    jti: String,
     iat: i64,
     exp: i64,
     #[serde(default)]
@@ -134,7 +143,14 @@ impl Refresh {
         if now.0 >= end {
             return Err(RefreshError::Expired);
         }
-        Ok(Holder { user: claimed.sub, service: claimed.service })
+        Ok(Holder {
+            user: claimed.sub,
+            service: claimed.service,
+            id: claimed.jti,
+            issued_at: UnixTime(claimed.iat),
+            expires_at: UnixTime(end),
+            key_id: claimed.kid,
+        })
     }
 }
 
@@ -161,8 +177,16 @@ mod tests {
         Users::parse(Path::new("users"), text.as_bytes()).unwrap()
     }
 
-    fn holder() -> Holder {
-        Holder { user: "alice".into(), service: "registry".into() }
+    fn holder(issuer: &Issuer, own: bool) -> Holder {
+        let key_id = issuer.keyring().active().id().filter(|_| !own).map(str::to_owned);
+        Holder {
+            user: "alice".into(),
+            service: "registry".into(),
+            id: "id".into(),
+            issued_at: NOW,
+            expires_at: UnixTime(NOW.0 + 100),
+            key_id,
+        }
     }
 
     fn refresh(own: Option<&[u8]>) -> Refresh {
@@ -192,8 +216,9 @@ mod tests {
             let (issuer, refresh) = (issuer(yaml), refresh(own));
             let token = made(&refresh, &issuer);
             let at = |seconds| refresh.verify(&issuer, &users(ALICE), &token, UnixTime(NOW.0 + seconds));
-            assert_eq!(at(0), Ok(holder()), "{yaml}");
-            assert_eq!(at(99), Ok(holder()), "{yaml}");
+            let holder = holder(&issuer, own.is_some());
+            assert_eq!(at(0), Ok(holder.clone()), "{yaml}");
+            assert_eq!(at(99), Ok(holder), "{yaml}");
             assert_eq!(at(100), Err(RefreshError::Expired), "{yaml}");
             let shorter = Refresh::new(refresh.secret, Ttl::new(10).unwrap());
             let late = shorter.verify(&issuer, &users(ALICE), &token, UnixTime(NOW.0 + 10));

@@ -111,6 +111,12 @@ impl Users {
         Ok(Self { hashes, dearest: dearest.unwrap_or(DEFAULT_COST) })
     }
 
+    /// Those of these names and hashes.
+    pub(super) fn of(hashes: HashMap<Box<str>, Hash>) -> Self {
+        let dearest = hashes.values().map(Hash::cost).max().unwrap_or(DEFAULT_COST);
+        Self { hashes, dearest }
+    }
+
     /// How many users there are.
     pub fn count(&self) -> usize {
         self.hashes.len()

@@ -28,6 +28,23 @@ impl Enforcement {
         Grant { access, ttl: asker.default_ttl, complete, refused: false }
     }
 
+    /// The hash of the policy, where there is one.
+    pub fn digest(&self) -> Option<&str> {
+        match self {
+            Enforcement::Policy(policy) => Some(policy.digest()),
+            Enforcement::Nothing | Enforcement::Off => None,
+        }
+    }
+
+    /// What grants this: rules of the policy, or that there is none.
+    pub fn reasons(&self, asker: &Asker<'_>, access: &[Access]) -> String {
+        match self {
+            Enforcement::Policy(policy) => policy.reasons(asker, access),
+            Enforcement::Off if !access.is_empty() => "policy: none".to_owned(),
+            Enforcement::Nothing | Enforcement::Off => String::new(),
+        }
+    }
+
     /// Whether a policy, if there is one, names the user: only then a refresh token is given out or taken.
     pub fn may_know(&self, user: &str) -> bool {
         match self {

@@ -10,7 +10,7 @@ use crate::ground::document::{self, Step};
 use crate::ground::nearest::nearest;
 use crate::ground::time::Ttl;
 use crate::policy::glob::Glob;
-use crate::policy::scope::{self, Action, Resource, Scope};
+use crate::policy::scope::{self, Access, Action, Resource, Scope, add_once};
 use std::fmt;
 
 /// The answer for one action on one resource.
@@ -172,6 +172,19 @@ pub struct Explanation<'p> {
 }
 
 impl Policy {
+    /// The rules that grant this, each once: `users.alice.rules[0] (pattern alice/*); groups.dev (pattern **)`.
+    pub fn reasons(&self, asker: &Asker<'_>, access: &[Access]) -> String {
+        let mut reasons: Vec<String> = Vec::new();
+        for entry in access {
+            for (_, decision) in self.decisions(asker, entry.resource(), entry.actions()).decisions {
+                if let Decision::Granted { by, .. } = decision {
+                    add_once(&mut reasons, by.to_string());
+                }
+            }
+        }
+        reasons.join("; ")
+    }
+
     /// What this request is given, and why.
     pub fn explain<'p>(&'p self, asker: &Asker<'p>, asked: &[Scope]) -> Explanation<'p> {
         let known = self.knows(asker.who);

@@ -35,7 +35,7 @@ impl Policy {
     pub fn compile(document: &Document) -> Result<Self, DocumentError> {
         let root = document.root();
         check_top_level(document, root)?;
-        let mut policy = Policy::default();
+        let mut policy = Policy { digest: document.digest(), ..Policy::default() };
         if let Some(mode) = root.get("mode") {
             policy.mode = match mode.string()? {
                 "filter" => Mode::Filter,

@@ -15,6 +15,7 @@ use crate::ground::diagnostic::Diagnostic;
 use crate::ground::text::{acts, escape};
 use crate::ground::time::UnixTime;
 use crate::issuer::Record;
+use crate::store::Notice;
 use sink::Sink;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
@@ -80,6 +81,23 @@ impl Log {
     pub fn warning(&self, time: UnixTime, warning: &Diagnostic) {
         let line = self.at(Level::Warning, time, "warning").text("message", &warning.what);
         line.maybe("hint", Some(warning.hint.as_str()).filter(|hint| !hint.is_empty())).end();
+    }
+
+    /// Writes that the store is away, or back.
+    pub fn store(&self, time: UnixTime, notice: &Notice) {
+        match notice {
+            Notice::Down(fault) => {
+                let line = self.at(Level::Error, time, "store").text("what", "down");
+                line.text("error", &fault.to_string()).maybe("hint", fault.hint.as_deref()).end();
+            }
+            Notice::Up { dropped } => {
+                self.line(time, "store").text("what", "up").number("dropped", *dropped).end();
+            }
+            Notice::Lost { records } => {
+                let line = self.at(Level::Error, time, "store").text("what", "lost");
+                line.number("records", *records).end();
+            }
+        }
     }
 
     /// How many lines could not be written.

@@ -5,11 +5,13 @@
 //! text grow.
 
 mod counters;
+mod store;
 mod text;
 
 use crate::ground::time::UnixTime;
 use crate::issuer::{Record, SealedBy};
 use crate::login::attempts::Outcome;
+use crate::store::Store;
 use crate::telemetry::event::HandshakeFailure;
 use counters::{BUCKETS, Counters, OfRoute, STATUSES, add, read, zeros};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -165,8 +167,8 @@ impl Metrics {
         self.looked.store(seconds(now), Ordering::Relaxed);
     }
 
-    /// The text, whole. The log counts for itself what it could not write.
-    pub fn render(&self, lost_lines: u64, format: Format) -> String {
+    /// The text, whole. The log and the store count for themselves.
+    pub fn render(&self, lost_lines: u64, memory: Option<&Store>, format: Format) -> String {
         let mut text = Text { text: String::with_capacity(8 * 1024), format };
         text.family("keypebble_requests", "counter", "", "Answered requests.");
         for route in &self.routes {
@@ -208,6 +210,9 @@ impl Metrics {
         self.handshakes.write(&mut text, "keypebble_tls_handshake_failures", "reason", handshakes);
         text.family("keypebble_log_lines_lost", "counter", "", "Lines that the log did not take.");
         text.sample("keypebble_log_lines_lost_total", &[], lost_lines);
+        if let Some(memory) = memory {
+            store::write(&mut text, memory);
+        }
         text.family(
             "keypebble_reloads",
             "counter",
@@ -282,7 +287,7 @@ mod tests {
         metrics.handshake_failure(HandshakeFailure::Version);
         metrics.password(Outcome::Throttled(3));
         metrics.refresh_token(RefreshEvent::Used);
-        let text = metrics.render(7, Format::OpenMetrics);
+        let text = metrics.render(7, None, Format::OpenMetrics);
         for line in [
             "# TYPE keypebble_requests counter",
             "keypebble_requests_total{route=\"v2_token\",status=\"200\"} 2",
@@ -308,7 +313,7 @@ mod tests {
         }
         assert!(text.ends_with("\n# EOF\n") && !text.contains("client's"), "{text}");
         // The older form: the same samples, and no word that it does not have.
-        let old = metrics.render(7, Format::Prometheus);
+        let old = metrics.render(7, None, Format::Prometheus);
         let samples = |text: &str| -> Vec<String> {
             text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
         };

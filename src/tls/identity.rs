@@ -301,7 +301,7 @@ mod tests {
         let (other, other_key) = chain();
         let sent = format!("{own}{middle}");
         let data = |name: &str| std::fs::read_to_string(Path::new("tests/data/keys").join(name)).unwrap();
-        let der = X509::from_der(&certificates(own.as_bytes()).unwrap()[0].der().to_vec()).unwrap();
+        let own_der = certificates(own.as_bytes()).unwrap()[0].der().to_vec();
         for (certificate, key, wrong, expected) in [
             (sent.as_str(), other_key.as_str(), KEY, "the key does not belong to the first certificate in"),
             (&format!("{middle}{own}"), &key, CERTIFICATE, "number 2 of the file, not the first"),
@@ -335,7 +335,7 @@ mod tests {
             assert!(error.key == wrong && error.problem.contains(expected), "{expected}: {error}");
             assert!(error.hint.is_some() || expected.contains("longer"), "{error}");
         }
-        let (loaded, _) = folder.load(der.der(), key.as_bytes(), &[]);
+        let (loaded, _) = folder.load(&own_der, key.as_bytes(), &[]);
         assert!(loaded.unwrap_err().problem.contains("a certificate in binary (DER)"));
         let absent = TlsFiles { certificate: folder.0.join("absent"), key: folder.0.join("server.key") };
         let error = Identity::load(&absent, &[], NOW, &mut Files::default()).unwrap_err();

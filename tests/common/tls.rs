@@ -71,8 +71,12 @@ impl Client {
 
     /// A session that has not begun.
     pub fn session(&self) -> ClientConnection {
-        let name = ServerName::try_from("localhost").unwrap();
-        ClientConnection::new(Arc::new(self.0.clone()), name).unwrap()
+        self.session_with("localhost")
+    }
+
+    /// The same with a server of that name or address.
+    pub fn session_with(&self, name: &'static str) -> ClientConnection {
+        ClientConnection::new(Arc::new(self.0.clone()), ServerName::try_from(name).unwrap()).unwrap()
     }
 
     /// A connection whose handshake comes with its first read or write.

@@ -127,28 +127,22 @@ fn named(name: &str, hosts: &[String], now: UnixTime, days: i64) -> Result<Certi
 /// These names and addresses. Of a kind of which there is none, none at all: a constraint on names says nothing
 /// of addresses, nor the other way round.
 fn only_for(hosts: &[String]) -> NameConstraints {
-    let mut permitted = Vec::new();
-    let (mut names, mut addresses) = (false, false);
-    for host in hosts {
-        match host.parse::<IpAddr>() {
-            Ok(address) => {
-                addresses = true;
-                let bits = if address.is_ipv4() { 32 } else { 128 };
-                permitted.push(GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, bits)));
-            }
-            Err(_) => {
-                names = true;
-                permitted.push(GeneralSubtree::DnsName(host.clone()));
-            }
-        }
-    }
     let mut excluded = Vec::new();
-    if !addresses {
+    let (addresses, names): (Vec<&String>, Vec<&String>) =
+        hosts.iter().partition(|host| host.parse::<IpAddr>().is_ok());
+    if addresses.is_empty() {
         excluded.push(GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([0; 4], 0)));
         excluded.push(GeneralSubtree::IpAddress(CidrSubnet::from_v6_prefix([0; 16], 0)));
     }
-    if !names {
+    if names.is_empty() {
         excluded.push(GeneralSubtree::DnsName(String::new()));
     }
+    let addresses = addresses.into_iter().filter_map(|host| host.parse::<IpAddr>().ok());
+    let alone = |address: IpAddr| {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, bits))
+    };
+    let names = names.into_iter().cloned().map(GeneralSubtree::DnsName);
+    let permitted = names.chain(addresses.map(alone)).collect();
     NameConstraints { permitted_subtrees: permitted, excluded_subtrees: excluded }
 }

@@ -1,7 +1,7 @@
 //! `keypebble keys generate`: a folder's first key, or the next one.
 
 use super::super::args::{Arguments, Spec, usage};
-use super::super::{Command, print};
+use super::super::{Command, print, progress};
 use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::time::UnixTime;
@@ -40,7 +40,8 @@ pub(in crate::cli) fn run(command: &Generate) -> Result<(), Error> {
     let mut editor = Editor::create(&folder, &System).map_err(Error::Keys)?;
     let active = editor.manifest().entries().iter().find(|entry| entry.state == State::Active);
     let algorithm = command.algorithm.or(active.map(|entry| entry.algorithm)).unwrap_or(Algorithm::ES256);
-    let entry = editor.generate(algorithm, UnixTime::now()).map_err(Error::Keys)?;
+    let make = || editor.generate(algorithm, UnixTime::now()).map_err(Error::Keys);
+    let entry = progress::during(&format!("making a key for {algorithm}"), make)?;
     let mut text = super::line(&entry, "new");
     if algorithm.is_hmac() {
         let _ = writeln!(text, "the secret, which every verifier needs: {}/{}", folder.display(), entry.file);

@@ -1,7 +1,7 @@
 //! `keypebble keys rotate`: the staged key signs, a new one is staged.
 
 use super::super::args::{Arguments, Spec, usage};
-use super::super::{Command, print};
+use super::super::{Command, print, progress};
 use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::time::UnixTime;
@@ -44,9 +44,11 @@ pub(in crate::cli) fn run(command: &Rotate) -> Result<(), Error> {
     if command.dry_run {
         return print(&plan(command, &folder)?);
     }
-    let rotated = Editor::open(&folder, &System)
-        .and_then(|mut editor| editor.rotate(command.algorithm, command.force, UnixTime::now()))
-        .map_err(Error::Keys)?;
+    let rotate = || {
+        let mut editor = Editor::open(&folder, &System)?;
+        editor.rotate(command.algorithm, command.force, UnixTime::now())
+    };
+    let rotated = progress::during("making the next key", rotate).map_err(Error::Keys)?;
     print(&report(&rotated, &command.place))
 }
 

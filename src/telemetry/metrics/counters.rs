@@ -3,9 +3,10 @@
 use super::text::Text;
 use crate::issuer::SealedBy;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The statuses that an answer can have; the last stands for any other.
-pub(super) const STATUSES: [u16; 12] = [200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 429, 500];
+pub(super) const STATUSES: [u16; 13] = [200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 429, 503, 500];
 
 /// Upper bounds of the duration buckets, in seconds and in nanoseconds; a last one has none.
 pub(super) const BUCKETS: [(&str, u64); 15] = [
@@ -65,19 +66,31 @@ pub(super) fn zeros<const N: usize>() -> [AtomicU64; N] {
 
 impl OfRoute {
     pub(super) fn histogram(&self, text: &mut Text) {
-        let name = "keypebble_request_duration_seconds";
-        let mut total = 0;
-        for ((bound, _), count) in BUCKETS.iter().zip(&self.durations) {
-            total += read(count);
-            text.sample(&format!("{name}_bucket"), &[("route", self.label), ("le", bound)], total);
-        }
-        total += self.durations.last().map_or(0, read);
-        text.sample(&format!("{name}_bucket"), &[("route", self.label), ("le", "+Inf")], total);
-        text.sample(&format!("{name}_count"), &[("route", self.label)], total);
-        let nanoseconds = read(&self.nanoseconds);
-        let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
-        text.line(&format!("{name}_sum"), &[("route", self.label)], &format!("{seconds}.{rest:09}"));
+        let counts = self.durations.each_ref().map(read);
+        let took = Duration::from_nanos(read(&self.nanoseconds));
+        let labels = [("route", self.label)];
+        histogram(text, "keypebble_request_duration_seconds", &labels, &BUCKETS, &counts, took);
     }
+}
+
+/// The samples of a histogram of seconds: counts for each bound, and one more for what is beyond.
+pub(super) fn histogram(
+    text: &mut Text,
+    name: &str,
+    labels: &[(&str, &str)],
+    bounds: &[(&str, u64)],
+    counts: &[u64],
+    sum: Duration,
+) {
+    let mut total = 0;
+    let bounds = bounds.iter().map(|(bound, _)| *bound).chain(["+Inf"]);
+    for (bound, count) in bounds.zip(counts) {
+        total += count;
+        let labels: Vec<_> = labels.iter().copied().chain([("le", bound)]).collect();
+        text.sample(&format!("{name}_bucket"), &labels, total);
+    }
+    text.sample(&format!("{name}_count"), labels, total);
+    text.line(&format!("{name}_sum"), labels, &format!("{}.{:09}", sum.as_secs(), sum.subsec_nanos()));
 }
 
 pub(super) fn add(counter: Option<&AtomicU64>, amount: u64) {

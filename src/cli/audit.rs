@@ -1,0 +1,205 @@
+//! `keypebble audit`: who got what, when, and by which rule.
+//!
+//! Owns the question and how the answer is put together. Must not know how records are kept. Decision: an answer says
+//! what it may lack. Records that were dropped are counted in it, and a policy is only asked what it would have
+//! granted if its hash is one that was in force.
+
+mod answer;
+
+use super::args::{Arguments, Spec, usage};
+use super::store::configured;
+use super::tokens::{limit, some};
+use super::{Command, print};
+use crate::cli::error::Error;
+use crate::ground::file::Files;
+use crate::ground::text::shortened;
+use crate::ground::time::{Ttl, UnixTime};
+use crate::ground::when::{FORMS, Readable, Span};
+use crate::load::setup;
+use crate::policy::scope::{Action, Scope};
+use crate::policy::{Asker, Decision, Policy, Who};
+use crate::store::Store;
+use crate::store::entry::{Event, EventFilter, EventKind, Filter};
+use answer::{Able, Answer};
+use std::path::{Path, PathBuf};
+
+/// The subcommand.
+pub(super) const SPEC: Spec = Spec { name: "audit", operands: 0, help: include_str!("help/audit.txt"), read };
+
+/// How many tokens, and how many events of one kind, are shown where nothing is said.
+const LIMIT: u32 = 1000;
+
+/// What is asked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Audit {
+    config: PathBuf,
+    user: Option<String>,
+    repository: Option<String>,
+    action: Option<Action>,
+    span: Option<(Reach, String)>,
+    policy: Option<PathBuf>,
+    limit: u32,
+    json: bool,
+}
+
+/// How a time is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Tokens that counted then.
+    At,
+    /// Tokens issued since.
+    Since,
+}
+
+fn read(mut arguments: Arguments) -> Result<Command, Error> {
+    let (at, since) = (arguments.name("at")?, arguments.name("since")?);
+    let span = match (at, since) {
+        (Some(_), Some(_)) => return Err(usage("--at and --since exclude each other")),
+        (at, since) => at.map(|text| (Reach::At, text)).or(since.map(|text| (Reach::Since, text))),
+    };
+    let (user, repository) = (arguments.name("user")?, arguments.name("repository")?);
+    let action = arguments.name("action")?.map(|name| action(&name)).transpose()?;
+    let policy = arguments.path("policy")?;
+    if repository.is_none() && (action.is_some() || policy.is_some()) {
+        return Err(arguments.missing("--repository NAME for --action and --policy"));
+    }
+    let (limit, json) = (limit(&mut arguments, LIMIT)?, arguments.switch("json"));
+    let config = arguments.config()?;
+    Ok(Command::Audit(Audit { config, user, repository, action, span, policy, limit, json }))
+}
+
+fn action(name: &str) -> Result<Action, Error> {
+    let known = Action::from_name(name).filter(|action| Action::REPOSITORY.contains(action));
+    known.ok_or_else(|| {
+        usage(format!("--action: expected pull, push or delete, found `{}`", shortened(name, 40)))
+    })
+}
+
+pub(super) fn run(command: &Audit) -> Result<(), Error> {
+    let now = UnixTime::now();
+    let span = command.span.as_ref().map(|(reach, text)| reach.span(text, now)).transpose()?;
+    let store = Store::open(&configured(&command.config)?, Box::new(|_| ())).map_err(Error::Store)?;
+    let at = matches!(command.span, Some((Reach::At, _)));
+    let filter = Filter {
+        subject: command.user.clone(),
+        repository: command.repository.clone(),
+        action: command.action.map(|action| action.name().to_owned()),
+        issued_from: span.filter(|_| !at).map(|span| span.from),
+        issued_until: span.map(|span| span.until),
+        expires_after: span.filter(|_| at).map(|span| span.from),
+        limit: command.limit,
+        ..Filter::default()
+    };
+    let (tokens, more) = some(&store, filter)?;
+    let within = |kind| EventFilter {
+        kind: Some(kind),
+        subject: None,
+        from: span.map(|span| span.from),
+        until: span.map(|span| span.until),
+        before: None,
+        limit: command.limit,
+    };
+    let policies = policies(&store, within(EventKind::Policy))?;
+    let mut events = Vec::new();
+    for kind in [EventKind::Revoked, EventKind::RevokedTokenUsed] {
+        let filter = EventFilter { subject: command.user.clone(), ..within(kind) };
+        events.extend(store.events(&filter).map_err(Error::Store)?);
+    }
+    events.sort_by_key(|event| std::cmp::Reverse((event.at, event.number)));
+    // A token of that time was issued earlier, and a loss is recorded later than it happens.
+    let from = span.map(|span| span.from.minus_seconds(if at { Ttl::MAX.seconds() } else { 0 }));
+    let lost = EventFilter { from, until: None, limit: u32::MAX, ..within(EventKind::Dropped) };
+    let dropped = store.events(&lost).map_err(Error::Store)?.iter().map(lost_records).sum();
+    let able = match (&command.policy, &command.repository) {
+        (Some(path), Some(repository)) => Some(able(command, path, repository, &policies)?),
+        _ => None,
+    };
+    let answer = Answer { tokens, more, limit: command.limit, policies, events, dropped, able, now };
+    print(&if command.json { answer.json() } else { answer.text() })
+}
+
+impl Reach {
+    fn span(self, text: &str, now: UnixTime) -> Result<Span, Error> {
+        let flag = match self {
+            Reach::At => "--at",
+            Reach::Since => "--since",
+        };
+        let span = Span::parse(text, now);
+        let span = span.ok_or_else(|| usage(format!("{flag}: {FORMS}, found `{}`", shortened(text, 40))))?;
+        if span.from > now {
+            return Err(usage(format!("{flag}: {} UTC is yet to come", Readable(span.from))));
+        }
+        Ok(match self {
+            Reach::At => span,
+            Reach::Since => Span { until: now, ..span },
+        })
+    }
+}
+
+/// How many records such an event speaks of: its detail begins with the number.
+fn lost_records(event: &Event) -> u64 {
+    event.detail.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(1)
+}
+
+/// The policies that were in force, the latest first: each change, and the one before it all.
+fn policies(store: &Store, within: EventFilter) -> Result<Vec<Event>, Error> {
+    let from = within.from;
+    let mut found = store.events(&within).map_err(Error::Store)?;
+    if let Some(from) = from {
+        let before = EventFilter { from: None, until: Some(from.minus_seconds(1)), limit: 1, ..within };
+        found.extend(store.events(&before).map_err(Error::Store)?);
+    }
+    // A start with the same policy is no change; the earliest of equals is when it came.
+    found.reverse();
+    found.dedup_by(|later, earlier| later.detail == earlier.detail);
+    found.reverse();
+    Ok(found)
+}
+
+/// Who could have got something on that repository, by a policy that was in force.
+fn able(command: &Audit, path: &Path, repository: &str, policies: &[Event]) -> Result<Able, Error> {
+    let policy = setup::policy(path, &mut Files::default())?;
+    if !policies.iter().any(|event| event.detail == policy.digest()) {
+        let known: Vec<&str> = policies.iter().map(|event| event.detail.as_str()).collect();
+        return Err(Error::Unknown {
+            message: format!("{} was not in force then: its SHA-256 is {}", path.display(), policy.digest()),
+            hint: Some(match known.as_slice() {
+                [] => "no policy is recorded for that time".to_owned(),
+                known => format!("find the file with this hash among its versions: {}", known.join(" or ")),
+            }),
+        });
+    }
+    let config = setup::config(&command.config, &mut Files::default())?;
+    let services = config.service.allowed_services.iter().map(String::as_str);
+    let hosts: Vec<&str> = std::iter::once(config.audience.as_str()).chain(services).collect();
+    let actions = command.action.map_or(Action::REPOSITORY.to_vec(), |action| vec![action]);
+    let names = actions.iter().map(|action| action.name());
+    let scope = Scope::new("repository", repository, names)
+        .map_err(|error| usage(format!("--repository: {error}")))?;
+    let rows = who(&policy, command.user.as_deref())
+        .into_iter()
+        .flat_map(|who| {
+            granted(&policy, &Asker { who, hosts: &hosts, default_ttl: config.lifetimes.default }, &scope)
+        })
+        .collect();
+    Ok(Able { policy: policy.digest().to_owned(), rows })
+}
+
+fn who<'p>(policy: &'p Policy, user: Option<&'p str>) -> Vec<Who<'p>> {
+    let users = user.map_or_else(|| policy.users(), |user| vec![user]);
+    let anonymous = (user.is_none() && policy.has_anonymous()).then_some(Who::Anonymous);
+    users.into_iter().map(Who::User).chain(anonymous).collect()
+}
+
+/// Whom it grants which action, and by which rule.
+fn granted(policy: &Policy, asker: &Asker<'_>, scope: &Scope) -> Vec<[String; 3]> {
+    let explanation = policy.explain(asker, std::slice::from_ref(scope));
+    let decisions = explanation.scopes.iter().flat_map(|scope| &scope.actions);
+    let rows = decisions.filter_map(|(action, decision, _)| match decision {
+        Decision::Granted { by, .. } => {
+            Some([asker.who.name().to_owned(), action.name().to_owned(), by.to_string()])
+        }
+        Decision::Denied { .. } | Decision::Unmatched => None,
+    });
+    rows.collect()
+}

@@ -1,0 +1,97 @@
+//! `keypebble store`: makes, checks, copies and prunes the memory.
+//!
+//! Loads the configuration and prints; what is done stands in `crate::store`.
+
+use super::args::{Arguments, Spec, usage};
+use super::{Command, print};
+use crate::cli::error::Error;
+use crate::ground::file::Files;
+use crate::ground::time::UnixTime;
+use crate::load::setup;
+use crate::store::config::StoreConfig;
+use crate::store::{self, Prepared};
+use std::path::{Path, PathBuf};
+
+/// `store init`
+pub(super) const INIT: Spec =
+    Spec { name: "store init", operands: 0, help: include_str!("help/store-init.txt"), read: read_init };
+/// `store check`
+pub(super) const CHECK: Spec =
+    Spec { name: "store check", operands: 0, help: include_str!("help/store-check.txt"), read: read_check };
+/// `store backup`
+pub(super) const BACKUP: Spec = Spec {
+    name: "store backup",
+    operands: 1,
+    help: include_str!("help/store-backup.txt"),
+    read: read_backup,
+};
+/// `store prune`
+pub(super) const PRUNE: Spec =
+    Spec { name: "store prune", operands: 0, help: include_str!("help/store-prune.txt"), read: read_prune };
+
+/// What is to be done with the store of which configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Tend {
+    config: PathBuf,
+    act: Act,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Act {
+    Init,
+    Check,
+    Backup(PathBuf),
+    Prune,
+}
+
+fn read_init(arguments: Arguments) -> Result<Command, Error> {
+    read(arguments, |_| Ok(Act::Init))
+}
+
+fn read_check(arguments: Arguments) -> Result<Command, Error> {
+    read(arguments, |_| Ok(Act::Check))
+}
+
+fn read_backup(arguments: Arguments) -> Result<Command, Error> {
+    read(arguments, |arguments| match arguments.operand()? {
+        Some(file) if !file.is_empty() => Ok(Act::Backup(file.into())),
+        _ => Err(arguments.missing("a file: keypebble store backup FILE")),
+    })
+}
+
+fn read_prune(arguments: Arguments) -> Result<Command, Error> {
+    read(arguments, |_| Ok(Act::Prune))
+}
+
+fn read(
+    mut arguments: Arguments,
+    act: impl FnOnce(&mut Arguments) -> Result<Act, Error>,
+) -> Result<Command, Error> {
+    let config = arguments.config()?;
+    Ok(Command::Store(Tend { config, act: act(&mut arguments)? }))
+}
+
+/// The store of a configuration; an error where it names none.
+pub(super) fn configured(path: &Path) -> Result<StoreConfig, Error> {
+    let config = setup::config(path, &mut Files::default())?;
+    config.store.ok_or_else(|| {
+        usage("this configuration has no store").with_hint("add `store: sqlite:store.db` to it")
+    })
+}
+
+pub(super) fn run(command: &Tend) -> Result<(), Error> {
+    let config = configured(&command.config)?;
+    let done = match &command.act {
+        Act::Init => store::init(&config).map(|prepared| match prepared {
+            Prepared::Created => format!("made {}", config.place),
+            Prepared::Upgraded => format!("brought {} up to date", config.place),
+            Prepared::Unchanged => format!("{} is a store already, and up to date", config.place),
+        }),
+        Act::Check => store::examine(&config).map(|report| format!("{}: sound, {}", config.place, report)),
+        Act::Backup(file) => store::backup(&config, file).map(|()| format!("copied to {}", file.display())),
+        Act::Prune => {
+            store::prune(&config, UnixTime::now()).map(|tokens| format!("removed {tokens} token(s)"))
+        }
+    };
+    print(&format!("{}\n", crate::ground::text::printable(&done.map_err(Error::Store)?)))
+}

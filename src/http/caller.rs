@@ -1,0 +1,101 @@
+//! Who asks about a token, or ends one: a client of the configuration, or a trusted peer.
+//!
+//! Owns the authentication of clients (RFC 6749, 2.3.1). Must not know what is asked. Decision: a trusted peer may
+//! ask without a secret only for itself. What it passes on for somebody else needs that one's own, so that a proxy
+//! which hands every path on does not lend its trust to strangers.
+
+use super::call::Call;
+use super::credentials::Credentials;
+use super::identity;
+use super::refusal::Refusal;
+use super::route::Parameters;
+use crate::login::attempts::{self, Outcome};
+use crate::login::clients::{Act, Client, Clients};
+use zeroize::Zeroizing;
+
+/// Who asks.
+pub(super) enum Caller<'c> {
+    /// A peer that is trusted for its address.
+    Peer,
+    /// A client that showed its secret.
+    Client(String, &'c Client),
+}
+
+impl Caller<'_> {
+    /// Whether tokens for these audiences are its business.
+    pub(super) fn knows(&self, audiences: &[&str]) -> bool {
+        match self {
+            Caller::Peer => true,
+            Caller::Client(_, client) => client.knows(audiences),
+        }
+    }
+
+    /// As the store names who did something.
+    pub(super) fn actor(&self, call: &Call<'_>) -> String {
+        match self {
+            Caller::Peer => call.request.peer.to_string(),
+            Caller::Client(name, _) => format!("client {name}"),
+        }
+    }
+}
+
+/// Who sends this form, if they may ask this at all.
+pub(super) fn of<'c>(call: &mut Call<'c>, form: &Parameters<'_>, act: Act) -> Result<Caller<'c>, Refusal> {
+    let one = |name| match form.one(name) {
+        Ok(value) => Ok(value.filter(|value| !value.is_empty())),
+        Err(problem) => Err(Refusal::Invalid(problem)),
+    };
+    let (name, secret) = (one("client_id")?, one("client_secret")?);
+    let credentials = match (call.request.header_text("Authorization")?, name, secret) {
+        (Some(_), _, Some(_)) => {
+            return Err(Refusal::Invalid("credentials are both in the form and in Authorization"));
+        }
+        (Some(value), name, None) => {
+            let credentials = Credentials::of_client(value)?;
+            if name.is_some_and(|name| name != credentials.user) {
+                return Err(Refusal::Invalid("`client_id` is not the client in Authorization"));
+            }
+            credentials
+        }
+        (None, Some(name), Some(secret)) => Credentials::new(name, Zeroizing::new(secret.to_owned()))?,
+        (None, None, Some(_)) => return Err(Refusal::Invalid("the form has `client_secret` alone")),
+        (None, _, None) => {
+            let itself = identity::is_peer_itself(call)?;
+            return if itself { Ok(Caller::Peer) } else { Err(Refusal::Unauthenticated) };
+        }
+    };
+    let (name, client) = checked(call, credentials)?;
+    call.note.user = Some(name.clone());
+    if !client.may.contains(&act) {
+        call.note.detail = Some(format!("the client {name} has no {} in `may`", act.name()));
+        return Err(Refusal::NotTheirs);
+    }
+    Ok(Caller::Client(name, client))
+}
+
+/// The client, if the secret is its own.
+fn checked<'c>(call: &mut Call<'c>, credentials: Credentials) -> Result<(String, &'c Client), Refusal> {
+    let Credentials { user: name, password } = credentials;
+    let clients = &call.state.clients;
+    let from = attempts::Client::of(call.client.address());
+    let passwords = &call.service.passwords;
+    let outcome = passwords.check(clients.proofs(), &Clients::proof_name(&name), &password, from);
+    call.service.metrics.password(outcome);
+    identity::tell_of_shared_address(call, outcome);
+    let known = clients.find(&name);
+    // An unknown name is not logged: it may be a secret in the wrong field.
+    let of =
+        known.map_or_else(|| "of a client that is not in `clients`".to_owned(), |_| format!("of {name}"));
+    let (refusal, what) = match outcome {
+        Outcome::Right | Outcome::Remembered => {
+            return known.map(|client| (name, client)).ok_or(Refusal::Client);
+        }
+        Outcome::Wrong => (Refusal::Client, "wrong secret"),
+        Outcome::Throttled(seconds) => {
+            (Refusal::Throttled(seconds), "too many wrong secrets; not checked that")
+        }
+        Outcome::Busy => (Refusal::Busy, "too many checks at once; not checked the secret"),
+    };
+    call.note.detail = Some(format!("{what} {of}"));
+    Err(refusal)
+}

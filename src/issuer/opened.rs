@@ -1,0 +1,137 @@
+//! A token that somebody shows: what it says, once it is proven that this issuer made it.
+//!
+//! Owns which tokens count now, as far as they alone can tell: signature, issuer, times. Must not know the store.
+//! Decision: whatever is wrong with a token is one answer, because whoever asks is to be told no more than that.
+
+use super::Issuer;
+use crate::claims::read_object;
+use crate::ground::base64;
+use crate::ground::time::UnixTime;
+use crate::token;
+use serde_json::{Map, Value};
+
+/// The clocks of several nodes differ: a token made by another may begin this many seconds from now.
+const LEEWAY_SECONDS: i64 = 60;
+
+/// What a token says that counts now.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its claims.
+    pub claims: Map<String, Value>,
+    /// The key that signed it, where that has an id.
+    pub key_id: Option<String>,
+    /// `iat`
+    pub issued_at: UnixTime,
+    /// `exp`
+    pub expires_at: UnixTime,
+}
+
+impl Opened {
+    /// A claim that is a text; empty where it is not there, or none.
+    pub fn text(&self, name: &str) -> &str {
+        self.claims.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Whom it is meant to be shown to: `aud`, which may be one or several (RFC 7519, 4.1.3).
+    pub fn audiences(&self) -> Vec<&str> {
+        match self.claims.get("aud") {
+            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
+            Some(one) => one.as_str().into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+}
+
+impl Issuer {
+    /// What a token says that this issuer made and that counts now; `None` for any other text. Refresh tokens are
+    /// none of these: their form is another, and whether they stand depends on the users file.
+    pub fn open(&self, token: &str, now: UnixTime) -> Option<Opened> {
+        let payload = token::verify(token, self.keyring.verifiers()).ok()?;
+        let claims = read_object(&payload).ok()?;
+        let seconds = |name| claims.get(name).and_then(Value::as_i64);
+        let (issued_at, expires_at) = (UnixTime(seconds("iat")?), UnixTime(seconds("exp")?));
+        let begins = claims.contains_key("nbf").then(|| seconds("nbf").unwrap_or(i64::MAX));
+        let counts = claims.get("iss").and_then(Value::as_str) == Some(&self.name)
+            && now < expires_at
+            && begins.is_none_or(|begins| begins <= now.0.saturating_add(LEEWAY_SECONDS));
+        counts.then(|| Opened { key_id: key_id(token), claims, issued_at, expires_at })
+    }
+}
+
+/// `kid` of a token whose signature stands.
+fn key_id(token: &str) -> Option<String> {
+    let header: Value = serde_json::from_slice(&base64::read(token.split('.').next()?)?).ok()?;
+    header.get("kid")?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::ClaimFilter;
+    use crate::ground::secret::Secret;
+    use crate::ground::time::{Lifetimes, Ttl};
+    use crate::key::Key;
+    use crate::key::algorithm::Algorithm;
+    use crate::key::keyring::Keyring;
+    use serde_json::json;
+
+    const NOW: UnixTime = UnixTime(1_000_000);
+
+    fn issuer(secret: &str) -> Issuer {
+        let secret = Secret::new(secret.as_bytes().to_vec());
+        let ring =
+            Keyring::single(Key::from_secret(Algorithm::HS256, &secret, Some("k".to_owned())).unwrap());
+        let lifetimes = Lifetimes { default: Ttl::DEFAULT, max: Ttl::DEFAULT };
+        Issuer::new("i".to_owned(), "a".to_owned(), lifetimes, ClaimFilter::default(), ring)
+    }
+
+    #[test]
+    fn only_a_token_of_this_issuer_that_counts_now_is_opened() {
+        let good =
+            json!({ "iss": "i", "aud": "a", "iat": 999_990, "nbf": 999_990, "exp": 1_000_001, "jti": "x" });
+        let with = |name: &str, value: Value| {
+            let mut claims = good.clone();
+            claims[name] = value;
+            claims
+        };
+        for (claims, opens) in [
+            (good.clone(), true),
+            (with("exp", json!(1_000_000)), false),
+            (with("exp", json!(1_000_001.5)), false),
+            (with("exp", json!("1000001")), false),
+            (with("exp", Value::Null), false),
+            (with("iat", json!(null)), false),
+            (with("nbf", json!(1_000_060)), true),
+            (with("nbf", json!(1_000_061)), false),
+            (with("nbf", json!("0")), false),
+            (with("iss", json!("j")), false),
+            (with("iss", json!(["i"])), false),
+            (with("aud", json!(["b", "c"])), true),
+            (json!({ "iat": 1, "exp": 2_000_000 }), false),
+        ] {
+            let (own, other) = (issuer("0123456789abcdef0123456789abcdef"), issuer("x"));
+            let sealed = |issuer: &Issuer| issuer.sealer.seal(claims.to_string().as_bytes()).unwrap();
+            let opened = own.open(&sealed(&own), NOW);
+            assert_eq!(opened.is_some(), opens, "{claims}");
+            assert!(own.open(&sealed(&other), NOW).is_none(), "another's: {claims}");
+            if let Some(opened) = opened {
+                assert_eq!((opened.key_id.as_deref(), opened.text("jti")), (Some("k"), "x"));
+                assert_eq!(Value::Object(opened.claims), claims);
+            }
+        }
+        for text in ["", "a.b.c", "e30.e30.", "kpr1_e30.x", &"x".repeat(100_000)] {
+            assert!(issuer("x").open(text, NOW).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_audience_is_one_or_several() {
+        let of = |aud: Value| {
+            let claims = json!({ "aud": aud }).as_object().unwrap().clone();
+            Opened { claims, key_id: None, issued_at: NOW, expires_at: NOW }
+        };
+        assert_eq!(of(json!("a")).audiences(), ["a"]);
+        assert_eq!(of(json!(["a", 1, "b"])).audiences(), ["a", "b"]);
+        assert_eq!(of(json!(7)).audiences(), [""; 0]);
+    }
+}
