@@ -93,9 +93,10 @@ const KEYS: [&str; 9] = [
 impl Config {
     /// The issuer that it describes.
     pub fn into_issuer(self) -> Issuer {
-        let (format, typ) = (self.sealing.sealer(&self.keyring), self.sealing.typ);
+        let Sealing { typ, .. } = self.sealing;
+        let (format, openers) = (self.sealing.sealer(&self.keyring), self.sealing.openers());
         Issuer::new(self.issuer, self.audience, self.lifetimes, self.filter, self.keyring)
-            .with_format(format, typ)
+            .with_format(format, typ, openers)
     }
 
     /// Reads a configuration file and the keys that it names.

@@ -15,7 +15,7 @@ use crate::ground::time::{Lifetimes, Ttl, UnixTime};
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::Keyring;
 use crate::policy::scope::{self, Access};
-use crate::token::{SealError, Sealer, Typ, refresh};
+use crate::token::{Opener, SealError, Sealer, Typ, refresh};
 use std::fmt;
 use std::sync::Arc;
 
@@ -34,6 +34,7 @@ pub struct Issuer {
     /// What seals the others, where that is anything else.
     format: Option<Sealer>,
     typ: Typ,
+    openers: Vec<Opener>,
 }
 
 /// What a token is for, which decides what is in it.
@@ -180,14 +181,24 @@ impl Issuer {
         keyring: Keyring,
     ) -> Self {
         let sealer = Sealer::jws(Arc::clone(keyring.active()));
-        Self { name, audience, lifetimes, filter, keyring, sealer, format: None, typ: Typ::Jwt }
+        Self {
+            name,
+            audience,
+            lifetimes,
+            filter,
+            keyring,
+            sealer,
+            format: None,
+            typ: Typ::Jwt,
+            openers: Vec::new(),
+        }
     }
 
     /// The same, whose tokens are sealed otherwise and of this kind, except those that only a registry, or only
-    /// this issuer, ever reads.
+    /// this issuer, ever reads; and what opens them where that is here.
     #[must_use]
-    pub fn with_format(self, format: Option<Sealer>, typ: Typ) -> Self {
-        Self { format, typ, ..self }
+    pub fn with_format(self, format: Option<Sealer>, typ: Typ, openers: Vec<Opener>) -> Self {
+        Self { format, typ, openers, ..self }
     }
 
     /// What seals tokens that are neither a registry's nor refresh tokens.
