@@ -6,25 +6,34 @@
 //! an answer shows is byte for byte what was signed.
 
 mod ambiguous;
+mod command;
+mod kubernetes;
+pub mod mapping;
+mod recipient;
 mod requested;
 
 pub use ambiguous::{check_distinct, check_members, check_name, check_value};
-pub use requested::{ClaimsError, Requested, read_object};
+pub use command::{TargetCommand, command};
+pub use kubernetes::{ServiceAccount, TokenRequest, service_account};
+pub use recipient::{Recipient, RecipientError};
+pub use requested::{ClaimsError, Requested, UNKNOWN_USER, read_object};
 
 use crate::ground::time::{Ttl, UnixTime};
 use crate::policy::scope::Access;
-use serde::ser::{SerializeMap, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// The claims that only the issuer sets, each with what sets it (RFC 7519, 4.1).
-pub const ISSUER_CLAIMS: [(&str, &str); 6] = [
+/// The claims that only the issuer sets, each with what sets it (RFC 7519, 4.1). The last is the one that
+/// makes a service account of its bearer.
+pub const ISSUER_CLAIMS: [(&str, &str); 7] = [
     ("iss", "`issuer` in the configuration sets it"),
     ("aud", "`audience` in the configuration or `--audience` sets it"),
     ("iat", "the clock sets it"),
     ("nbf", "the clock sets it"),
     ("exp", "`default_ttl_seconds` in the configuration or `--ttl` sets it"),
     ("jti", "it is a new random id for each token"),
+    ("kubernetes.io", "the profile `kubernetes` sets it"),
 ];
 
 /// Some verifiers allow no leeway on `iat` and `nbf`, and clocks differ: a registry's tokens begin this
@@ -48,10 +57,25 @@ impl ClaimFilter {
     /// Splits what a caller asks into what the allow-list lets through and the names that it does not.
     pub fn apply(&self, requested: Requested) -> (Allowed, Vec<String>) {
         let mut claims = requested.into_map();
-        let Some(allowed) = &self.allowed else { return (Allowed(claims), Vec::new()) };
-        let dropped: Vec<String> = claims.keys().filter(|name| !allowed.contains(*name)).cloned().collect();
-        claims.retain(|name, _| allowed.contains(name));
+        let dropped: Vec<String> = claims.keys().filter(|name| !self.allows(name)).cloned().collect();
+        claims.retain(|name, _| self.allows(name));
         (Allowed(claims), dropped)
+    }
+
+    /// Whether a caller may set this claim.
+    pub fn allows(&self, name: &str) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(name))
+    }
+
+    /// Every name that the configuration knows: the static claims and the allow-list.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.statics.keys().chain(self.allowed.iter().flatten())
+    }
+
+    /// The static claims that do not speak of access: those of every token whose `access` is the policy's,
+    /// or that has none.
+    fn without_access(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.statics.iter().filter(|(name, _)| !matches!(name.as_str(), "access" | "scope"))
     }
 }
 
@@ -86,7 +110,8 @@ impl Allowed {
 pub struct Frame<'a> {
     /// `iss`
     pub issuer: &'a str,
-    /// `aud`, always one string: distribution 2.8 rejects a list.
+    /// `aud` of all but the profiles that bring their own; one string, because distribution 2.8 rejects a
+    /// list.
     pub audience: &'a str,
     /// When the token is made.
     pub now: UnixTime,
@@ -99,7 +124,7 @@ pub struct Frame<'a> {
 /// A generic token: the static claims, and over them what the caller asked and may set.
 pub fn generic(frame: &Frame<'_>, filter: &ClaimFilter, claims: &Allowed) -> Result<String, ClaimsError> {
     check_distinct(filter.statics.keys().chain(claims.0.keys()))?;
-    build(frame, frame.now, |payload| {
+    build(frame, frame.audience, frame.now, |payload| {
         entries(payload, filter.statics.iter().filter(|(name, _)| !claims.0.contains_key(*name)))?;
         entries(payload, claims.0.iter())
     })
@@ -115,7 +140,7 @@ pub fn granted(
 ) -> Result<String, ClaimsError> {
     check_distinct(filter.statics.keys().chain(claims.0.keys()))?;
     let ours = |name: &str| matches!(name, "sub" | "access" | "scope");
-    build(frame, frame.now, |payload| {
+    build(frame, frame.audience, frame.now, |payload| {
         payload.serialize_entry("sub", user)?;
         payload.serialize_entry("access", access)?;
         payload.serialize_entry("scope", &crate::policy::scope::join(access))?;
@@ -136,13 +161,10 @@ pub fn registry(
     user: &str,
     access: &[Access],
 ) -> Result<String, ClaimsError> {
-    build(frame, frame.now.minus_seconds(REGISTRY_BACKDATE_SECONDS), |payload| {
+    build(frame, frame.audience, frame.now.minus_seconds(REGISTRY_BACKDATE_SECONDS), |payload| {
         payload.serialize_entry("sub", user)?;
         payload.serialize_entry("access", access)?;
-        entries(
-            payload,
-            filter.statics.iter().filter(|(name, _)| !matches!(name.as_str(), "access" | "scope")),
-        )
+        entries(payload, filter.without_access())
     })
 }
 
@@ -151,8 +173,7 @@ pub const REFRESH_AUDIENCE: &str = "keypebble-refresh";
 
 /// A refresh token: whose it is, and the one service that it gives tokens for, which is the frame's audience.
 pub fn refresh(frame: &Frame<'_>, user: &str, key_id: Option<&str>) -> Result<String, ClaimsError> {
-    let of_its_own = Frame { audience: REFRESH_AUDIENCE, ..*frame };
-    build(&of_its_own, frame.now, |payload| {
+    build(frame, REFRESH_AUDIENCE, frame.now, |payload| {
         payload.serialize_entry("sub", user)?;
         payload.serialize_entry("service", frame.audience)?;
         key_id.map_or(Ok(()), |id| payload.serialize_entry("kid", id))
@@ -171,6 +192,7 @@ fn entries<'v>(
 /// The registered claims first, in one order, then the profile's.
 fn build(
     frame: &Frame<'_>,
+    audience: &(impl Serialize + ?Sized),
     since: UnixTime,
     profile: impl FnOnce(&mut Payload<'_>) -> Result<(), serde_json::Error>,
 ) -> Result<String, ClaimsError> {
@@ -178,7 +200,7 @@ fn build(
     let written = (|| {
         let mut payload = (&mut serializer).serialize_map(None)?;
         payload.serialize_entry("iss", frame.issuer)?;
-        payload.serialize_entry("aud", frame.audience)?;
+        payload.serialize_entry("aud", audience)?;
         payload.serialize_entry("iat", &since.0)?;
         payload.serialize_entry("nbf", &since.0)?;
         payload.serialize_entry("exp", &frame.now.plus(frame.ttl).0)?;
@@ -195,22 +217,24 @@ mod tests {
     use super::*;
     use crate::policy::scope::{Action, Resource};
 
+    pub(super) fn frame() -> Frame<'static> {
+        Frame { issuer: "i", audience: "a", now: UnixTime(1_000), ttl: Ttl::new(60).unwrap(), id: "x" }
+    }
+
+    pub(super) fn statics(json: &str) -> Map<String, Value> {
+        read_object(json.as_bytes()).unwrap()
+    }
+
     fn requested(json: &str) -> Requested {
         Requested::new(read_object(json.as_bytes()).unwrap()).unwrap()
     }
 
-    fn frame() -> Frame<'static> {
-        Frame { issuer: "i", audience: "a", now: UnixTime(1_000), ttl: Ttl::new(60).unwrap(), id: "x" }
-    }
-
-    fn statics() -> Map<String, Value> {
-        read_object(br#"{"roles":["controller"],"scope":"s"}"#).unwrap()
-    }
+    const STATICS: &str = r#"{"roles":["controller"],"scope":"s"}"#;
 
     #[test]
     fn the_allow_list_filters_what_a_caller_asks_and_nothing_else() {
         let allowed = ["sub".to_owned(), "roles".to_owned()].into();
-        let filter = ClaimFilter::new(Some(allowed), statics());
+        let filter = ClaimFilter::new(Some(allowed), statics(STATICS));
         let (claims, dropped) = filter.apply(requested(r#"{"sub":"alice","admin":true,"roles":["x"]}"#));
         assert_eq!(dropped, ["admin"]);
         assert_eq!(
@@ -235,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_registry_s_token_is_backdated_and_has_no_scope() {
-        let filter = ClaimFilter::new(None, statics());
+        let filter = ClaimFilter::new(None, statics(STATICS));
         assert_eq!(
             registry(&frame(), &filter, "alice", &[]).unwrap(),
             r#"{"iss":"i","aud":"a","iat":990,"nbf":990,"exp":1060,"jti":"x","sub":"alice","access":[],"roles":["controller"]}"#

@@ -8,6 +8,7 @@ mod args;
 mod audit;
 mod check;
 mod colour;
+mod command;
 mod completions;
 mod doctor;
 pub mod error;
@@ -37,6 +38,7 @@ use crate::ground::text::{printable, sentence};
 use crate::load::setup::Paths;
 use args::Spec;
 use check::Check;
+use command::CommandToken;
 use completions::Shell;
 use doctor::Doctor;
 use hash_password::HashPassword;
@@ -64,6 +66,8 @@ enum Command {
     Version,
     /// Print a token.
     Issue(Issue),
+    /// Print a command token.
+    CommandToken(CommandToken),
     /// Answer HTTP.
     Serve(Paths),
     /// Load everything and say what was found.
@@ -114,6 +118,7 @@ enum Command {
 const COMMANDS: &[Spec] = &[
     init::SPEC,
     issue::SPEC,
+    command::SPEC,
     serve::SPEC,
     check::SPEC,
     healthcheck::SPEC,
@@ -160,6 +165,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Help(text) => print(&text),
         Command::Version => print(&version::text()),
         Command::Issue(command) => issue::run(&command),
+        Command::CommandToken(token) => command::run(&token),
         Command::Serve(command) => serve::run(&command),
         Command::Check(command) => check::run(&command),
         Command::Healthcheck(command) => healthcheck::run(&command),

@@ -7,6 +7,7 @@
 mod clients;
 mod key;
 mod logins;
+mod profiles;
 mod ring;
 mod sealing;
 mod service;
@@ -14,6 +15,7 @@ mod store;
 mod tls;
 
 pub use crate::ground::net::Bind;
+pub use profiles::Profiles;
 pub use sealing::{FernetFolder, Sealing};
 pub use service::{LogFormat, ServiceConfig, shared_address};
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub sealing: Sealing,
     /// `allowed_custom_claims` and `static_claims`
     pub filter: ClaimFilter,
+    /// `profiles` and `claim_mapping`
+    pub profiles: Profiles,
     /// `policy: none`
     pub policy_off: bool,
     /// `policy_file`
@@ -91,6 +95,11 @@ const KEYS: [&str; 9] = [
 ];
 
 impl Config {
+    /// Every audience that a registry's token may be for.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.audience).chain(&self.service.allowed_services).map(String::as_str)
+    }
+
     /// The issuer that it describes.
     pub fn into_issuer(self) -> Issuer {
         let Sealing { typ, .. } = self.sealing;
@@ -131,6 +140,10 @@ impl Config {
     pub fn read_with(document: &Document, files: &mut Files) -> Result<Self, DocumentError> {
         let root = document.root();
         let Terms { issuer, audience, lifetimes, policy_off, policy_file } = Terms::read(&root, files)?;
+        let (filter, service) = (filter(&root)?, ServiceConfig::read(&root)?);
+        let services: Vec<&str> =
+            service.allowed_services.iter().map(String::as_str).chain([audience.as_str()]).collect();
+        let profiles = Profiles::read(&root, lifetimes, &filter, &services)?;
         let keyring = match ring::load(&root, files)? {
             Some(ring) => ring,
             None => key::load(document, &root, files)?,
@@ -141,13 +154,14 @@ impl Config {
             lifetimes,
             sealing: Sealing::read(&root, &keyring, files)?,
             keyring,
-            filter: filter(&root)?,
+            filter,
+            profiles,
             policy_off,
             policy_file,
             logins: LoginConfig::read(&root, files)?,
             clients: clients::read(&root, files)?,
             store: store::read(document, &root)?,
-            service: ServiceConfig::read(&root)?,
+            service,
         })
     }
 }
@@ -162,6 +176,7 @@ impl Terms {
         let known: Vec<&str> = KEYS
             .into_iter()
             .chain(logins::KEYS)
+            .chain(profiles::KEYS)
             .chain([clients::KEY])
             .chain(store::KEYS)
             .chain(ring::KEYS)
@@ -234,10 +249,6 @@ fn ttl(root: &Node<'_>, key: &str) -> Result<Option<Ttl>, DocumentError> {
 }
 
 fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
-    let check_name = |node: &Node<'_>, name: &str| match ISSUER_CLAIMS.into_iter().find(|own| own.0 == name) {
-        Some((_, setter)) => Err(node.error(format!("the claim `{name}` is the issuer's own")).hint(setter)),
-        None => claims::check_name(name).map_err(|error| node.error(error.to_string())),
-    };
     let mut statics = Map::new();
     if let Some(node) = root.get("static_claims") {
         for (name, value) in node.entries()? {
@@ -246,7 +257,7 @@ fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
                     value.error("the claim `sub` says whom a token is for: it cannot be the same in all");
                 return Err(error.hint("a caller names it: --claims '{\"sub\": \"alice\"}'"));
             }
-            check_name(&value, name)?;
+            check_claim(name, |problem| value.error(problem))?;
             let json = value.json()?;
             claims::check_value(&json).map_err(|error| value.error(error.to_string()))?;
             statics.insert(name.to_owned(), json);
@@ -256,7 +267,7 @@ fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
     if let Some(list) = root.get("allowed_custom_claims") {
         let mut names = BTreeSet::new();
         for item in list.items()? {
-            check_name(&item, item.string()?)?;
+            check_claim(item.string()?, |problem| item.error(problem))?;
             names.insert(item.string()?.to_owned());
         }
         allowed = Some(names);
@@ -267,6 +278,14 @@ fn filter(root: &Node<'_>) -> Result<ClaimFilter, DocumentError> {
         return Err(root.key_error(key, error.to_string()));
     }
     Ok(ClaimFilter::new(allowed, statics))
+}
+
+/// That a claim of this name is not the issuer's own, nor looks like one that means something.
+fn check_claim(name: &str, error: impl Fn(String) -> DocumentError) -> Result<(), DocumentError> {
+    match ISSUER_CLAIMS.into_iter().find(|own| own.0 == name) {
+        Some((_, setter)) => Err(error(format!("the claim `{name}` is the issuer's own")).hint(setter)),
+        None => claims::check_name(name).map_err(|problem| error(problem.to_string())),
+    }
 }
 
 fn policy_off(root: &Node<'_>) -> Result<bool, DocumentError> {

@@ -6,7 +6,6 @@ pub mod claims;
 pub mod doctor;
 pub mod encrypted;
 pub mod inspect;
-pub mod probe;
 pub mod registry;
 pub mod unverified;
 pub mod verdict;

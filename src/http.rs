@@ -17,16 +17,18 @@ pub mod trust;
 mod auth;
 mod call;
 mod caller;
+mod command;
 mod forwarded;
 mod introspect;
 mod oauth;
 mod revoke;
 mod shown;
 mod token;
+mod token_request;
 mod wellknown;
 
 use crate::claims::ClaimsError;
-use crate::config::ServiceConfig;
+use crate::config::{Profiles, ServiceConfig};
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;
 use crate::issuer::Issuer;
@@ -65,6 +67,8 @@ pub struct State {
     pub clients: Clients,
     /// The audiences beside the issuer's own.
     pub allowed_services: Vec<String>,
+    /// Which further tokens are made.
+    pub profiles: Profiles,
 }
 
 impl State {
@@ -74,6 +78,7 @@ impl State {
         enforcement: Enforcement,
         logins: Option<Logins>,
         clients: Clients,
+        profiles: Profiles,
         service: &ServiceConfig,
     ) -> Self {
         Self {
@@ -83,6 +88,22 @@ impl State {
             logins,
             clients,
             allowed_services: service.allowed_services.clone(),
+            profiles,
+        }
+    }
+
+    /// Every service that registry tokens are for, the issuer's own audience first.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.issuer.audience()).chain(self.allowed_services.iter().map(String::as_str))
+    }
+
+    /// Whether there is anything at a route: a profile that is not switched on is nowhere.
+    fn has(&self, route: Route<'_>) -> bool {
+        match route {
+            Route::Command => self.profiles.command,
+            Route::TokenRequest { .. } => self.profiles.kubernetes,
+            Route::Other => false,
+            _ => true,
         }
     }
 }
@@ -185,13 +206,13 @@ impl Service {
         &self,
         state: &State,
         (request, client): (&Request<'_>, Peer),
-        (route, query): (Route, &str),
+        (route, query): (Route<'_>, &str),
         note: &mut Note,
     ) -> Result<Response, Refusal> {
         if let Body::Malformed(problem) = request.body {
             return Err(Refusal::Malformed(problem));
         }
-        if route == Route::Other {
+        if !state.has(route) {
             return Err(Refusal::NotFound);
         }
         let passwords = state.logins.is_some();
@@ -204,7 +225,9 @@ impl Service {
             Route::Metrics => Ok(self.metrics_text(request)),
             Route::Jwks => Ok(wellknown::jwks(state.issuer.keyring())),
             Route::Discovery => Ok(wellknown::discovery(state, self.store.is_some())),
-            Route::Auth => auth::auth(call),
+            Route::Auth => auth::auth(call, query),
+            Route::Command => command::post(call, query),
+            Route::TokenRequest { namespace, name } => token_request::post(call, (namespace, name), query),
             Route::Introspect => introspect::post(call, query),
             Route::Revoke => revoke::post(call, query),
             Route::Token if request.method == Method::Post => oauth::post(call),
@@ -249,6 +272,7 @@ impl Handler for Service {
                 self.metrics.refusal(refusal.code());
                 let response = match route {
                     Route::Token if request.method == Method::Post => refusal.oauth_response(),
+                    Route::TokenRequest { .. } => token_request::refused(&refusal),
                     Route::Introspect | Route::Revoke => refusal.client_response(),
                     _ => refusal.response(),
                 };

@@ -9,7 +9,7 @@ mod opened;
 
 pub use opened::Opened;
 
-use crate::claims::{self, Allowed, ClaimFilter, ClaimsError, Frame};
+use crate::claims::{self, Allowed, ClaimFilter, ClaimsError, Frame, TargetCommand, TokenRequest};
 use crate::ground::secret::Secret;
 use crate::ground::time::{Lifetimes, Ttl, UnixTime};
 use crate::key::algorithm::Algorithm;
@@ -46,6 +46,10 @@ pub enum Profile<'a> {
     Granted(&'a Allowed, &'a [Access]),
     /// A Docker registry's token: what the policy grants, and no claim of a caller's.
     Registry(&'a [Access]),
+    /// One user's command for one target.
+    Command(&'a TargetCommand<'a>),
+    /// A Kubernetes service account's token.
+    Kubernetes(&'a TokenRequest<'a>),
     /// What a client keeps instead of a password: no JWT, and taken by nobody but this issuer.
     Refresh {
         /// The fingerprint of what the token must not outlive: the user's line of the users file.
@@ -62,6 +66,8 @@ impl<'a> Profile<'a> {
             Profile::Generic(_) => "generic",
             Profile::Granted(..) => "granted",
             Profile::Registry(_) => "registry",
+            Profile::Command(_) => "command",
+            Profile::Kubernetes(_) => "kubernetes",
             Profile::Refresh { .. } => "refresh",
         }
     }
@@ -69,7 +75,19 @@ impl<'a> Profile<'a> {
     fn access(self) -> &'a [Access] {
         match self {
             Profile::Granted(_, access) | Profile::Registry(access) => access,
-            Profile::Generic(_) | Profile::Refresh { .. } => &[],
+            Profile::Generic(_) | Profile::Command(_) | Profile::Kubernetes(_) | Profile::Refresh { .. } => {
+                &[]
+            }
+        }
+    }
+
+    /// The life of such a token, of which this is what is wanted.
+    fn life(self, wanted: Ttl, lifetimes: Lifetimes) -> Ttl {
+        match self {
+            Profile::Registry(_) => lifetimes.registry(wanted),
+            Profile::Command(_) => wanted.min(lifetimes.max),
+            Profile::Kubernetes(_) => lifetimes.service_account(wanted),
+            Profile::Generic(_) | Profile::Granted(..) | Profile::Refresh { .. } => wanted,
         }
     }
 }
@@ -81,9 +99,10 @@ pub struct Issuance<'a> {
     pub profile: Profile<'a>,
     /// Whom it is for: `sub`, except in a generic token, whose `sub` is the caller's to set.
     pub subject: &'a str,
-    /// `aud`; for a refresh token the one service that it gives tokens for.
+    /// `aud`; for a refresh token the one service that it gives tokens for, for a service account all of its
+    /// audiences, separated by spaces.
     pub audience: &'a str,
-    /// How long it should live; a registry's token lives within the bounds of [`Lifetimes::registry`].
+    /// How long it should live; a registry's or a profile's token lives within the bounds of [`Lifetimes`].
     pub ttl: Ttl,
 }
 
@@ -239,7 +258,7 @@ impl Issuer {
         id: String,
     ) -> Result<Issued<'a>, IssueError> {
         let Issuance { profile, subject, audience, ttl } = *issuance;
-        let ttl = if matches!(profile, Profile::Registry(_)) { self.lifetimes.registry(ttl) } else { ttl };
+        let ttl = profile.life(ttl, self.lifetimes);
         let frame = Frame { issuer: &self.name, audience, now, ttl, id: &id };
         let key = self.keyring.active();
         let sealer = if matches!(profile, Profile::Registry(_)) { &self.sealer } else { self.format() };
@@ -255,6 +274,8 @@ impl Issuer {
                 self.claims_of(&frame, profile, claims, subject)
             }
             Profile::Registry(access) => claims::registry(&frame, &self.filter, subject, access),
+            Profile::Command(command) => claims::command(&frame, &self.filter, command, subject),
+            Profile::Kubernetes(request) => claims::service_account(&frame, &self.filter, request),
             Profile::Refresh { secret, .. } => {
                 (algorithm, key_id) = match secret {
                     Some(_) => (SealedBy::Signature(Algorithm::HS256), None),

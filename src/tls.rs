@@ -75,6 +75,7 @@ impl Live {
     }
 
     /// The one in force.
+    #[cfg(feature = "tls")]
     pub(crate) fn current(&self) -> Identity {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -284,6 +284,7 @@ fn a_hint_never_hides_a_token() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn a_caller_proves_who_it_is_and_asks_what_it_may() {
     let folder = folder(STORE);
     let server = serve(&folder);
@@ -418,6 +419,38 @@ fn a_caller_proves_who_it_is_and_asks_what_it_may() {
     let (_, log) = server.stop("TERM");
     assert!(!log.contains(&token) && !log.contains(SECRET), "{log}");
     assert!(log.contains("wrong secret of gateway") && !log.contains("nobody"), "{log}");
+    assert!(log.contains("user=client:gateway"), "{log}");
+}
+
+#[test]
+fn clients_come_and_go_while_it_runs() {
+    let folder = folder("");
+    let server = serve(&folder);
+    let (token, config) = (ours(&json!({})), folder.read("config.yaml"));
+    let status = |client| ask_as(&server, client, "/introspect", &[("token", &token)]).status;
+    assert_eq!((status("gateway"), status("newcomer")), (200, 401));
+    folder.write("config.yaml", &config.replace("name: gateway", "name: newcomer"));
+    server.signal("HUP");
+    common::until("the newcomer is known", || status("newcomer") == 200);
+    assert_eq!(status("gateway"), 401);
+}
+
+#[test]
+fn what_is_risky_about_clients_is_warned_of() {
+    let folder = folder("");
+    let warned = |config: &str| {
+        folder.write("config.yaml", config);
+        done(&folder, "check --config config.yaml --policy policy.yaml")
+    };
+    let config = CONFIG.replace("STORE", "");
+    let said = warned(&config);
+    assert!(said.contains("the secret of the client a b%c holds + or %"), "{said}");
+    assert!(said.contains("clients          4\n") && !said.contains("plain http"), "{said}");
+    let open = config.replace("host: 127.0.0.1", "host: 0.0.0.0").replace("users_file: users.htpasswd", "");
+    assert!(warned(&open).contains("the secrets of `clients` come in over plain http on 0.0.0.0"));
+    let cheap = "hash: $2b$04$AAAAAAAAAAAAAAAAAAAAA.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let said = warned(&config.replacen("secret_path: gateway.secret", cheap, 1));
+    assert!(said.contains("the client gateway: a hash of a bcrypt cost under 10"), "{said}");
 }
 
 #[test]
@@ -697,20 +730,18 @@ fn an_audit_says_who_got_what_when_and_by_which_rule() {
     assert_eq!(users(&audit("--repository alice/app --since 1d")), ["bob", "alice"]);
     assert_eq!(users(&audit("--repository alice/app --at 1d")), [""; 0], "nothing was issued yet");
     assert_eq!(users(&audit("--repository alice")), [""; 0], "the whole name");
+    let kinds = |found: &Value| -> Vec<String> {
+        let kind = |event: &Value| event["kind"].as_str().unwrap().to_owned();
+        let mut kinds: Vec<String> = found["events"].as_array().unwrap().iter().map(kind).collect();
+        kinds.sort_unstable();
+        kinds
+    };
     let of_alice = audit("--user alice --since 1h");
     assert_eq!(users(&of_alice), ["alice", "alice"]);
-    let kinds: Vec<&str> =
-        of_alice["events"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["revoked_token_used"], "that a token is revoked names the token alone");
-    let everything = audit("");
-    let mut kinds: Vec<&str> = everything["events"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|event| event["kind"].as_str().unwrap())
-        .collect();
-    kinds.sort_unstable();
-    assert_eq!(kinds, ["revoked", "revoked_token_used"]);
+    assert_eq!(kinds(&of_alice), ["revoked", "revoked_token_used"]);
+    assert_eq!(of_alice["events"][1]["actor"], json!("client:admin"));
+    assert_eq!(kinds(&audit("--user bob")), [""; 0]);
+    assert_eq!(kinds(&audit("")), ["revoked", "revoked_token_used"]);
 
     let text =
         done(&folder, "audit --config config.yaml --repository alice/app --action push --policy policy.yaml");

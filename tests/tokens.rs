@@ -6,8 +6,6 @@ mod common;
 
 use common::{Folder, run, run_with_input, stderr, stdout};
 use serde_json::Value;
-use std::io::{Read, Write};
-use std::net::TcpListener;
 
 const CHAIN: &str = include_str!("data/x509/chain.pem");
 const CONFIG: &str = "issuer: https://i\naudience: s\nprivate_key_path: key.pem\n";
@@ -100,6 +98,7 @@ fn what_is_no_token_is_refused_with_its_reason_and_1() {
         ("verify --jwks j --algorithm RS256 -", "--algorithm is for --key"),
         ("doctor", "needs --config PATH"),
         ("doctor --config c --for x", "--for: expected one of"),
+        ("doctor --config c --ca x", "--ca is for --url"),
     ] {
         let (code, text) = said(&folder, line, "");
         assert!(code == 2 && text.contains(part), "{line}: {code} {text}");
@@ -272,92 +271,12 @@ fn doctor_compares_both_sides() {
     assert!(code == 1 && text.contains("config.yaml:3:"), "an unreadable key is a finding: {text}");
 }
 
-/// A server of canned answers, one for each request, on a free port.
-fn canned(answers: Vec<String>) -> (String, std::thread::JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let served = std::thread::spawn(move || {
-        let serve = |answer: String| {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut request = vec![0; 4096];
-            let count = stream.read(&mut request).unwrap();
-            stream.write_all(answer.as_bytes()).unwrap();
-            String::from_utf8_lossy(&request[..count]).into_owned()
-        };
-        answers.into_iter().map(serve).collect()
-    });
-    (address, served)
-}
-
-fn challenge(realm: &str, service: &str) -> String {
-    format!(
-        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"{realm}\",service=\"{service}\"\r\n\r\n{{}}"
-    )
-}
-
+#[cfg(not(feature = "tls"))]
 #[test]
-fn doctor_asks_the_registry_and_the_realm() {
-    let folder = folder();
-    let denied =
-        "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\n\r\n{\"errors\":[]}".to_owned();
-    let (realm, realm_served) = canned(vec![denied.clone(), denied]);
-    let (url, served) = canned(vec![challenge(&format!("{realm}/v2/token"), "s")]);
-    let (code, text) = said(&folder, &format!("doctor --config config.yaml --url {url}"), "");
-    assert_eq!(code, 0, "{text}");
-    for part in
-        ["the registry asks for tokens for `s`", "no anonymous access", "POST answers 401 in JSON", "no date"]
-    {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-    assert!(served.join().unwrap()[0].starts_with("GET /v2/ HTTP/1.0\r\n"));
-    let asked = realm_served.join().unwrap();
-    assert!(asked[0].starts_with("GET /v2/token?service=s HTTP/1.0\r\n"), "{asked:?}");
+fn a_build_without_tls_says_so_by_name() {
+    let (code, text) = said(&folder(), "doctor --config config.yaml --url http://localhost:1", "");
     assert!(
-        asked[1].starts_with("POST /v2/token HTTP/1.0\r\n") && asked[1].contains("grant_type=password"),
-        "{asked:?}"
-    );
-}
-
-#[test]
-fn doctor_says_what_is_wrong_with_the_answers() {
-    let folder = folder();
-    let ok = "HTTP/1.1 200 OK\r\n\r\n";
-    for (answer, part) in [
-        (ok.to_owned(), "answers 200 to anyone"),
-        ("HTTP/1.1 401 X\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n".to_owned(), "only `Bearer`"),
-        ("HTTP/1.1 401 X\r\n\r\n".to_owned(), "401 without WWW-Authenticate"),
-        ("HTTP/1.1 301 X\r\nLocation: https://x/\r\n\r\n".to_owned(), "redirects to `https://x/`"),
-        ("HTTP/1.1 404 X\r\n\r\n".to_owned(), "answers 404, not 401"),
-        ("SSH-2.0-x\r\n".to_owned(), "the answer is not HTTP"),
-        (
-            "HTTP/1.1 401 X\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n".to_owned(),
-            "s ahead of the registry's",
-        ),
-        (
-            challenge("https://auth.example.com/v2/token", "s"),
-            "this build speaks plain HTTP only: `https://auth.example.com/v2/token?service=s` was not asked",
-        ),
-        (challenge("https://auth.example.com/v2/token", "t"), "Keypebble signs for `s`"),
-        (challenge("\u{1b}[2J", "s"), "is not a URL"),
-    ] {
-        let (url, served) = canned(vec![answer]);
-        let (code, text) = said(&folder, &format!("doctor --config config.yaml --url {url}"), "");
-        assert!(text.contains(part), "{part}: {text}");
-        assert!(!text.contains('\u{1b}'), "{text:?}");
-        let harmless = part.starts_with("this build speaks plain HTTP only");
-        assert_eq!(code, i32::from(!harmless), "{part}: {text}");
-        drop(served.join());
-    }
-    let html = "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\n\r\n<html>".to_owned();
-    let (realm, _realm_served) = canned(vec![html.clone(), html]);
-    let (url, _served) = canned(vec![challenge(&realm, "s")]);
-    let (code, text) = said(&folder, &format!("doctor --config config.yaml --url {url}"), "");
-    assert!(
-        code == 1
-            && text.contains("502 with text/html, not JSON")
-            && text.contains("POST answers 502 with no JSON"),
+        code == 3 && text.contains("without the feature `tls`") && text.contains("--features tls"),
         "{text}"
     );
-    let (code, text) = said(&folder, "doctor --config config.yaml --url https://r.example.com", "");
-    assert!(code == 0 && text.contains("curl -si 'https://r.example.com/v2/'"), "{text}");
 }

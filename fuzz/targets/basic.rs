@@ -20,6 +20,14 @@ fn compare(value: &str, expected: Option<&(String, String)>) {
         (read.user.clone(), String::from_utf8(read.password.expose().to_vec()).unwrap())
     });
     assert_eq!(read.as_ref(), expected, "{value:?}: {shown}");
+    // A client's credentials are decoded once more; without anything to decode they are the same.
+    let client = Credentials::of_client(value).ok();
+    if let Some((user, password)) =
+        expected.filter(|(user, password)| !(user.clone() + password).contains(['%', '+']))
+    {
+        let client = client.map(|read| (read.user.clone(), read.password.expose().to_vec()));
+        assert_eq!(client, Some((user.clone(), password.as_bytes().to_vec())), "{value:?}");
+    }
 }
 
 fn reference(value: &str) -> Option<(String, String)> {

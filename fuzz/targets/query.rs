@@ -9,9 +9,17 @@ pub fn check(bytes: &[u8]) {
     if let Some((path, query)) = split {
         let mark = text.find('?').unwrap_or(text.len());
         assert_eq!((path, query), (&text[..mark], text.get(mark + 1..).unwrap_or_default()));
-        let known = ["/healthz", "/auth", "/v2/token", "/metrics", "/.well-known/jwks.json"];
-        let known = known.contains(&path) || path == "/.well-known/openid-configuration";
-        assert_eq!(Route::of(path) != Route::Other, known, "{path:?}");
+        let plain =
+            ["/healthz", "/auth", "/v2/token", "/metrics", "/.well-known/jwks.json", "/command/token"];
+        let plain = plain.contains(&path)
+            || ["/.well-known/openid-configuration", "/introspect", "/revoke"].contains(&path);
+        let parts: Vec<&str> = path.split('/').collect();
+        let of_account = matches!(
+            parts[..],
+            ["", "apis", "authentication.k8s.io", "v1", "namespaces", _, "serviceaccounts", _, "token"]
+                | ["", "api", "v1", "namespaces", _, "serviceaccounts", _, "token"]
+        );
+        assert_eq!(Route::of(path) != Route::Other, plain || of_account, "{path:?}");
         parameters(query);
     }
     parameters(text);
@@ -29,6 +37,10 @@ fn parameters(text: &str) {
         assert_eq!(parsed.all(name).collect::<Vec<_>>(), values, "{name:?}");
         assert_eq!(parsed.one(name).ok(), (values.len() == 1).then_some(Some(values[0])));
     }
+    assert!(
+        Parameters::parse_all_but(Some("a"), text).is_ok(),
+        "{text:?}: what is taken without is taken with"
+    );
     let absent = text.to_owned() + "x"; // longer than any name in it
     assert_eq!(parsed.one(&absent), Ok(None));
 }

@@ -23,6 +23,8 @@ use serde_json::Value;
 use std::path::Path;
 
 const CONFIG: &str = "issuer: i\naudience: registry.example.com\nhs256_secret: 0123456789abcdef0123456789abcdef\n\
+                      profiles: [command, kubernetes]\ncommand_targets: [edge-*]\n\
+                      claim_mapping: { edge: $.query.edge, site: $.header.X-Site, os: $.body.device.os }\n\
                       service: { allowed_services: [b], trusted_proxies: [127.0.0.1] }\n";
 const POLICY: &str = "users:\n  alice: { namespace: alice, repos: ['**'], actions: [pull, push] }\n  \
                       root: { repos: ['**'], actions: ['*'], catalog: true }\n\
@@ -56,19 +58,20 @@ fn config() -> Config {
 }
 
 fn service() -> Service {
-    let config = config();
+    let mut config = config();
+    let (clients, profiles) = (std::mem::take(&mut config.clients), std::mem::take(&mut config.profiles));
     let settings = config.service.clone();
     let policy = Document::parse(Path::new("policy.yaml"), POLICY.to_owned()).unwrap();
     let enforcement = Enforcement::Policy(Policy::compile(&policy).unwrap());
     let users = Users::parse(Path::new("users"), USERS).unwrap();
     let logins = Logins { users, refresh: Some(Refresh::new(None, Ttl::DEFAULT)) };
-    let state = State::new(config.into_issuer(), enforcement, Some(logins), &settings);
+    let state = State::new(config.into_issuer(), enforcement, Some(logins), clients, profiles, &settings);
     let sources = Sources { clock: || UnixTime(1_000_000), id: || Some("the id".to_owned()) };
     Service::new(state, Log::new(LogFormat::Json), sources, None)
 }
 
 fn answered(response: &Response, trusted: bool, names_user: bool, target: &str) {
-    let known = [200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 429, 503];
+    let known = [200, 201, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 503];
     assert!(known.contains(&response.status), "{response:?}");
     for (name, value) in &response.headers {
         assert!(value.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{name}: {value:?}");
@@ -80,14 +83,19 @@ fn answered(response: &Response, trusted: bool, names_user: bool, target: &str) 
         return;
     }
     let body: Value = serde_json::from_slice(&response.body).expect("JSON");
-    let Some(text) = body["token"].as_str().or(body["access_token"].as_str()) else { return };
-    assert_eq!(response.status, 200);
+    assert!(body["active"] != true || (trusted && !names_user), "there are no clients");
+    let account = body["status"]["token"].as_str();
+    let Some(text) = account.or(body["token"].as_str()).or(body["access_token"].as_str()) else { return };
+    assert_eq!(response.status, if account.is_some() { 201 } else { 200 });
     let issuer = config().into_issuer();
     let payload = token::verify(text, issuer.keyring().verifiers()).expect("a token that stands");
     let claims: Value = serde_json::from_slice(&payload).unwrap();
+    let user = claims["sub"].as_str();
+    if account.is_some() || target == "/command/token" {
+        return of_profile(&claims, trusted, names_user);
+    }
     assert_eq!(claims, body["claims"]);
     assert!(claims["aud"] == "registry.example.com" || claims["aud"] == "b");
-    let user = claims["sub"].as_str();
     let generic = target.split('?').next() == Some("/auth");
     if trusted && (generic || names_user) {
         return; // it may speak for anybody
@@ -101,5 +109,24 @@ fn answered(response: &Response, trusted: bool, names_user: bool, target: &str) 
         for action in entry["actions"].as_array().unwrap() {
             assert!(action == "pull" || (action == "push" && user == Some("alice")), "{entry}");
         }
+    }
+}
+
+/// A token of a profile is for no registry, and a service account's is a trusted peer's alone.
+fn of_profile(claims: &Value, trusted: bool, names_user: bool) {
+    let audiences = claims["aud"].as_array().cloned().unwrap_or_else(|| vec![claims["aud"].clone()]);
+    assert!(!audiences.is_empty());
+    for audience in audiences {
+        let name = audience.as_str().expect("a text").to_lowercase();
+        assert!(!["registry.example.com", "b", "keypebble-refresh", ""].contains(&&*name), "{name}");
+    }
+    assert!(claims.get("access").is_none() && claims.get("scope").is_none(), "{claims}");
+    let subject = claims["sub"].as_str().expect("a subject");
+    if claims.get("kubernetes.io").is_some() {
+        assert!(trusted && !names_user && subject.starts_with("system:serviceaccount:"), "{claims}");
+        assert!(claims.get("command").is_none());
+    } else {
+        assert!(claims["command"].is_string());
+        assert!(trusted || subject == "alice", "nobody proved to be {subject}");
     }
 }

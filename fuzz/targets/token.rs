@@ -17,7 +17,7 @@ use keypebble::issuer::Issuer;
 use keypebble::key::Key;
 use keypebble::key::algorithm::Algorithm;
 use keypebble::key::keyring::{Keyring, RingKey, State};
-use keypebble::login::refresh::{Holder, Refresh};
+use keypebble::login::refresh::Refresh;
 use keypebble::login::users::Users;
 use keypebble::token::{self, MAX_TOKEN, Sealer, Typ};
 use keypebble::{diagnosis::inspect, ground::diagnostic};
@@ -169,8 +169,8 @@ fn refreshed(text: &str, keys: &Keys) {
 fn refresh(service: &[u8], keys: &Keys, own: u8, place: u8, change: u8) {
     let Ok(service) = std::str::from_utf8(service) else { return };
     let secret = (own % 2 == 1).then(|| Secret::new([own; 32].to_vec()));
+    let key_id = keys.issuer.keyring().active().id().filter(|_| secret.is_none()).map(str::to_owned);
     let refresh = Refresh::new(secret, Ttl::DEFAULT);
-    let holder = Holder { user: "alice".to_owned(), service: service.to_owned() };
     let fingerprint = keys.users.hash_of("alice").unwrap().fingerprint();
     let issuance = refresh.issuance("alice", service, &fingerprint);
     let made = keys.issuer.issue(&issuance, NOW, "the id".to_owned()).unwrap();
@@ -178,7 +178,9 @@ fn refresh(service: &[u8], keys: &Keys, own: u8, place: u8, change: u8) {
     if text.len() > 16 * 1024 {
         return;
     }
-    assert_eq!(refresh.verify(&keys.issuer, &keys.users, text, NOW), Ok(holder));
+    let holder = refresh.verify(&keys.issuer, &keys.users, text, NOW).unwrap();
+    assert_eq!((&*holder.user, &*holder.service, &*holder.id), ("alice", service, "the id"));
+    assert_eq!((holder.issued_at, holder.expires_at, holder.key_id), (NOW, NOW.plus(Ttl::DEFAULT), key_id));
     assert!(token::verify(text, keys.issuer.keyring().verifiers()).is_err(), "it is no token");
     if let Some(changed) = changed(text, place, change) {
         assert!(refresh.verify(&keys.issuer, &keys.users, &changed, NOW).is_err(), "{text} to {changed}");

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 
 /// The claims beside the issuer's own that mean something to a verifier: a policy or a profile sets them.
-const OWNED: [&str; 4] = ["sub", "access", "scope", "kubernetes.io"];
+const OWNED: [&str; 3] = ["sub", "access", "scope"];
 
 /// 2^53: from here on a double no longer stands for itself alone.
 const ROUNDED: f64 = 9_007_199_254_740_992.0;

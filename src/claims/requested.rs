@@ -9,6 +9,9 @@ use crate::policy::scope::{self, Scope, ScopeError};
 use serde_json::{Map, Value};
 use std::fmt;
 
+/// Whom a token is for that names nobody.
+pub const UNKNOWN_USER: &str = "unknown";
+
 /// Claims that a caller asks for: untrusted, but well formed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Requested(Map<String, Value>);
@@ -77,7 +80,7 @@ impl Requested {
         Ok(Self(claims))
     }
 
-    /// `sub`, else `user`, else `unknown`; an empty name is none.
+    /// `sub`, else `user`, else [`UNKNOWN_USER`]; an empty name is none.
     pub fn user(&self) -> Result<&str, ClaimsError> {
         let named = |name| match self.0.get(name) {
             None => Ok(None),
@@ -86,7 +89,7 @@ impl Requested {
         };
         Ok(match named("sub")? {
             Some(user) => user,
-            None => named("user")?.unwrap_or("unknown"),
+            None => named("user")?.unwrap_or(UNKNOWN_USER),
         })
     }
 

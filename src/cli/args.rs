@@ -276,6 +276,7 @@ mod tests {
             ttl: Ttl::new(60),
             audience: Some("a".into()),
             format: Some(Format::Nested),
+            wrong: super::super::issue::wrong::Wrong::default(),
         };
         assert_eq!(
             parsed("issue --generate --ttl=60 --config c --policy=p --claims {} --claim a=1 --sub s --claim b=2 --audience a --format nested").unwrap(),
@@ -341,7 +342,7 @@ mod tests {
             ("help issue --json", "unexpected flag --json"),
             ("help issue extra", "unexpected argument `extra` after `keypebble issue`"),
             ("isue", "unknown command `isue` | did you mean `issue`?"),
-            ("frobnicate", "the commands are init, issue, serve, check"),
+            ("frobnicate", "the commands are init, issue, command, serve, check"),
             ("--config c", "unexpected flag --config | the command comes first"),
             ("issue --config", "--config needs a value"),
             ("issue --config c --config d", "--config is given twice"),
@@ -362,6 +363,21 @@ mod tests {
             ("issue --config=", "--config is empty"),
             ("issue --config c --audience=", "--audience is empty"),
             ("issue --config c --format JWT", "expected one of jwt, jwe, nested, fernet, found `JWT`"),
+            ("issue --config c --expired --not-yet", "only one of them fits"),
+            ("issue --config c --at 0 --expired", "only one of them fits"),
+            ("issue --config c --at tomorrow", "--at: expected a time from 1970 to 9999, found `tomorrow`"),
+            ("issue --config c --at 1969-12-31T00:00:00Z", "from 1970 to 9999"),
+            ("issue --config c --at 253402300800", "from 1970 to 9999"),
+            ("issue --config c --audience a --wrong-audience", "contradict each other"),
+            ("serve --config c --expired", "`keypebble serve` has no flag --expired"),
+            ("command --config c --command x", "`keypebble command` needs --target NAME"),
+            ("command --config c --target x", "`keypebble command` needs --command TEXT"),
+            ("command --config c --target x --command=", "--command is empty"),
+            ("command --config c --target x --command y --expired", "has no flag --expired"),
+            (
+                "command --config c --target x --command y --user a\u{300}",
+                "--user is not in Unicode's composed",
+            ),
         ] {
             let error = parsed(line).expect_err(line);
             let text = format!("{error} | {}", error.hint().unwrap_or_default());

@@ -19,15 +19,19 @@ use crate::load::setup;
 use crate::policy::scope::{Action, Scope};
 use crate::policy::{Asker, Decision, Policy, Who};
 use crate::store::Store;
-use crate::store::entry::{Event, EventFilter, EventKind, Filter};
+use crate::store::entry::{Event, EventFilter, EventKind, Filter, Listed};
 use answer::{Able, Answer};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// The subcommand.
 pub(super) const SPEC: Spec = Spec { name: "audit", operands: 0, help: include_str!("help/audit.txt"), read };
 
-/// How many tokens, and how many events of one kind, are shown where nothing is said.
+/// How many tokens, and how many events, are shown where nothing is said.
 const LIMIT: u32 = 1000;
+
+/// How many events are read at once.
+const PAGE: u32 = 1000;
 
 /// What is asked.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,23 +101,19 @@ pub(super) fn run(command: &Audit) -> Result<(), Error> {
         from: span.map(|span| span.from),
         until: span.map(|span| span.until),
         before: None,
-        limit: command.limit,
+        limit: PAGE,
     };
     let policies = policies(&store, within(EventKind::Policy))?;
-    let mut events = Vec::new();
-    for kind in [EventKind::Revoked, EventKind::RevokedTokenUsed] {
-        let filter = EventFilter { subject: command.user.clone(), ..within(kind) };
-        events.extend(store.events(&filter).map_err(Error::Store)?);
-    }
-    events.sort_by_key(|event| std::cmp::Reverse((event.at, event.number)));
+    let (events, more_events) = happened(&store, command, &tokens, within)?;
     // A token of that time was issued earlier, and a loss is recorded later than it happens.
     let from = span.map(|span| span.from.minus_seconds(if at { Ttl::MAX.seconds() } else { 0 }));
-    let lost = EventFilter { from, until: None, limit: u32::MAX, ..within(EventKind::Dropped) };
-    let dropped = store.events(&lost).map_err(Error::Store)?.iter().map(lost_records).sum();
+    let lost = EventFilter { from, until: None, ..within(EventKind::Dropped) };
+    let dropped = gather(&store, lost, usize::MAX, |_| true)?.iter().map(lost_records).sum();
     let able = match (&command.policy, &command.repository) {
         (Some(path), Some(repository)) => Some(able(command, path, repository, &policies)?),
         _ => None,
     };
+    let more = more || more_events;
     let answer = Answer { tokens, more, limit: command.limit, policies, events, dropped, able, now };
     print(&if command.json { answer.json() } else { answer.text() })
 }
@@ -136,6 +136,55 @@ impl Reach {
     }
 }
 
+/// What was revoked, and what was used after that, as far as it may be about what is asked; and whether there is more.
+fn happened(
+    store: &Store,
+    command: &Audit,
+    tokens: &[Listed],
+    within: impl Fn(EventKind) -> EventFilter,
+) -> Result<(Vec<Event>, bool), Error> {
+    let all = command.user.is_none() && command.repository.is_none();
+    let ids: HashSet<&str> = tokens.iter().map(|token| token.entry.id.as_str()).collect();
+    let users: HashSet<&str> =
+        tokens.iter().map(|token| token.entry.subject.as_str()).chain(command.user.as_deref()).collect();
+    let listed = |text: &Option<String>, known: &HashSet<&str>| {
+        text.as_deref().is_some_and(|text| known.contains(text))
+    };
+    let concerns = |event: &Event| match (&event.token, &event.subject) {
+        _ if all => true,
+        (None, None) => true, // all of a client, or of a key
+        (token, user) => listed(token, &ids) || listed(user, &users),
+    };
+    let most = usize::try_from(command.limit).unwrap_or(usize::MAX);
+    let mut events = Vec::new();
+    for kind in [EventKind::Revoked, EventKind::RevokedTokenUsed] {
+        events.extend(gather(store, within(kind), most, concerns)?);
+    }
+    events.sort_by_key(|event| std::cmp::Reverse((event.at, event.number)));
+    let more = events.len() > most;
+    events.truncate(most);
+    Ok((events, more))
+}
+
+/// The latest events that are to be kept, page by page: more than so many only to tell that there are more.
+fn gather(
+    store: &Store,
+    mut filter: EventFilter,
+    most: usize,
+    keep: impl Fn(&Event) -> bool,
+) -> Result<Vec<Event>, Error> {
+    let mut found = Vec::new();
+    loop {
+        let page = store.events(&filter).map_err(Error::Store)?;
+        let is_last = u32::try_from(page.len()).is_ok_and(|rows| rows < filter.limit);
+        filter.before = page.last().map(|event| event.number);
+        found.extend(page.into_iter().filter(&keep));
+        if is_last || found.len() > most {
+            return Ok(found);
+        }
+    }
+}
+
 /// How many records such an event speaks of: its detail begins with the number.
 fn lost_records(event: &Event) -> u64 {
     event.detail.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(1)
@@ -144,7 +193,7 @@ fn lost_records(event: &Event) -> u64 {
 /// The policies that were in force, the latest first: each change, and the one before it all.
 fn policies(store: &Store, within: EventFilter) -> Result<Vec<Event>, Error> {
     let from = within.from;
-    let mut found = store.events(&within).map_err(Error::Store)?;
+    let mut found = gather(store, within.clone(), usize::MAX, |_| true)?;
     if let Some(from) = from {
         let before = EventFilter { from: None, until: Some(from.minus_seconds(1)), limit: 1, ..within };
         found.extend(store.events(&before).map_err(Error::Store)?);

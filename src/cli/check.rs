@@ -98,6 +98,9 @@ fn facts(paths: &Paths, loaded: &Loaded) -> Vec<(&'static str, String)> {
     if !service.allowed_services.is_empty() {
         add("other services", service.allowed_services.join(", "));
     }
+    if !state.profiles.names().is_empty() {
+        add("profiles", state.profiles.names().join(", "));
+    }
     if let (Some(logins), Some(path)) = (&state.logins, users_path) {
         let (users, cost) = (logins.users.count(), logins.users.dearest());
         add("users file", format!("{}: {users} user(s), bcrypt cost at most {cost}", path.display()));

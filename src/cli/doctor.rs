@@ -3,13 +3,18 @@
 //! Loads, asks and prints; what is looked for stands in `crate::diagnosis::doctor`. Decision: a file that does not
 //! load is a finding like any other, so that one mistake does not hide the next.
 
+#[cfg(feature = "tls")]
 mod ask;
+#[cfg(feature = "tls")]
+mod client;
 
 use super::args::{Arguments, Spec, usage};
 use super::key_file::file;
-use super::{Command, print, progress};
+#[cfg(feature = "tls")]
+use super::progress;
+use super::{Command, print};
 use crate::cli::error::Error;
-use crate::config::Config;
+use crate::config::{Config, ServiceConfig};
 use crate::diagnosis::doctor;
 use crate::diagnosis::registry::{RegistryConfig, env_file};
 use crate::diagnosis::verdict::{Program, Trust};
@@ -40,23 +45,33 @@ pub(super) struct Doctor {
     jwks: Option<PathBuf>,
     program: Option<Program>,
     url: Option<String>,
+    ca: Option<PathBuf>,
     json: bool,
 }
 
+/// What a build that cannot ask says.
+const NOT_ENABLED: [&str; 2] = [
+    "--url: this build is without the feature `tls`",
+    "build with `cargo build --release --features tls`, or ask without it: curl -i URL/v2/",
+];
+
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    let program = arguments.name("for")?.map(|name| {
-        let names = || Program::ALL.map(Program::name).join(", ");
-        Program::from_name(&name)
-            .ok_or_else(|| usage(format!("--for: expected one of {}, found `{name}`", names())))
-    });
+    let (url, ca) = (arguments.name("url")?, arguments.path("ca")?);
+    if url.is_some() && !cfg!(feature = "tls") {
+        return Err(Error::NotEnabled(NOT_ENABLED));
+    }
+    if ca.is_some() && url.is_none() {
+        return Err(usage("--ca is for --url"));
+    }
     Ok(Command::Doctor(Doctor {
         files: arguments.files()?,
         registry_config: arguments.path("registry-config")?,
         registry_env: arguments.path("registry-env")?,
         bundle: arguments.path("rootcertbundle")?,
         jwks: arguments.path("jwks")?,
-        program: program.transpose()?,
-        url: arguments.name("url")?,
+        program: arguments.parsed("for")?,
+        url,
+        ca,
         json: arguments.switch("json"),
     }))
 }
@@ -68,14 +83,10 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     let config = setup::config(&command.files.config, &mut files).map_err(Error::Load);
     let config = take(config, "config", &mut findings);
     let registry = take(registry(command), "registry", &mut findings).flatten();
-    let registry = registry.map(|mut registry| {
-        registry.bundle = command.bundle.clone().or(registry.bundle);
-        registry.jwks = command.jwks.clone().or(registry.jwks);
-        registry
-    });
     let programs = match (command.program, &registry) {
         (Some(program), _) => vec![program],
-        (None, registry) => registry.as_ref().map(doctor::programs).unwrap_or_default(),
+        (None, Some(registry)) => doctor::programs(registry),
+        (None, None) => Vec::new(),
     };
     if let Some(config) = &config {
         findings.extend(doctor::issuer(config, now));
@@ -83,36 +94,48 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         findings.extend(users(config));
         findings.extend(policy(command, config));
         findings.extend(config.store.as_ref().map(memory));
-        if let Some(registry) = &registry {
-            findings.extend(doctor::registry(config, registry, &programs));
-        } else {
-            findings.push(
+        findings.extend(match &registry {
+            Some(registry) => doctor::registry(config, registry, &programs),
+            None => vec![
                 Diagnostic::ok(
                     "registry",
                     "no registry configuration was given, so nothing was compared with one",
                 )
                 .hint("--registry-config FILE, or --registry-env FILE"),
-            );
-        }
+            ],
+        });
     }
-    if let Some(url) = &command.url {
-        let services = config.as_ref().map(services).unwrap_or_default();
-        findings.extend(progress::during(&format!("waiting for {url}"), || ask::ask(url, &services, now)));
-    }
-    if let (Some(config), Some(registry)) = (config, &registry) {
-        let services = services(&config);
+    let own = config.map(|config| {
+        let services: Vec<String> = config.services().map(str::to_owned).collect();
+        (services, listens(&config.service), config.into_issuer())
+    });
+    if let (Some((services, _, issuer)), Some(registry)) = (&own, &registry) {
         let (trust, complaints) = trusted(registry, command.registry_config.as_deref());
         let told = !complaints.is_empty();
         findings.extend(complaints);
         if registry.may_ask_for_tokens() && !told && (registry.bundle.is_some() || registry.jwks.is_some()) {
-            findings.extend(doctor::ring(&config.keyring, &trust));
-            let issuer = config.into_issuer();
-            findings.extend(doctor::self_check(&issuer, &services, registry, &trust, &programs, now));
+            findings.extend(doctor::ring(issuer.keyring(), &trust));
+            findings.extend(doctor::self_check(issuer, services, registry, &trust, &programs, now));
         }
     }
-    // A registry that lets in whoever comes is said first.
+    #[cfg(feature = "tls")]
+    if let Some(url) = &command.url {
+        let checks = findings.iter().filter(|finding| finding.code == "self-check");
+        let files = checks.map(|finding| finding.level).min();
+        let own =
+            own.as_ref().map(|(services, listens, issuer)| ask::Own { issuer, services, listens, files });
+        let ask = || ask::ask(url, command.ca.as_deref(), own);
+        findings.extend(progress::during(&format!("waiting for {url}"), ask));
+    }
+    // A registry that lets anybody in comes first.
     findings.sort_by_key(|finding| finding.code != "open");
     answer(&findings, command.json)
+}
+
+/// Where `serve` listens, and for what.
+fn listens(service: &ServiceConfig) -> String {
+    let tls = if service.tls.is_some() { ", with TLS" } else { "" };
+    format!("this configuration listens on {}{tls}", service.bind)
 }
 
 /// The store, if it can be used.
@@ -145,11 +168,6 @@ fn complaint(code: &'static str, error: &Error) -> Diagnostic {
     Diagnostic::error(code, sentence(error)).hint(error.hint().unwrap_or_default())
 }
 
-/// Every audience that tokens are signed for.
-fn services(config: &Config) -> Vec<String> {
-    std::iter::once(&config.audience).chain(&config.service.allowed_services).cloned().collect()
-}
-
 /// Who checks passwords, and whether the users file loads.
 fn users(config: &Config) -> Vec<Diagnostic> {
     let Some(logins) = &config.logins else {
@@ -166,7 +184,7 @@ fn users(config: &Config) -> Vec<Diagnostic> {
     findings
 }
 
-/// What the files' readers warned of.
+/// The warnings from reading these files.
 fn warnings(code: &'static str, files: &Files) -> impl Iterator<Item = Diagnostic> {
     files.warnings().iter().cloned().map(move |warning| Diagnostic { code, ..warning })
 }
@@ -189,7 +207,7 @@ fn policy(command: &Doctor, config: &Config) -> Vec<Diagnostic> {
     }
 }
 
-/// The registry's side; `None` where nothing of it is given.
+/// The registry's side; `None` if nothing of it was given.
 fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
     let wrong = LoadError::of("the registry's configuration");
     let load = |path: &PathBuf| Document::load(path, &mut Files::default());
@@ -198,17 +216,23 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
         Some(path) => env_file(&String::from_utf8_lossy(&file(path)?)),
         None => std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            // REGISTRY_AUTH_FILE is for skopeo here.
+            // In this process REGISTRY_AUTH_FILE is skopeo's.
             .filter(|(name, _)| name.starts_with("REGISTRY_AUTH") && name != "REGISTRY_AUTH_FILE")
             .collect(),
     };
     if document.is_none() && variables.is_empty() {
         return Ok(None);
     }
-    Ok(Some(RegistryConfig::read(document.as_ref(), &variables).map_err(&wrong)?))
+    let read = RegistryConfig::read(document.as_ref(), &variables).map_err(&wrong)?;
+    // What the command line names is where its files are on this host.
+    Ok(Some(RegistryConfig {
+        bundle: command.bundle.clone().or(read.bundle),
+        jwks: command.jwks.clone().or(read.jwks),
+        ..read
+    }))
 }
 
-/// What it trusts; a path that means nothing here is looked for beside its configuration as well.
+/// What it trusts. A path that does not exist here is looked for beside its configuration, too.
 fn trusted(registry: &RegistryConfig, config: Option<&Path>) -> (Trust, Vec<Diagnostic>) {
     let folder = config.and_then(Path::parent).unwrap_or(Path::new(""));
     let (mut trust, mut findings) = (Trust::default(), Vec::new());

@@ -1,6 +1,7 @@
 //! `keypebble issue`: one token on stdout.
 
 pub(super) mod claims;
+pub(super) mod wrong;
 
 use super::args::{Arguments, Spec, usage};
 use super::{Command, new_id, print, warn};
@@ -9,7 +10,7 @@ use crate::cli::error::Error;
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
-use crate::issuer::{Issuance, IssueError, Issuer, Profile};
+use crate::issuer::{Issuance, IssueError, Issued, Issuer, Profile};
 use crate::load::setup;
 use crate::policy::scope::{self, Access};
 use crate::policy::{Asker, Generated, Policy, Who};
@@ -20,6 +21,7 @@ use crate::token::Format;
 use claims::ClaimFlags;
 use std::io;
 use std::path::{Path, PathBuf};
+use wrong::Wrong;
 
 /// The subcommand.
 pub(super) const SPEC: Spec = Spec { name: "issue", operands: 0, help: include_str!("help/issue.txt"), read };
@@ -34,6 +36,7 @@ pub(super) struct Issue {
     pub(super) ttl: Option<Ttl>,
     pub(super) audience: Option<String>,
     pub(super) format: Option<Format>,
+    pub(super) wrong: Wrong,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
@@ -45,7 +48,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         ttl: arguments.parsed("ttl")?,
         audience: arguments.name("audience")?,
         format: arguments.name("format")?.map(|name| format(&name)).transpose()?,
+        wrong: Wrong::read(&mut arguments)?,
     };
+    if issue.audience.is_some() && issue.wrong.has_audience() {
+        return Err(usage("--audience and --wrong-audience contradict each other"));
+    }
     Ok(Command::Issue(issue))
 }
 
@@ -73,10 +80,6 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
     }
     let requested = command.claims.load()?;
     let issuer = config.into_issuer();
-    let id = new_id().ok_or_else(|| Error::System {
-        what: "cannot make a token id".to_owned(),
-        source: io::Error::other("the system gives no random numbers"),
-    })?;
     let audience = command.audience.as_deref().unwrap_or(issuer.audience());
     let subject = requested.user().map_err(Error::Claims)?.to_owned();
     let grant = match &policy {
@@ -92,11 +95,10 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
         None => (Profile::Generic(&claims), issuer.lifetimes().default),
         Some(grant) => (Profile::Granted(&claims, &grant.access), grant.ttl),
     };
-    let issuance = Issuance { profile, subject: &subject, audience, ttl: command.ttl.unwrap_or(life) };
-    let issued = issuer.issue(&issuance, UnixTime::now(), id).map_err(|error| match error {
-        IssueError::Claims(error) => Error::Claims(error),
-        IssueError::Seal(error) => Error::Seal(error),
-    })?;
+    let (wrong, ttl) = (&command.wrong, command.ttl.unwrap_or(life));
+    let (audience, now) = (wrong.audience(audience), wrong.time(UnixTime::now(), ttl));
+    let issuance = Issuance { profile, subject: &subject, audience: &audience, ttl };
+    let issued = make(&issuer, &issuance, now)?;
     if let Some(config) = &store {
         let entry = Entry::of(&issued.record);
         remember(
@@ -109,11 +111,28 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
             },
         )?;
     }
-    print(&format!("{}\n", issued.token.expose()))
+    warn(&wrong.warnings(now, ttl, &audience));
+    print(&format!("{}\n", wrong.token(issued.token.expose())))
+}
+
+/// Makes a token with a new id.
+pub(super) fn make<'i>(
+    issuer: &'i Issuer,
+    issuance: &Issuance<'i>,
+    now: UnixTime,
+) -> Result<Issued<'i>, Error> {
+    let id = new_id().ok_or_else(|| Error::System {
+        what: "cannot make a token id".to_owned(),
+        source: io::Error::other("the system gives no random numbers"),
+    })?;
+    issuer.issue(issuance, now, id).map_err(|error| match error {
+        IssueError::Claims(error) => Error::Claims(error),
+        IssueError::Seal(error) => Error::Seal(error),
+    })
 }
 
 /// Has the store keep the token; where that is required, none is printed without it.
-fn remember(config: &StoreConfig, entry: Entry) -> Result<(), Error> {
+pub(super) fn remember(config: &StoreConfig, entry: Entry) -> Result<(), Error> {
     let here = || "command line".to_owned();
     let entry = Entry { peer: here(), address: here(), ..entry };
     let kept = Store::open(config, Box::new(|_| ())).and_then(|store| store.commit(vec![entry]));

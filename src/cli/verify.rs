@@ -6,7 +6,6 @@ use super::keys::export;
 use super::{Command, print, token_input};
 use crate::claims::{self, ClaimsError};
 use crate::cli::error::Error;
-use crate::config::Config;
 use crate::diagnosis::claims::Expected;
 use crate::diagnosis::encrypted::Outer;
 use crate::diagnosis::unverified::Unverified;
@@ -65,7 +64,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let (audience, issuer) = (arguments.name("audience")?, arguments.name("issuer")?);
     let typ = arguments.name("typ")?.map(|name| typ(&name)).transpose()?;
     let decrypt_key = arguments.path("decrypt-key")?;
-    let program = arguments.name("for")?.map(|name| program(&name)).transpose()?;
+    let program: Option<Program> = arguments.parsed("for")?;
     let against = match (program, config, jwks, key) {
         (Some(_), ..)
             if audience.is_some() || algorithm.is_some() || typ.is_some() || decrypt_key.is_some() =>
@@ -108,13 +107,6 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let json = arguments.switch("json");
     let token = token_input::read(&mut arguments)?;
     Ok(Command::Verify(Verify { token, json, audience, issuer, typ, decrypt_key, against }))
-}
-
-fn program(name: &str) -> Result<Program, Error> {
-    Program::from_name(name).ok_or_else(|| {
-        let names = Program::ALL.map(Program::name).join(", ");
-        usage(format!("--for: expected one of {names}, found `{name}`"))
-    })
 }
 
 fn typ(name: &str) -> Result<Typ, Error> {
@@ -162,7 +154,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
     let (who, findings) = match &command.against {
         Against::Config(_) => {
             let Some(config) = &own else { return Err(Error::Negative) };
-            let audiences = audience.map_or_else(|| own_audiences(config), |audience| vec![audience]);
+            let audiences = audience.map_or_else(|| config.services().collect(), |audience| vec![audience]);
             let checks = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
             (None, judge(Some(config.keyring.verifiers()), &checks))
         }
@@ -174,7 +166,7 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         Against::Exported(program, path, service) => {
             let config = setup::config(path, &mut Files::default())?;
             let audiences =
-                service.as_deref().map_or_else(|| own_audiences(&config), |service| vec![service]);
+                service.as_deref().map_or_else(|| config.services().collect(), |service| vec![service]);
             let expected = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
             let trust = export::for_registry(path, *program, now)?;
             (Some(*program), verdict::judge(*program, &token, &trust, &expected, &[], now))
@@ -192,12 +184,6 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         }
     };
     answer(who, &findings, command.json)
-}
-
-/// Every audience that tokens of this issuer are for.
-fn own_audiences(config: &Config) -> Vec<&str> {
-    let services = config.service.allowed_services.iter().map(String::as_str);
-    std::iter::once(config.audience.as_str()).chain(services).collect()
 }
 
 /// Says the verdict; an error without words where it is no.

@@ -9,21 +9,21 @@ use serde_json::{Map, Value};
 pub struct Expected<'a> {
     /// `iss`; not judged without.
     pub issuer: Option<&'a str>,
-    /// The names that `aud` may be, or hold; not judged where there are none.
+    /// The names that `aud` may be, or hold; not judged if there are none.
     pub audiences: &'a [&'a str],
 }
 
-/// How a reader takes times.
+/// How a verifier compares times.
 pub(super) struct Times {
     /// Seconds of tolerance on `exp` and `nbf`.
     pub(super) leeway: i64,
-    /// The same on `iat`, where that may not be in the future.
+    /// The same on `iat`, if that may not be in the future.
     pub(super) issued: Option<i64>,
     /// Its clock's count of a time in seconds since the epoch.
     pub(super) clock: fn(i64) -> i64,
 }
 
-/// What speaks against the claims. A time that is missing is not judged.
+/// What is wrong with the claims. A missing time is not judged.
 pub(super) fn judge(
     claims: &Map<String, Value>,
     expected: &Expected<'_>,
@@ -43,7 +43,7 @@ pub(super) fn judge(
             continue;
         };
         let distance = now.0.abs_diff(time);
-        // The second that `exp` names is over when someone looks.
+        // A token has expired in the second that `exp` names.
         if name == "exp" && clock(now.0) >= clock(time).saturating_add(leeway) {
             let what = if time <= now.0 {
                 format!("it expired at {}, {distance} s ago ({leeway} s are tolerated)", UnixTime(time))

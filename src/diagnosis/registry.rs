@@ -19,17 +19,17 @@ pub enum Gate {
     /// By tokens.
     #[default]
     Token,
-    /// It lets in whoever comes: why.
+    /// It lets anybody in: why.
     Open(String),
     /// By something else, of this name.
     Other(String),
     /// It does not start: why.
     Stops(String),
-    /// By one of these types, which changes from start to start.
+    /// By one of these types: which one is left to chance at each start.
     Chance {
         /// Their names.
         types: String,
-        /// Whether one of them lets in whoever comes.
+        /// Whether one of them lets anybody in.
         open: bool,
     },
 }
@@ -53,12 +53,12 @@ pub struct RegistryConfig {
     pub algorithms: Vec<String>,
     /// `autoredirect`: the realm is the registry's own host, and `realm` counts for nothing.
     pub autoredirect: bool,
-    /// Options over which a program does not start: what is wrong with them.
+    /// Options that stop a program at its start: what is wrong with them.
     pub stops: Vec<(Program, &'static str)>,
 }
 
 impl RegistryConfig {
-    /// Reads the file, where there is one, and the variables over it.
+    /// Reads the file, if there is one, and the variables over it.
     pub fn read(
         document: Option<&Document>,
         variables: &[(String, String)],

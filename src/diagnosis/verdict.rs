@@ -18,6 +18,8 @@ pub(crate) use claims::size;
 pub(crate) use key_id::{Form, form};
 pub(crate) use rules::KNOWN_TO_3;
 pub use rules::Program;
+#[cfg(feature = "tls")]
+pub(crate) use trust::thumbprint_of_registry_3;
 pub use trust::{Trust, public_key};
 
 use crate::diagnosis::claims::Expected;
@@ -25,7 +27,7 @@ use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;
 use rules::Rules;
 
-/// What the checks work with.
+/// A token, all that decides about it, and the findings so far.
 struct Case<'a> {
     program: Program,
     rules: &'static Rules,
@@ -41,10 +43,20 @@ impl Case<'_> {
     fn say(&mut self, finding: Diagnostic) {
         self.findings.push(finding);
     }
+
+    /// A reason to refuse the token, and its cure; the hint may be empty.
+    fn refuse(&mut self, code: &'static str, what: impl AsRef<str>, hint: &str) {
+        self.say(Diagnostic::error(code, what).hint(hint));
+    }
+
+    /// What could be a reason, and cannot be told here.
+    fn unsure(&mut self, code: &'static str, what: impl AsRef<str>) {
+        self.say(Diagnostic::unknown(code, what));
+    }
 }
 
 /// The verdict of `program`, which trusts `trust` and expects `expected`, on a token at this time: errors are
-/// reasons to refuse it; what is unknown could be one; warnings are remarks. Where `algorithms` are named, others
+/// reasons to refuse it; what is unknown could be one; warnings are remarks. If `algorithms` are named, others
 /// are refused (`auth.token.signingalgorithms` of distribution 3).
 pub fn judge(
     program: Program,

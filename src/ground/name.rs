@@ -2,6 +2,19 @@
 //!
 //! Must not know where names come from.
 
+/// The longest name, in bytes.
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// What is wrong with a name that somebody else vouches for, in words that follow the name of a field.
+pub fn problem(name: &str) -> Option<&'static str> {
+    match () {
+        () if name.len() > MAX_NAME_BYTES => Some("is longer than 256 bytes"),
+        () if name.chars().any(char::is_control) => Some("holds a control character"),
+        () if !is_composed(name) => Some("is not in Unicode's composed form (NFC)"),
+        () => None,
+    }
+}
+
 /// Whether a name is in Unicode's composed form (NFC): of names that look the same and mean the same text
 /// (canonical equivalence), only one is (RFC 8265, 3.3.2; UAX 15).
 pub fn is_composed(name: &str) -> bool {

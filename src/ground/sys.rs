@@ -88,6 +88,7 @@ pub(crate) fn forbid_dumps() -> io::Result<()> {
 }
 
 /// The network file system that a file lies on, by name, where that can be told.
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "for a store in a file"))]
 pub(crate) fn network_file_system(path: &Path) -> Option<&'static str> {
     let path = CString::new(path.as_os_str().as_bytes()).ok()?;
     let mut found = MaybeUninit::<libc::statfs>::uninit();
@@ -102,6 +103,7 @@ pub(crate) fn network_file_system(path: &Path) -> Option<&'static str> {
 }
 
 /// By the magic numbers of statfs(2) and linux/magic.h.
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "for a store in a file"))]
 #[cfg(target_os = "linux")]
 fn network_kind(found: &libc::statfs) -> Option<&'static str> {
     // The field's type differs between platforms; the numbers have 32 bits.
@@ -121,6 +123,7 @@ fn network_kind(found: &libc::statfs) -> Option<&'static str> {
     })
 }
 
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "for a store in a file"))]
 #[cfg(target_vendor = "apple")]
 fn network_kind(found: &libc::statfs) -> Option<&'static str> {
     let local = u32::try_from(libc::MNT_LOCAL).unwrap_or(0);

@@ -24,6 +24,23 @@ impl UnixTime {
         Self(self.0.saturating_add(i64::from(ttl.0)))
     }
 
+    /// The time that a text names: whole seconds since 1970, or RFC 3339 in UTC as [`UnixTime`] is displayed,
+    /// `2026-11-26T12:00:00Z`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = |range: std::ops::Range<usize>| {
+            let part = text.get(range).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?;
+            part.parse::<i64>().ok()
+        };
+        if let Some(seconds) = digits(0..text.len()) {
+            return Some(Self(seconds));
+        }
+        let days = days_from_civil(digits(0..4)?, digits(5..7)?, digits(8..10)?);
+        let second = (digits(11..13)? * 60 + digits(14..16)?) * 60 + digits(17..19)?;
+        // A date or an hour that there is not is written otherwise; and so are other marks between them.
+        let time = Self(days * 86_400 + second);
+        (time.to_string() == text).then_some(time)
+    }
+
     /// RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`, for years to 9999.
     pub fn http_date(self) -> [u8; 29] {
         const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
@@ -105,7 +122,7 @@ pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 pub struct Lifetimes {
     /// Where nothing else is asked.
     pub default: Ttl,
-    /// The longest life of a registry's token, whatever a policy says.
+    /// The longest life of a token that is asked for over HTTP, whatever a policy or a caller says.
     pub max: Ttl,
 }
 
@@ -121,6 +138,17 @@ impl Lifetimes {
     pub fn registry(self, wanted: Ttl) -> Ttl {
         wanted.min(self.max).max(Ttl::REGISTRY_MIN)
     }
+
+    /// The life of a service account's token: what is asked, within what Kubernetes and the configuration
+    /// allow. Its answer says what it came to.
+    pub fn service_account(self, wanted: Ttl) -> Ttl {
+        wanted.max(Ttl::KUBERNETES_MIN).min(self.max)
+    }
+
+    /// A life that a caller asks for in seconds; `None` outside 1 to the longest.
+    pub fn asked(self, seconds: u64) -> Option<Ttl> {
+        Ttl::new(seconds).filter(|ttl| *ttl <= self.max)
+    }
 }
 
 /// How long a token lives: whole seconds, 1 to ten years.
@@ -132,6 +160,8 @@ impl Ttl {
     pub const MAX: Ttl = Ttl(315_360_000);
     /// The shortest life of a registry token: Docker's clients round anything shorter up to this.
     pub const REGISTRY_MIN: Ttl = Ttl(60);
+    /// The shortest life of a service account's token (Kubernetes: `TokenRequestSpec.expirationSeconds`).
+    pub const KUBERNETES_MIN: Ttl = Ttl(600);
     /// `default_ttl_seconds` where the configuration has none.
     pub const DEFAULT: Ttl = Ttl(3600);
 
@@ -249,6 +279,57 @@ mod tests {
             (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
         ] {
             assert_eq!(str::from_utf8(&UnixTime(second).http_date()), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_time_is_read_as_rfc_3339_or_as_seconds() {
+        for (text, seconds) in [
+            ("0", Some(0)),
+            ("1735689600", Some(1_735_689_600)),
+            ("2025-01-01T00:00:00Z", Some(1_735_689_600)),
+            ("2000-02-29T00:00:00Z", Some(951_782_400)),
+            ("1969-12-31T23:59:59Z", Some(-1)),
+            ("", None),
+            ("-1", None),
+            ("+1", None),
+            ("99999999999999999999", None),
+            ("2025-01-01", None),
+            ("2025-01-01T00:00:00", None),
+            ("2025-01-01t00:00:00z", None),
+            ("2025-01-01 00:00:00Z", None),
+            ("2025-01-01T00:00:00.5Z", None),
+            ("2025-01-01T02:30:00+02:30", None),
+            ("2025-1-01T00:00:000Z", None),
+            ("10000-01-01T00:00:00Z", None),
+            ("2025-01-01T00:00:00.", None),
+            ("2025-01-01T00:00Z", None),
+            ("2025-02-29T00:00:00Z", None),
+            ("2025-13-01T00:00:00Z", None),
+            ("2025-00-01T00:00:00Z", None),
+            ("2025-01-01T24:00:00Z", None),
+            ("2025-01-01T00:60:00Z", None),
+            ("2025-01-01T00:00:60Z", None),
+            ("2025-01-01T00:00:00+2:30", None),
+            ("2025-01-01T00:00:00+24:00", None),
+            ("2025-01-01T00:00:00ZZ", None),
+            ("2025-01-01T00:00:00 Z", None),
+            ("2025/01/01T00:00:00Z", None),
+            ("2025-01-01T00:00:0\u{fc}", None),
+            ("tomorrow", None),
+        ] {
+            assert_eq!(UnixTime::parse(text).map(|time| time.0), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_stays_within_what_is_configured() {
+        let lives = Lifetimes { default: Ttl(300), max: Ttl(7200) };
+        for (asked, given) in [(1, 600), (599, 600), (600, 600), (3600, 3600), (7200, 7200), (7201, 7200)] {
+            assert_eq!(lives.service_account(Ttl(asked)), Ttl(given), "{asked}");
+        }
+        for (asked, fits) in [(0, false), (1, true), (7200, true), (7201, false), (u64::MAX, false)] {
+            assert_eq!(lives.asked(asked).is_some(), fits, "{asked}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! of the log and its count. Must not know what an endpoint asks.
 
 use super::refusal::Refusal;
-use super::request::{Peer, Request};
+use super::request::{Body, Peer, Request};
 use super::route::{Parameters, Route};
 use super::{Service, State};
 use crate::ground::time::UnixTime;
@@ -34,7 +34,7 @@ pub(super) struct Call<'c> {
     pub(super) request: &'c Request<'c>,
     /// For whom the peer passes it on; the peer itself where it does not.
     pub(super) client: Peer,
-    pub(super) route: Route,
+    pub(super) route: Route<'c>,
     pub(super) note: &'c mut Note,
     pub(super) origin: Origin,
 }
@@ -56,6 +56,24 @@ pub(super) struct Origin {
 impl<'c> Call<'c> {
     pub(super) fn now(&self) -> UnixTime {
         (self.service.sources.clock)()
+    }
+
+    /// The request's whole body.
+    pub(super) fn body(&self) -> Result<&'c [u8], Refusal> {
+        match self.request.body {
+            Body::Bytes(body) => Ok(body),
+            Body::Absent => Err(Refusal::LengthRequired),
+            Body::TooLarge => Err(Refusal::TooLarge),
+            Body::Incomplete => Err(Refusal::Timeout),
+            Body::Malformed(problem) => Err(Refusal::Malformed(problem)),
+        }
+    }
+
+    /// The same, of a request that says that it sends JSON.
+    pub(super) fn json(&self) -> Result<&'c [u8], Refusal> {
+        let body = self.body()?;
+        let is_json = self.request.media_type()?.eq_ignore_ascii_case(b"application/json");
+        if is_json { Ok(body) } else { Err(Refusal::MediaType) }
     }
 
     /// Makes a token, counts it and notes its line of the log, with `more` fields of the endpoint's.

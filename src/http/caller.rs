@@ -34,7 +34,7 @@ impl Caller<'_> {
     pub(super) fn actor(&self, call: &Call<'_>) -> String {
         match self {
             Caller::Peer => call.request.peer.to_string(),
-            Caller::Client(name, _) => format!("client {name}"),
+            Caller::Client(name, _) => Clients::proof_name(name),
         }
     }
 }
@@ -65,7 +65,7 @@ pub(super) fn of<'c>(call: &mut Call<'c>, form: &Parameters<'_>, act: Act) -> Re
         }
     };
     let (name, client) = checked(call, credentials)?;
-    call.note.user = Some(name.clone());
+    call.note.user = Some(Clients::proof_name(&name));
     if !client.may.contains(&act) {
         call.note.detail = Some(format!("the client {name} has no {} in `may`", act.name()));
         return Err(Refusal::NotTheirs);

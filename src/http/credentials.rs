@@ -7,8 +7,8 @@
 use super::refusal::Refusal;
 use super::route::decode;
 use crate::ground::base64;
+use crate::ground::name::MAX_NAME_BYTES;
 use crate::login::password::Password;
-use crate::login::users::MAX_NAME_BYTES;
 use std::fmt;
 use zeroize::Zeroizing;
 

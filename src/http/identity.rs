@@ -14,10 +14,9 @@ use super::forwarded::is_forwarded;
 use super::refusal::Refusal;
 use super::request::{Peer, Request};
 use crate::config::shared_address;
-use crate::ground::name::is_composed;
+use crate::ground::name;
 use crate::login::Logins;
 use crate::login::attempts::{Client, Outcome};
-use crate::login::users::MAX_NAME_BYTES;
 use crate::policy::{Enforcement, Who};
 
 /// Who asks, and how that is known.
@@ -69,6 +68,17 @@ pub(super) fn of_auth(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
         return Ok(Some(user));
     }
     if trusted { Ok(None) } else { Err(untrusted(call, Refusal::Unauthenticated)) }
+}
+
+/// Who asks for a token of a profile: `None` is a trusted peer that speaks for nobody else. Unlike at `/auth`,
+/// one that names a user asks for that user, so that a proxy may pass such requests on.
+pub(super) fn of_profile(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
+    match by_proxy(call)? {
+        Some(user) => Ok(Some(user)),
+        // A proxy that names nobody: its client has not logged in.
+        None if trusted_header(call, "X-Authenticated-User")?.is_some() => Err(Refusal::Unauthenticated),
+        None => of_auth(call),
+    }
 }
 
 /// The user that a trusted peer names.
@@ -167,13 +177,7 @@ fn authenticated_user<'a>(request: &Request<'a>) -> Result<Option<&'a str>, Refu
     let Some(user) = request.header_text("X-Authenticated-User")?.filter(|user| !user.is_empty()) else {
         return Ok(None);
     };
-    if user.len() > MAX_NAME_BYTES {
-        return Err(Refusal::Field("X-Authenticated-User", "is longer than 256 bytes"));
-    }
-    if !is_composed(user) {
-        return Err(Refusal::Field("X-Authenticated-User", "is not in Unicode's composed form (NFC)"));
-    }
-    Ok(Some(user))
+    name::problem(user).map_or(Ok(Some(user)), |problem| Err(Refusal::Field("X-Authenticated-User", problem)))
 }
 
 /// Whether credentials are sent, of whatever kind.

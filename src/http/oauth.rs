@@ -61,12 +61,9 @@ pub(super) fn post(mut call: Call<'_>) -> Result<Response, Refusal> {
 
 /// The text of a form.
 pub(super) fn form<'c>(call: &Call<'c>) -> Result<&'c str, Refusal> {
-    let body = match &call.request.body {
-        Body::Bytes(body) => body,
+    let body = match call.request.body {
         Body::Absent => return Err(Refusal::Invalid("a form is expected in the body")),
-        Body::TooLarge => return Err(Refusal::TooLarge),
-        Body::Incomplete => return Err(Refusal::Timeout),
-        Body::Malformed(problem) => return Err(Refusal::Malformed(problem)),
+        _ => call.body()?,
     };
     // Not 415, which breaks pulls.
     if !call.request.media_type()?.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {

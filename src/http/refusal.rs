@@ -5,7 +5,9 @@
 //! body; the body is the registry's own error form, the only one that docker and crane show.
 
 use super::response::Response;
-use crate::claims::ClaimsError;
+use crate::claims::mapping::MappingError;
+use crate::claims::{ClaimsError, RecipientError};
+use crate::ground::time::Ttl;
 use crate::policy::scope::ScopeError;
 use serde_json::json;
 use std::borrow::Cow;
@@ -17,6 +19,14 @@ pub enum Refusal {
     Malformed(&'static str),
     /// A query cannot be understood.
     Invalid(&'static str),
+    /// A member of the body or a parameter of that name cannot be taken, and why.
+    Member(&'static str, &'static str),
+    /// A life in seconds, in a member or parameter of that name, that is not within 1 s and the longest.
+    Life(&'static str, Ttl),
+    /// What a member or parameter of that name asks a token to be for.
+    Audience(&'static str, RecipientError),
+    /// A field of a well-formed Kubernetes object that cannot be taken, and why.
+    Spec(&'static str, &'static str),
     /// A header field of that name cannot be taken, and why.
     Field(&'static str, &'static str),
     /// The connection speaks another protocol; the text says which.
@@ -41,6 +51,8 @@ pub enum Refusal {
     Service,
     /// The body's claims cannot be taken.
     Claims(ClaimsError),
+    /// `claim_mapping` finds no claim where one is required, or two.
+    Mapping(MappingError),
     /// No user is known.
     Unauthenticated,
     /// The credentials are malformed; the text says how, and nothing of them.
@@ -63,6 +75,10 @@ pub enum Refusal {
     GrantType,
     /// A user who gave a password asks for another's token.
     OtherUser,
+    /// No command token for that target may be asked for.
+    Target,
+    /// A user asks for what only trusted peers may have.
+    PeersOnly,
     /// The peer may not ask this at all.
     Untrusted,
     /// The peer may, but a web page could have made the request; the text says what may not be so.
@@ -116,12 +132,15 @@ impl Refusal {
             Refusal::Malformed(_)
             | Refusal::Invalid(_)
             | Refusal::Field(..)
+            | Refusal::Member(..)
+            | Refusal::Life(..)
+            | Refusal::Spec(..)
             | Refusal::Protocol(_)
             | Refusal::PlainHttp
             | Refusal::GrantType => "INVALID_REQUEST",
             Refusal::Scope(_) => "INVALID_SCOPE",
-            Refusal::Service => "INVALID_SERVICE",
-            Refusal::Claims(_) => "INVALID_CLAIMS",
+            Refusal::Service | Refusal::Audience(..) => "INVALID_SERVICE",
+            Refusal::Claims(_) | Refusal::Mapping(_) => "INVALID_CLAIMS",
             Refusal::Unauthenticated
             | Refusal::Credentials(_)
             | Refusal::Password
@@ -129,6 +148,8 @@ impl Refusal {
             | Refusal::Client => "UNAUTHORIZED",
             Refusal::Throttled(_) | Refusal::Busy => "TOOMANYREQUESTS",
             Refusal::Untrusted
+            | Refusal::Target
+            | Refusal::PeersOnly
             | Refusal::NotTheirs
             | Refusal::Foreign(_)
             | Refusal::UnknownUser
@@ -154,11 +175,15 @@ impl Refusal {
             Refusal::Malformed(_)
             | Refusal::Invalid(_)
             | Refusal::Field(..)
+            | Refusal::Member(..)
+            | Refusal::Life(..)
+            | Refusal::Audience(..)
             | Refusal::Protocol(_)
             | Refusal::PlainHttp
             | Refusal::Scope(_)
             | Refusal::Service
             | Refusal::GrantType
+            | Refusal::Mapping(_)
             | Refusal::TokenKind
             | Refusal::Claims(_) => 400,
             Refusal::Unauthenticated
@@ -167,6 +192,8 @@ impl Refusal {
             | Refusal::RefreshToken
             | Refusal::Client => 401,
             Refusal::Untrusted
+            | Refusal::Target
+            | Refusal::PeersOnly
             | Refusal::NotTheirs
             | Refusal::Foreign(_)
             | Refusal::UnknownUser
@@ -180,6 +207,7 @@ impl Refusal {
             Refusal::TargetTooLong => 414,
             Refusal::MediaType => 415,
             Refusal::Expectation => 417,
+            Refusal::Spec(..) => 422,
             Refusal::Throttled(_) | Refusal::Busy => 429,
             Refusal::HeadTooLarge(_) => 431,
             Refusal::Internal => 500,
@@ -197,7 +225,15 @@ impl Refusal {
             | Refusal::Foreign(text)
             | Refusal::HeadTooLarge(text)
             | Refusal::Overloaded(text) => text,
-            Refusal::Field(name, problem) => return format!("{name} {problem}").into(),
+            Refusal::Field(name, problem) | Refusal::Spec(name, problem) => {
+                return format!("{name} {problem}").into();
+            }
+            Refusal::Member(name, problem) => return format!("`{name}` {problem}").into(),
+            Refusal::Audience(name, error) => return format!("`{name}` {error}").into(),
+            Refusal::Life(name, most) => {
+                return format!("`{name}`: expected whole seconds from 1 to {}", most.seconds()).into();
+            }
+            Refusal::Mapping(error) => return error.to_string().into(),
             Refusal::Protocol(text) => {
                 return format!("expected HTTP/1.1, found {text}").into();
             }
@@ -217,6 +253,8 @@ impl Refusal {
             Refusal::Busy => "too many passwords are being checked: try again in a second",
             Refusal::GrantType => "the grant types are password and refresh_token",
             Refusal::OtherUser => "a user who logs in with a password gets tokens about themselves only",
+            Refusal::Target => "no command tokens may be asked for that target",
+            Refusal::PeersOnly => "only a trusted peer that speaks for no user may ask this",
             Refusal::Untrusted => "this address may not ask for tokens here",
             Refusal::UnknownUser => "the policy does not know this user",
             Refusal::Denied => "requested access to the resource is denied",
@@ -275,6 +313,8 @@ impl Refusal {
             | Refusal::UnknownUser
             | Refusal::Untrusted
             | Refusal::Foreign(_)
+            | Refusal::PeersOnly
+            | Refusal::Target
             | Refusal::OtherUser => ("invalid_scope", 400),
             Refusal::Throttled(_) | Refusal::Busy => ("temporarily_unavailable", 429),
             Refusal::Forgetful => ("temporarily_unavailable", 503),
@@ -295,7 +335,8 @@ impl Refusal {
         json!({"code": self.code(), "message": self.message(), "detail": null})
     }
 
-    fn with_body(&self, status: u16, body: &serde_json::Value) -> Response {
+    /// The whole answer with a body of that status: with the header fields that belong to the refusal.
+    pub(super) fn with_body(&self, status: u16, body: &serde_json::Value) -> Response {
         let mut response = Response::json(status, body.to_string().into_bytes());
         response.headers.push(("Cache-Control", "no-store".into()));
         if status == 401 {
@@ -343,6 +384,12 @@ mod tests {
             (Refusal::Malformed("x"), 400),
             (Refusal::Invalid("x"), 400),
             (Refusal::Field("X-A", "is wrong"), 400),
+            (Refusal::Member("user", "is wrong"), 400),
+            (Refusal::Life("ttl_seconds", Ttl::DEFAULT), 400),
+            (Refusal::Audience("target", RecipientError::Registry), 400),
+            (Refusal::Spec("spec.audiences", "is required"), 422),
+            (Refusal::PeersOnly, 403),
+            (Refusal::Target, 403),
             (Refusal::Protocol("TLS"), 400),
             (Refusal::PlainHttp, 400),
             (Refusal::HeadTimeout, 408),

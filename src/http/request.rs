@@ -35,19 +35,28 @@ impl<'a> Request<'a> {
 
     /// The value of a field that may stand once: two of them could be read by two programs differently.
     pub fn header(&self, name: &'static str) -> Result<Option<&'a [u8]>, Refusal> {
-        let mut values = self.header_values(name);
-        match (values.next(), values.next()) {
-            (value, None) => Ok(value),
-            _ => Err(Refusal::Field(name, "may be sent once, and was sent twice")),
-        }
+        self.one(name).map_err(|problem| Refusal::Field(name, problem))
     }
 
     /// The same as text, of a field that must be UTF-8 and hold no control characters, tabs included.
     pub fn header_text(&self, name: &'static str) -> Result<Option<&'a str>, Refusal> {
-        let Some(value) = self.header(name)? else { return Ok(None) };
-        let text = str::from_utf8(value).map_err(|_| Refusal::Field(name, "is not UTF-8"))?;
+        self.one_text(name).map_err(|problem| Refusal::Field(name, problem))
+    }
+
+    fn one(&self, name: &str) -> Result<Option<&'a [u8]>, &'static str> {
+        let mut values = self.header_values(name);
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            _ => Err("may be sent once, and was sent twice"),
+        }
+    }
+
+    /// As [`Request::header_text`], of a field that the configuration names; or what is wrong with it.
+    pub fn one_text(&self, name: &str) -> Result<Option<&'a str>, &'static str> {
+        let Some(value) = self.one(name)? else { return Ok(None) };
+        let text = str::from_utf8(value).map_err(|_| "is not UTF-8")?;
         if text.chars().any(char::is_control) {
-            return Err(Refusal::Field(name, "holds a control character"));
+            return Err("holds a control character");
         }
         Ok(Some(text))
     }

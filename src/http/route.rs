@@ -10,13 +10,23 @@ use zeroize::Zeroize;
 
 /// The endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Route {
+pub enum Route<'p> {
     /// `/healthz`
     Healthz,
     /// `/auth`
     Auth,
     /// `/v2/token`
     Token,
+    /// `/command/token`
+    Command,
+    /// `/apis/authentication.k8s.io/v1/namespaces/NAMESPACE/serviceaccounts/NAME/token`, and the same below
+    /// `/api/v1`, where a cluster has it.
+    TokenRequest {
+        /// As it stands in the path, whatever it is.
+        namespace: &'p str,
+        /// The same.
+        name: &'p str,
+    },
     /// `/introspect`
     Introspect,
     /// `/revoke`
@@ -31,12 +41,14 @@ pub enum Route {
     Other,
 }
 
-impl Route {
+impl<'p> Route<'p> {
     /// Every route's label, for counters that start at zero.
-    pub const LABELS: [&'static str; 9] = [
+    pub const LABELS: [&'static str; 11] = [
         "healthz",
         "auth",
         "v2_token",
+        "command_token",
+        "token_request",
         "introspect",
         "revoke",
         "jwks",
@@ -46,17 +58,18 @@ impl Route {
     ];
 
     /// The route of a path.
-    pub fn of(path: &str) -> Self {
+    pub fn of(path: &'p str) -> Self {
         match path {
             "/healthz" => Route::Healthz,
             "/auth" => Route::Auth,
             "/v2/token" => Route::Token,
+            "/command/token" => Route::Command,
             "/introspect" => Route::Introspect,
             "/revoke" => Route::Revoke,
             "/.well-known/jwks.json" => Route::Jwks,
             "/.well-known/openid-configuration" => Route::Discovery,
             "/metrics" => Route::Metrics,
-            _ => Route::Other,
+            _ => token_request(path).unwrap_or(Route::Other),
         }
     }
 
@@ -66,6 +79,8 @@ impl Route {
             Route::Healthz => "healthz",
             Route::Auth => "auth",
             Route::Token => "v2_token",
+            Route::Command => "command_token",
+            Route::TokenRequest { .. } => "token_request",
             Route::Introspect => "introspect",
             Route::Revoke => "revoke",
             Route::Jwks => "jwks",
@@ -81,7 +96,9 @@ impl Route {
         match self {
             Route::Token if passwords => "GET, HEAD, POST",
             Route::Healthz | Route::Token | Route::Jwks | Route::Discovery | Route::Metrics => "GET, HEAD",
-            Route::Auth | Route::Introspect | Route::Revoke => "POST",
+            Route::Auth | Route::Command | Route::TokenRequest { .. } | Route::Introspect | Route::Revoke => {
+                "POST"
+            }
             Route::Other => "",
         }
     }
@@ -95,6 +112,13 @@ impl Route {
             Method::Other(_) => false,
         }
     }
+}
+
+fn token_request(path: &str) -> Option<Route<'_>> {
+    let mut groups = ["/apis/authentication.k8s.io/v1/namespaces/", "/api/v1/namespaces/"].into_iter();
+    let (namespace, rest) = groups.find_map(|group| path.strip_prefix(group))?.split_once('/')?;
+    let name = rest.strip_prefix("serviceaccounts/")?.strip_suffix("/token")?;
+    (!name.contains('/')).then_some(Route::TokenRequest { namespace, name })
 }
 
 /// Splits an origin-form target (RFC 9112, 3.2.1) at its question mark; `None` for other forms.
@@ -152,6 +176,11 @@ impl<'a> Parameters<'a> {
             parameters.push((name, value));
         }
         Ok(Self(parameters))
+    }
+
+    /// The names, each as often as it was sent.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
     }
 
     /// Every value of one name.
@@ -225,9 +254,28 @@ mod tests {
             ("/v2%2ftoken", Route::Other),
             ("//auth", Route::Other),
             ("/AUTH", Route::Other),
+            ("/command/token", Route::Command),
+            ("/command/token/", Route::Other),
             ("/", Route::Other),
         ] {
             assert_eq!(Route::of(split_target(target).unwrap().0), route, "{target}");
+        }
+        for (path, parts) in [
+            ("/apis/authentication.k8s.io/v1/namespaces/b/serviceaccounts/d/token", Some(("b", "d"))),
+            ("/api/v1/namespaces/b/serviceaccounts/d/token", Some(("b", "d"))),
+            ("/api/v1/namespaces/%62/serviceaccounts/d%2Fe/token", Some(("%62", "d%2Fe"))),
+            ("/api/v1/namespaces//serviceaccounts//token", Some(("", ""))),
+            ("/api/v1/namespaces/b/serviceaccounts/d/e/token", None),
+            ("/api/v1/namespaces/b/c/serviceaccounts/d/token", None),
+            ("/api/v1/namespaces/b/serviceaccounts/token", None),
+            ("/api/v1/namespaces/b/serviceaccounts/d/token/", None),
+            ("/api/v1/namespaces/b/serviceaccounts/d", None),
+            ("/api/v2/namespaces/b/serviceaccounts/d/token", None),
+            ("//api/v1/namespaces/b/serviceaccounts/d/token", None),
+        ] {
+            let expected =
+                parts.map_or(Route::Other, |(namespace, name)| Route::TokenRequest { namespace, name });
+            assert_eq!(Route::of(path), expected, "{path}");
         }
         for target in ["", "*", "http://host/auth", "auth"] {
             assert_eq!(split_target(target), None, "{target}");
@@ -243,6 +291,10 @@ mod tests {
             (Route::Token, Method::Post, true, true),
             (Route::Auth, Method::Post, false, true),
             (Route::Auth, Method::Get, true, false),
+            (Route::Command, Method::Post, false, true),
+            (Route::Command, Method::Get, true, false),
+            (Route::TokenRequest { namespace: "b", name: "d" }, Method::Post, false, true),
+            (Route::TokenRequest { namespace: "b", name: "d" }, Method::Get, false, false),
             (Route::Introspect, Method::Post, false, true),
             (Route::Revoke, Method::Get, true, false),
             (Route::Healthz, Method::Head, false, true),

@@ -85,7 +85,7 @@ pub(super) fn answer(
     if let Some(refresh) = made.as_ref().map(Token::expose).or(kept) {
         more.push(("refresh_token", json!(refresh)));
     }
-    Ok(no_store(body(&issued, &more)))
+    Ok(no_store(200, body(&issued, &more)))
 }
 
 /// A refresh token, for a user who just gave their password and whom it will be of use to. It is a
@@ -111,12 +111,10 @@ fn refresh_token(
 }
 
 /// The token's `aud`: the service asked for, where it is one that tokens are signed for.
-fn audience<'c>(call: &mut Call<'c>, asked: Option<&str>) -> Result<&'c str, Refusal> {
+pub(super) fn audience<'c>(call: &mut Call<'c>, asked: Option<&str>) -> Result<&'c str, Refusal> {
     let state = call.state;
-    let own = state.issuer.audience();
-    let Some(asked) = asked else { return Ok(own) };
-    let mut known = std::iter::once(own).chain(state.allowed_services.iter().map(String::as_str));
-    known.find(|known| *known == asked).ok_or_else(|| {
+    let Some(asked) = asked else { return Ok(state.issuer.audience()) };
+    state.services().find(|known| *known == asked).ok_or_else(|| {
         let shown: String = asked.chars().take(200).collect();
         call.note.detail = Some(format!("asked for the service {shown}"));
         Refusal::Service
@@ -178,6 +176,6 @@ fn body(issued: &Issued<'_>, more: &[(&str, serde_json::Value)]) -> String {
 }
 
 /// An answer that holds a token: nobody may keep it but the one who asked.
-pub(super) fn no_store(body: String) -> Response {
-    Response::json(200, body.into_bytes()).header("Cache-Control", "no-store")
+pub(super) fn no_store(status: u16, body: String) -> Response {
+    Response::json(status, body.into_bytes()).header("Cache-Control", "no-store")
 }

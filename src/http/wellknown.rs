@@ -67,7 +67,7 @@ fn url(issuer: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Profiles};
     use crate::ground::document::Document;
     use crate::policy::Enforcement;
     use std::path::Path;
@@ -77,7 +77,7 @@ mod tests {
         let yaml = format!("issuer: \"{name}\"\naudience: a\n{more}");
         let mut config = Config::read(&Document::parse(Path::new(here), yaml).unwrap()).unwrap();
         let (clients, service) = (std::mem::take(&mut config.clients), config.service.clone());
-        State::new(config.into_issuer(), Enforcement::Off, None, clients, &service)
+        State::new(config.into_issuer(), Enforcement::Off, None, clients, Profiles::default(), &service)
     }
 
     fn discovered(state: &State, remembers: bool) -> Value {

@@ -64,15 +64,19 @@ pub(crate) fn logins(
     files: &mut Files,
 ) -> Result<Logins, LoadError> {
     let logins = Logins::load(config, files).map_err(LoadError::of("users file"))?;
-    // Passwords come over plain http: fine on this host, not on a network.
+    warn_of_plain_http(service, "passwords", files);
+    Ok(logins)
+}
+
+/// Warns where secrets come over plain http: fine on this host, not on a network.
+fn warn_of_plain_http(service: &ServiceConfig, what: &str, files: &mut Files) {
     if let Some(host) = service.open_address().filter(|_| service.tls.is_none()) {
         files.warn(
-            format!("passwords come in over plain http on {host}: anybody who sees the network sees them"),
+            format!("{what} come in over plain http on {host}: anybody who sees the network sees them"),
             "set `tls` under `service`; or put TLS in front: a proxy on this host, and `host: 127.0.0.1` or \
              `host: unix:/PATH` under `service`",
         );
     }
-    Ok(logins)
 }
 
 /// Loads the server's certificate and key, where it speaks TLS.
@@ -110,10 +114,14 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     let tls = tls(&config, &service, files)?;
     let load = |config: &LoginConfig| logins(config, &service, files);
     let logins = login_config.as_ref().map(load).transpose()?;
+    if logins.is_none() && clients.count() > 0 {
+        warn_of_plain_http(&service, "the secrets of `clients`", files);
+    }
     let shared = logins.as_ref().and_then(|_| service.shares_one_address(&config.audience));
     for warning in service.open_to_strangers().into_iter().chain(shared) {
         files.add(warning);
     }
+    let profiles = std::mem::take(&mut config.profiles);
     if let Some(host) = service.open_address().filter(|_| config.keyring.active().weakness().is_some()) {
         files.warn(
             format!(
@@ -134,7 +142,7 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
             "set default_ttl_seconds to 60 or more",
         );
     }
-    let state = State::new(issuer, enforcement, logins, clients, &service);
+    let state = State::new(issuer, enforcement, logins, clients, profiles, &service);
     let users = login_config.map(|config| config.users_file);
     Ok(Loaded { state, service, tls, policy, users, store })
 }

@@ -7,7 +7,7 @@
 
 use crate::ground::document::DocumentError;
 use crate::ground::file::Files;
-use crate::ground::name::is_composed;
+use crate::ground::name::{MAX_NAME_BYTES, is_composed};
 use crate::ground::text::quoted;
 use crate::login::password::{DEFAULT_COST, ENABLED, Hash, HashError, Password};
 use std::collections::HashMap;
@@ -16,9 +16,6 @@ use std::path::Path;
 
 /// The longest users file, in bytes: room for some 100,000 users.
 pub const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
-
-/// The longest user name, in bytes.
-pub const MAX_NAME_BYTES: usize = 256;
 
 /// What a build without the feature says, and what to do about it.
 pub const NOT_ENABLED: [&str; 2] = [

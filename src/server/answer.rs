@@ -54,6 +54,7 @@ pub(super) fn bytes(response: &Response, envelope: Envelope) -> Vec<u8> {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        201 => "Created",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",

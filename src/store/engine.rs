@@ -4,6 +4,16 @@
 //! the set is closed; parameters are `$1`, `$2`, ... in the order in which they first appear, which both engines
 //! take.
 
+#![cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres")),
+    allow(
+        unused_variables,
+        unreachable_code,
+        dead_code,
+        reason = "what only the engine uses that is not in the build"
+    )
+)]
+
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
@@ -90,7 +100,6 @@ macro_rules! either {
     };
 }
 
-#[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(unused_variables))]
 impl Connection {
     /// Opens a database, whatever is in it; `create` makes it where there is none.
     pub(super) fn reach(config: &StoreConfig, create: bool) -> Result<Self, StoreFault> {
@@ -170,7 +179,7 @@ impl Connection {
 
     /// A statement in the engine's own words.
     pub(super) fn spell(&mut self, sql: &str) -> String {
-        let words = match *self {
+        let words: [(&str, &str); 4] = match *self {
             #[cfg(feature = "sqlite")]
             Connection::Sqlite(_) => sqlite::WORDS,
             #[cfg(feature = "postgres")]

@@ -61,7 +61,7 @@ impl Kind {
             ("yaml", "policy", _) => Kind::Policy,
             ("yaml", "other", _) => Kind::Yaml,
             ("json", "", _) => Kind::Json,
-            ("text", "", _) => Kind::Text,
+            ("text" | "sql", "", _) => Kind::Text,
             (language, name, _) if !language.is_empty() && (name.contains('.') || name == "Caddyfile") => {
                 Kind::File(name.to_owned())
             }

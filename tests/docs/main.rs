@@ -13,7 +13,7 @@
 //! | `yaml config`, `yaml policy` | a part of such a file: `keypebble` must take it |
 //! | `yaml other`, `json` | must parse |
 //! | any language and a file name | written to the page's folder under that name |
-//! | `text` | for people only |
+//! | `text`, `sql` | for people only; statements are run by the tests of the store |
 //!
 //! A block that holds nothing but a server's command is started, and stopped at the end of its page or when
 //! the same command comes again. Ports are replaced by free ones throughout, and names of hosts by `localhost`.

@@ -38,6 +38,8 @@ mod tools;
 mod trusts;
 mod verdicts;
 mod world;
+#[cfg(feature = "tls")]
+mod wrong;
 
 use client::{ALICE, BOB, CAROL, Crane, NOBODY, Skopeo};
 use keys::{Algorithm, KeyId};

@@ -40,7 +40,8 @@ fn only_init_makes_a_store_and_what_is_there_stays() {
 
 #[test]
 fn what_is_wrong_with_the_file_is_said_and_the_file_stays() {
-    let cases: [(fn(&Folder), i32, &str); 8] = [
+    type Case = (fn(&Folder), i32, &'static str);
+    let cases: [Case; 8] = [
         (|folder| drop(folder.write("store.db", &"junk".repeat(5000))), 3, "it is not a SQLite database"),
         (|folder| drop(folder.write("store.db", "")), 3, "it is not a store of Keypebble's"),
         (|folder| sql(folder, "CREATE TABLE t (x)"), 3, "it is not a store of Keypebble's"),

@@ -2,6 +2,7 @@
 //! What needs a PostgreSQL server is ignored: `.ci/run` installs one.
 #![cfg(all(feature = "sqlite", feature = "postgres", feature = "passwords"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
+#![allow(clippy::print_stdout, reason = "which rule it was")]
 #![allow(missing_docs, unreachable_pub)]
 
 mod cluster;

@@ -13,8 +13,10 @@ use keypebble::store::{self, Prepared, Store};
 const NOW: UnixTime = UnixTime(1_900_000_000);
 const END: UnixTime = UnixTime(NOW.0 + 300);
 
-/// Every rule, with whether the store is required.
-const RULES: [(&str, fn(&StoreConfig)); 9] = [
+/// A rule, and what shows it in a store that is not made yet.
+type Rule = (&'static str, fn(&StoreConfig));
+
+const RULES: [Rule; 9] = [
     ("init makes a store once", init_makes_a_store_once),
     ("what is remembered is known until it expires", what_is_remembered_is_known_until_it_expires),
     ("a token is revoked alone", a_token_is_revoked_alone),

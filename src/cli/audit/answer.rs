@@ -12,7 +12,7 @@ use std::fmt::Write;
 /// Everything that is said.
 pub(super) struct Answer {
     pub(super) tokens: Vec<Listed>,
-    /// There are more tokens than `limit`.
+    /// There are more tokens, or more events, than `limit`.
     pub(super) more: bool,
     pub(super) limit: u32,
     /// Each change of the policy, the latest first.

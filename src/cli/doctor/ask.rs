@@ -1,218 +1,123 @@
-//! `doctor --url`: what a running registry and its realm answer.
+//! `doctor --url`: the questions, in the order of a client.
 //!
-//! Decision: only what clients ask too is asked: `/v2/` and the realm, with GET and POST, without a name
-//! or password; nothing that changes anything.
+//! Decision: nothing is asked that changes anything, no name or password is sent, and no token that is shown to the
+//! registry grants anything.
 
-use crate::diagnosis::probe::{self, Answer, Url, UrlError};
-use crate::ground::diagnostic::{Diagnostic, printable, shortened};
-use crate::ground::time::UnixTime;
+use super::client::Client;
+use crate::cli::new_id;
+use crate::diagnosis::doctor::running::{self, Challenge, realm, token};
+use crate::diagnosis::doctor::{self, sample};
+use crate::ground::diagnostic::{Diagnostic, Level};
+use crate::ground::text::sentence;
+use crate::ground::time::{Ttl, UnixTime};
+use crate::issuer::Issuer;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-/// The registry's leeway on clocks, in seconds.
-const LEEWAY: u64 = 60;
+/// How long it may take to find out what the registry expects instead of the token that it refused.
+const GUESSING: Duration = Duration::from_secs(30);
 
-/// Asks the registry at this URL, whose tokens should be for one of these services.
-pub(super) fn ask(base: &str, services: &[String], now: UnixTime) -> Vec<Diagnostic> {
-    let mut findings = Vec::new();
-    let root = base.trim_end_matches('/').trim_end_matches("/v2");
-    let Some(url) = url(&format!("{root}/v2/"), "url", "", &mut findings) else { return findings };
-    let Some(answer) = taken("url", &url, probe::get(&url), &mut findings) else { return findings };
-    findings.push(clock(&answer, now));
-    let Some(parameters) = challenged(&answer, &mut findings) else { return findings };
-    let named =
-        |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let service = named("service").unwrap_or_default();
-    if services.is_empty() || services.iter().any(|own| own == service) {
-        findings.push(Diagnostic::ok(
-            "service",
-            format!("the registry asks for tokens for `{}`", shortened(service, 120)),
-        ));
-    } else {
-        findings.push(
-            Diagnostic::error(
-                "service",
-                format!("the registry asks for tokens for `{}`", shortened(service, 120)),
-            )
-            .why(format!("Keypebble signs for `{}`", printable(&services.join("`, `"))))
-            .hint("add it to service.allowed_services, or change auth.token.service"),
-        );
-    }
-    let Some(realm) = named("realm").filter(|realm| !realm.is_empty()) else {
-        findings.push(Diagnostic::error(
-            "realm",
-            "the challenge names no realm: clients do not know where to go",
-        ));
-        return findings;
-    };
-    realm_answers(realm, service, &mut findings);
-    findings
+/// The side that is ours.
+#[derive(Clone, Copy)]
+pub(super) struct Own<'a> {
+    pub(super) issuer: &'a Issuer,
+    /// Every audience that tokens are signed for.
+    pub(super) services: &'a [String],
+    /// Where `serve` listens, in a sentence.
+    pub(super) listens: &'a str,
+    /// What the registry's own files say of a token, if they were given.
+    pub(super) files: Option<Level>,
 }
 
-fn realm_answers(realm: &str, service: &str, findings: &mut Vec<Diagnostic>) {
-    let separator = if realm.contains('?') { '&' } else { '?' };
-    let asked = format!("{realm}{separator}service={}", probe::encoded(service));
-    if let Some(url) = url(&asked, "realm", "", findings)
-        && let Some(answer) = taken("realm-get", &url, probe::get(&url), findings)
-    {
-        findings.push(anonymous(&answer));
-    }
-    // As containerd and Docker 29 ask first. The password is of nobody.
-    let form = format!(
-        "grant_type=password&service={}&client_id=keypebble-doctor&username=keypebble-doctor&password=x&scope=",
-        probe::encoded(service)
-    );
-    if let Ok(url) = Url::parse(realm)
-        && let Some(answer) = taken("realm-post", &url, probe::post(&url, &form), findings)
-    {
-        findings.push(posted(&answer));
-    }
-}
-
-/// A URL that can be asked, or why it can't.
-fn url(text: &str, code: &'static str, data: &str, findings: &mut Vec<Diagnostic>) -> Option<Url> {
-    let shown = printable(text);
-    match Url::parse(text) {
-        Ok(url) => return Some(url),
-        Err(UrlError::Https) => findings.push(
-            Diagnostic::unknown(code, format!("this build speaks plain HTTP only: `{shown}` was not asked"))
-                .hint(format!("ask it with: curl -si{data} '{}'", shown.replace('\'', "%27"))),
-        ),
-        Err(UrlError::NotHttp | UrlError::Malformed) => findings.push(Diagnostic::error(
-            code,
-            format!("`{shown}` is not a URL such as http://registry.example.com:5000"),
-        )),
-    }
-    None
-}
-
-fn taken(
-    code: &'static str,
-    url: &Url,
-    answer: std::io::Result<Answer>,
-    findings: &mut Vec<Diagnostic>,
-) -> Option<Answer> {
-    let place = format!("{} port {}", url.host, url.port);
-    match answer {
+/// Asks the registry at this URL and the realm that it names.
+pub(super) fn ask(url: &str, ca: Option<&Path>, own: Option<Own<'_>>) -> Vec<Diagnostic> {
+    let client = match Client::new(ca) {
+        Ok(client) => client,
         Err(error) => {
-            findings.push(
-                Diagnostic::error(code, format!("{place} does not answer: {error}"))
-                    .hint("is it running, and reachable from this host under that name?"),
-            );
-            None
+            let hint = "--ca and SSL_CERT_FILE name PEM files with certificates of authorities";
+            return vec![Diagnostic::error("ca", sentence(&error)).hint(hint)];
         }
-        Ok(answer) if (300..400).contains(&answer.status) => {
-            let to = shortened(answer.header("location").unwrap_or("nowhere"), 200);
-            findings.push(
-                Diagnostic::error(code, format!("{place} answers {} and redirects to `{to}`", answer.status))
-                    .why("redirects are not followed here, and clients do not send passwords after one")
-                    .hint("give the URL that it redirects to"),
-            );
-            None
-        }
-        Ok(answer) => Some(answer),
-    }
-}
-
-fn clock(answer: &Answer, now: UnixTime) -> Diagnostic {
-    let Some(date) = answer.header("date").and_then(probe::http_date) else {
-        return Diagnostic::unknown("clock", "the registry's answer has no date to compare this clock with");
     };
-    let skew = now.0.abs_diff(date);
-    let way = if now.0 > date { "ahead of" } else { "behind" };
-    let what = format!("this host's clock is {skew} s {way} the registry's");
-    let hint = "let both hosts keep time (chrony, systemd-timesyncd)";
-    match skew {
-        0..=5 => Diagnostic::ok("clock", "this host's clock and the registry's agree to 5 s"),
-        6..LEEWAY => Diagnostic::warning("clock", what).why("a registry tolerates 60 s, zot none").hint(hint),
-        _ => Diagnostic::error("clock", what)
-            .why("a registry tolerates 60 s: it refuses new tokens")
-            .hint(hint),
-    }
+    let url = format!("{}/v2/", url.trim_end_matches('/').trim_end_matches("/v2"));
+    let mut asked = Asked { client, own, findings: Vec::new() };
+    let end = asked.registry(&url);
+    asked.findings.extend(end.err());
+    asked.findings
 }
 
-/// The parameters of the registry's challenge.
-fn challenged(answer: &Answer, findings: &mut Vec<Diagnostic>) -> Option<Vec<(String, String)>> {
-    let header = answer.header("www-authenticate");
-    let finding = match (answer.status, header) {
-        (200, _) => Diagnostic::error("open", "the registry answers 200 to anyone: it asks for no token")
-            .hint("set auth.token in its configuration, and restart it"),
-        (401, None) => {
-            Diagnostic::error("challenge", "401 without WWW-Authenticate: clients do not know where to go")
-                .hint("a proxy in front drops the header, or answers itself")
+/// A conversation. An error is the finding that ends its part: what follows would only repeat it.
+struct Asked<'a> {
+    client: Client,
+    own: Option<Own<'a>>,
+    findings: Vec<Diagnostic>,
+}
+
+impl Asked<'_> {
+    fn registry(&mut self, url: &str) -> Result<(), Diagnostic> {
+        let answer = self.client.get("url", url, None, None)?;
+        let life = self.own.map_or(Ttl::DEFAULT, |own| own.issuer.lifetimes().default);
+        self.findings.push(running::clock(&answer, life));
+        let challenge = running::challenge(&answer)?;
+        self.findings.extend(realm::address(url, &challenge.realm));
+        if let Err(finding) = self.realm(&challenge) {
+            let listens = self.own.filter(|_| finding.why.is_empty()).map(|own| own.listens);
+            self.findings.push(match listens {
+                Some(listens) => finding.why(listens),
+                None => finding,
+            });
         }
-        (401, Some(header)) => match probe::challenge(header) {
-            Some(parameters) => {
-                findings.push(Diagnostic::ok(
-                    "challenge",
-                    format!("the registry asks for a token: {}", shortened(header, 200)),
-                ));
-                return Some(parameters);
-            }
-            None => Diagnostic::error(
-                "challenge",
-                format!("the registry asks for something else: {}", shortened(header, 200)),
-            )
-            .why("only `Bearer` leads to a token service")
-            .hint("a proxy with a password of its own stands in front of /v2/, or auth is not `token`"),
-        },
-        (status, _) => Diagnostic::error("challenge", format!("GET /v2/ answers {status}, not 401"))
-            .hint("is this the registry? perhaps a proxy does not pass /v2/ on"),
-    };
-    findings.push(finding);
-    None
-}
-
-/// What the realm says to one without a name.
-fn anonymous(answer: &Answer) -> Diagnostic {
-    let json = answer.json();
-    if json.is_none() {
-        let kind = shortened(answer.header("content-type").unwrap_or("no content type"), 60);
-        return Diagnostic::error(
-            "realm-get",
-            format!("the realm answers {} with {kind}, not JSON", answer.status),
-        )
-        .why("clients show a parse error, or nothing at all")
-        .hint("is /v2/token passed on to Keypebble? let the proxy answer JSON itself (error_page)");
+        let Some(own) = self.own else { return Ok(()) };
+        let services: Vec<&str> = own.services.iter().map(String::as_str).collect();
+        let service = doctor::service(Some(&challenge.service), &services);
+        if service.level != Level::Ok {
+            return Err(service); // no token is signed for it
+        }
+        self.findings.push(service);
+        self.token(url, &challenge, own, running::time(&answer))
     }
-    match answer.status {
-        200 => {
-            let token =
-                json.as_ref().is_some_and(|json| json.get("token").is_some_and(serde_json::Value::is_string));
-            if token {
-                Diagnostic::ok(
-                    "realm-get",
-                    "the realm gives a token without a name and password: anonymous pulls work",
-                )
-            } else {
-                Diagnostic::error("realm-get", "the realm answers 200 without a `token`: is this Keypebble?")
+
+    fn realm(&mut self, challenge: &Challenge) -> Result<(), Diagnostic> {
+        let Challenge { realm, service } = challenge;
+        let issuer = self.own.map(|own| own.issuer);
+        let answer = self.client.get("realm-get", realm, Some(service), None)?;
+        self.findings.push(realm::get(&answer, challenge, issuer));
+        let form = [("grant_type", "password"), ("service", service), ("client_id", "keypebble-doctor")];
+        self.findings.push(realm::post(&self.client.post("realm-post", realm, &form)?));
+        if let (Some(issuer), Some(url)) = (issuer, realm::keys_url(realm)) {
+            // A proxy need not pass it on.
+            let published = self.client.get("realm-keys", &url, None, None).ok();
+            self.findings.extend(published.and_then(|answer| realm::keys(&answer, issuer)));
+        }
+        Ok(())
+    }
+
+    /// Shows the registry a token made now. If it refuses that, finds out what it would rather have.
+    fn token(
+        &mut self,
+        url: &str,
+        challenge: &Challenge,
+        own: Own<'_>,
+        registrys_time: UnixTime,
+    ) -> Result<(), Diagnostic> {
+        let made = |now| sample(own.issuer, &challenge.service, now, new_id().unwrap_or_default());
+        let shown = |token: &str| self.client.get("token", url, None, Some(token));
+        let by_own_clock = made(UnixTime::now())?;
+        if let Some(finding) = token::answered(&shown(by_own_clock.token.expose())?) {
+            self.findings.push(finding);
+            return Ok(());
+        }
+        let sample = made(registrys_time)?;
+        if shown(sample.token.expose())?.status == 200 {
+            return Err(token::refused_by_clock());
+        }
+        let started = Instant::now();
+        let guesses = token::guesses(own.issuer, &sample, &challenge.realm);
+        for guess in guesses.take_while(|_| started.elapsed() < GUESSING) {
+            if shown(&guess.token)?.status == 200 {
+                self.findings.extend(guess.findings);
+                return Ok(());
             }
         }
-        401 => Diagnostic::ok(
-            "realm-get",
-            "the realm asks for a name and password (401, JSON): no anonymous access",
-        ),
-        status => {
-            Diagnostic::error("realm-get", format!("the realm answers {status} without a name and password"))
-                .why("clients expect a token, or 401")
-                .hint("see Keypebble's log for the reason")
-        }
-    }
-}
-
-/// What the realm says to a form.
-fn posted(answer: &Answer) -> Diagnostic {
-    match (answer.status, answer.json().is_some()) {
-        (401 | 404 | 405, true) => Diagnostic::ok(
-            "realm-post",
-            format!("POST answers {} in JSON: clients that try it first go on with GET", answer.status),
-        ),
-        (200, true) => Diagnostic::error("realm-post", "POST with a made-up password answers 200")
-            .why("anybody who asks gets a token")
-            .hint("let the proxy check passwords for POST too, or refuse it with 405"),
-        (status, json) => {
-            let body = if json { "JSON" } else { "no JSON" };
-            Diagnostic::error("realm-post", format!("POST answers {status} with {body}"))
-                .why("containerd and Docker 29 try POST first, and go on with GET only after 401, 404 or 405 in JSON")
-                .hint("pass POST on to Keypebble, or let the proxy answer 405 in JSON")
-        }
+        Err(token::refused(own.files))
     }
 }

@@ -8,7 +8,7 @@ use crate::ground::diagnostic::{Diagnostic, Level, shortened};
 use crate::ground::net::LOOPBACK;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::key::algorithm::Algorithm;
-use crate::key::x509::{PathError, X509, verify_path};
+use crate::key::x509::{PathError, verify_path};
 use crate::key::{Chain, Key};
 use crate::policy::{Enforcement, Mode};
 use serde_json::Map;
@@ -21,21 +21,14 @@ const PUSH: u32 = 900;
 /// The issuer's own side: key, certificates, lifetimes, who may ask.
 pub fn issuer(config: &Config, now: UnixTime) -> Vec<Diagnostic> {
     let key = config.keyring.active();
-    let mut findings = vec![
-        Diagnostic::ok(
-            "config",
-            format!("the configuration loads: issuer `{}`", shortened(&config.issuer, 100)),
-        ),
-        signing_key(key),
-    ];
+    let loads = format!("the configuration loads: issuer `{}`", shortened(&config.issuer, 100));
+    let mut findings = vec![Diagnostic::ok("config", loads), signing_key(key)];
     if let Some(id) = key.id().filter(|id| form(id) == Form::Literal && !key.algorithm().is_hmac()) {
+        let what = format!("the key id `{}` is a name of your own", shortened(id, 80));
+        let finding = Diagnostic::warning("key-id", what)
+            .why("distribution 2.8 never knows it, and 3 only through a jwks with this `kid`");
         findings.push(
-            Diagnostic::warning(
-                "key-id",
-                format!("the key id `{}` is a name of your own", shortened(id, 80)),
-            )
-            .why("distribution 2.8 never knows it, and 3 only through a jwks with this `kid`")
-            .hint("leave `kid` out: the default is the id that registries compute from the key"),
+            finding.hint("leave `kid` out: the default is the id that registries compute from the key"),
         );
     }
     if let Some(chain) = key.chain() {
@@ -49,60 +42,51 @@ pub fn issuer(config: &Config, now: UnixTime) -> Vec<Diagnostic> {
 fn signing_key(key: &Key) -> Diagnostic {
     let algorithm = key.algorithm();
     let id = key.id().map_or_else(|| "no key id".to_owned(), |id| format!("key id `{}`", shortened(id, 80)));
-    if algorithm.is_hmac() {
-        return Diagnostic::warning("key", format!("signs with {algorithm}, a shared secret"))
-            .why("no Docker registry accepts it; anybody who can verify a token can also make one")
-            .hint("for a registry set private_key_path to an RSA or P-256 key");
-    }
-    match algorithm {
-        Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => {
-            Diagnostic::warning("key", format!("signs with {algorithm}, {id}"))
-                .why("no Docker registry accepts it yet")
-                .hint("for a registry use an RSA or P-256 key")
+    let id = if algorithm.is_hmac() { "a shared secret" } else { &id };
+    let what = format!("signs with {algorithm}, {id}");
+    let why = match algorithm {
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
+            "no Docker registry accepts it; anybody who can verify a token can also make one"
         }
-        _ => Diagnostic::ok("key", format!("signs with {algorithm}, {id}")),
-    }
+        Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => "no Docker registry accepts it yet",
+        _ => return Diagnostic::ok("key", what),
+    };
+    let finding = Diagnostic::warning("key", what).why(why);
+    finding.hint("for a registry set private_key_path to an RSA or P-256 key")
 }
 
 /// Days left, and whether each certificate is issued by the next.
 pub(super) fn certificates(chain: &Chain, now: UnixTime) -> Vec<Diagnostic> {
-    let read: Vec<X509> = chain.x5c().iter().filter_map(|text| X509::from_base64(text).ok()).collect();
+    let again = "make a new certificate for the same key (its id stays), and give it to the registry too";
     let mut findings = Vec::new();
-    for (index, certificate) in read.iter().enumerate() {
-        let left = certificate.not_after().saturating_sub(now.0);
+    for (index, certificate) in chain.certificates().iter().enumerate() {
         let name = format!("certificate {} of x5c (`{}`)", index + 1, shortened(&certificate.name(), 60));
-        let again = "make a new certificate for the same key (its id stays), and give it to the registry too";
+        let left = certificate.not_after().saturating_sub(now.0);
+        let days = left / 86_400;
         findings.push(if left < 0 {
             let ago = duration(left.unsigned_abs());
             Diagnostic::error("certificate", format!("{name} expired {ago} ago"))
                 .why("registries refuse every token that carries it")
                 .hint(again)
         } else if now.0 < certificate.not_before() {
-            Diagnostic::error(
-                "certificate",
-                format!("{name} is not valid before {}", UnixTime(certificate.not_before())),
-            )
-            .hint("check this host's clock")
+            let start = UnixTime(certificate.not_before());
+            Diagnostic::error("certificate", format!("{name} is not valid before {start}"))
+                .hint("check this host's clock")
         } else if left < SOON {
-            let days = left / 86_400;
-            Diagnostic::warning("certificate", format!("{name} expires in {days} day(s)")).hint(again)
+            Diagnostic::advice("certificate", format!("{name} expires in {days} day(s)"), again)
         } else {
-            Diagnostic::ok("certificate", format!("{name} is valid for another {} days", left / 86_400))
+            Diagnostic::ok("certificate", format!("{name} is valid for another {days} days"))
         });
     }
     // Each to its successor: the order that a verifier expects.
-    for (index, pair) in read.windows(2).enumerate() {
-        let [child, parent] = pair else { continue };
+    let pairs = chain.certificates().iter().zip(chain.certificates().iter().skip(1));
+    for (index, (child, parent)) in pairs.enumerate() {
         let middle = child.not_before().max(parent.not_before());
         let outcome = verify_path(std::slice::from_ref(child), std::slice::from_ref(parent), middle);
         if matches!(outcome, Err(PathError::Unknown | PathError::NotAuthority)) {
-            findings.push(
-                Diagnostic::error(
-                    "chain-order",
-                    format!("certificate {} of x5c is not issued by certificate {}", index + 1, index + 2),
-                )
-                .hint("order the file: the signing key's certificate first, then each one's issuer, no root"),
-            );
+            let what = format!("certificate {} of x5c is not issued by certificate {}", index + 1, index + 2);
+            let hint = "order the file: the signing key's certificate first, then each one's issuer, no root";
+            findings.push(Diagnostic::error("chain-order", what).hint(hint));
         }
     }
     findings
@@ -118,16 +102,12 @@ fn lifetimes(config: &Config) -> Vec<Diagnostic> {
                 .hint("set default_ttl_seconds to 60 or more"),
         );
     }
-    // What a policy gives for a push, its own findings say.
+    // The policy's own findings judge the life that it gives a push.
     if most.seconds() < PUSH {
-        findings.push(
-            Diagnostic::warning(
-                "ttl",
-                format!("a registry's token lives {most} at most, whatever a policy says"),
-            )
-            .why("a push of large layers takes longer, and fails in the middle with `unauthorized`")
-            .hint(format!("set max_ttl_seconds to {PUSH} or more")),
-        );
+        let what = format!("a registry's token lives {most} at most, whatever a policy says");
+        let finding = Diagnostic::warning("ttl", what)
+            .why("a push of large layers takes longer, and fails in the middle with `unauthorized`");
+        findings.push(finding.hint(format!("set max_ttl_seconds to {PUSH} or more")));
     }
     if findings.is_empty() {
         findings.push(Diagnostic::ok("ttl", format!("tokens live {default}, a registry's at most {most}")));
@@ -164,46 +144,42 @@ fn who_may_ask(config: &Config) -> Vec<Diagnostic> {
         let mut probe = Map::new();
         probe.insert("a claim of no list".to_owned(), true.into());
         let unlisted = Requested::new(probe).is_ok_and(|asked| config.filter.apply(asked).1.is_empty());
-        let what = if unlisted { "any claims, `access` too," } else { "the claims of allowed_custom_claims" };
-        let finding = Diagnostic::warning(
-            "auth",
-            format!("POST /auth signs {what} for anybody who asks from {remote}"),
-        )
-        .why("a proxy that passes /auth on from its clients lets them write their own tokens")
-        .hint(
+        let claims =
+            if unlisted { "any claims, `access` too," } else { "the claims of allowed_custom_claims" };
+        let what = format!("POST /auth signs {claims} for anybody who asks from {remote}");
+        let finding = Diagnostic::warning("auth", what)
+            .why("a proxy that passes /auth on from its clients lets them write their own tokens");
+        findings.push(finding.hint(
             "pass only /v2/token on; for /auth set allowed_custom_claims, or give it an instance of its own",
-        );
-        findings.push(finding);
+        ));
     }
     findings
 }
 
-/// What is enforced.
+/// What the policy enforces, if there is one.
 pub fn policy(enforcement: &Enforcement, place: &str) -> Diagnostic {
+    let advice = |what: &str, hint: &str| Diagnostic::advice("policy", what, hint);
     match enforcement {
-        Enforcement::Off => Diagnostic::warning(
-            "policy",
+        Enforcement::Off => advice(
             "`policy: none`: every authenticated user gets everything they ask for",
-        )
-        .hint("name a policy with --policy PATH, and remove `policy: none`"),
+            "name a policy with --policy PATH, and remove `policy: none`",
+        ),
         Enforcement::Nothing => {
-            Diagnostic::warning("policy", "there is no policy: nobody is granted any access")
-                .hint("name one with --policy PATH")
+            advice("there is no policy: nobody is granted any access", "name one with --policy PATH")
         }
         Enforcement::Policy(policy) if policy.user_count() == 0 && !policy.has_anonymous() => {
-            Diagnostic::warning("policy", format!("{place} names no user: no access is granted"))
-                .hint("add `users:`")
+            advice(&format!("{place} names no user: no access is granted"), "add `users:`")
         }
         Enforcement::Policy(policy) => {
             let anonymous = if policy.has_anonymous() { " and anonymous" } else { "" };
-            let mode = if policy.mode() == Mode::Deny { "deny" } else { "filter" };
-            let finding = format!("{place}: {} user(s){anonymous}, mode {mode}", policy.user_count());
-            if policy.mode() == Mode::Deny {
-                return Diagnostic::warning("policy", finding)
-                    .why("cross-repository pushes ask for more than they need, and are then refused as a whole")
-                    .hint("remove `mode: deny` if Docker pushes");
+            let (users, mode) = (policy.user_count(), policy.mode());
+            let what = format!("{place}: {users} user(s){anonymous}, mode {}", mode.name());
+            match mode {
+                Mode::Filter => Diagnostic::ok("policy", what),
+                Mode::Deny => advice(&what, "remove `mode: deny` if Docker pushes").why(
+                    "cross-repository pushes ask for more than they need, and are then refused as a whole",
+                ),
             }
-            Diagnostic::ok("policy", finding)
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn check(case: &mut Case<'_>) {
         if rules.names_checked { Expected { audiences, ..*case.expected } } else { Expected::default() };
     let times = Times { leeway: rules.leeway, issued: rules.checks_iat.then_some(0), clock: go::instant };
     let mut findings = judge(claims, &expected, &times, case.now);
-    // Where its type is wrong, that is said already.
+    // A wrong type has a finding of its own.
     if !claims.contains_key("exp") && !said("type", "`exp`") {
         findings.push(if rules.needs_exp {
             Diagnostic::error("expired", "there is no `exp`, which counts as expired in 1970")
@@ -33,7 +33,7 @@ pub(super) fn check(case: &mut Case<'_>) {
     case.findings.append(&mut findings);
 }
 
-/// What does not decide, and should be known.
+/// What decides nothing, but should be known.
 pub(super) fn remarks(case: &mut Case<'_>) {
     if let Some(finding) = size(case.token.bytes) {
         case.say(finding);
@@ -46,7 +46,7 @@ pub(super) fn remarks(case: &mut Case<'_>) {
     }
 }
 
-/// What a token's length means on its way.
+/// Whether proxies on the way take a token of this length.
 pub(crate) fn size(bytes: usize) -> Option<Diagnostic> {
     if bytes + LINE_AROUND <= PROXY_LINE {
         return None;

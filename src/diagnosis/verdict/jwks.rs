@@ -26,7 +26,7 @@ pub(super) enum Held {
 /// An entry of a JWKS.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    /// `kid`; empty where there is none.
+    /// `kid`; empty if there is none.
     pub(super) kid: String,
     /// Its key, whatever its `alg` and `use` say: no program looks at these.
     pub(super) held: Held,
@@ -39,7 +39,7 @@ pub(super) struct Entry {
 pub(super) enum Trouble {
     /// The program does not read it.
     Refused(String),
-    /// Whether it does cannot be told here.
+    /// Whether the program reads it is not known here.
     Unknown(String),
 }
 
@@ -103,7 +103,7 @@ impl<'j> Raw<'j> {
         value.filter(|value| *value != "null")
     }
 
-    /// A text; empty where it is missing.
+    /// A text; empty if it is missing.
     fn text(&self, name: &str) -> Result<String, Trouble> {
         match self.get(name).map(go::text) {
             None => Ok(String::new()),
@@ -112,7 +112,7 @@ impl<'j> Raw<'j> {
         }
     }
 
-    /// Bytes in base64url; `None` where they are missing.
+    /// Bytes in base64url; `None` if they are missing.
     fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, Trouble> {
         if self.get(name).is_none() {
             return Ok(None);
@@ -191,7 +191,7 @@ impl<'j> Raw<'j> {
             let mut print = self.bytes(name)?.unwrap_or_default();
             if print.len() == 2 * length {
                 let hex: Option<Vec<u8>> = print.as_chunks().0.iter().map(|pair| hex_byte(*pair)).collect();
-                // What is no hexadecimal is of a wrong length.
+                // Anything but hexadecimal has the wrong length.
                 print = hex.unwrap_or(print);
             }
             let other = length == 32 && leaf.is_some_and(|der| digest::sha256(der) != *print);

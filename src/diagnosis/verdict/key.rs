@@ -20,154 +20,136 @@ pub(super) fn check(case: &mut Case<'_>) {
     let crit = case.token.header.get("crit").filter(|crit| case.rules.jose && !crit.is_null());
     let only_b64 = |list: &Vec<Value>| list.iter().all(|name| name == "b64");
     if crit.is_some_and(|crit| !crit.as_array().is_some_and(only_b64)) {
-        case.say(Diagnostic::error(
-            "crit",
-            "the header's `crit` names what it does not know (it knows `b64`)",
-        ));
+        case.refuse("crit", "the header's `crit` names what it does not know (it knows `b64`)", "");
     }
-    let Some(key) = find(case) else { return };
-    if known {
+    if let Some(key) = find(case)
+        && known
+    {
         signature(case, &key, &alg);
     }
 }
 
 /// Whether the program takes the algorithm at all.
 fn algorithm(case: &mut Case<'_>, alg: &str) -> bool {
-    let shown = shortened(alg, 40);
-    let taken = case.rules.algorithms;
-    let configured = case.algorithms;
-    let title = case.program.title();
+    let (shown, taken, title) = (shortened(alg, 40), case.rules.algorithms, case.program.title());
     if !taken.contains(&alg) {
-        let finding = match alg {
-            "" => Diagnostic::error("algorithm", "the header names no algorithm (`alg`)"),
-            "HS256" | "HS384" | "HS512" => Diagnostic::error(
-                "algorithm",
+        let (what, hint) = match alg {
+            "" => ("the header names no algorithm (`alg`)".to_owned(), ""),
+            "none" => ("the token is not signed (alg none)".to_owned(), ""),
+            "HS256" | "HS384" | "HS512" => (
                 format!("{shown} is made with a shared secret, and no registry takes that"),
-            )
-            .hint("sign with an RSA or P-256 key: private_key_path"),
-            "none" => Diagnostic::error("algorithm", "the token is not signed (alg none)"),
-            _ => {
-                let list = taken.join(", ");
-                Diagnostic::error("algorithm", format!("{title} does not know {shown}; it takes {list}"))
-                    .hint("sign with RS256 or ES256, which every registry takes")
-            }
+                "sign with an RSA or P-256 key: private_key_path",
+            ),
+            _ => (
+                format!("{title} does not know {shown}; it takes {}", taken.join(", ")),
+                "sign with RS256 or ES256, which every registry takes",
+            ),
         };
-        case.say(finding);
+        case.refuse("algorithm", what, hint);
         return false;
     }
-    if case.program == Program::Registry3
-        && !configured.is_empty()
-        && !configured.iter().any(|name| name == alg)
-    {
-        let list = shortened(&configured.join(", "), 200);
-        case.say(
-            Diagnostic::error("algorithm", format!("{shown} is not in its signingalgorithms: {list}"))
-                .hint(format!("add {shown} to auth.token.signingalgorithms, or leave the list out")),
-        );
+    let listed = case.algorithms;
+    if case.program == Program::Registry3 && !listed.is_empty() && !listed.iter().any(|name| name == alg) {
+        let what = format!("{shown} is not in its signingalgorithms: {}", shortened(&listed.join(", "), 200));
+        let hint = format!("add {shown} to auth.token.signingalgorithms, or leave the list out");
+        case.refuse("algorithm", what, &hint);
     }
     true
 }
 
-/// The key that the program takes for this token; `None` where it finds none, which is said.
+/// The key that the program takes for this token. If it finds none, the case has a finding about that.
 fn find(case: &mut Case<'_>) -> Option<PublicKey> {
     if case.rules.key_ids == KeyIds::OneKey {
-        return match case.trust.only_key() {
-            Some(held) => usable(case, held),
-            None => None, // it does not start, which is said there
-        };
+        // Without a key it does not start, and `Trust::start` says so.
+        return case.trust.only_key().and_then(|held| usable(case, held));
     }
+    let header = &case.token.header;
     if case.rules.x5c
-        && let Some(Value::Array(x5c)) = case.token.header.get("x5c")
+        && let Some(Value::Array(x5c)) = header.get("x5c")
         && !x5c.is_empty()
     {
         let x5c: Vec<&str> = x5c.iter().filter_map(Value::as_str).collect();
         return by_chain(case, &x5c);
     }
-    if let Some(jwk) = case.token.header.get("jwk").filter(|jwk| !jwk.is_null()) {
+    if let Some(jwk) = header.get("jwk").filter(|jwk| !jwk.is_null()) {
         return by_jwk(case, jwk);
     }
-    match case.token.header_text("kid") {
-        Some(kid) if !kid.is_empty() => by_id(case, kid),
-        _ => {
-            case.say(Diagnostic::error("key-id", "the header names no key: neither `kid` nor `x5c`").hint(
-                "leave `kid` out of the configuration: Keypebble then writes the id that registries know",
-            ));
-            None
-        }
+    if let Some(kid) = case.token.header_text("kid").filter(|kid| !kid.is_empty()) {
+        return by_id(case, kid);
     }
+    let hint = "leave `kid` out of the configuration: Keypebble then writes the id that registries know";
+    case.refuse("key-id", "the header names no key: neither `kid` nor `x5c`", hint);
+    None
 }
 
-/// `x5c`: the leaf's key, where its chain ends in the bundle.
+/// `x5c`: the leaf's key, if its chain ends in the bundle.
 fn by_chain(case: &mut Case<'_>, x5c: &[&str]) -> Option<PublicKey> {
     let certificate = |text: &&str| X509::from_der(&go::base64(text.as_bytes(), false, true)?).ok();
     let chain: Option<Vec<X509>> = x5c.iter().map(certificate).collect();
     let Some(chain) = chain else {
-        case.say(Diagnostic::error("x5c", "x5c holds something that is not a certificate in base64"));
+        case.refuse("x5c", "x5c holds something that is not a certificate in base64", "");
         return None;
     };
     if let Err(error) = verify_path(&chain, case.trust.certificates(), case.now.0) {
-        let finding = path_finding(case, &chain, &error);
-        case.say(finding);
+        say_path(case, &chain, &error);
     }
-    if let Some(last) = chain.last()
-        && chain.len() > 1
-        && last.is_self_signed()
-    {
-        case.say(
-            Diagnostic::warning(
-                "x5c-root",
-                "x5c includes its root, which every verifier has: it only makes tokens longer",
-            )
-            .hint("leave the last certificate out of x5c_chain_path's file"),
-        );
+    if chain.len() > 1 && chain.last().is_some_and(X509::is_self_signed) {
+        let what = "x5c includes its root, which every verifier has: it only makes tokens longer";
+        let hint = "leave the last certificate out of x5c_chain_path's file";
+        case.say(Diagnostic::advice("x5c-root", what, hint));
     }
     match chain.first()?.key() {
-        Ok(key) => Some(key.clone()),
-        Err(error) => {
-            let finding = Diagnostic::unknown("x5c", format!("the leaf's key is not known here: {error}"));
-            case.say(finding);
-            None
-        }
+        Ok(key) => return Some(key.clone()),
+        Err(error) => case.unsure("x5c", format!("the leaf's key is not known here: {error}")),
     }
+    None
 }
 
-fn path_finding(case: &Case<'_>, chain: &[X509], error: &PathError) -> Diagnostic {
+fn say_path(case: &mut Case<'_>, chain: &[X509], error: &PathError) {
     let name = |place: usize| match chain.get(place) {
         Some(certificate) => {
             format!("certificate {} of x5c (`{}`)", place + 1, shortened(&certificate.name(), 60))
         }
         None => "a certificate of the bundle".to_owned(),
     };
-    match error {
-        PathError::Expired(place, end) => {
-            Diagnostic::error("x5c-expired", format!("{} expired at {}", name(*place), UnixTime(*end)))
-                .hint("make a new certificate for the same key, for x5c and the registry's bundle, and restart it")
-        }
-        PathError::NotYet(place, start) => {
-            Diagnostic::error("x5c-expired", format!("{} is not valid before {}", name(*place), UnixTime(*start)))
-                .hint("check the clocks of both hosts")
-        }
-        PathError::NotAuthority => Diagnostic::error(
-            "x5c-authority",
-            "the certificate that signed the chain may not sign certificates (no CA:TRUE, or no keyCertSign)",
-        )
-        .hint("put the signing key's own certificate into the bundle, or make the root with basicConstraints=CA:TRUE"),
-        PathError::Unsupported => Diagnostic::unknown(
-            "x5c",
-            "a certificate of the chain is signed in a way that is not checked here, or has name constraints or \
-             a critical extension",
+    let (code, what, hint) = match error {
+        PathError::Expired(place, end) => (
+            "x5c-expired",
+            format!("{} expired at {}", name(*place), UnixTime(*end)),
+            "make a new certificate for the same key, for x5c and the registry's bundle, and restart it",
         ),
-        PathError::Unknown if !case.trust.has_bundle() => Diagnostic::error(
+        PathError::NotYet(place, start) => (
+            "x5c-expired",
+            format!("{} is not valid before {}", name(*place), UnixTime(*start)),
+            "check the clocks of both hosts",
+        ),
+        PathError::NotAuthority => (
+            "x5c-authority",
+            "the certificate that signed the chain may not sign certificates (no CA:TRUE, or no keyCertSign)"
+                .to_owned(),
+            "put the signing key's own certificate into the bundle, or make the root with basicConstraints=CA:TRUE",
+        ),
+        PathError::Unsupported => {
+            return case.unsure(
+                "x5c",
+                "a certificate of the chain is signed in a way that is not checked here, or has name constraints \
+                 or a critical extension",
+            );
+        }
+        PathError::Unknown if !case.trust.has_bundle() => (
             "x5c-untrusted",
-            "the token carries x5c, and the registry has no rootcertbundle to check it with; `kid` is then not looked at",
-        )
-        .hint("leave x5c_chain_path out, so that `kid` counts, or give the registry a rootcertbundle too"),
-        PathError::Unknown => Diagnostic::error(
+            "the token carries x5c, and the registry has no rootcertbundle to check it with; `kid` is then not \
+             looked at"
+                .to_owned(),
+            "leave x5c_chain_path out, so that `kid` counts, or give the registry a rootcertbundle too",
+        ),
+        PathError::Unknown => (
             "x5c-untrusted",
             format!("{} does not lead to a certificate of the registry's bundle", name(0)),
-        )
-        .hint("put the certificate that signed it (or itself) into rootcertbundle, and restart the registry"),
-    }
+            "put the certificate that signed it (or itself) into rootcertbundle, and restart the registry",
+        ),
+    };
+    case.refuse(code, what, hint);
 }
 
 fn signature(case: &mut Case<'_>, key: &PublicKey, alg: &str) {
@@ -175,17 +157,14 @@ fn signature(case: &mut Case<'_>, key: &PublicKey, alg: &str) {
     let fitting = fitting.and_then(|algorithm| PublicKey::from_spki(key.spki_der(), Some(algorithm)).ok());
     let Some(key) = fitting else {
         let what = format!("the header says {}, which the trusted key cannot check", shortened(alg, 40));
-        case.say(
-            Diagnostic::error("algorithm", what)
-                .hint("the token names another key than the one that signed it"),
-        );
-        return;
+        return case.refuse("algorithm", what, "the token names another key than the one that signed it");
     };
     if case.token.signature.is_empty() {
-        case.say(Diagnostic::error("signature", "the token has no signature"));
+        case.refuse("signature", "the token has no signature", "");
     } else if !key.verify(&case.token.signed, &case.token.signature) {
+        let what = "the signature is not one of the trusted key over this text";
         case.say(
-            Diagnostic::error("signature", "the signature is not one of the trusted key over this text")
+            Diagnostic::error("signature", what)
                 .why("another key signed it, or the token was changed on its way")
                 .hint("if x5c is sent, its first certificate must be for the signing key"),
         );

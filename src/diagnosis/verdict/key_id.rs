@@ -10,46 +10,46 @@ use crate::key::PublicKey;
 use crate::key::x509::X509;
 use serde_json::Value;
 
-/// The key that a program holds, where it can check a token with it and that can be told here.
+/// The key that a program holds, if it can check a token and is known here.
 pub(super) fn usable(case: &mut Case<'_>, held: &Held) -> Option<PublicKey> {
+    let title = case.program.title();
     match held {
         Held::Key(key) => return Some(key.clone()),
-        Held::Useless(what) => case.say(
-            Diagnostic::error("key", format!("{} holds {what}, which checks no token", case.program.title()))
-                .hint("give it the signing key's certificate or public key"),
-        ),
-        Held::Unread(what) => case.say(Diagnostic::unknown(
-            "key",
-            format!("{} holds a key that is not known here: {what}", case.program.title()),
-        )),
+        Held::Useless(what) => {
+            let what = format!("{title} holds {what}, which checks no token");
+            case.refuse("key", what, "give it the signing key's certificate or public key");
+        }
+        Held::Unread(what) => {
+            case.unsure("key", format!("{title} holds a key that is not known here: {what}"));
+        }
     }
     None
 }
 
-/// `jwk` in the header: only a key that is trusted already.
+/// `jwk` in the header: it only counts if it is trusted already.
 pub(super) fn by_jwk(case: &mut Case<'_>, jwk: &Value) -> Option<PublicKey> {
     let libtrust = case.rules.key_ids == KeyIds::Libtrust;
     let kid = jwk.get("kid").and_then(Value::as_str);
-    let unknown = |what: &str| Diagnostic::unknown("jwk", format!("the header's `jwk` {what}"));
-    let finding = match Entry::read(&jwk.to_string()) {
-        Ok(_) | Err(_) if jwk.get("x5c").is_some() => unknown("has an `x5c`, which is not judged here"),
+    match Entry::read(&jwk.to_string()) {
+        _ if jwk.get("x5c").is_some() => {
+            case.unsure("jwk", "the header's `jwk` has an `x5c`, which is not judged here");
+        }
         Ok(Entry { private: false, held: Held::Key(key), .. }) if libtrust => {
             let id = key.libtrust_id();
             if kid.is_none_or(|kid| kid == id) {
                 return by_id(case, &id);
             }
-            Diagnostic::error("jwk", "the header's `jwk` has a `kid` that is not the key's libtrust id")
+            case.refuse("jwk", "the header's `jwk` has a `kid` that is not the key's libtrust id", "");
         }
         Ok(Entry { private: false, held: Held::Key(_) | Held::Unread(_), .. }) if !libtrust => {
             return by_id(case, kid.unwrap_or_default());
         }
         Err(Trouble::Refused(why)) if !libtrust => {
-            Diagnostic::error("jwk", format!("the header's `jwk`: {why}"))
+            case.refuse("jwk", format!("the header's `jwk`: {why}"), "");
         }
-        Ok(_) if !libtrust => Diagnostic::error("jwk", "the header's `jwk` is not a public key"),
-        _ => unknown("cannot be judged here"),
-    };
-    case.say(finding);
+        Ok(_) if !libtrust => case.refuse("jwk", "the header's `jwk` is not a public key", ""),
+        _ => case.unsure("jwk", "the header's `jwk` cannot be judged here"),
+    }
     None
 }
 
@@ -71,59 +71,52 @@ pub(super) fn by_id(case: &mut Case<'_>, kid: &str) -> Option<PublicKey> {
         expired_bundle(case, &key);
         return Some(key);
     }
-    let finding = if case.trust.certificates().iter().any(|one| one.key().is_err()) {
-        Diagnostic::unknown(
-            "key",
-            "the registry may know the key, but it is of a kind that is not known here",
-        )
+    if case.trust.certificates().iter().any(|one| one.key().is_err()) {
+        case.unsure("key", "the registry may know the key, but it is of a kind that is not known here");
     } else {
-        unknown_id(case, kid, &known)
-    };
-    case.say(finding);
+        let finding = unknown_id(case, kid, &known);
+        case.say(finding);
+    }
     None
 }
 
 /// Why an id is not known, as far as it can be told from its form.
 fn unknown_id(case: &Case<'_>, kid: &str, known: &[(String, Held)]) -> Diagnostic {
-    let shown = shortened(kid, 80);
-    let title = case.program.title();
-    let named = |id: &str| format!("the registry knows that key as `{}`", shortened(id, 80));
-    let same_key = |other: &dyn Fn(&PublicKey) -> String| {
-        known.iter().find(|(_, held)| matches!(held, Held::Key(key) if other(key) == kid))
+    let (shown, title) = (shortened(kid, 80), case.program.title());
+    // The id that the registry knows a key by, if the token names that key in another way.
+    let known_as = |way: fn(&PublicKey) -> String| {
+        let found = known.iter().find(|(_, held)| matches!(held, Held::Key(key) if way(key) == kid));
+        found.map(|(id, _)| shortened(id, 80))
     };
-    let finding = |what: String| Diagnostic::error("key-id", what);
-    if let Some((id, _)) = same_key(&PublicKey::thumbprint) {
+    if let Some(id) = known_as(PublicKey::thumbprint) {
         let why = if case.program == Program::Registry3 {
             "it pads EC coordinates wrongly for one key in 128, and this is one"
         } else {
             "it computes libtrust ids"
         };
-        return finding(format!(
-            "`{shown}` is the RFC 7638 thumbprint of a trusted key, but {title} does not use that"
-        ))
-        .why(format!("{why}; {}", named(id)))
-        .hint(format!(
-            "set `kid: \"{}\"`, or leave `kid` out: Keypebble's default is the libtrust id",
-            shortened(id, 80)
-        ));
+        let what =
+            format!("`{shown}` is the RFC 7638 thumbprint of a trusted key, but {title} does not use that");
+        return Diagnostic::error("key-id", what)
+            .why(format!("{why}; the registry knows that key as `{id}`"))
+            .hint(format!(
+                "set `kid: \"{id}\"`, or leave `kid` out: Keypebble's default is the libtrust id"
+            ));
     }
-    if let Some((id, _)) = same_key(&PublicKey::libtrust_id) {
-        return finding(format!(
-            "`{shown}` is the libtrust id of a trusted key, but {title} does not use that"
-        ))
-        .why(named(id))
-        .hint("give it a jwks file whose `kid` is the libtrust id, so that 2.8 and 3 take the same tokens");
+    if let Some(id) = known_as(PublicKey::libtrust_id) {
+        let what = format!("`{shown}` is the libtrust id of a trusted key, but {title} does not use that");
+        return Diagnostic::error("key-id", what).why(format!("the registry knows that key as `{id}`")).hint(
+            "give it a jwks file whose `kid` is the libtrust id, so that 2.8 and 3 take the same tokens",
+        );
     }
     let ids: Vec<String> = known.iter().take(5).map(|(id, _)| format!("`{}`", shortened(id, 80))).collect();
     let ids = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
-    let finding =
-        finding(format!("no key of the registry's has the id `{shown}`")).why(format!("it knows {ids}"));
-    match form(kid) {
-        Form::Literal => finding.hint(
-            "leave `kid` out of the configuration: Keypebble then writes the id that registries compute from the key",
-        ),
-        _ => finding.hint("its bundle or jwks is for another key: put this key's into it, and restart the registry"),
-    }
+    let hint = if form(kid) == Form::Literal {
+        "leave `kid` out of the configuration: Keypebble then writes the id that registries compute from the key"
+    } else {
+        "its bundle or jwks is for another key: put this key's into it, and restart the registry"
+    };
+    let what = format!("no key of the registry's has the id `{shown}`");
+    Diagnostic::error("key-id", what).why(format!("it knows {ids}")).hint(hint)
 }
 
 /// What a key id looks like.
@@ -152,7 +145,7 @@ pub(crate) fn form(kid: &str) -> Form {
     }
 }
 
-/// By id, a registry never looks at a certificate's dates: it works, and surprises later.
+/// Warns of an expired certificate: a registry that finds a key by its id does not look at dates.
 fn expired_bundle(case: &mut Case<'_>, key: &PublicKey) {
     let now = case.now.0;
     let own = |one: &&X509| one.key().is_ok_and(|other| other.matches(key));

@@ -34,7 +34,7 @@ impl Token {
     }
 }
 
-/// Reads a token; what is odd about it goes to `say`.
+/// Reads a token. What is odd about it goes to `say`.
 pub(super) fn token(token: &str, rules: &Rules, say: &mut Vec<Diagnostic>) -> Result<Token, Malformed> {
     let Parts { header, payload, signature, .. } = Parts::split(token, |part| {
         if !rules.padding {
@@ -139,7 +139,7 @@ impl Reader<'_> {
         Ok((found, others))
     }
 
-    /// A member of this shape; `None` where it is of another.
+    /// A member of this shape; `None` if it has another.
     fn member(&mut self, value: &RawValue, shape: Shape) -> Option<Value> {
         let json = value.get();
         let list = || serde_json::from_str::<Vec<&RawValue>>(json).ok();
@@ -181,7 +181,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The rest of a header that is read into values of any type.
+    /// The other members of a header, for a program that reads those too.
     fn others(&mut self, members: Vec<(String, &RawValue)>) -> Map<String, Value> {
         let mut read = Map::new();
         for (name, value) in members {

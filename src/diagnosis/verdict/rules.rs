@@ -3,6 +3,8 @@
 //! Owns names and rules. distribution 2.8.2 and 3.1.1: registry/auth/token/{token,accesscontroller,util}.go,
 //! libtrust and go-jose 4.1.4; zot 2.1: pkg/api/bearer.go with golang-jwt 5.3.
 
+use std::str::FromStr;
+
 /// A program that checks tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
@@ -43,17 +45,17 @@ pub(super) enum Shape {
     Integer,
     /// golang-jwt's `NumericDate`: any number, in quotes or not.
     Date,
-    /// A string, or, where that is said, a list of strings without `null`.
+    /// A string, or with `list` a list of strings without `null`.
     Audience {
         list: bool,
     },
-    /// A list of objects with these members. Where one is `null`, a registry's handler panics, and zot passes it
-    /// over.
+    /// A list of objects with these members. Where one is `null`, a registry's handler panics, and zot skips
+    /// it.
     Access {
         entry: &'static [Field],
         null: bool,
     },
-    /// Judged elsewhere.
+    /// Anything: judged elsewhere.
     Any,
 }
 
@@ -68,7 +70,7 @@ pub(super) struct Rules {
     pub(super) key_ids: KeyIds,
     pub(super) header: (Names, &'static [Field]),
     pub(super) claims: (Names, &'static [Field]),
-    /// Every other member of the header is read, too, so that one that cannot be is refused.
+    /// The other members of the header are read, too: one that cannot be read is refused.
     pub(super) reads_whole_header: bool,
     /// `x5c` is looked at, and wins over `kid`.
     pub(super) x5c: bool,
@@ -170,6 +172,16 @@ const ZOT: Rules = Rules {
     jose: false,
 };
 
+impl FromStr for Program {
+    type Err = String;
+
+    /// The program of that name; an error lists the names.
+    fn from_str(name: &str) -> Result<Program, String> {
+        let found = Program::ALL.into_iter().find(|known| known.name() == name);
+        found.ok_or_else(|| format!("expected one of {}", Program::ALL.map(Program::name).join(", ")))
+    }
+}
+
 impl Program {
     /// Every program.
     pub const ALL: [Program; 3] = [Program::Registry28, Program::Registry3, Program::Zot];
@@ -181,11 +193,6 @@ impl Program {
             Program::Registry3 => "registry-3",
             Program::Zot => "zot",
         }
-    }
-
-    /// The program of that name.
-    pub fn from_name(name: &str) -> Option<Program> {
-        Program::ALL.into_iter().find(|known| known.name() == name)
     }
 
     /// As messages name it.

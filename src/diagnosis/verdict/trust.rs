@@ -12,20 +12,20 @@ use crate::key::x509::X509;
 use crate::key::{Key, KeyError, PublicKey, base64url};
 use serde_json::Value;
 
-/// What a program trusts. Each part is there where its file was given.
+/// What a program trusts. Each part is there if its file was given.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
     bundle: Option<Bundle>,
     jwks: Option<Result<Vec<Entry>, Trouble>>,
-    /// The one key of a program that has one (zot), of whichever file.
+    /// The one key of zot, from whichever file was given.
     only: Option<Result<Held, Trouble>>,
 }
 
 #[derive(Debug, Clone)]
 struct Bundle {
-    /// Its certificates; `None` where one of them is none.
+    /// Its certificates; `None` if one of the blocks is not a certificate.
     certificates: Option<Vec<X509>>,
-    /// How many blocks a program passes over that a person would take for certificates.
+    /// How many certificates a person sees in it that a program does not.
     passed_over: usize,
 }
 
@@ -63,7 +63,7 @@ impl Trust {
         self.certificates().iter().filter_map(|one| one.key().ok())
     }
 
-    /// The certificates; empty where none were given.
+    /// The certificates; empty if none were given.
     pub(super) fn certificates(&self) -> &[X509] {
         self.bundle.as_ref().and_then(|bundle| bundle.certificates.as_deref()).unwrap_or_default()
     }
@@ -73,7 +73,7 @@ impl Trust {
         self.bundle.is_some()
     }
 
-    /// The entries of the JWKS; empty where none was given.
+    /// The entries of the JWKS; empty if none was given.
     pub(super) fn entries(&self) -> &[Entry] {
         self.jwks.as_ref().and_then(|jwks| jwks.as_deref().ok()).unwrap_or_default()
     }
@@ -89,79 +89,90 @@ impl Trust {
 
     /// Why the program would not start with this, which refuses every token.
     pub fn start(&self, program: Program) -> Vec<Diagnostic> {
-        let mut findings = Vec::new();
         let title = program.title();
-        let mut refuse = |what: &str, hint: &str| {
-            findings.push(Diagnostic::error("no-start", format!("{title} {what}")).hint(hint));
+        let refuse =
+            |(what, hint): (&str, &str)| Diagnostic::error("no-start", format!("{title} {what}")).hint(hint);
+        let mut findings: Vec<Diagnostic> = self.lacks(program).map(refuse).into_iter().collect();
+        let (file, trouble) = match program {
+            Program::Zot => ("cert", self.only.as_ref().and_then(|only| only.as_ref().err())),
+            Program::Registry3 => ("jwks", self.jwks.as_ref().and_then(|jwks| jwks.as_ref().err())),
+            Program::Registry28 => ("jwks", None),
         };
-        let certificates = self.certificates();
-        let broken = self.bundle.as_ref().is_some_and(|bundle| bundle.certificates.is_none());
-        let jwks = if program == Program::Registry3 { self.jwks.as_ref() } else { None };
-        let mut troubles = jwks.and_then(|jwks| jwks.as_ref().err()).map(|trouble| ("jwks", trouble));
-        match program {
-            Program::Zot => {
-                troubles =
-                    self.only.as_ref().and_then(|only| only.as_ref().err()).map(|trouble| ("cert", trouble));
-                if self.only.is_none() {
-                    refuse("has no key to check tokens with", "give its certificate or public key");
-                }
-            }
-            _ if broken => refuse(
-                "does not start: a CERTIFICATE block of its rootcertbundle is not a certificate",
-                "make the file again: openssl x509 -in FILE shows what is in it",
-            ),
-            Program::Registry28 if self.bundle.is_none() => refuse(
-                "does not start without `rootcertbundle`: it knows no `jwks`",
-                "give it the certificate of the signing key as rootcertbundle",
-            ),
-            Program::Registry28 if certificates.is_empty() => refuse(
-                "does not start: it finds no certificate in its rootcertbundle",
-                "a public key is not enough: make a self-signed certificate of the signing key",
-            ),
-            Program::Registry28 if self.certificate_keys().any(|key| !is_rsa_or_ec(key)) => refuse(
-                "does not start: its rootcertbundle holds a certificate that is neither for RSA nor EC",
-                "use an RSA or EC key (RS256 or ES256), or distribution 3",
-            ),
-            Program::Registry3
-                if certificates.is_empty() && self.entries().is_empty() && troubles.is_none() =>
-            {
-                refuse(
-                    "does not start: it finds neither a certificate nor a key",
-                    "give it the JWKS of the signing key as jwks",
-                );
-            }
-            _ => {}
-        }
-        match troubles {
-            Some((file, Trouble::Refused(why))) => refuse(
+        match trouble {
+            Some(Trouble::Refused(why)) => findings.push(refuse((
                 &format!("does not start: it does not read its {file}: {}", shortened(why, 200)),
                 "leave out what stops it, or give it the JWKS that Keypebble serves",
-            ),
-            Some((file, Trouble::Unknown(why))) => findings.push(Diagnostic::unknown(
+            ))),
+            Some(Trouble::Unknown(why)) => findings.push(Diagnostic::unknown(
                 "no-start",
                 format!("whether {title} starts cannot be told: its {file}: {}", shortened(why, 200)),
             )),
             None => {}
         }
         if program != Program::Zot {
-            let odd = certificates.iter().filter_map(|one| one.key().err());
-            let odd = odd
-                .filter(|error| matches!(error, KeyError::Unsupported { what } if !what.ends_with("P-521")));
-            findings.extend(odd.map(|error| {
+            findings.extend(self.bundle_oddities(title));
+        }
+        findings
+    }
+
+    /// What is missing or wrong in the files as a whole, and the cure.
+    fn lacks(&self, program: Program) -> Option<(&'static str, &'static str)> {
+        let certificates = self.certificates();
+        let broken = self.bundle.as_ref().is_some_and(|bundle| bundle.certificates.is_none());
+        Some(match program {
+            Program::Zot if self.only.is_none() => {
+                ("has no key to check tokens with", "give its certificate or public key")
+            }
+            Program::Zot => return None,
+            _ if broken => (
+                "does not start: a CERTIFICATE block of its rootcertbundle is not a certificate",
+                "make the file again: openssl x509 -in FILE shows what is in it",
+            ),
+            Program::Registry28 if self.bundle.is_none() => (
+                "does not start without `rootcertbundle`: it knows no `jwks`",
+                "give it the certificate of the signing key as rootcertbundle",
+            ),
+            Program::Registry28 if certificates.is_empty() => (
+                "does not start: it finds no certificate in its rootcertbundle",
+                "a public key is not enough: make a self-signed certificate of the signing key",
+            ),
+            Program::Registry28 if self.certificate_keys().any(|key| !is_rsa_or_ec(key)) => (
+                "does not start: its rootcertbundle holds a certificate that is neither for RSA nor EC",
+                "use an RSA or EC key (RS256 or ES256), or distribution 3",
+            ),
+            Program::Registry3
+                if certificates.is_empty()
+                    && !matches!(&self.jwks, Some(Err(_)))
+                    && self.entries().is_empty() =>
+            {
+                (
+                    "does not start: it finds neither a certificate nor a key",
+                    "give it the JWKS of the signing key as jwks",
+                )
+            }
+            _ => return None,
+        })
+    }
+
+    /// Certificates that are not read here, and those that the program does not see.
+    fn bundle_oddities(&self, title: &str) -> Vec<Diagnostic> {
+        let known =
+            |error: &&KeyError| matches!(error, KeyError::Unsupported { what } if !what.ends_with("P-521"));
+        let errors = self.certificates().iter().filter_map(|one| one.key().err()).filter(known);
+        let mut findings: Vec<Diagnostic> = errors
+            .map(|error| {
                 let what = format!("whether {title} starts cannot be told: a certificate's key: {error}");
                 Diagnostic::unknown("no-start", what)
-            }));
-            let passed_over = self.bundle.as_ref().map_or(0, |bundle| bundle.passed_over);
-            if passed_over > 0 {
-                findings.push(
-                    Diagnostic::warning(
-                        "bundle",
-                        format!("{title} skips {passed_over} certificate(s) of its rootcertbundle"),
-                    )
-                    .why("BEGIN and END must each be alone on a line, with nothing before them")
-                    .hint("leave out byte order marks and indentation, and end lines with a line feed"),
-                );
-            }
+            })
+            .collect();
+        let passed_over = self.bundle.as_ref().map_or(0, |bundle| bundle.passed_over);
+        if passed_over > 0 {
+            let what = format!("{title} skips {passed_over} certificate(s) of its rootcertbundle");
+            let finding = Diagnostic::warning("bundle", what)
+                .why("BEGIN and END must each be alone on a line, with nothing before them");
+            findings.push(
+                finding.hint("leave out byte order marks and indentation, and end lines with a line feed"),
+            );
         }
         findings
     }
@@ -231,7 +242,7 @@ pub fn public_key(pem: &Secret) -> Result<PublicKey, KeyError> {
 
 /// The thumbprint as distribution 3 computes it: of RFC 7638, but without the leading zeros of an EC
 /// key's coordinates, so that one key in 128 has another id than the RFC says (util.go).
-pub(super) fn thumbprint_of_registry_3(key: &PublicKey) -> String {
+pub(crate) fn thumbprint_of_registry_3(key: &PublicKey) -> String {
     let jwk = key.jwk(None);
     let text = |name: &str| jwk.get(name).and_then(Value::as_str).unwrap_or_default();
     if text("kty") != "EC" {

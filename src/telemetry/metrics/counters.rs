@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The statuses that an answer can have; the last stands for any other.
-pub(super) const STATUSES: [u16; 13] = [200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 429, 503, 500];
+pub(super) const STATUSES: [u16; 15] =
+    [200, 201, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 503, 500];
 
 /// Upper bounds of the duration buckets, in seconds and in nanoseconds; a last one has none.
 pub(super) const BUCKETS: [(&str, u64); 15] = [
