@@ -22,6 +22,7 @@ mod issue;
 mod key_file;
 mod keys;
 mod man;
+mod password_input;
 mod policy;
 mod progress;
 mod serve;
@@ -29,6 +30,7 @@ mod stdout;
 mod store;
 mod token_input;
 mod tokens;
+mod user;
 mod verify;
 mod version;
 
@@ -55,6 +57,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use stdout::print;
+use user::User;
 use verify::Verify;
 
 /// What is to be done: plain data.
@@ -104,6 +107,8 @@ enum Command {
     Audit(audit::Audit),
     /// Print a line for a users file.
     HashPassword(HashPassword),
+    /// Set a password, or take a user out, or show who has one.
+    User(User),
     /// Say which rule grants or denies.
     PolicyExplain(policy::explain::Explain),
     /// Try a policy's own expectations.
@@ -122,6 +127,9 @@ const COMMANDS: &[Spec] = &[
     serve::SPEC,
     check::SPEC,
     healthcheck::SPEC,
+    user::SET,
+    user::REMOVE,
+    user::LIST,
     hash_password::SPEC,
     keys::generate::SPEC,
     keys::list::SPEC,
@@ -185,6 +193,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::TokensShow(command) => tokens::show::run(&command),
         Command::TokensRevoke(command) => tokens::revoke::run(&command),
         Command::Audit(command) => audit::run(&command),
+        Command::User(command) => user::run(&command),
         Command::Completions(shell) => completions::run(shell),
         Command::Man(command) => man::run(&command),
         Command::HashPassword(command) => hash_password::run(&command),

@@ -131,6 +131,14 @@ impl Config {
         FernetFolder::read(&document.root(), &mut files)
     }
 
+    /// The file that `users_file` names, where the configuration has it. The file is not read, nor is the rest of
+    /// the configuration judged.
+    pub fn users_file(path: &Path) -> Result<Option<PathBuf>, DocumentError> {
+        let mut files = Files::default();
+        let document = Document::load(path, &mut files)?;
+        document.root().get("users_file").map(|node| node.path(&mut files)).transpose()
+    }
+
     /// As [`Config::read_with`], where nobody asks which files were read.
     pub fn read(document: &Document) -> Result<Self, DocumentError> {
         Self::read_with(document, &mut Files::default())

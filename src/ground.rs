@@ -1,9 +1,10 @@
-//! What every other folder stands on, and what knows none of them: files, YAML with places, text, time,
+//! What every other folder stands on, and what knows none of them: files and how they change, YAML with places, text, time,
 //! secrets, limits, addresses, diagnostics, how names are compared.
 
 pub mod base64;
 pub mod diagnostic;
 pub(crate) mod digest;
+pub mod disk;
 pub mod document;
 pub mod encoding;
 pub mod file;
@@ -11,6 +12,7 @@ pub mod fold;
 pub mod input;
 pub mod json;
 pub mod limits;
+pub mod lock;
 pub mod name;
 pub mod nearest;
 pub mod net;

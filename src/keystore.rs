@@ -17,7 +17,6 @@
 //! removed after the manifest no longer does. What a crash can leave is a file that nothing names:
 //! [`Keystore::strays`].
 
-pub mod disk;
 mod edit;
 mod error;
 pub mod fernet;

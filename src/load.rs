@@ -2,6 +2,7 @@
 //!
 //! Owns when to read and what belongs together. Decision: starting, checking and reloading are one path.
 
+pub(crate) mod accounts;
 mod error;
 pub(crate) mod reload;
 pub(crate) mod setup;

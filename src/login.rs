@@ -4,6 +4,7 @@
 
 pub mod attempts;
 pub mod clients;
+pub mod edit;
 pub mod password;
 pub mod refresh;
 pub mod users;

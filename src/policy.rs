@@ -157,6 +157,11 @@ impl Policy {
         self.users.len()
     }
 
+    /// Whether it has a group of that name.
+    pub fn has_group(&self, name: &str) -> bool {
+        self.groups.iter().any(|(known, _)| **known == *name)
+    }
+
     /// Whether it has an `anonymous` entry.
     pub fn has_anonymous(&self) -> bool {
         self.anonymous.is_some()

@@ -36,8 +36,8 @@ examples! {
     the_policy: "policy.yaml" => policy;
     the_systemd_unit: "keypebble.service" => systemd_unit;
     the_compose_file: "docker-compose/compose.yaml" => compose_file;
-    the_compose_configuration: "docker-compose/config.yaml" => compose_configuration;
-    the_compose_policy: "docker-compose/policy.yaml" => compose_policy;
+    the_compose_configuration: "docker-compose/keypebble/config.yaml" => compose_configuration;
+    the_compose_policy: "docker-compose/keypebble/policy.yaml" => compose_policy;
     the_compose_readme: "docker-compose/README.md" => compose_readme;
     the_compose_gitignore: "docker-compose/.gitignore" => compose_gitignore;
     the_nginx_configuration: "docker-compose/nginx/nginx.conf" => nginx_configuration;
@@ -160,25 +160,19 @@ fn compose_file(name: &str) {
         for mount in service["volumes"].as_sequence().into_iter().flatten() {
             let (from, _) = mount.as_str().unwrap().split_once(':').unwrap();
             let Some(file) = from.strip_prefix("./") else { continue };
-            let made = ["keys/signing.key", "keys/signing.crt", "nginx/htpasswd"].contains(&file);
-            assert!(made || example("docker-compose").join(file).is_file(), "{file}");
+            let made = ["registry/signing.crt", "nginx/htpasswd"].contains(&file);
+            assert!(made || example("docker-compose").join(file).exists(), "{file}");
         }
     }
     let build = &keypebble["build"];
     let context = example("docker-compose").join(build["context"].as_str().unwrap());
     assert!(context.join(build["dockerfile"].as_str().unwrap()).is_file());
 
-    // The command, with the files where the mounts put them.
-    let mut files = Vec::new();
-    for mount in keypebble["volumes"].as_sequence().unwrap() {
-        let mut parts = mount.as_str().unwrap().split(':');
-        let (from, to) = (parts.next().unwrap(), parts.next().unwrap());
-        let to = to.strip_prefix("/etc/keypebble/").unwrap();
-        match from {
-            "./keys/signing.key" => assert_eq!(to, Place::KEY),
-            _ => files.push(place.adopt(&format!("docker-compose/{}", from.trim_start_matches("./")), &[])),
-        }
-        assert!(place.0.path().join(to).is_file(), "{to}");
+    // The command, with the files where the mount puts them: a whole folder, so that a replaced file is seen.
+    let mounts = keypebble["volumes"].as_sequence().unwrap();
+    assert_eq!(mounts, &["./keypebble:/etc/keypebble:ro"]);
+    for file in ["config.yaml", "policy.yaml"] {
+        place.adopt(&format!("docker-compose/keypebble/{file}"), &[]);
     }
     let words: Vec<String> = keypebble["command"]
         .as_sequence()
@@ -208,7 +202,7 @@ fn compose_configuration(name: &str) {
 
 fn compose_policy(name: &str) {
     let place = Place::new();
-    let config = place.adopt("docker-compose/config.yaml", &[]);
+    let config = place.adopt("docker-compose/keypebble/config.yaml", &[]);
     place.run(&["check", "--config", path(&config), "--policy", path(&example(name))]);
     let readme = fs::read_to_string(example("docker-compose/README.md")).unwrap();
     for (user, _) in yaml(name)["users"].as_mapping().unwrap() {
@@ -219,7 +213,7 @@ fn compose_policy(name: &str) {
 fn compose_readme(name: &str) {
     let readme = fs::read_to_string(example(name)).unwrap();
     assert_eq!(readme.matches("```sh\n").count(), 3, "the steps that tests/registry runs");
-    for file in ["policy.yaml", "config.yaml", "compose.yaml", "nginx/nginx.conf"] {
+    for file in ["keypebble/policy.yaml", "keypebble/config.yaml", "compose.yaml", "nginx/nginx.conf"] {
         assert!(readme.contains(&format!("`{file}`")), "{file}");
         assert!(example("docker-compose").join(file).is_file(), "{file}");
     }
@@ -227,7 +221,7 @@ fn compose_readme(name: &str) {
 
 fn compose_gitignore(name: &str) {
     let ignored = fs::read_to_string(example(name)).unwrap();
-    for secret in ["/keys/", "/nginx/htpasswd"] {
+    for secret in ["/keypebble/signing.key", "/registry/", "/nginx/htpasswd"] {
         assert!(ignored.lines().any(|line| line == secret), "{secret}");
     }
 }

@@ -421,6 +421,8 @@ fn what_is_wrong_is_said_with_what_to_do() {
         ("init .", 2, "does not name a new folder"),
         ("init new --algorithm HS256", 2, "no Docker registry accepts HS256"),
         ("init new --registry https://a", 2, "is not the name of a registry"),
+        ("init new --registry registry", 2, "neither a dot nor a port"),
+        ("init new --user #x", 2, "a comment in a users file"),
         ("init new --url a.example.com", 2, "is not the address of a server"),
         ("init none/new", 1, "cannot create"),
     ] {
@@ -521,7 +523,7 @@ fn init_makes_a_folder_that_is_ready_to_start() {
     ] {
         assert_eq!(mode(&at(name)), expected, "{name}");
     }
-    let checked = line(&folder, "check --config auth/config.yaml --policy auth/policy.yaml");
+    let checked = line(&folder, "check --config auth/config.yaml");
     assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
     // The users file has no user yet.
     let warnings = stdout(&checked).matches("warning").count();
@@ -539,8 +541,10 @@ fn init_makes_a_folder_that_is_ready_to_start() {
         let token = |name: &str| token[name].as_str().unwrap();
         assert_eq!(token("realm"), "https://registry.example.com/v2/token");
         assert_eq!(token("service"), "registry.example.com");
-        assert!(Path::new(token(trust)).is_absolute());
-        let issued = claims(&done(&folder, "issue --config auth/config.yaml"));
+        assert!(Path::new(token(trust)).exists(), "the folder was renamed, and is meant where it is");
+        assert_eq!(found["http"]["addr"], "127.0.0.1:5000");
+        assert_eq!(found["storage"]["filesystem"]["rootdirectory"].as_str(), at("images").to_str());
+        let issued = claims(&done(&folder, "issue --config auth/config.yaml --sub alice"));
         assert_eq!((&issued["iss"], &issued["aud"]), (&json!(token("issuer")), &json!(token("service"))));
     }
     done(&folder, "keys rotate --config auth/config.yaml"); // both keys were exported
@@ -557,9 +561,116 @@ fn init_takes_an_empty_folder_and_leaves_out_what_a_registry_would_not_take() {
     fs::create_dir(folder.path().join("auth")).unwrap();
     let output = init(&folder, &["auth", "--algorithm", "EdDSA"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(stdout(&output).contains("distribution 2.8: does not accept EdDSA"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("distribution 2.8 does not accept EdDSA"), "{}", stdout(&output));
     let names = fs::read_dir(folder.path().join("auth/registry")).unwrap();
     let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["config-3.yml", "jwks.json"]);
+    assert_eq!(names, ["config-3.yml", "jwks.json", "zot.json", "zot.pem"]);
+}
+
+/// What a folder of that name holds beside keys and `registry/`, once `init` ran with these arguments.
+#[cfg(feature = "passwords")]
+fn made(folder: &Folder, arguments: &[&str], password: &str) -> Vec<String> {
+    let output = common::run_with_input(folder, &[&["init"], arguments].concat(), password);
+    assert_eq!((output.status.code(), &*stderr(&output)), (Some(0), ""));
+    let names = fs::read_dir(folder.join(arguments[0])).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[cfg(feature = "passwords")]
+#[test]
+fn init_sets_the_first_password_and_its_user_is_the_one_of_the_policy() {
+    let folder = Folder::new();
+    for (dir, user, namespace, reader) in [
+        ("a", "carol", "carol", "bob"),
+        ("b", "bob", "bob", "alice"),
+        ("c", "Jo Smith: \"x\"", "", ""),
+        ("d", "jo's {x}", "images", "bob"),
+        ("e", "null", "null", "bob"),
+    ] {
+        if reader.is_empty() {
+            let said = stderr(&common::run_with_input(&folder, &["init", dir, "--user", user], "sesame"));
+            assert!(said.contains("--user: a user name cannot hold a colon"), "{said}");
+            assert!(!folder.join(dir).exists());
+            continue;
+        }
+        made(&folder, &[dir, "--user", user], "sesame\n");
+        let checked = done(&folder, &format!("check --config {dir}/config.yaml"));
+        assert_eq!(checked.matches("warning: ").count(), 1, "{checked}");
+        assert!(checked.contains(&format!("{reader} is in the policy and without a password")), "{checked}");
+        let scope = format!("repository:{namespace}/x:pull,push");
+        let policy = format!("{dir}/policy.yaml");
+        let explained =
+            run(&folder, &["policy", "explain", "--policy", &policy, "--user", user, "--scope", &scope]);
+        assert!(stdout(&explained).contains(&format!("grants {scope}")), "{}", stdout(&explained));
+    }
+    let said = stderr(&common::run_with_input(&folder, &["init", "f", "--user", "dave"], ""));
+    assert!(said.contains("the password is empty") && !folder.join("f").exists(), "{said}");
+}
+
+#[cfg(feature = "passwords")]
+#[test]
+fn init_writes_a_front_for_a_name_that_is_not_of_this_host_and_everything_agrees() {
+    let folder = Folder::new();
+    let own =
+        ["compose.yaml", "config.yaml", "images", "keypebble.service", "keys", "policy.yaml", "registry"];
+    let local = made(&folder, &["local"], "");
+    assert_eq!(local, [&own[..], &["users.htpasswd"]].concat());
+    let mut other = [&own[..], &["users.htpasswd", "Caddyfile", "nginx.conf"]].concat();
+    other.sort_unstable();
+    assert_eq!(
+        made(&folder, &["a $b", "--registry", "r.example:5000", "--url", "https://t.example/x"], ""),
+        other
+    );
+
+    let nginx = folder.read("a $b/nginx.conf");
+    for part in [
+        "listen 5000 ssl;\n    server_name r.example;",
+        "location /v2/ {\n        proxy_pass http://127.0.0.1:5001;",
+        "listen 443 ssl;\n    server_name t.example;",
+        "location = /x/v2/token {\n        proxy_pass http://127.0.0.1:8080/v2/token;",
+        "location / {\n        return 404;",
+    ] {
+        assert!(nginx.contains(part), "{part} in {nginx}");
+    }
+    let caddy = folder.read("a $b/Caddyfile");
+    for part in [
+        "r.example:5000 {",
+        "handle /v2/* {\n\t\treverse_proxy 127.0.0.1:5001",
+        "t.example {",
+        "handle /x/v2/token {\n\t\trewrite * /v2/token\n\t\treverse_proxy 127.0.0.1:8080 {",
+        "handle {\n\t\trespond 404",
+    ] {
+        assert!(caddy.contains(part), "{part} in {caddy}");
+    }
+    let zot: Value = serde_json::from_str(&folder.read("a $b/registry/zot.json")).unwrap();
+    assert_eq!((&zot["http"]["address"], &zot["http"]["port"]), (&json!("127.0.0.1"), &json!("5001")));
+    let bearer = &zot["http"]["auth"]["bearer"];
+    assert_eq!(
+        (&bearer["realm"], &bearer["service"]),
+        (&json!("https://t.example/x/v2/token"), &json!("r.example:5000"))
+    );
+    assert!(Path::new(bearer["cert"].as_str().unwrap()).exists());
+
+    for (dir, fronted) in [("local", false), ("a $b", true)] {
+        let text = folder.read(&format!("{dir}/compose.yaml"));
+        let compose: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+        let services = &compose["services"];
+        assert_eq!(services["front"].is_mapping(), fronted);
+        for service in ["keypebble", "registry"] {
+            assert_eq!(services[service]["network_mode"].is_string(), fronted, "{text}");
+            for volume in services[service]["volumes"].as_sequence().unwrap() {
+                let source = volume["source"].as_str().unwrap();
+                assert!(folder.join(dir).join(source).exists(), "{source}");
+            }
+        }
+        // Where the registry's own file expects them, and as compose reads it.
+        let mounted = services["registry"]["volumes"][0]["target"].as_str().unwrap().replace("$$", "$");
+        assert_eq!(folder.join(dir).join("registry"), Path::new(&mounted));
+        let unit = folder.read(&format!("{dir}/keypebble.service"));
+        let config = folder.join(dir).join("config.yaml").display().to_string().replace('$', "$$");
+        assert!(unit.contains(&format!(" serve --config \"{config}\"\n")), "{unit}");
+    }
 }

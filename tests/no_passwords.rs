@@ -17,6 +17,8 @@ fn what_needs_passwords_says_that_this_build_has_none() {
         line(&folder, "check --config config.yaml"),
         line(&folder, "issue --config config.yaml"),
         run_with_input(&folder, &["hash-password"], "x"),
+        run_with_input(&folder, &["user", "set", "alice", "--config", "config.yaml"], "x"),
+        run_with_input(&folder, &["init", "made", "--user", "alice"], "x"),
     ] {
         let said = stderr(&output);
         assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 0), "{said}");

@@ -9,6 +9,7 @@ use crate::ground::text::{printable, sentence};
 use crate::ground::time::Ttl;
 use crate::key::algorithm::Algorithm;
 use crate::load::LoadError;
+use crate::load::accounts::strangers;
 use crate::load::setup::{self, Loaded, Paths};
 use crate::policy::Enforcement;
 use crate::store::{self, config::StoreConfig};
@@ -135,6 +136,10 @@ fn judged(loaded: &Loaded) -> Vec<Diagnostic> {
     if let Enforcement::Policy(policy) = &loaded.state.enforcement {
         let lifetimes = issuer.lifetimes();
         findings.extend(policy.findings(|ttl| lifetimes.registry(ttl.unwrap_or(lifetimes.default))));
+        if let (Some(logins), Some(path)) = (&loaded.state.logins, &loaded.users) {
+            let proxies = !loaded.service.trusted_proxies.is_empty();
+            findings.extend(strangers((&logins.users, path), policy, proxies));
+        }
     }
     findings
 }

@@ -24,8 +24,11 @@ use crate::ground::file::Files;
 use crate::ground::text::sentence;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::load::LoadError;
+use crate::load::accounts::strangers;
 use crate::load::setup::{self, Paths};
-use crate::policy::Enforcement;
+use crate::login::LoginConfig;
+use crate::login::users::Users;
+use crate::policy::{Enforcement, Policy};
 use crate::store;
 use crate::store::config::StoreConfig;
 use serde_json::{Value, json};
@@ -200,11 +203,19 @@ fn policy(command: &Doctor, config: &Config) -> Vec<Diagnostic> {
                 let life =
                     |ttl: Option<Ttl>| config.lifetimes.registry(ttl.unwrap_or(config.lifetimes.default));
                 findings.extend(policy.findings(life));
+                findings.extend(accounts(config, policy));
             }
             findings
         }
         Err(error) => vec![complaint("policy", &error.into())],
     }
+}
+
+/// Users who are in the users file or in the policy alone; what the file itself has wrong is said already.
+fn accounts(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
+    let Some(LoginConfig { users_file, .. }) = &config.logins else { return Vec::new() };
+    let Ok(users) = Users::load(users_file, &mut Files::default()) else { return Vec::new() };
+    strangers((&users, users_file), policy, !config.service.trusted_proxies.is_empty())
 }
 
 /// The registry's side; `None` if nothing of it was given.

@@ -1,27 +1,36 @@
 //! `keypebble init`: from nothing to a folder that is ready to start.
 //!
-//! Owns which files there are and that they appear all at once. Must not know what they say (`files`
-//! does). Decision: everything is made in a hidden folder beside the wanted one, which is renamed when it
-//! is whole: an interrupted run leaves nothing under the wanted name.
+//! Owns which files there are and that they appear all at once. Must not know what they say (`files`, `registry`
+//! and `services` do) nor what stands where (`plan`). Decision: everything is made in a hidden folder beside the
+//! wanted one, which is renamed when it is whole: an interrupted run leaves nothing under the wanted name.
 
 #[cfg(feature = "tls")]
 mod certificates;
 mod files;
+mod plan;
+mod registry;
+mod services;
+mod steps;
 
 use super::args::{Arguments, Spec, usage};
-use super::keys::{self, export};
+use super::keys::{self, export, quoted};
+use super::password_input::{ask, checked_name};
 use super::{Command, print, progress};
 use crate::cli::error::Error;
+use crate::ground::disk::{self, Disk, PRIVATE, PUBLIC, System};
 use crate::ground::file::{Files, folder_of};
 use crate::ground::time::UnixTime;
+use crate::key::PublicKey;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::RingKey;
-use crate::keystore::disk::{self, Disk, PRIVATE, PUBLIC, System};
 use crate::keystore::{Editor, Keystore, StoreError};
+use crate::login::password::{DEFAULT_COST, Hash};
 use crate::tls::{ENABLED, NOT_ENABLED};
-use files::Plan;
-use std::fs;
+use plan::{Address, Asked, Plan};
+use std::env;
+use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The subcommand.
@@ -30,13 +39,18 @@ pub(super) const SPEC: Spec = Spec { name: "init", operands: 1, help: include_st
 /// The name of a registry on this machine.
 const LOCAL_REGISTRY: &str = "localhost:5000";
 
+/// Who pushes where nobody is named.
+const USER: &str = "alice";
+
 /// What is to be made.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Init {
     folder: PathBuf,
-    registry: String,
-    url: String,
+    registry: Address,
+    url: Option<String>,
     algorithm: Algorithm,
+    /// Gets a password at once.
+    user: Option<String>,
     self_signed: bool,
 }
 
@@ -45,61 +59,25 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
         _ => return Err(arguments.missing("a folder: keypebble init DIR")),
     };
-    let registry = arguments.name("registry")?.unwrap_or_else(|| LOCAL_REGISTRY.to_owned());
-    let name = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
-    if !registry.chars().all(name) || registry.len() > 255 {
-        let error = usage(format!("--registry: `{}` is not the name of a registry", registry.escape_debug()));
-        return Err(
-            error.with_hint("as in image names: registry.example.com or localhost:5000, without https://")
-        );
-    }
+    let registry = plan::registry(arguments.name("registry")?.as_deref().unwrap_or(LOCAL_REGISTRY))?;
+    let url = arguments.name("url")?.map(|url| plan::url(&url)).transpose()?;
     let self_signed = arguments.switch("self-signed");
     if self_signed && !ENABLED {
         return Err(Error::NotEnabled(NOT_ENABLED));
     }
-    let url = match arguments.name("url")? {
-        Some(url) if self_signed && !url.starts_with("https://") => {
-            let error = usage("--self-signed is for an https:// address, and --url names another");
-            return Err(error.with_hint("leave one of them out"));
-        }
-        Some(url) => checked(&url)?,
-        None if self_signed => format!("https://{}:8443", host(&registry)),
-        None if is_local(&registry) => files::local_url(&registry),
-        None => format!("https://{registry}"),
-    };
+    if self_signed && url.as_ref().is_some_and(|url| !url.starts_with("https://")) {
+        let error = usage("--self-signed is for an https:// address, and --url names another");
+        return Err(error.with_hint("leave one of them out"));
+    }
     let algorithm = keys::algorithm(&mut arguments)?.unwrap_or(Algorithm::ES256);
-    if !files::on_registry_3(algorithm) {
+    if !registry::on_distribution_3(algorithm) {
         let error = usage(format!("--algorithm: no Docker registry accepts {algorithm}"));
         return Err(
             error.with_hint("ES256 and RS256 are accepted by all; for other uses: keypebble keys generate")
         );
     }
-    Ok(Command::Init(Init { folder, registry, url, algorithm, self_signed }))
-}
-
-/// A registry's name without its port.
-fn host(registry: &str) -> &str {
-    match registry.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => registry,
-    }
-}
-
-fn is_local(registry: &str) -> bool {
-    let host = registry.split(':').next().unwrap_or(registry);
-    host == "localhost" || host.starts_with("127.") || registry.starts_with("[::1]")
-}
-
-fn checked(url: &str) -> Result<String, Error> {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let plain = |c: char| c.is_ascii_graphic() && !"?#\"'<>\\^`{|}@".contains(c);
-    match rest {
-        Some(rest) if !rest.is_empty() && !rest.starts_with('/') && rest.chars().all(plain) => {
-            Ok(url.trim_end_matches('/').to_owned())
-        }
-        _ => Err(usage(format!("--url: `{}` is not the address of a server", url.escape_debug()))
-            .with_hint("such as https://auth.example.com, without a user, a ? or a #")),
-    }
+    let user = arguments.name("user")?.map(|user| checked_name(user, "--user")).transpose()?;
+    Ok(Command::Init(Init { folder, registry, url, algorithm, user, self_signed }))
 }
 
 pub(super) fn run(command: &Init) -> Result<(), Error> {
@@ -115,29 +93,57 @@ pub(super) fn run(command: &Init) -> Result<(), Error> {
     let random = disk::random_name();
     aside.push(format!(".init-{}", random.map_err(|source| failed("name", &folder, source))?));
     let aside = folder.with_file_name(aside);
-    let plan = Plan {
-        folder: folder.clone(),
-        registry: command.registry.clone(),
-        url: command.url.clone(),
-        algorithm: command.algorithm,
-        self_signed: command.self_signed,
-    };
-    make(&aside, &plan)?;
-    let steps = files::next_steps(&plan);
+    let hash = command.user.as_deref().map(|user| ask(Some(user), DEFAULT_COST)).transpose()?;
+    let plan = make(&aside, &folder, hash.as_ref(), |made| {
+        let program = env::current_exe().unwrap_or_else(|_| "keypebble".into());
+        Plan::new(Asked {
+            folder: folder.clone(),
+            registry: command.registry.clone(),
+            url: command.url.clone(),
+            algorithm: command.algorithm,
+            self_signed: command.self_signed,
+            user: command.user.clone().unwrap_or_else(|| USER.to_owned()),
+            has_password: hash.is_some(),
+            command: called(&program),
+            program,
+            owner: (made.uid(), made.gid()),
+        })
+    })?;
     #[cfg(feature = "tls")]
-    let steps = if plan.self_signed { steps + &certificates::trust(&plan) } else { steps };
-    print(&steps)
+    let trust = if plan.asked.self_signed { certificates::trust(&plan) } else { String::new() };
+    #[cfg(not(feature = "tls"))]
+    let trust = String::new();
+    print(&steps::next(&plan, &trust))
+}
+
+/// How a shell finds this program: by its name, where that leads to it.
+fn called(program: &Path) -> String {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let first = env::split_paths(&path).map(|folder| folder.join("keypebble")).find(|path| path.is_file());
+    match first.and_then(|first| first.canonicalize().ok()) {
+        Some(found) if program.canonicalize().is_ok_and(|program| program == found) => "keypebble".to_owned(),
+        _ => quoted(program),
+    }
 }
 
 /// Makes everything in a folder beside, which gets the wanted name when it is whole. Only what was made here
 /// is taken away where that fails.
-fn make(aside: &Path, plan: &Plan) -> Result<(), Error> {
+fn make(
+    aside: &Path,
+    folder: &Path,
+    hash: Option<&Hash>,
+    plan: impl FnOnce(&Metadata) -> Plan,
+) -> Result<Plan, Error> {
     System.create_folder(aside, 0o755).map_err(|source| failed("create", aside, source))?;
-    let (folder, above) = (&plan.folder, folder_of(&plan.folder));
-    let made = fill(aside, plan).and_then(|()| {
+    let whole = || {
+        let plan = plan(&aside.metadata().map_err(|source| failed("read", aside, source))?);
+        fill(aside, &plan, hash)?;
         fs::rename(aside, folder).map_err(|source| failed("create", folder, source))?;
-        System.sync_folder(above).map_err(|source| failed("sync", above, source))
-    });
+        let above = folder_of(folder);
+        System.sync_folder(above).map_err(|source| failed("sync", above, source))?;
+        Ok(plan)
+    };
+    let made = whole();
     if made.is_err() {
         let _ = fs::remove_dir_all(aside);
     }
@@ -159,15 +165,18 @@ fn refuse_full(folder: &Path) -> Result<(), Error> {
     }
 }
 
-fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
+fn fill(folder: &Path, plan: &Plan, hash: Option<&Hash>) -> Result<(), Error> {
     let now = UnixTime::now();
     let registry = folder.join("registry");
-    System.create_folder(&registry, 0o755).map_err(|source| failed("create", &registry, source))?;
+    // Where the registries keep images: made here, so that it is not root's whoever mounts it.
+    for path in [&registry, &folder.join("images")] {
+        System.create_folder(path, 0o755).map_err(|source| failed("create", path, source))?;
+    }
     let keys = folder.join("keys");
     let mut editor = Editor::create(&keys, &System).map_err(Error::Keys)?;
     for _ in 0..2 {
-        let make = || editor.generate(plan.algorithm, now).map_err(Error::Keys);
-        progress::during(&format!("making two keys for {}", plan.algorithm), make)?;
+        let make = || editor.generate(plan.asked.algorithm, now).map_err(Error::Keys);
+        progress::during(&format!("making two keys for {}", plan.asked.algorithm), make)?;
     }
     let store = Keystore::load(&keys, &mut Files::default()).map_err(Error::Keys)?;
     let write = |name: &str, mode: u32, text: &str| {
@@ -177,19 +186,29 @@ fn fill(folder: &Path, plan: &Plan) -> Result<(), Error> {
     };
     let keyring = store.keyring();
     write("registry/jwks.json", PUBLIC, &keyring.jwks_text())?;
-    if files::on_registry_2(plan.algorithm) {
+    let active = keyring.active().public().map(PublicKey::to_pem);
+    write("registry/zot.pem", PUBLIC, &active.unwrap_or_default())?;
+    if registry::on_distribution_2(plan.asked.algorithm) {
         let all: Vec<&RingKey> = keyring.verifiers().iter().collect();
         let bundle = export::certificates(keyring, &all, store.manifest(), export::DAYS, now)?;
         write("registry/bundle.pem", PUBLIC, &bundle)?;
-        write("registry/config-2.8.yml", PUBLIC, &files::registry_2(plan))?;
+        write("registry/config-2.8.yml", PUBLIC, &registry::distribution_2(plan))?;
     }
-    write("registry/config-3.yml", PUBLIC, &files::registry_3(plan))?;
+    write("registry/config-3.yml", PUBLIC, &registry::distribution_3(plan))?;
+    write("registry/zot.json", PUBLIC, &registry::zot(plan))?;
     write("config.yaml", PUBLIC, &files::config(plan))?;
-    write("policy.yaml", PUBLIC, files::POLICY)?;
-    write("users.htpasswd", PRIVATE, files::USERS)?;
+    write("policy.yaml", PUBLIC, &files::policy(plan))?;
+    let first = hash.map(|hash| format!("{}:{hash}\n", plan.asked.user)).unwrap_or_default();
+    write("users.htpasswd", PRIVATE, &(files::USERS.to_owned() + &first))?;
     #[cfg(feature = "tls")]
-    if plan.self_signed {
+    if plan.asked.self_signed {
         certificates::write(folder, plan, now)?;
+    }
+    write("compose.yaml", PUBLIC, &services::compose(plan))?;
+    write("keypebble.service", PUBLIC, &services::unit(plan))?;
+    if !plan.sites.is_empty() {
+        write("Caddyfile", PUBLIC, &services::caddy(plan))?;
+        write("nginx.conf", PUBLIC, &services::nginx(plan))?;
     }
     let ids: Vec<String> = store.manifest().entries().iter().map(|entry| entry.id.clone()).collect();
     editor.mark_exported(&ids, now).map_err(Error::Keys)?;
@@ -209,14 +228,12 @@ mod tests {
 
     #[test]
     fn a_folder_that_was_not_made_here_is_left_alone() {
-        let folder = std::env::temp_dir().join(format!("keypebble-init-{}", std::process::id()));
+        let folder = env::temp_dir().join(format!("keypebble-init-{}", std::process::id()));
         let (aside, wanted) = (folder.join("aside"), folder.join("wanted"));
         fs::create_dir_all(&aside).unwrap();
         fs::write(aside.join("photo"), "of somebody").unwrap();
-        let (registry, url) = (LOCAL_REGISTRY.to_owned(), "http://localhost:8080".to_owned());
-        let plan =
-            Plan { folder: wanted.clone(), registry, url, algorithm: Algorithm::ES256, self_signed: false };
-        let error = make(&aside, &plan).unwrap_err();
+        let made = make(&aside, &wanted, None, |_| panic!("it begins"));
+        let error = made.err().unwrap();
         assert!(error.to_string().contains("cannot create"), "{error}");
         assert_eq!(fs::read_to_string(aside.join("photo")).unwrap(), "of somebody");
         assert!(!wanted.exists());

@@ -14,6 +14,7 @@ use super::args::{Arguments, usage};
 use crate::cli::error::Error;
 use crate::config::Config;
 use crate::ground::file::Files;
+use crate::ground::text::word;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::Keyring;
 use crate::keystore::{Entry, Keystore, Manifest};
@@ -111,11 +112,5 @@ fn line(entry: &Entry, note: &str) -> String {
 
 /// A path as a shell takes it.
 pub(super) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+:@,=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
+    word(&path.display().to_string())
 }

@@ -7,7 +7,7 @@ use super::args::{Arguments, Spec, usage};
 use super::{COMMANDS, Command, help, say_line};
 use crate::cli::error::Error;
 use crate::cli::stdout::print_raw;
-use crate::keystore::disk::{self, System};
+use crate::ground::disk::{self, System};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};

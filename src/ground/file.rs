@@ -126,8 +126,11 @@ impl Files {
 
 /// Opens a regular file, without waiting for whoever should write into a pipe.
 pub fn open(path: &Path) -> io::Result<File> {
-    regular(&fs::metadata(path)?)?;
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let denied = |error| denied(path, error);
+    regular(&fs::metadata(path).map_err(denied)?)?;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let file = options.open(path).map_err(denied)?;
     regular(&file.metadata()?)?;
     Ok(file)
 }
@@ -143,6 +146,26 @@ pub fn folder_of(path: &Path) -> &Path {
         Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
         folder => folder.unwrap_or(path),
     }
+}
+
+/// Where a file may not be read: as which user that was tried, and whose it is, or the folder that bars the way.
+fn denied(path: &Path, error: io::Error) -> io::Error {
+    if error.kind() != ErrorKind::PermissionDenied {
+        return error;
+    }
+    // What cannot be looked at stands in a folder that cannot be entered.
+    let mut seen = path.ancestors().map(|at| if at.as_os_str().is_empty() { Path::new(".") } else { at });
+    let Some((at, there)) = seen.find_map(|at| Some((at, fs::metadata(at).ok()?))) else {
+        return error;
+    };
+    let (user, path, mode) = (user_id(), at.display(), there.mode() & 0o7777);
+    let (owner, group) = (there.uid(), there.gid());
+    io::Error::new(
+        ErrorKind::PermissionDenied,
+        format!(
+            "permission denied: this is user {user}, and {path} belongs to user {owner} and group {group}, with mode {mode:04o}"
+        ),
+    )
 }
 
 fn regular(metadata: &Metadata) -> io::Result<()> {
@@ -218,6 +241,26 @@ mod tests {
             assert!(error.contains(what), "{error}");
             assert_eq!(files.paths(), [path], "what is not read is noted, too");
         }
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_told_with_its_owner_and_who_asked() {
+        let folder = Folder::new("denied");
+        let path = folder.file("key", b"", 0o640);
+        fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o750)).unwrap();
+        let said = |path: &Path| denied(path, ErrorKind::PermissionDenied.into()).to_string();
+        let us = user_id();
+        for (asked, seen, mode) in
+            [(path.clone(), &path, "0640"), (folder.0.join("closed/key"), &folder.0, "0750")]
+        {
+            let told = format!(
+                "this is user {us}, and {} belongs to user {us} and group {}, with mode {mode}",
+                seen.display(),
+                seen.metadata().unwrap().gid()
+            );
+            assert!(said(&asked).ends_with(&told), "{}", said(&asked));
+        }
+        assert_eq!(denied(&path, ErrorKind::NotFound.into()).kind(), ErrorKind::NotFound);
     }
 
     #[test]

@@ -4,11 +4,11 @@
 //! Decision: an edit never touches a key file that is there, and ends with the one rename that makes it
 //! real, so that it can be stopped anywhere and simply be run again.
 
-use super::disk::{self, Disk, PRIVATE};
 use super::error::failed;
 use super::lock::{lock, make_folder, refuse_foreign};
 use super::manifest::{Entry, Manifest, is_key_file};
 use super::{MANIFEST, StoreError, read_manifest};
+use crate::ground::disk::{self, Disk, PRIVATE};
 use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::key::Key;

@@ -8,10 +8,10 @@
 //! A key is removed only when no token of it can live: it stopped encrypting when the file of the next number was
 //! written. `0` and the highest number are never removed, so that there are never fewer than two.
 
-use super::disk::{self, Disk, PRIVATE};
 use super::error::failed;
 use super::lock::{lock, make_folder, refuse_foreign};
 use super::{ATTEMPTS, LEEWAY_SECONDS, StoreError};
+use crate::ground::disk::{self, Disk, PRIVATE};
 use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::key::KeyError;

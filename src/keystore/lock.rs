@@ -1,19 +1,15 @@
 //! Whose folder it is: nobody else's files, and no second command at the same time.
 //!
-//! Owns the lock. Must not know the changes. Decision: the system's lock on an open file (flock), which ends
-//! with its holder however that ends, so that no lock is ever stale and none has to be broken.
+//! Owns the lock's file. Must not know the changes.
 
-use super::disk::{Disk, PRIVATE};
 use super::error::failed;
 use super::{LOCK, StoreError};
+use crate::ground::disk::{Disk, PRIVATE};
 use crate::ground::file::folder_of;
-use std::fs::{File, OpenOptions, TryLockError};
+use crate::ground::lock::{self, LockError};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
-
-/// How long to wait for another command that changes the folder.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Makes a folder that only its owner can enter, unless it is there.
 pub(super) fn make_folder(folder: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
@@ -41,7 +37,7 @@ pub(super) fn refuse_foreign(folder: &Path, what: &str, ours: fn(&str) -> bool) 
     Ok(())
 }
 
-/// Waits for the lock. The system gives it back when its holder ends, so that none is ever stale.
+/// Waits for the lock.
 pub(super) fn lock(folder: &Path, disk: &dyn Disk) -> Result<File, StoreError> {
     let path = folder.join(LOCK);
     match disk.create(&path, PRIVATE) {
@@ -51,18 +47,12 @@ pub(super) fn lock(folder: &Path, disk: &dyn Disk) -> Result<File, StoreError> {
         _ => {}
     }
     let file = OpenOptions::new().write(true).open(&path).map_err(|source| failed("open", &path, source))?;
-    let started = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(source)) => return Err(failed("lock", &path, source)),
-            Err(TryLockError::WouldBlock) if started.elapsed() > LOCK_WAIT => {
-                return Err(StoreError::refused(
-                    format!("another command is changing {}", folder.display()),
-                    "try again when it is done",
-                ));
-            }
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
-        }
+    match lock::lock(&file) {
+        Ok(()) => Ok(file),
+        Err(LockError::System(source)) => Err(failed("lock", &path, source)),
+        Err(LockError::Held) => Err(StoreError::refused(
+            format!("another command is changing {}", folder.display()),
+            "try again when it is done",
+        )),
     }
 }

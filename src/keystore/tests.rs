@@ -1,6 +1,6 @@
-use super::disk::System;
-use super::disk::faulty::Faulty;
 use super::*;
+use crate::ground::disk::faulty::Faulty;
+use crate::ground::disk::{self, Disk, System};
 use crate::ground::time::{Ttl, UnixTime};
 use crate::key::algorithm::Algorithm;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -69,21 +69,21 @@ fn full() -> Place {
     place
 }
 
-type Edit = fn(&Path, &dyn disk::Disk) -> Result<(), StoreError>;
+type Edit = fn(&Path, &dyn Disk) -> Result<(), StoreError>;
 
-fn generate(folder: &Path, disk: &dyn disk::Disk) -> Result<(), StoreError> {
+fn generate(folder: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
     Editor::create(folder, disk)?.generate(Algorithm::EdDSA, NOW).map(drop)
 }
 
-fn rotate(folder: &Path, disk: &dyn disk::Disk) -> Result<(), StoreError> {
+fn rotate(folder: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
     Editor::open(folder, disk)?.rotate(None, false, later(10)).map(drop)
 }
 
-fn retire(folder: &Path, disk: &dyn disk::Disk) -> Result<(), StoreError> {
+fn retire(folder: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
     Editor::open(folder, disk)?.retire(None, day(), false, later(200_000)).map(drop)
 }
 
-fn mark(folder: &Path, disk: &dyn disk::Disk) -> Result<(), StoreError> {
+fn mark(folder: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
     let mut editor = Editor::open(folder, disk)?;
     let ids: Vec<String> = editor.manifest().entries().iter().map(|entry| entry.id.clone()).collect();
     editor.mark_exported(&ids, later(10)).map(drop)

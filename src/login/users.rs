@@ -24,7 +24,8 @@ pub const NOT_ENABLED: [&str; 2] = [
 ];
 
 /// How to make a line that is accepted.
-const MAKE: &str = "make a line with `keypebble hash-password --user NAME` or `htpasswd -nB -C 10 NAME`";
+const MAKE: &str =
+    "set the password with `keypebble user set NAME`, or make a line with `htpasswd -nB -C 10 NAME`";
 
 /// A users file, read whole.
 pub struct Users {
@@ -119,6 +120,13 @@ impl Users {
         self.hashes.len()
     }
 
+    /// Every user by name, with the cost of a login.
+    pub fn costs(&self) -> Vec<(&str, u8)> {
+        let mut costs: Vec<_> = self.hashes.iter().map(|(name, hash)| (&**name, hash.cost())).collect();
+        costs.sort_unstable();
+        costs
+    }
+
     /// The cost that a failed check has.
     pub fn dearest(&self) -> u8 {
         self.dearest
@@ -153,7 +161,7 @@ impl Users {
                     "{path}: {} hash(es) of a bcrypt cost under {DEFAULT_COST} (the least is {least}): quick to guess for anybody who gets the file",
                     cheap.len()
                 ),
-                "make the lines anew with `keypebble hash-password --user NAME`",
+                "set the passwords anew with `keypebble user set NAME`",
             );
         }
         if self.hashes.is_empty() {

@@ -102,3 +102,46 @@ pub(super) fn migrate(connection: &mut Connection, migrations: &[&[&str]]) -> Re
     connection.commit()?;
     Ok(found)
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+    use crate::ground::time::UnixTime;
+    use crate::store::config::Place;
+    use crate::store::entry::Entry;
+    use crate::store::{Store, init, statements};
+
+    /// The version after this one.
+    const NEXT: [&[&str]; 2] = [MIGRATIONS[0], &["ALTER TABLE token ADD COLUMN note {integer}"]];
+
+    #[test]
+    fn who_runs_goes_on_while_the_schema_is_brought_up_to_date_and_nothing_is_lost() {
+        let folder = std::env::temp_dir().join(format!("keypebble-schema-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let config = StoreConfig { place: Place::Sqlite(folder.join("s.db")), required: true, keep_days: 1 };
+        init(&config).unwrap();
+        let running = Store::open(&config, Box::new(|notice| panic!("{notice:?}"))).unwrap();
+        let migrating = || migrate(&mut reach(&config).unwrap(), &NEXT).unwrap();
+        let (first, second) = std::thread::scope(|scope| {
+            let writing = scope.spawn(|| {
+                for number in 0..200 {
+                    let entry = Entry { id: number.to_string(), expires_at: UnixTime(1), ..Entry::default() };
+                    running.commit(vec![entry]).unwrap();
+                }
+            });
+            let both = [scope.spawn(migrating), scope.spawn(migrating)].map(|one| one.join().unwrap());
+            writing.join().unwrap();
+            (both[0].min(both[1]), both[0].max(both[1]))
+        });
+        assert_eq!((first, second), (1, 2), "one of two did it");
+        let mut connection = open(&config).unwrap();
+        assert_eq!(
+            (connection.version().unwrap(), statements::count(&mut connection).unwrap()),
+            (Some(2), 200)
+        );
+        // A program that starts now is to be the newer one.
+        assert!(Store::open(&config, Box::new(|_| ())).is_err_and(|fault| fault.lasting));
+        drop((running, connection));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -17,6 +17,8 @@ pub(crate) struct Block {
 pub(crate) enum Kind {
     /// Shell commands; `true` where they need more than Rust.
     Run(bool),
+    /// One of several ways to do the same, each with a program of its own, whose name this is.
+    Choice(String),
     /// `$ command` and its output; `true` where it needs more than Rust.
     Transcript(bool),
     /// `cargo` commands.
@@ -39,6 +41,9 @@ pub(crate) enum Kind {
     Unknown,
 }
 
+/// Programs of which a page names several for the same thing.
+const CHOICES: [&str; 4] = ["registry-2.8", "registry-3", "nginx", "caddy"];
+
 /// What cannot be run in a test.
 const ELSEWHERE: [&str; 4] = ["docker", "systemd", "kubernetes", "host"];
 
@@ -54,6 +59,7 @@ impl Kind {
             ("sh", "", _) => Kind::Run(false),
             ("sh", "registry", _) => Kind::Run(true),
             ("sh", "cargo", _) => Kind::Cargo,
+            ("sh", name, _) if CHOICES.contains(&name) => Kind::Choice(name.to_owned()),
             ("sh", _, Some(where_)) => Kind::Elsewhere(where_),
             ("console", "", _) => Kind::Transcript(false),
             ("console", "registry", _) => Kind::Transcript(true),
@@ -73,6 +79,7 @@ impl Kind {
         match self {
             Kind::Run(false) => "sh",
             Kind::Run(true) => "sh registry",
+            Kind::Choice(_) => "sh choice",
             Kind::Transcript(false) => "console",
             Kind::Transcript(true) => "console registry",
             Kind::Cargo => "sh cargo",
@@ -131,6 +138,7 @@ fn a_fence_says_what_a_block_is() {
         ("sh", Kind::Run(false)),
         ("sh registry", Kind::Run(true)),
         ("sh docker", Kind::Elsewhere("docker")),
+        ("sh registry-3", Kind::Choice("registry-3".to_owned())),
         ("console", Kind::Transcript(false)),
         ("yaml config", Kind::Config),
         ("yaml config.yaml", Kind::File("config.yaml".to_owned())),

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `sh` | run by `sh -eu`, block after block, in one folder for each page; needs Rust and nothing else |
 //! | `sh registry` | the same, but it needs more programs (skopeo, nginx, ...): run by the ignored test |
+//! | `sh registry-2.8`, `registry-3`, `nginx`, `caddy` | one of several ways: the ignored tests take each in turn |
 //! | `sh cargo` | `cargo run` is run with the built binary; of others the features must exist |
 //! | `sh docker`, `systemd`, `kubernetes`, `host` | cannot be run here: its syntax is checked |
 //! | `console`, `console registry` | the commands after `$ ` are run, and print what stands below them |
@@ -60,11 +61,11 @@ fn pages() -> Vec<(String, String)> {
     paths.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
 }
 
-/// Runs all pages side by side, each block of a page after the other; says everything that failed.
-fn run_pages(with: With) {
+/// Runs these pages side by side, each block of a page after the other; says everything that failed.
+fn run_pages(with: With, wanted: impl Fn(&str) -> bool) {
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for (name, text) in pages() {
+        for (name, text) in pages().into_iter().filter(|(name, _)| wanted(name)) {
             let failures = &failures;
             scope.spawn(move || {
                 if let Err(failure) = Page::new(&name, with).run(&Block::all(&name, &text)) {
@@ -79,13 +80,24 @@ fn run_pages(with: With) {
 
 #[test]
 fn every_block_does_what_it_says() {
-    run_pages(With::RustAlone);
+    run_pages(With::RustAlone, |_| true);
 }
 
 #[test]
 #[ignore = "needs curl, jq, openssl, docker-registry, nginx and skopeo: see .ci/run"]
 fn every_block_does_what_it_says_with_real_programs() {
-    run_pages(With::RealPrograms);
+    run_pages(With::RealPrograms(&["registry-2.8", "nginx"]), |_| true);
+}
+
+/// The pages that leave a choice, once more with the other programs.
+#[test]
+#[ignore = "needs curl, openssl, distribution 3, Caddy and skopeo: see .ci/run"]
+fn every_choice_does_what_it_says() {
+    let leaves_one = |name: &str| {
+        let text = fs::read_to_string(common::repository(name)).unwrap();
+        Block::all(name, &text).iter().any(|block| matches!(block.kind, Kind::Choice(_)))
+    };
+    run_pages(With::RealPrograms(&["registry-3", "caddy"]), leaves_one);
 }
 
 #[test]

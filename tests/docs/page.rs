@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 pub(crate) enum With {
     /// A shell and its usual tools; `curl` and `jq` are this test's own.
     RustAlone,
-    /// Everything that the pages name.
-    RealPrograms,
+    /// Everything that the pages name; of those that do the same, these.
+    RealPrograms(&'static [&'static str]),
 }
 
 /// The ports that the documentation uses; a free one stands for each.
@@ -26,15 +26,24 @@ const PORTS: [&str; 4] = ["8080", "5000", "8443", "5443"];
 
 /// What begins a command that goes on until it is stopped, and what it says when it is ready; nginx says
 /// nothing.
-const SERVERS: [(&str, &str); 4] = [
+const SERVERS: [(&str, &str); 6] = [
     ("keypebble serve ", "event=listening"),
     ("docker-registry serve ", "listening on"),
     ("registry serve ", "listening on"),
+    ("env OTEL_TRACES_EXPORTER=none registry serve ", "listening on"),
+    ("caddy run ", "serving initial configuration"),
     ("nginx -p ", ""),
 ];
 
+/// Commands that change what a running server has read.
+const CHANGES: [&str; 3] = ["keypebble user set", "keypebble user remove", "keypebble keys rotate"];
+
 /// Far beyond what a busy machine needs: only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Where the documentation has a registry of a name of its own, and the front that `init` writes for it: this
+/// machine's name stands for it, which leads here and is not local by itself.
+const FRONT_PAGE: &str = "docs/quickstart-proxy.md";
 
 /// What else the documentation names and is not here: a registry with TLS and a name of its own. nginx has it.
 const NAMES: [(&str, &str); 4] = [
@@ -55,6 +64,7 @@ pub(crate) struct Page {
     aside: Folder,
     folder: Folder,
     ports: Vec<(&'static str, String)>,
+    names: Vec<(&'static str, String)>,
     servers: Vec<Running>,
     configs: Vec<String>,
 }
@@ -104,7 +114,15 @@ impl Page {
         );
         aside.write("cwd", &folder_path.to_string());
         let ports = PORTS.into_iter().map(|port| (port, free_port().to_string())).collect();
-        Self { name: name.to_owned(), with, aside, folder, ports, servers: Vec::new(), configs: Vec::new() }
+        let names = if name == FRONT_PAGE {
+            let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned();
+            let front = ("registry.example.com", format!("{host}:{}", free_port()));
+            vec![("DNS:registry.example.com", format!("DNS:{host}")), front]
+        } else {
+            NAMES.map(|(name, local)| (name, local.to_owned())).to_vec()
+        };
+        let (servers, configs) = (Vec::new(), Vec::new());
+        Self { name: name.to_owned(), with, aside, folder, ports, names, servers, configs }
     }
 
     /// Runs every block; an error says which one failed, and how.
@@ -121,13 +139,14 @@ impl Page {
 
     fn block(&mut self, block: &Block) -> Result<(), String> {
         let text = self.here(&block.text);
-        let there_are_all = self.with == With::RealPrograms;
+        let there_are_all = self.with != With::RustAlone;
         match &block.kind {
             Kind::Run(more) | Kind::Transcript(more) if *more && !there_are_all => syntax(&block.text),
-            Kind::Run(_) => match server(&text) {
-                Some((command, ready)) => self.serve(command, ready),
-                None => self.succeeds(&text),
+            Kind::Choice(name) => match self.with {
+                With::RealPrograms(chosen) if chosen.contains(&&**name) => self.run_or_serve(&text),
+                _ => syntax(&block.text),
             },
+            Kind::Run(_) => self.run_or_serve(&text),
             Kind::Transcript(_) => self.transcript(&text),
             Kind::Cargo => cargo(&block.text),
             Kind::Elsewhere(_) => syntax(&block.text),
@@ -143,9 +162,17 @@ impl Page {
         }
     }
 
+    fn run_or_serve(&mut self, text: &str) -> Result<(), String> {
+        match server(text) {
+            Some((command, ready)) => self.serve(command, ready),
+            None => self.succeeds(text),
+        }
+    }
+
     /// A text of the page as it is run here.
     fn here(&self, text: &str) -> String {
-        let text = NAMES.iter().fold(text.to_owned(), |text, (name, local)| text.replace(name, local));
+        let names = self.names.iter();
+        let text = names.fold(text.to_owned(), |text, (name, local)| text.replace(name, local));
         let text = self.ports.iter().fold(text, |text, (port, free)| text.replace(port, free));
         text.replace(PUBLIC_IMAGE, &format!("oci:{}/image", self.aside.path().display()))
     }
@@ -153,19 +180,21 @@ impl Page {
     /// What was printed here, as the page has it.
     fn there(&self, text: &str) -> String {
         let text = self.ports.iter().fold(text.to_owned(), |text, (port, free)| text.replace(free, port));
-        let text = NAMES.iter().fold(text, |text, (name, local)| text.replace(local, name));
+        let text = self.names.iter().fold(text, |text, (name, local)| text.replace(local, name));
         text.replace(&self.folder.path().display().to_string(), "/srv")
     }
 
     fn write(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let reloads = self.reloads();
         let text = text.replace("/srv/", &format!("{}/", self.folder.path().display()));
         self.folder.write(name, &text);
         if name.ends_with("policy.yaml") {
-            return self.succeeds(&format!("keypebble policy test --policy {name}"));
+            self.succeeds(&format!("keypebble policy test --policy {name}"))?;
+            return self.wait_for_reload(reloads);
         }
         // A store needs a feature, and a command that makes it.
         let all_can_be_had =
-            self.with == With::RealPrograms || !text.lines().any(|line| line.starts_with("store:"));
+            self.with != With::RustAlone || !text.lines().any(|line| line.starts_with("store:"));
         if name.ends_with("config.yaml") && all_can_be_had {
             // Its keys may be made by a later block.
             self.configs.push(name.to_owned());
@@ -190,10 +219,15 @@ impl Page {
     }
 
     fn succeeds(&mut self, script: &str) -> Result<(), String> {
+        let reloads = self.reloads();
         let output = self.shell(script);
         self.after_init(script);
         if output.status.success() {
-            return Ok(());
+            return if CHANGES.iter().any(|change| script.contains(change)) {
+                self.wait_for_reload(reloads)
+            } else {
+                Ok(())
+            };
         }
         let logs: String = self.servers.iter().map(|server| self.log(server)).collect();
         Err(format!("{}\n{}\n{}{logs}", output.status, self.there(script.trim_end()), said(&output)))
@@ -206,10 +240,11 @@ impl Page {
         else {
             return;
         };
-        for name in ["config.yaml", "registry/config-2.8.yml", "registry/config-3.yml"] {
-            let path = self.folder.path().join(folder).join(name);
-            if let Ok(text) = fs::read_to_string(&path) {
-                fs::write(path, self.here(&text)).unwrap();
+        let folder = self.folder.path().join(folder);
+        let inside = |name: &str| fs::read_dir(folder.join(name)).into_iter().flatten().flatten();
+        for file in inside("").chain(inside("registry")).map(|entry| entry.path()) {
+            if let Ok(text) = fs::read_to_string(&file) {
+                fs::write(file, self.here(&text)).unwrap();
             }
         }
     }
@@ -270,6 +305,24 @@ impl Page {
             std::thread::sleep(Duration::from_millis(10));
         }
         self.servers.push(server);
+        Ok(())
+    }
+
+    /// How often the server here has read its files again; `None` where there is none.
+    fn reloads(&self) -> Option<usize> {
+        let server = self.servers.iter().find(|server| server.command.starts_with("keypebble serve "))?;
+        Some(self.log(server).matches("event=reload result=ok").count())
+    }
+
+    /// What was changed counts for what comes next, as it does for people, who are slower than a server.
+    fn wait_for_reload(&self, before: Option<usize>) -> Result<(), String> {
+        let start = Instant::now();
+        while before.is_some() && self.reloads() == before {
+            if start.elapsed() > DEADLINE {
+                return Err("the server does not take the change".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
         Ok(())
     }
 

@@ -24,7 +24,12 @@ pub(crate) fn up(generation: Generation) -> Stage {
         for (from, to) in mounts(service(name)) {
             let target = folder.path().join(format!("{name}{to}"));
             fs::create_dir_all(target.parent().unwrap()).unwrap();
-            fs::copy(folder.path().join("compose").join(from), &target).unwrap();
+            let from = folder.path().join("compose").join(from);
+            if from.is_dir() {
+                copy_folder(&from, &target);
+            } else {
+                fs::copy(from, &target).unwrap();
+            }
         }
     }
 
@@ -36,7 +41,7 @@ pub(crate) fn up(generation: Generation) -> Stage {
     );
     if generation == Generation::V3 {
         let certificate = config.with_file_name("signing.crt");
-        fs::copy(folder.path().join("compose/keys/signing.crt"), certificate).unwrap();
+        fs::copy(folder.path().join("compose/registry/signing.crt"), certificate).unwrap();
         let line = "x5c_chain_path: \"signing.crt\"";
         let readme = fs::read_to_string(example("docker-compose/README.md")).unwrap();
         assert!(readme.contains(&format!("With `registry:3`, add `{line}`")), "README says `{line}`");
@@ -71,7 +76,7 @@ pub(crate) fn up(generation: Generation) -> Stage {
     Stage::of(folder, keypebble, Some(nginx), registry, port)
 }
 
-/// `./from:/to:ro` for the files; a named volume is not one.
+/// `./from:/to:ro` for files and folders; a named volume is not one.
 fn mounts(service: &Value) -> Vec<(String, String)> {
     let mounts = service["volumes"].as_sequence().unwrap().iter().map(|mount| mount.as_str().unwrap());
     let files = mounts.filter(|mount| mount.starts_with("./"));

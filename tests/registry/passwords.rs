@@ -1,8 +1,8 @@
 //! Owns the proof that no proxy is needed: Keypebble checks the passwords itself, and the registry and its
 //! realm are two ports of this host, over plain http.
 //!
-//! All is made as README tells a newcomer: `init`, `hash-password`, `serve`, the snippet in the registry's
-//! configuration. Edited are the ports, which are whatever is free, and the policy. Clients that this machine
+//! All is made as README tells a newcomer: `init`, passwords, `serve`, and in the registry's configuration the
+//! section `auth` that `init` wrote. Edited are the ports, which are whatever is free, and the policy. Clients that this machine
 //! may not have (buildkit, Kubernetes, Docker 29) are stood in for by their requests, as recorded; what they
 //! get is used at the real registry.
 
@@ -22,6 +22,7 @@ use crate::engines::{Containerd, Docker, Podman};
 use crate::image;
 use crate::process::Process;
 use crate::stage::{Generation, Stage, start_keypebble};
+use crate::tools::auth_section;
 
 const SERVICE: &str = "registry.example.com";
 
@@ -81,14 +82,14 @@ impl House {
         let (keypebble, address) = start_keypebble(&folder, &mut command);
         let tokens = address.rsplit(':').next().unwrap().parse().unwrap();
 
-        let snippet = match generation {
+        let config = match generation {
             Generation::V2 => "registry/config-2.8.yml",
             Generation::V3 => "registry/config-3.yml",
         };
-        let snippet = fs::read_to_string(auth.join(snippet)).unwrap();
+        let config = fs::read_to_string(auth.join(config)).unwrap();
         let realm = format!("http://localhost:{tokens}/v2/token");
-        let snippet = replace(&snippet, "\"http://localhost:8080/v2/token\"", &format!("\"{realm}\""));
-        let (registry, port) = start_registry(&folder, generation, &snippet);
+        let config = replace(&config, "\"http://localhost:8080/v2/token\"", &format!("\"{realm}\""));
+        let (registry, port) = start_registry(&folder, generation, auth_section(&config));
         House { stage: Stage::of(folder, keypebble, None, registry, port), tokens }
     }
 

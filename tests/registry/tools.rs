@@ -18,6 +18,11 @@ pub(crate) fn htpasswd(logins: &[Login]) -> String {
     logins.iter().map(line).collect()
 }
 
+/// The section `auth` of a registry's configuration as `init` writes it: the last one.
+pub(crate) fn auth_section(config: &str) -> &str {
+    &config[config.find("\nauth:\n").expect("a section auth")..]
+}
+
 /// A file under `examples/`.
 pub(crate) fn example(name: &str) -> PathBuf {
     repository("examples").join(name)

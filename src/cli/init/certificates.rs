@@ -5,11 +5,11 @@
 //! store of a whole machine, and its key then must not be a key to every site.
 
 use super::failed;
-use super::files::Plan;
+use super::plan::{Asked, Plan};
 use crate::cli::error::Error;
+use crate::ground::disk::{self, Disk, PRIVATE, PUBLIC, System};
 use crate::ground::net::host_of;
 use crate::ground::time::{UnixTime, civil};
-use crate::keystore::disk::{self, Disk, PRIVATE, PUBLIC, System};
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, date_time_ymd,
@@ -53,7 +53,7 @@ pub(super) fn write(folder: &Path, plan: &Plan, now: UnixTime) -> Result<(), Err
 
 /// Where clients want the authority, and what it is worth.
 pub(super) fn trust(plan: &Plan) -> String {
-    let Plan { registry, folder, .. } = plan;
+    let Asked { registry, folder, .. } = &plan.asked;
     let hosts = hosts(plan).join(" and ");
     format!(
         "\nclients must trust the authority {authority}. Copy it to each of them, by a way that nobody else can \
@@ -79,7 +79,7 @@ fn hosts(plan: &Plan) -> Vec<String> {
     let authority = |url: &'_ str| {
         url.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default().to_owned()
     };
-    let both = [plan.registry.clone(), authority(&plan.url)];
+    let both = [plan.asked.registry.to_string(), authority(&plan.url)];
     let mut hosts: Vec<String> = both.iter().filter_map(|name| host_of(name)).map(str::to_owned).collect();
     hosts.dedup();
     hosts

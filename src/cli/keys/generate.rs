@@ -4,11 +4,11 @@ use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print, progress};
 use super::{Place, fernet};
 use crate::cli::error::Error;
+use crate::ground::disk::System;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::State;
 use crate::keystore::Editor;
-use crate::keystore::disk::System;
 use std::fmt::Write;
 
 /// The subcommand.

@@ -1,6 +1,6 @@
 use super::*;
-use crate::keystore::disk::System;
-use crate::keystore::disk::faulty::Faulty;
+use crate::ground::disk::System;
+use crate::ground::disk::faulty::Faulty;
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 

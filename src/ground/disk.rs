@@ -1,15 +1,15 @@
 //! Writes that survive a crash.
 //!
 //! Owns every call that changes a file, one method for each point at which a crash can leave something
-//! behind, and the two ways they are put together: a new file, and a file replaced whole. Must not know
-//! keys. Decision: the calls are a trait, so that a test can stop after any of them; nothing else in the
+//! behind, and the ways they are put together: a new file, and a file replaced whole. Must not know
+//! what the files say. Decision: the calls are a trait, so that a test can stop after any of them; nothing else in the
 //! program has a reason to implement it.
 
-use crate::ground::file::{self, folder_of};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use super::file::{self, folder_of};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
 
 /// A file that only its owner may read: every private key.
 pub const PRIVATE: u32 = 0o600;
@@ -22,6 +22,8 @@ pub trait Disk {
     fn create_folder(&self, path: &Path, mode: u32) -> io::Result<()>;
     /// `open` with `O_CREAT | O_EXCL` and this mode: never an existing file, nor through a link.
     fn create(&self, path: &Path, mode: u32) -> io::Result<File>;
+    /// `fchown` and `fchmod`: the owner, group and mode of another file.
+    fn give(&self, file: &File, like: &Metadata) -> io::Result<()>;
     /// `write`
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()>;
     /// `fsync`
@@ -47,6 +49,14 @@ impl Disk for System {
         OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
     }
 
+    fn give(&self, file: &File, like: &Metadata) -> io::Result<()> {
+        let now = file.metadata()?;
+        if (now.uid(), now.gid()) != (like.uid(), like.gid()) {
+            fchown(file, Some(like.uid()), Some(like.gid()))?;
+        }
+        file.set_permissions(Permissions::from_mode(like.mode() & 0o7777))
+    }
+
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
         file.write_all(bytes)
     }
@@ -70,8 +80,16 @@ impl Disk for System {
 
 /// Writes a file that must not be there yet, down to the disk. What is half written is taken away again.
 pub fn write_new(disk: &dyn Disk, path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+    write(disk, path, mode, None, bytes)
+}
+
+/// The same, with the owner, group and mode of another file before the first byte.
+fn write(disk: &dyn Disk, path: &Path, mode: u32, like: Option<&Metadata>, bytes: &[u8]) -> io::Result<()> {
     let mut file = disk.create(path, mode)?;
-    let written = disk.write(&mut file, bytes).and_then(|()| disk.sync(&file));
+    let written = like
+        .map_or(Ok(()), |like| disk.give(&file, like))
+        .and_then(|()| disk.write(&mut file, bytes))
+        .and_then(|()| disk.sync(&file));
     if written.is_err() {
         let _ = disk.remove(path);
     }
@@ -85,7 +103,11 @@ pub fn replace(disk: &dyn Disk, path: &Path, aside: &Path, mode: u32, bytes: &[u
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    write_new(disk, aside, mode, bytes)?;
+    write(disk, aside, mode, None, bytes)?;
+    put_in_place(disk, aside, path)
+}
+
+fn put_in_place(disk: &dyn Disk, aside: &Path, path: &Path) -> io::Result<()> {
     if let Err(error) = disk.rename(aside, path) {
         let _ = disk.remove(aside);
         return Err(error);
@@ -93,34 +115,50 @@ pub fn replace(disk: &dyn Disk, path: &Path, aside: &Path, mode: u32, bytes: &[u
     disk.sync_folder(folder_of(path))
 }
 
-/// Replaces a file of the user's that everyone may read. What is there must be a regular file of no private
-/// key: a link, perhaps another user's in a folder open to all, is never followed.
+/// Replaces a file of the user's, which keeps its owner, group and mode, or makes a private one.
+pub fn rewrite(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (there, aside) = (there(path)?, aside(path)?);
+    write(disk, &aside, PRIVATE, there.as_ref(), bytes)?;
+    put_in_place(disk, &aside, path)
+}
+
+/// Replaces a file of the user's that everyone may read. Whoever types the private key's path for the
+/// certificate's should not lose the key.
 pub fn publish(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut mode = PUBLIC;
+    if let Some(there) = there(path)? {
+        let marker = b"PRIVATE KEY-----";
+        let content = file::read(path, 1024 * 1024).unwrap_or_default();
+        if content.windows(marker.len()).any(|window| window == marker) {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it holds a private key"));
+        }
+        mode = there.mode() & 0o755; // perhaps another user's choice: nobody else may write
+    }
+    replace(disk, path, &aside(path)?, mode, bytes)
+}
+
+/// What is at a path that a file is to take: nothing, or a regular file. A link, perhaps another user's in a
+/// folder open to all, is never followed.
+pub fn there(path: &Path) -> io::Result<Option<Metadata>> {
     let refused = |why: String| Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
-    let mode = match fs::symlink_metadata(path) {
-        Ok(there) if there.is_symlink() => {
-            return refused(match fs::read_link(path) {
-                Ok(target) => format!("it is a link to {}: name the file itself", target.display()),
-                Err(_) => "it is a link: name the file itself".to_owned(),
-            });
-        }
-        Ok(there) if !there.is_file() => return refused("what is there is not a regular file".to_owned()),
-        Ok(there) => {
-            // Whoever types the key's path for the certificate's should not lose the key.
-            let marker = b"PRIVATE KEY-----";
-            let content = file::read(path, 1024 * 1024).unwrap_or_default();
-            if content.windows(marker.len()).any(|window| window == marker) {
-                return refused("it holds a private key".to_owned());
-            }
-            there.mode() & 0o755 // perhaps another user's choice: nobody else may write
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => PUBLIC,
-        Err(error) => return Err(error),
-    };
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_symlink() => refused(match fs::read_link(path) {
+            Ok(target) => format!("it is a link to {}: name the file itself", target.display()),
+            Err(_) => "it is a link: name the file itself".to_owned(),
+        }),
+        Ok(there) if !there.is_file() => refused("what is there is not a regular file".to_owned()),
+        Ok(there) => Ok(Some(there)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A hidden name beside a file.
+fn aside(path: &Path) -> io::Result<PathBuf> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}", random_name()?));
-    replace(disk, path, &path.with_file_name(name), mode, bytes)
+    Ok(path.with_file_name(name))
 }
 
 /// A name that nobody can have taken before: 64 random bits, in hexadecimal.
@@ -170,6 +208,9 @@ pub(crate) mod faulty {
         }
         fn create(&self, path: &Path, mode: u32) -> io::Result<File> {
             self.step("create", path).and_then(|()| System.create(path, mode))
+        }
+        fn give(&self, file: &File, like: &Metadata) -> io::Result<()> {
+            self.step("give", Path::new("")).and_then(|()| System.give(file, like))
         }
         fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
             if let Err(error) = self.step("write", Path::new("")) {

@@ -1,0 +1,154 @@
+//! `keypebble user`: who may log in.
+//!
+//! Owns the commands that change a users file. Decision: nothing else is read or judged than that file, so that a
+//! password can be set before the rest is right.
+
+use super::args::{Arguments, Spec, usage};
+use super::password_input::{ask, checked_name, cost};
+use super::{Command, print, warn};
+use crate::cli::error::Error;
+use crate::config::Config;
+use crate::ground::diagnostic::Diagnostic;
+use crate::ground::disk::System;
+use crate::ground::file::Files;
+use crate::load::LoadError;
+use crate::login::edit::{EditError, Editor};
+use crate::login::password::ENABLED;
+use crate::login::users::{NOT_ENABLED, Users};
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// `user set`
+pub(super) const SET: Spec = Spec {
+    name: "user set",
+    operands: 1,
+    help: include_str!("help/user-set.txt"),
+    read: |mut arguments| {
+        let cost = cost(&mut arguments)?;
+        read(arguments, |user| Change::Set { user, cost })
+    },
+};
+
+/// `user remove`
+pub(super) const REMOVE: Spec = Spec {
+    name: "user remove",
+    operands: 1,
+    help: include_str!("help/user-remove.txt"),
+    read: |arguments| read(arguments, |user| Change::Remove { user }),
+};
+
+/// `user list`
+pub(super) const LIST: Spec = Spec {
+    name: "user list",
+    operands: 0,
+    help: include_str!("help/user-list.txt"),
+    read: |mut arguments| {
+        Ok(Command::User(User { place: Place::read(&mut arguments)?, change: Change::None }))
+    },
+};
+
+/// What is to be done, and in which file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct User {
+    place: Place,
+    change: Change,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    Set { user: String, cost: u8 },
+    Remove { user: String },
+    None,
+}
+
+/// Where the users file is.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// `--users-file`
+    File(PathBuf),
+    /// `--config`: what the configuration names.
+    Config(PathBuf),
+}
+
+impl Place {
+    fn read(arguments: &mut Arguments) -> Result<Self, Error> {
+        match (arguments.path("users-file")?, arguments.path("config")?) {
+            (Some(file), None) => Ok(Place::File(file)),
+            (None, Some(config)) => Ok(Place::Config(config)),
+            (Some(_), Some(_)) => Err(usage("--users-file and --config both say where the users are")
+                .with_hint("leave one of them out")),
+            (None, None) => match arguments.config_if_any()? {
+                Some(config) => Ok(Place::Config(config)),
+                None => Err(arguments.missing("--config PATH or --users-file PATH")),
+            },
+        }
+    }
+
+    fn path(&self) -> Result<PathBuf, Error> {
+        match self {
+            Place::File(path) => Ok(path.clone()),
+            Place::Config(path) => {
+                let named = Config::users_file(path).map_err(LoadError::of("configuration"))?;
+                named.ok_or_else(|| Error::Usage {
+                    message: format!("{} names no users file", path.display()),
+                    hint: Some("set `users_file: users.htpasswd` in it, or use --users-file".to_owned()),
+                })
+            }
+        }
+    }
+}
+
+fn read(mut arguments: Arguments, change: impl Fn(String) -> Change) -> Result<Command, Error> {
+    let Some(user) = arguments.operand()? else { return Err(arguments.missing("the user's NAME")) };
+    let user = checked_name(user, "NAME")?;
+    Ok(Command::User(User { place: Place::read(&mut arguments)?, change: change(user) }))
+}
+
+pub(super) fn run(command: &User) -> Result<(), Error> {
+    if !ENABLED {
+        return Err(Error::NotEnabled(NOT_ENABLED));
+    }
+    let path = command.place.path()?;
+    let mut files = Files::default();
+    let failed = |EditError { what, source }: EditError| Error::System {
+        what: format!("cannot {what} {}", path.display()),
+        source,
+    };
+    let (text, done) = match &command.change {
+        Change::None => return list(&path),
+        Change::Set { user, cost } => {
+            let hash = ask(Some(user), *cost)?;
+            let mut editor = Editor::open(&path, &mut files).map_err(failed)?;
+            let done = if editor.set(user, &hash) { "changed the password of" } else { "added" };
+            (editor.save(&System).map_err(failed)?, format!("{done} {user}"))
+        }
+        Change::Remove { user } => {
+            let mut editor = Editor::open(&path, &mut files).map_err(failed)?;
+            if !editor.remove(user) {
+                let absent = format!("it names no user `{user}`: see keypebble user list");
+                return Err(failed(EditError { what: "change", source: io::Error::other(absent) }));
+            }
+            (editor.save(&System).map_err(failed)?, format!("removed {user}"))
+        }
+    };
+    files.private(&path);
+    warn(files.warnings());
+    // What others' lines have wrong was so before.
+    if let Err(error) = Users::parse(&path, &text) {
+        let hint = error.hint.clone().unwrap_or_default();
+        warn(&[Diagnostic::advice("users", format!("no user can log in yet: {error}"), hint)]);
+    }
+    print(&format!("{done}: {}\n", path.display()))
+}
+
+fn list(path: &Path) -> Result<(), Error> {
+    let mut files = Files::default();
+    let users = Users::load(path, &mut files).map_err(LoadError::of("users file"))?;
+    warn(files.warnings());
+    let mut text = String::new();
+    for (name, cost) in users.costs() {
+        let _ = writeln!(text, "{name}  bcrypt, cost {cost}"); // to a String: cannot fail
+    }
+    print(&text)
+}
