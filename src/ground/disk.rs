@@ -115,10 +115,11 @@ fn put_in_place(disk: &dyn Disk, aside: &Path, path: &Path) -> io::Result<()> {
     disk.sync_folder(folder_of(path))
 }
 
-/// Replaces a file of the user's, which keeps its owner, group and mode, or makes a private one.
-pub fn rewrite(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let (there, aside) = (there(path)?, aside(path)?);
-    write(disk, &aside, PRIVATE, there.as_ref(), bytes)?;
+/// Replaces a file of the user's, which keeps the owner, group and mode that it had when it was read, or makes a
+/// private one.
+pub fn rewrite(disk: &dyn Disk, path: &Path, like: Option<&Metadata>, bytes: &[u8]) -> io::Result<()> {
+    let aside = aside(path)?;
+    write(disk, &aside, PRIVATE, like, bytes)?;
     put_in_place(disk, &aside, path)
 }
 

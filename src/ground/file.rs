@@ -62,11 +62,17 @@ impl Files {
 
     /// As [`Files::read`], for text that people edit: never UTF-16, nor with a byte order mark.
     pub fn read_text(&mut self, path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-        let bytes = self.read(path, limit)?;
-        match byte_order(&bytes) {
-            Some(problem) => Err(io::Error::new(ErrorKind::InvalidData, format!("it {problem}"))),
-            None => Ok(bytes),
-        }
+        text(self.read(path, limit)?)
+    }
+
+    /// The same for a file that is to be replaced, and whose it is. A link is not followed, also one that somebody
+    /// puts there at this moment: what is behind it would end up in a file of theirs.
+    pub fn read_itself(&mut self, path: &Path, limit: u64) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
+        self.note(path);
+        let file = open_with(path, libc::O_NOFOLLOW)?;
+        let metadata = file.metadata()?;
+        self.judge(path, &metadata);
+        Ok((text(contents(file, limit)?)?, metadata))
     }
 
     /// Reads a secret. Line ends at its end are an editor's, not the secret's.
@@ -126,10 +132,14 @@ impl Files {
 
 /// Opens a regular file, without waiting for whoever should write into a pipe.
 pub fn open(path: &Path) -> io::Result<File> {
+    open_with(path, 0)
+}
+
+fn open_with(path: &Path, flags: i32) -> io::Result<File> {
     let denied = |error| denied(path, error);
     regular(&fs::metadata(path).map_err(denied)?)?;
     let mut options = OpenOptions::new();
-    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | flags);
     let file = options.open(path).map_err(denied)?;
     regular(&file.metadata()?)?;
     Ok(file)
@@ -178,6 +188,13 @@ fn regular(metadata: &Metadata) -> io::Result<()> {
         () => "a device",
     };
     Err(io::Error::new(ErrorKind::InvalidInput, format!("it is {what}, not a regular file")))
+}
+
+fn text(bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<Vec<u8>>> {
+    match byte_order(&bytes) {
+        Some(problem) => Err(io::Error::new(ErrorKind::InvalidData, format!("it {problem}"))),
+        None => Ok(bytes),
+    }
 }
 
 /// All bytes, in one allocation, so that no copy is left unwiped.
@@ -261,6 +278,18 @@ mod tests {
             assert!(said(&asked).ends_with(&told), "{}", said(&asked));
         }
         assert_eq!(denied(&path, ErrorKind::NotFound.into()).kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_is_to_be_replaced_is_read_itself_and_never_through_a_link() {
+        let folder = Folder::new("itself");
+        let path = folder.file("a", b"text", 0o640);
+        let (bytes, metadata) = Files::default().read_itself(&path, 10).unwrap();
+        assert_eq!((bytes.as_slice(), metadata.mode() & 0o777), (&b"text"[..], 0o640));
+        symlink("a", folder.0.join("link")).unwrap();
+        let error = Files::default().read_itself(&folder.0.join("link"), 10).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
+        assert!(Files::default().read_itself(&folder.0, 10).is_err());
     }
 
     #[test]

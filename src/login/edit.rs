@@ -9,7 +9,7 @@ use crate::ground::disk::{self, Disk};
 use crate::ground::file::{Files, folder_of};
 use crate::ground::lock::{self, LockError};
 use crate::login::password::Hash;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -18,6 +18,8 @@ use zeroize::Zeroizing;
 pub struct Editor {
     path: PathBuf,
     text: Zeroizing<Vec<u8>>,
+    /// The file that was read: its owner and mode.
+    there: Option<Metadata>,
     /// Of the folder, locked until it is closed: the file itself is replaced.
     _lock: File,
 }
@@ -44,11 +46,14 @@ impl Editor {
             LockError::Held => of("change")(io::Error::other("another command is changing it: try again")),
             LockError::System(source) => of("lock the folder of")(source),
         })?;
-        let text = match disk::there(path).map_err(of("change"))? {
-            Some(_) => files.read_text(path, MAX_FILE_BYTES).map_err(of("read"))?,
-            None => Zeroizing::default(),
+        let (text, there) = match disk::there(path).map_err(of("change"))? {
+            Some(_) => {
+                let (text, there) = files.read_itself(path, MAX_FILE_BYTES).map_err(of("read"))?;
+                (text, Some(there))
+            }
+            None => (Zeroizing::default(), None),
         };
-        Ok(Self { path: path.to_owned(), text, _lock: folder })
+        Ok(Self { path: path.to_owned(), text, there, _lock: folder })
     }
 
     /// Gives a user this password, in place of any that they had; whether they had one.
@@ -94,7 +99,7 @@ impl Editor {
             let long = format!("it would be longer than {MAX_FILE_BYTES} bytes");
             return Err(of("change")(io::Error::new(io::ErrorKind::FileTooLarge, long)));
         }
-        disk::rewrite(disk, &self.path, &self.text).map_err(of("write"))?;
+        disk::rewrite(disk, &self.path, self.there.as_ref(), &self.text).map_err(of("write"))?;
         Ok(self.text)
     }
 }
@@ -187,6 +192,23 @@ mod tests {
         editor.save(&System).unwrap();
         let now = place.file().metadata().unwrap();
         assert_eq!((now.uid(), now.gid(), mode(&place.file())), (owner.0, owner.1, 0o664));
+    }
+
+    /// Whoever owns the folder may put another file there meanwhile, to be given what stands in the one that was read.
+    #[test]
+    fn the_file_that_was_read_decides_whose_the_new_one_is() {
+        let place = Place::new("swapped");
+        let put = |mode| {
+            let _ = fs::remove_file(place.file());
+            fs::write(place.file(), "alice:1\n").unwrap();
+            fs::set_permissions(place.file(), Permissions::from_mode(mode)).unwrap();
+        };
+        put(0o600);
+        let mut editor = open(&place.file());
+        put(0o666);
+        editor.set("bob", &HASH.parse().unwrap());
+        editor.save(&System).unwrap();
+        assert_eq!(place.file().metadata().unwrap().mode() & 0o777, 0o600);
     }
 
     #[test]
