@@ -7,7 +7,7 @@
 
 use super::flags::{self, Flag};
 use super::{COMMANDS, Command, help};
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Exit};
 use crate::ground::nearest::nearest;
 use crate::load::setup::{DEFAULT_CONFIG, Paths};
 use lexopt::{Arg, Parser, ValueExt};
@@ -247,7 +247,7 @@ fn text(value: OsString, what: &str) -> Result<String, Error> {
 
 /// The command line is wrong.
 pub(super) fn usage(message: impl Into<String>) -> Error {
-    Error::Usage { message: message.into(), hint: None }
+    Error::said(Exit::Usage, message)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::args::{Arguments, Spec, usage};
 use super::store::configured;
 use super::tokens::{limit, some};
 use super::{Command, print};
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Exit};
 use crate::ground::file::Files;
 use crate::ground::text::shortened;
 use crate::ground::time::{Ttl, UnixTime};
@@ -210,13 +210,11 @@ fn able(command: &Audit, path: &Path, repository: &str, policies: &[Event]) -> R
     let policy = setup::policy(path, &mut Files::default())?;
     if !policies.iter().any(|event| event.detail == policy.digest()) {
         let known: Vec<&str> = policies.iter().map(|event| event.detail.as_str()).collect();
-        return Err(Error::Unknown {
-            message: format!("{} was not in force then: its SHA-256 is {}", path.display(), policy.digest()),
-            hint: Some(match known.as_slice() {
-                [] => "no policy is recorded for that time".to_owned(),
-                known => format!("find the file with this hash among its versions: {}", known.join(" or ")),
-            }),
-        });
+        let message = format!("{} was not in force then: its SHA-256 is {}", path.display(), policy.digest());
+        return Err(Error::said(Exit::Failed, message).with_hint(match known.as_slice() {
+            [] => "no policy is recorded for that time".to_owned(),
+            known => format!("find the file with this hash among its versions: {}", known.join(" or ")),
+        }));
     }
     let config = setup::config(&command.config, &mut Files::default())?;
     let services = config.service.allowed_services.iter().map(String::as_str);

@@ -61,7 +61,7 @@ const NOT_ENABLED: [&str; 2] = [
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let (url, ca) = (arguments.name("url")?, arguments.path("ca")?);
     if url.is_some() && !cfg!(feature = "tls") {
-        return Err(Error::NotEnabled(NOT_ENABLED));
+        return Err(Error::not_enabled(NOT_ENABLED));
     }
     if ca.is_some() && url.is_none() {
         return Err(usage("--ca is for --url"));

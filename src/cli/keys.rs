@@ -49,9 +49,9 @@ impl Place {
 
     /// The key folder, which may still have to be made; an error where the configuration has none.
     fn folder(&self) -> Result<PathBuf, Error> {
-        self.key_dir()?.ok_or_else(|| Error::Usage {
-            message: "this configuration has no key folder, and only a folder can be changed here".to_owned(),
-            hint: Some("set `key_dir: keys` in it, or use --dir".to_owned()),
+        self.key_dir()?.ok_or_else(|| {
+            usage("this configuration has no key folder, and only a folder can be changed here")
+                .with_hint("set `key_dir: keys` in it, or use --dir")
         })
     }
 

@@ -36,7 +36,7 @@ pub(super) fn checked_name(name: String, what: &str) -> Result<String, Error> {
 /// Asks for a password, and hashes it.
 pub(super) fn ask(user: Option<&str>, cost: u8) -> Result<Hash, Error> {
     if !ENABLED {
-        return Err(Error::NotEnabled(NOT_ENABLED));
+        return Err(Error::not_enabled(NOT_ENABLED));
     }
     let fail = |source| Error::System { what: "cannot take the password".to_owned(), source };
     let invalid = |text: &str| fail(io::Error::new(io::ErrorKind::InvalidInput, text.to_owned()));
@@ -60,7 +60,7 @@ pub(super) fn ask(user: Option<&str>, cost: u8) -> Result<Hash, Error> {
         source: io::Error::other(error.to_string()),
     })?;
     let make = || Hash::make(&password, cost, salt);
-    progress::during("hashing the password", make).ok_or(Error::NotEnabled(NOT_ENABLED))
+    progress::during("hashing the password", make).ok_or_else(|| Error::not_enabled(NOT_ENABLED))
 }
 
 /// Everything that is piped in, without the line end.

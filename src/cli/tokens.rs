@@ -9,7 +9,7 @@ pub(super) mod show;
 use super::args::{Arguments, usage};
 use super::say_line;
 use super::store::configured;
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Exit};
 use crate::ground::text::{printable, shortened};
 use crate::ground::time::UnixTime;
 use crate::ground::when::{Readable, distance};
@@ -124,8 +124,7 @@ pub(super) fn object(token: &Listed, now: UnixTime) -> Value {
 
 /// A store has no such token.
 pub(super) fn unknown(id: &str, store: &Store) -> Error {
-    Error::Unknown {
-        message: format!("{} has no token with the id `{}`", store.config().place, shortened(id, 80)),
-        hint: Some("keypebble tokens list --config PATH shows those that are recorded".to_owned()),
-    }
+    let message = format!("{} has no token with the id `{}`", store.config().place, shortened(id, 80));
+    let hint = "keypebble tokens list --config PATH shows those that are recorded";
+    Error::said(Exit::Failed, message).with_hint(hint)
 }

@@ -90,9 +90,9 @@ impl Place {
             Place::File(path) => Ok(path.clone()),
             Place::Config(path) => {
                 let named = Config::users_file(path).map_err(LoadError::of("configuration"))?;
-                named.ok_or_else(|| Error::Usage {
-                    message: format!("{} names no users file", path.display()),
-                    hint: Some("set `users_file: users.htpasswd` in it, or use --users-file".to_owned()),
+                named.ok_or_else(|| {
+                    usage(format!("{} names no users file", path.display()))
+                        .with_hint("set `users_file: users.htpasswd` in it, or use --users-file")
                 })
             }
         }
@@ -107,14 +107,11 @@ fn read(mut arguments: Arguments, change: impl Fn(String) -> Change) -> Result<C
 
 pub(super) fn run(command: &User) -> Result<(), Error> {
     if !ENABLED {
-        return Err(Error::NotEnabled(NOT_ENABLED));
+        return Err(Error::not_enabled(NOT_ENABLED));
     }
     let path = command.place.path()?;
     let mut files = Files::default();
-    let failed = |EditError { what, source }: EditError| Error::System {
-        what: format!("cannot {what} {}", path.display()),
-        source,
-    };
+    let failed = |EditError { what, source }: EditError| Error::file(what, &path, source);
     let (text, done) = match &command.change {
         Change::None => return list(&path),
         Change::Set { user, cost } => {

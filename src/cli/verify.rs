@@ -259,10 +259,9 @@ fn unjudged(code: &'static str, flag: &str, missing: bool) -> Option<Diagnostic>
 }
 
 fn jwks(path: &Path) -> Result<KeySet, Error> {
-    let problem = |problem: String| Error::KeyFile { path: path.into(), problem, hint: None };
     let object = match claims::read_object(&file(path)?) {
         Err(ClaimsError::NotAnObject) => Map::new(), // which has no `keys`
-        read => read.map_err(|error| problem(error.to_string()))?,
+        read => read.map_err(|error| Error::key_file(path, &error.to_string()))?,
     };
     KeySet::from_jwks(&object.into()).map_err(|error| rejected(path, &error))
 }

@@ -104,7 +104,7 @@ pub(in crate::cli) fn run(command: &Export) -> Result<(), Error> {
     match &command.out {
         None => print(&text)?,
         Some(path) => disk::publish(&System, path, text.as_bytes())
-            .map_err(|source| Error::System { what: format!("cannot write {}", path.display()), source })?,
+            .map_err(|source| Error::file("write", path, source))?,
     }
     if let Some(path) = &command.out {
         say_line(&format!("wrote {}: {}", path.display(), counted(public.len())));

@@ -23,7 +23,7 @@ pub(super) fn is_folder(path: &Path) -> bool {
 
 fn folder(place: &Place) -> Result<FernetFolder, Error> {
     if !ENABLED {
-        return Err(Error::NotEnabled(NOT_ENABLED));
+        return Err(Error::not_enabled(NOT_ENABLED));
     }
     match place {
         Place::Folder(path) => Ok(FernetFolder { path: path.clone(), most: MAX_ACTIVE_KEYS }),
