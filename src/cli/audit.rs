@@ -8,7 +8,7 @@ mod answer;
 
 use super::args::{Arguments, Spec, usage};
 use super::store::configured;
-use super::tokens::{limit, some};
+use super::tokens::{MOST, some};
 use super::{Command, print};
 use crate::cli::error::{Error, Exit};
 use crate::ground::file::Files;
@@ -62,21 +62,18 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         (at, since) => at.map(|text| (Reach::At, text)).or(since.map(|text| (Reach::Since, text))),
     };
     let (user, repository) = (arguments.name("user")?, arguments.name("repository")?);
-    let action = arguments.name("action")?.map(|name| action(&name)).transpose()?;
+    let action = arguments.one_of("action", &Action::REPOSITORY.map(Action::name), action)?;
     let policy = arguments.path("policy")?;
     if repository.is_none() && (action.is_some() || policy.is_some()) {
         return Err(arguments.missing("--repository NAME for --action and --policy"));
     }
-    let (limit, json) = (limit(&mut arguments, LIMIT)?, arguments.switch("json"));
+    let (limit, json) = (arguments.number("limit", 1..=MOST)?.unwrap_or(LIMIT), arguments.switch("json"));
     let config = arguments.config()?;
     Ok(Command::Audit(Audit { config, user, repository, action, span, policy, limit, json }))
 }
 
-fn action(name: &str) -> Result<Action, Error> {
-    let known = Action::from_name(name).filter(|action| Action::REPOSITORY.contains(action));
-    known.ok_or_else(|| {
-        usage(format!("--action: expected pull, push or delete, found `{}`", shortened(name, 40)))
-    })
+fn action(name: &str) -> Option<Action> {
+    Action::from_name(name).filter(|action| Action::REPOSITORY.contains(action))
 }
 
 pub(super) fn run(command: &Audit) -> Result<(), Error> {

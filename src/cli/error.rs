@@ -5,7 +5,7 @@
 
 use crate::claims::ClaimsError;
 use crate::diagnosis::unverified::Malformed;
-use crate::keystore::StoreError;
+use crate::keystore::KeystoreError;
 use crate::load::LoadError;
 use crate::server::BindError;
 use crate::store::fault::StoreFault;
@@ -33,7 +33,7 @@ pub enum Error {
     /// The token could not be signed.
     Seal(SealError),
     /// A folder of keys can't be read or changed.
-    Keys(StoreError),
+    Keys(KeystoreError),
     /// The store cannot be used.
     Store(StoreFault),
     /// `serve` cannot listen.
@@ -126,9 +126,8 @@ impl Error {
     /// The source line with a caret, where a file is wrong.
     pub fn excerpt(&self) -> Option<String> {
         match self {
-            Error::Load(LoadError::Document { source, .. }) | Error::Keys(StoreError::Document(source)) => {
-                source.excerpt()
-            }
+            Error::Load(LoadError::Document { source, .. })
+            | Error::Keys(KeystoreError::Document(source)) => source.excerpt(),
             _ => None,
         }
     }

@@ -13,10 +13,11 @@ mod services;
 mod steps;
 
 use super::args::{Arguments, Spec, usage};
-use super::keys::{self, export, quoted};
+use super::keys::{export, quoted};
 use super::password_input::{ask, checked_name};
 use super::{Command, print, progress};
 use crate::cli::error::{Error, Exit};
+use crate::diagnosis::verdict::Program;
 use crate::ground::disk::{self, Disk, PRIVATE, PUBLIC, System};
 use crate::ground::file::{Files, folder_of};
 use crate::ground::time::UnixTime;
@@ -69,8 +70,8 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         let error = usage("--self-signed is for an https:// address, and --url names another");
         return Err(error.with_hint("leave one of them out"));
     }
-    let algorithm = keys::algorithm(&mut arguments)?.unwrap_or(Algorithm::ES256);
-    if !registry::on_distribution_3(algorithm) {
+    let algorithm = arguments.algorithm()?.unwrap_or(Algorithm::ES256);
+    if !Program::Registry3.takes(algorithm) {
         let error = usage(format!("--algorithm: no Docker registry accepts {algorithm}"));
         return Err(
             error.with_hint("ES256 and RS256 are accepted by all; for other uses: keypebble keys generate")
@@ -186,7 +187,7 @@ fn fill(folder: &Path, plan: &Plan, hash: Option<&Hash>) -> Result<(), Error> {
     write("registry/jwks.json", PUBLIC, &keyring.jwks_text())?;
     let active = keyring.active().public().map(PublicKey::to_pem);
     write("registry/zot.pem", PUBLIC, &active.unwrap_or_default())?;
-    if registry::on_distribution_2(plan.asked.algorithm) {
+    if Program::Registry28.takes(plan.asked.algorithm) {
         let all: Vec<&RingKey> = keyring.verifiers().iter().collect();
         let bundle = export::certificates(keyring, &all, store.manifest(), export::DAYS, now)?;
         write("registry/bundle.pem", PUBLIC, &bundle)?;

@@ -47,20 +47,13 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         generate: arguments.switch("generate"),
         ttl: arguments.parsed("ttl")?,
         audience: arguments.name("audience")?,
-        format: arguments.name("format")?.map(|name| format(&name)).transpose()?,
+        format: arguments.one_of("format", &Format::ALL.map(Format::name), Format::named)?,
         wrong: Wrong::read(&mut arguments)?,
     };
     if issue.audience.is_some() && issue.wrong.has_audience() {
         return Err(usage("--audience and --wrong-audience contradict each other"));
     }
     Ok(Command::Issue(issue))
-}
-
-fn format(name: &str) -> Result<Format, Error> {
-    Format::named(name).ok_or_else(|| {
-        let names = Format::ALL.map(Format::name).join(", ");
-        usage(format!("--format: expected one of {names}, found `{name}`"))
-    })
 }
 
 pub(super) fn run(command: &Issue) -> Result<(), Error> {

@@ -16,12 +16,8 @@ const MAX_INPUT_BYTES: u64 = 4096;
 
 /// `--cost`
 pub(super) fn cost(arguments: &mut Arguments) -> Result<u8, Error> {
-    let Some(text) = arguments.text("cost")? else { return Ok(DEFAULT_COST) };
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let cost = digits.then(|| text.parse().ok()).flatten();
-    cost.filter(|cost| (MIN_COST..=MAX_COST).contains(cost)).ok_or_else(|| {
-        usage(format!("--cost: expected a number from {MIN_COST} to {MAX_COST}, found `{text}`"))
-    })
+    let cost = arguments.number("cost", MIN_COST.into()..=MAX_COST.into())?;
+    Ok(cost.and_then(|cost| u8::try_from(cost).ok()).unwrap_or(DEFAULT_COST))
 }
 
 /// A name that can stand in a users file; `what` says where it was given.

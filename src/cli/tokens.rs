@@ -6,7 +6,6 @@ pub(super) mod list;
 pub(super) mod revoke;
 pub(super) mod show;
 
-use super::args::{Arguments, usage};
 use super::say_line;
 use super::store::configured;
 use crate::cli::error::{Error, Exit};
@@ -24,15 +23,8 @@ pub(super) fn open(config: &Path) -> Result<Store, Error> {
     Store::open(&configured(config)?, Box::new(|_| ())).map_err(Error::Store)
 }
 
-/// How many rows `--limit` allows.
-pub(super) fn limit(arguments: &mut Arguments, default: u32) -> Result<u32, Error> {
-    let Some(text) = arguments.name("limit")? else { return Ok(default) };
-    let number: Option<u32> = text.parse().ok().filter(|number| (1..=MOST).contains(number));
-    number.ok_or_else(|| usage(format!("--limit: expected a whole number from 1 to {MOST}, found `{text}`")))
-}
-
-/// The most rows that are held at once.
-const MOST: u32 = 1_000_000;
+/// The most rows that are held at once, and so that `--limit` allows.
+pub(super) const MOST: u32 = 1_000_000;
 
 /// At most so many tokens, and whether there are more.
 pub(super) fn some(store: &Store, filter: Filter) -> Result<(Vec<Listed>, bool), Error> {

@@ -31,7 +31,7 @@ pub(in crate::cli) fn run(command: &Test) -> Result<(), Error> {
     let expectations = file.policy.expectations();
     let tried: Vec<(&Expectation, Outcome)> =
         expectations.iter().map(|expectation| (expectation, file.policy.outcome(expectation))).collect();
-    let findings = file.policy.findings(|ttl| setting.life(ttl));
+    let findings = file.policy.findings(|ttl| setting.lifetimes.of_rule(ttl));
     warn(&findings);
     let failed = tried.iter().filter(|(_, outcome)| !outcome.holds()).count();
     print(&if command.json { as_json(&setting, &tried, failed) } else { as_text(&setting, &tried, failed) })?;
