@@ -742,7 +742,11 @@ fn what_is_wrong_on_the_command_line_is_said() {
         ("audit --config config.yaml --at 1h --since 2h", 2, "--at and --since exclude each other"),
         ("audit --config config.yaml --at 2026-02-30", 2, "found `2026-02-30`"),
         ("audit --config config.yaml --action push", 2, "needs --repository NAME"),
-        ("audit --config config.yaml --repository a --action write", 2, "expected pull, push or delete"),
+        (
+            "audit --config config.yaml --repository a --action write",
+            2,
+            "expected one of pull, push, delete, found `write`",
+        ),
         ("audit --config config.yaml --repository a --policy policy.yaml", 1, "was not in force then"),
     ] {
         let output = line(&folder, command);
