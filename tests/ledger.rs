@@ -211,6 +211,49 @@ fn an_active_token_says_what_it_is_with_and_without_a_store() {
     }
 }
 
+/// Every profile: a client learns of those that are for it, and ends one by its id.
+#[test]
+fn tokens_of_every_profile_are_known() {
+    let folder = folder(STORE);
+    let config = CONFIG
+        .replace("STORE", STORE)
+        .replace("users_file: users.htpasswd", "profiles: [command, kubernetes]\ncommand_targets: [edge-7]")
+        .replace("[registry.example.com]", "[edge-7, vault, registry.example.com]");
+    folder.write("config.yaml", &config);
+    let server = serve(&folder);
+    let command = server.post(
+        "/command/token",
+        &[JSON],
+        "{\"target\": \"edge-7\", \"command\": \"reboot\", \"user\": \"alice\"}",
+    );
+    let account = server.post(
+        "/api/v1/namespaces/build/serviceaccounts/deployer/token",
+        &[JSON],
+        "{\"spec\": {\"audiences\": [\"vault\", \"other\"]}}",
+    );
+    let generic = server.post("/auth", &[JSON], "{\"sub\": \"robot\", \"scope\": \"a b\"}");
+    let registry =
+        server.get("/v2/token?scope=repository:alice/app:pull", &[("X-Authenticated-User", "alice")]);
+    for (answer, token, user, member, value) in [
+        (&command, "/token", "alice", "command", json!("reboot")),
+        (&account, "/status/token", "system:serviceaccount:build:deployer", "aud", json!(["vault", "other"])),
+        (&generic, "/token", "robot", "scope", json!("a b")),
+        (&registry, "/token", "alice", "aud", json!("registry.example.com")),
+    ] {
+        let body = answer.json();
+        let token = body.pointer(token).and_then(Value::as_str).unwrap_or_else(|| panic!("{answer:?}"));
+        let said = introspect(&server, "gateway", token).json();
+        assert_eq!([&said["active"], &said["username"], &said[member]], [&json!(true), &json!(user), &value]);
+        assert!(said["exp"].as_i64().unwrap() - now() > 50, "{said}");
+        assert_inactive(&introspect(&server, "other", token), "for others");
+        let id = said["jti"].as_str().unwrap();
+        let shown = parsed(&done(&folder, &format!("tokens show --config config.yaml --json --id={id}")));
+        assert_eq!([&shown["user"], &shown["state"]], [&json!(user), &json!("active")]);
+        done(&folder, &format!("tokens revoke --config config.yaml --id={id}"));
+        assert_inactive(&introspect(&server, "admin", token), "revoked");
+    }
+}
+
 #[test]
 fn whatever_is_not_an_active_token_of_the_caller_s_business_has_one_answer() {
     let folder = folder(STORE);

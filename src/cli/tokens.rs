@@ -65,7 +65,7 @@ pub(super) fn granted(token: &Listed) -> String {
     let entry = &token.entry;
     match (entry.profile.as_str(), entry.granted.as_str()) {
         ("refresh", _) => format!("a login at {}", printable(&entry.audience)),
-        (_, "") => format!("nothing of a registry, for {}", printable(&entry.audience)),
+        (_, "") => format!("no registry access, for {}", printable(&entry.audience)),
         (_, granted) => printable(granted),
     }
 }
@@ -78,7 +78,7 @@ pub(super) fn user(name: &str) -> String {
 /// Rows under a heading.
 pub(super) fn table(tokens: &[Listed], now: UnixTime) -> String {
     let mut text = format!(
-        "{:<22}  {:<9}  {:<19}  {:<12}  {:<7}  {:<12}  GRANTED\n",
+        "{:<22}  {:<10}  {:<19}  {:<12}  {:<7}  {:<12}  GRANTED\n",
         "ID", "PROFILE", "ISSUED (UTC)", "EXPIRES", "STATE", "USER"
     );
     for token in tokens {
@@ -86,7 +86,7 @@ pub(super) fn table(tokens: &[Listed], now: UnixTime) -> String {
         // Writing to a String does not fail.
         let _ = writeln!(
             text,
-            "{:<22}  {:<9}  {}  {:<12}  {:<7}  {:<12}  {}",
+            "{:<22}  {:<10}  {}  {:<12}  {:<7}  {:<12}  {}",
             printable(&entry.id),
             printable(&entry.profile),
             Readable(entry.issued_at),

@@ -194,7 +194,7 @@ impl Page {
         }
         // A store needs a feature, and a command that makes it.
         let all_can_be_had =
-            self.with == With::RealPrograms || !text.lines().any(|line| line.starts_with("store:"));
+            self.with != With::RustAlone || !text.lines().any(|line| line.starts_with("store:"));
         if name.ends_with("config.yaml") && all_can_be_had {
             // Its keys may be made by a later block.
             self.configs.push(name.to_owned());
