@@ -61,9 +61,9 @@ enum Against {
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let (config, jwks, key) = (arguments.path("config")?, arguments.path("jwks")?, arguments.path("key")?);
     let (bundle, service) = (arguments.path("rootcertbundle")?, arguments.name("service")?);
-    let algorithm = arguments.name("algorithm")?.map(|name| algorithm(&name)).transpose()?;
+    let algorithm = arguments.algorithm()?;
     let (audience, issuer) = (arguments.name("audience")?, arguments.name("issuer")?);
-    let typ = arguments.name("typ")?.map(|name| typ(&name)).transpose()?;
+    let typ = arguments.one_of("typ", &Typ::ALL.map(Typ::name), Typ::named)?;
     let decrypt_key = arguments.path("decrypt-key")?;
     let program: Option<Program> = arguments.parsed("for")?;
     let against = match (program, config, jwks, key) {
@@ -110,18 +110,6 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     Ok(Command::Verify(Verify { token, json, audience, issuer, typ, decrypt_key, against }))
 }
 
-fn typ(name: &str) -> Result<Typ, Error> {
-    Typ::named(name).ok_or_else(|| usage(format!("--typ: expected JWT or at+jwt, found `{name}`")))
-}
-
-fn algorithm(name: &str) -> Result<Algorithm, Error> {
-    name.parse().map_err(|_| {
-        let names = Algorithm::ALL.map(Algorithm::name).join(", ");
-        usage(format!("--algorithm: unknown algorithm `{name}`"))
-            .with_hint(format!("the algorithms are {names}"))
-    })
-}
-
 pub(super) fn run(command: &Verify) -> Result<(), Error> {
     let token = token_input::load(&command.token)?;
     let now = UnixTime::now();
@@ -163,8 +151,8 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         Against::Config(_) => {
             let Some(config) = &own else { return Err(Error::Negative) };
             let audiences = audience.map_or_else(|| config.services().collect(), |audience| vec![audience]);
-            let checks = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
-            (None, judge(Some(config.keyring.verifiers()), &checks))
+            let expected = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
+            (None, judge(Some(config.keyring.verifiers()), &expected))
         }
         Against::Jwks(path) => (None, unnamed(judge, Some(&jwks(path)?), issuer, audience)),
         Against::Key(path, algorithm) => {
@@ -267,10 +255,9 @@ fn unjudged(code: &'static str, flag: &str, missing: bool) -> Option<Diagnostic>
 }
 
 fn jwks(path: &Path) -> Result<KeySet, Error> {
-    let problem = |problem: String| Error::KeyFile { path: path.into(), problem, hint: None };
     let object = match claims::read_object(&file(path)?) {
         Err(ClaimsError::NotAnObject) => Map::new(), // which has no `keys`
-        read => read.map_err(|error| problem(error.to_string()))?,
+        read => read.map_err(|error| Error::key_file(path, &error.to_string()))?,
     };
     KeySet::from_jwks(&object.into()).map_err(|error| rejected(path, &error))
 }
