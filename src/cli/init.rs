@@ -87,7 +87,7 @@ pub(super) fn run(command: &Init) -> Result<(), Error> {
         let error = usage(format!("{} does not name a new folder", command.folder.display()));
         return Err(error.with_hint("give the folder a name: keypebble init registry-auth"));
     };
-    refuse_full(&folder)?;
+    refuse_taken(&folder)?;
     let mut aside = std::ffi::OsString::from(".");
     aside.push(name);
     let random = disk::random_name();
@@ -134,7 +134,7 @@ fn make(
     hash: Option<&Hash>,
     plan: impl FnOnce(&Metadata) -> Plan,
 ) -> Result<Plan, Error> {
-    System.create_folder(aside, 0o755).map_err(|source| failed("create", aside, source))?;
+    System.create_folder(aside, 0o755).map_err(|source| failed("create", folder, source))?;
     let whole = || {
         let plan = plan(&aside.metadata().map_err(|source| failed("read", aside, source))?);
         fill(aside, &plan, hash)?;
@@ -150,18 +150,27 @@ fn make(
     made
 }
 
-fn refuse_full(folder: &Path) -> Result<(), Error> {
+/// Before anybody is asked for a password.
+fn refuse_taken(folder: &Path) -> Result<(), Error> {
+    let refused = |message: String, hint: &str| {
+        Err(Error::Keys(StoreError::Refused { message, hint: Some(hint.to_owned()) }))
+    };
+    let above = folder_of(folder);
     let mut listed = match fs::read_dir(folder) {
         Ok(listed) => listed,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(failed("read", folder, source)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("read", folder, error)),
+        Err(_) if above.is_dir() => return Ok(()),
+        Err(_) => {
+            let message = format!("cannot create {}: there is no folder {}", folder.display(), above.display());
+            return refused(message, "make that one first");
+        }
     };
     match listed.next() {
         None => Ok(()),
-        Some(_) => Err(Error::Keys(StoreError::Refused {
-            message: format!("{} is not empty", folder.display()),
-            hint: Some("name a folder that does not exist: nothing is ever overwritten".to_owned()),
-        })),
+        Some(_) => refused(
+            format!("{} is not empty", folder.display()),
+            "name a folder that does not exist: nothing is ever overwritten",
+        ),
     }
 }
 
