@@ -806,6 +806,14 @@ fn an_audit_says_who_got_what_when_and_by_which_rule() {
     assert_eq!(of_alice["events"][1]["actor"], json!("client:admin"));
     assert_eq!(kinds(&audit("--user bob")), [""; 0]);
     assert_eq!(kinds(&audit("")), ["revoked", "revoked_token_used"]);
+    let logins = parsed(&done(&folder, "tokens list --config config.yaml --logins --json"));
+    done(&folder, &format!("tokens revoke --config config.yaml --id={}", logins[0]["id"].as_str().unwrap()));
+    let of_repository = kinds(&audit("--repository alice/app"));
+    assert_eq!(
+        of_repository,
+        ["revoked", "revoked", "revoked_token_used"],
+        "with the login its tokens ended"
+    );
 
     let text =
         done(&folder, "audit --config config.yaml --repository alice/app --action push --policy policy.yaml");

@@ -141,7 +141,10 @@ fn happened(
     within: impl Fn(EventKind) -> EventFilter,
 ) -> Result<(Vec<Event>, bool), Error> {
     let all = command.user.is_none() && command.repository.is_none();
-    let ids: HashSet<&str> = tokens.iter().map(|token| token.entry.id.as_str()).collect();
+    // What ends a login ends its tokens, too.
+    let ids =
+        tokens.iter().map(|token| &token.entry).flat_map(|entry| [Some(&entry.id), entry.login.as_ref()]);
+    let ids: HashSet<&str> = ids.flatten().map(String::as_str).collect();
     let users: HashSet<&str> =
         tokens.iter().map(|token| token.entry.subject.as_str()).chain(command.user.as_deref()).collect();
     let listed = |text: &Option<String>, known: &HashSet<&str>| {

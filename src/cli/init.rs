@@ -94,7 +94,7 @@ pub(super) fn run(command: &Init) -> Result<(), Error> {
         let error = usage("the folder's path has a control character, or is not UTF-8");
         return Err(error.with_hint("name another folder: the files that are made hold its path"));
     }
-    refuse_full(&folder)?;
+    refuse_taken(&folder)?;
     let mut aside = std::ffi::OsString::from(".");
     aside.push(name);
     let random = disk::random_name();
@@ -141,7 +141,7 @@ fn make(
     hash: Option<&Hash>,
     plan: impl FnOnce(&Metadata) -> Plan,
 ) -> Result<Plan, Error> {
-    System.create_folder(aside, 0o755).map_err(|source| Error::file("create", aside, source))?;
+    System.create_folder(aside, 0o755).map_err(|source| Error::file("create", folder, source))?;
     let whole = || {
         let plan = plan(&aside.metadata().map_err(|source| Error::file("read", aside, source))?);
         fill(aside, &plan, hash)?;
@@ -157,11 +157,19 @@ fn make(
     made
 }
 
-fn refuse_full(folder: &Path) -> Result<(), Error> {
+/// Before anybody is asked for a password.
+fn refuse_taken(folder: &Path) -> Result<(), Error> {
+    let above = folder_of(folder);
     let mut listed = match fs::read_dir(folder) {
         Ok(listed) => listed,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(Error::file("read", folder, source)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::file("read", folder, error));
+        }
+        Err(_) if above.is_dir() => return Ok(()),
+        Err(_) => {
+            let what = format!("cannot create {}: there is no folder {}", folder.display(), above.display());
+            return Err(Error::said(Exit::Failed, what).with_hint("make that one first"));
+        }
     };
     match listed.next() {
         None => Ok(()),

@@ -36,7 +36,11 @@ pub(crate) fn strangers(
                 format!("`{group}` is a group: name each member under `users`, with `groups: [{group}]`")
             }
             None => {
-                format!("add them under `users` in the policy, or: keypebble user remove {}", word(first))
+                format!(
+                    "add them under `users` in the policy, or: keypebble user remove {} --users-file {}",
+                    word(first),
+                    word(&file.display().to_string())
+                )
             }
         };
         found.push(Diagnostic::advice(

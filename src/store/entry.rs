@@ -140,7 +140,7 @@ pub struct Revocation {
 pub struct Ended {
     /// Recorded tokens that had not expired.
     pub tokens: u64,
-    /// When the last of them expires: a registry takes them until then.
+    /// When the last of them expires that a registry takes: it does so until then.
     pub latest: Option<UnixTime>,
 }
 

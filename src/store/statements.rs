@@ -302,7 +302,9 @@ pub(super) fn ended(
         conditions.add("issued_at <= ?", before.0);
     }
     conditions.add("expires_at > ?", now.0);
-    let sql = format!("SELECT count(*), max(expires_at) FROM token{}", conditions.text);
+    // A refresh token is for Keypebble alone.
+    let taken = "max(CASE WHEN profile <> 'refresh' THEN expires_at END)";
+    let sql = format!("SELECT count(*), {taken} FROM token{}", conditions.text);
     let count = |row: &mut Row| {
         let tokens = u64::try_from(row.number()?).ok()?;
         Some(Ended { tokens, latest: row.number().map(UnixTime) })

@@ -119,7 +119,8 @@ fn links_lead_somewhere() {
     assert!(found >= 60, "{found}");
     let index = page("docs/index.md");
     for (name, _) in all.iter().filter(|(name, _)| name.starts_with("docs/") && name != "docs/index.md") {
-        assert!(index.contains(&format!("]({})", &name["docs/".len()..])), "{name} is not in the index");
+        let listed = index.matches(&format!("]({})", &name["docs/".len()..])).count();
+        assert_eq!(listed, 1, "{name} is in the index {listed} times");
     }
 }
 
@@ -135,7 +136,7 @@ fn anchor_of(heading: &str) -> String {
 #[test]
 fn the_front_page_is_short_and_begins_with_two_commands() {
     let readme = page("README.md");
-    assert!(readme.len() <= 14_000, "{} bytes", readme.len());
+    assert!(readme.len() <= 12_500, "{} bytes", readme.len());
     let blocks = Block::all("README.md", &readme);
     let first =
         "cargo run --release -- issue --config examples/config.dev.yaml --claims '{\"sub\": \"alice\"}'\n";

@@ -165,9 +165,11 @@ fn a_refresh_token_takes_its_login_with_it(config: &StoreConfig) {
             refresh("r1-again", "r1"),
             refresh("r2", "r2"),
             from("a2", "r2"),
+            refresh("r3", "r3"),
             entry("a", "alice"),
         ])
         .unwrap();
+    assert_eq!(revoke(&store, token("r3")), Ended { tokens: 1, latest: None }, "no registry takes it");
     // An access token takes nothing with it.
     revoke(&store, token("a2"));
     assert_eq!(state(&store, &entry("r2", "alice")), "active");

@@ -85,7 +85,7 @@ fn report(rotated: &Rotated, place: &Place) -> String {
              \x20                   (its jwks), then restart it: it reads its keys once\n\
              \x20 others            those that read /.well-known/jwks.json find it there\n\
              At once, as it takes a single key:\n\
-             \x20 zot               keypebble keys export {flag} --format cert --state active --out CERT\n\
+             \x20 zot               keypebble keys export {flag} --format pem --state active --out KEY\n\
              \x20                   (its auth.bearer.cert), then restart it\n"
         );
     }
