@@ -155,12 +155,6 @@ mod tests {
 
     const CLAIMS: &[u8] = br#"{"iss":"i","exp":1e0 , "a":"\u00fc"}"#;
 
-    macro_rules! file {
-        ($name:literal) => {
-            include_bytes!(concat!("../../tests/data/keys/", $name)).as_slice()
-        };
-    }
-
     fn secret(bytes: usize) -> Secret {
         Secret::new(base64::text(&vec![7; bytes]).into_bytes())
     }
@@ -179,8 +173,8 @@ mod tests {
         };
         let mut pairs = vec![shared(32, A256Kw), shared(16, A128Kw)];
         for management in [EcdhEsA256Kw, EcdhEsA128Kw] {
-            pairs.push(agreed(file!("p256-pub.pem"), file!("p256.pem"), management));
-            pairs.push(agreed(file!("x25519-pub.pem"), file!("x25519.pem"), management));
+            pairs.push(agreed(key_file!("p256-pub.pem"), key_file!("p256.pem"), management));
+            pairs.push(agreed(key_file!("x25519-pub.pem"), key_file!("x25519.pem"), management));
         }
         pairs
     }
