@@ -21,6 +21,8 @@ use crate::diagnosis::verdict::{Program, Trust};
 use crate::ground::diagnostic::{Diagnostic, Level, ascii_json, worst};
 use crate::ground::document::Document;
 use crate::ground::file::Files;
+#[cfg(feature = "tls")]
+use crate::ground::text::quoted;
 use crate::ground::text::sentence;
 use crate::ground::time::UnixTime;
 use crate::load::LoadError;
@@ -128,7 +130,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         let own =
             own.as_ref().map(|(services, listens, issuer)| ask::Own { issuer, services, listens, files });
         let ask = || ask::ask(url, command.ca.as_deref(), own);
-        findings.extend(progress::during(&format!("waiting for {url}"), ask));
+        findings.extend(progress::during(&format!("waiting for {}", quoted("", url)), ask));
     }
     // A registry that lets anybody in comes first.
     findings.sort_by_key(|finding| finding.code != "open");

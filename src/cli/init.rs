@@ -20,6 +20,7 @@ use crate::cli::error::{Error, Exit};
 use crate::diagnosis::verdict::Program;
 use crate::ground::disk::{self, Disk, PRIVATE, PUBLIC, System};
 use crate::ground::file::{Files, folder_of};
+use crate::ground::text::acts;
 use crate::ground::time::UnixTime;
 use crate::key::PublicKey;
 use crate::key::algorithm::Algorithm;
@@ -88,6 +89,11 @@ pub(super) fn run(command: &Init) -> Result<(), Error> {
         let error = usage(format!("{} does not name a new folder", command.folder.display()));
         return Err(error.with_hint("give the folder a name: keypebble init registry-auth"));
     };
+    // The files name it, each in a syntax of its own: a line end in a unit would be a directive of its own.
+    if folder.to_str().is_none_or(|path| path.chars().any(acts)) {
+        let error = usage("the folder's path has a control character, or is not UTF-8");
+        return Err(error.with_hint("name another folder: the files that are made hold its path"));
+    }
     refuse_full(&folder)?;
     let mut aside = std::ffi::OsString::from(".");
     aside.push(name);

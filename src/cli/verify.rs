@@ -6,6 +6,7 @@ use super::keys::export;
 use super::{Command, print, token_input};
 use crate::claims::{self, ClaimsError};
 use crate::cli::error::Error;
+use crate::config::Config;
 use crate::diagnosis::claims::Expected;
 use crate::diagnosis::encrypted::Outer;
 use crate::diagnosis::unverified::Unverified;
@@ -19,7 +20,7 @@ use crate::key::PublicKey;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::{KeySet, RingKey, State};
 use crate::load::setup;
-use crate::token::{Inside, Opener, Typ};
+use crate::token::{Format, Inside, Opener, Typ, fernet};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -124,8 +125,15 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         Ok((token, opened)) => (token, opened),
         Err(finding) => return answer(None, &[finding], command.json),
     };
+    // A recipient has the secret of a configuration, too: claims that it opens prove nothing where tokens are signed,
+    // unless --decrypt-key says that they do.
+    let unsigned = if fernet::is_one(&token) { Format::Fernet } else { Format::Jwe };
+    let relies = |config: &Config| config.sealing.format == unsigned || command.decrypt_key.is_some();
     let judge = |keys: Option<&KeySet>, expected: &Expected<'_>| match (&opened, keys) {
-        (Some(opened), keys) => opened.judge(keys.is_some() && own.is_none(), command.typ, expected, now),
+        (Some(opened), keys) => {
+            let signed = keys.is_some() && !own.as_ref().is_some_and(relies);
+            opened.judge(signed, command.typ, expected, now)
+        }
         (None, Some(keys)) => {
             let mut findings = verify::verify(&token, keys, expected, now);
             if let (Some(_), Ok(read)) = (command.typ, Unverified::parse(&token)) {

@@ -10,6 +10,7 @@ use crate::cli::key_file::file;
 use crate::diagnosis::doctor::running::Answer;
 use crate::ground::diagnostic::{Diagnostic, shortened};
 use crate::ground::file;
+use crate::ground::text::quoted;
 use crate::ground::time::UnixTime;
 use rustls::{CertificateError, RootCertStore};
 use std::io::Read;
@@ -131,8 +132,8 @@ fn check(code: &'static str, url: &str) -> Result<(), Diagnostic> {
     if well_formed {
         return Ok(());
     }
-    let what = format!("`{}` is not a URL such as https://registry.example.com:5000", shortened(url, 200));
-    Err(Diagnostic::error(code, what))
+    let what = format!("{} is not a URL such as https://registry.example.com:5000", quoted("", url));
+    Err(Diagnostic::error(code, what).hint("a name and password do not belong in it: none is sent"))
 }
 
 fn answer(
