@@ -198,8 +198,16 @@ mod tests {
         for (text, name, helps) in [
             (key_file!("rsa2048.der"), "a private key in binary (DER)", "openssl pkey -inform DER -in"),
             (key_file!("p256-sec1.der"), "a private key in binary (DER)", "openssl pkey -inform DER -in"),
-            (key_file!("p256-encrypted.der"), "a private key in binary (DER)", "openssl pkey -inform DER -in"),
-            (key_file!("p256-pub.der"), "a public key in binary (DER)", "openssl pkey -pubin -inform DER -in"),
+            (
+                key_file!("p256-encrypted.der"),
+                "a private key in binary (DER)",
+                "openssl pkey -inform DER -in",
+            ),
+            (
+                key_file!("p256-pub.der"),
+                "a public key in binary (DER)",
+                "openssl pkey -pubin -inform DER -in",
+            ),
             (
                 key_file!("rsa2048-pub-pkcs1.der"),
                 "a public key in binary (DER)",

@@ -231,8 +231,8 @@ mod tests {
     /// Who reads such a header as one without that part derives another key, or the same from another statement.
     #[test]
     fn a_party_of_an_agreement_is_a_text_in_base64() {
-        let key = EncryptionKey::public(file!("x25519-pub.pem"), None, None).unwrap();
-        let opener = DecryptionKey::read(&Secret::new(file!("x25519.pem").to_vec())).unwrap();
+        let key = EncryptionKey::public(key_file!("x25519-pub.pem"), None, None).unwrap();
+        let opener = DecryptionKey::read(&Secret::new(key_file!("x25519.pem").to_vec())).unwrap();
         for (party, opens) in
             [("", true), (r#","apu":5"#, false), (r#","apv":null"#, false), (r#","apu":"!""#, false)]
         {
