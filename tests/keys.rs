@@ -425,7 +425,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
         ("init new --user #x", 2, "a comment in a users file"),
         ("init new --url a.example.com", 2, "is not the address of a server"),
         ("init none/new", 1, "cannot create"),
-        ("init new\u{85}User=root", 2, "the folder's path has a control character"),
+        ("init new\u{9f}User=root", 2, "the folder's path has a control character"),
     ] {
         let said = fails(&folder, command, code);
         assert!(said.contains(part), "{command}: {said}");

@@ -87,7 +87,7 @@ fn what_cannot_be_done_changes_nothing() {
     folder.write("none.yaml", "issuer: i\naudience: a\nsecret: s\n");
     for (command, input, code, part) in [
         ("user set --config config.yaml", "x", 2, "needs the user's NAME"),
-        ("user set alice", "x", 2, "needs --config PATH or --users-file PATH"),
+        ("user set alice", "x", 2, "needs --users-file PATH or --config PATH"),
         ("user set alice --config config.yaml --users-file u", "x", 2, "leave one of them out"),
         ("user set alice --config config.yaml --cost 99", "x", 2, "from 4 to 14"),
         ("user set a:b --config config.yaml", "x", 2, "NAME: a user name cannot hold a colon"),
