@@ -127,27 +127,22 @@ impl Config {
     /// The folder that `key_dir` names, where the configuration has it. The keys in it are not read, nor
     /// is the rest of the configuration judged: the folder may still have to be made.
     pub fn key_dir(path: &Path) -> Result<Option<PathBuf>, DocumentError> {
-        let mut files = Files::default();
-        let document = document(path, &mut files)?;
-        match ring::source(&document.root())? {
-            Some(("key_dir", node)) => node.path(&mut files).map(Some),
+        match ring::source(&document(path, &mut Files::default())?.root())? {
+            Some(("key_dir", node)) => node.path(&mut Files::default()).map(Some),
             _ => Ok(None),
         }
     }
 
     /// The folder of Fernet keys that `fernet` names, likewise.
     pub fn fernet_folder(path: &Path) -> Result<Option<FernetFolder>, DocumentError> {
-        let mut files = Files::default();
-        let document = document(path, &mut files)?;
-        FernetFolder::read(&document.root(), &mut files)
+        FernetFolder::read(&document(path, &mut Files::default())?.root(), &mut Files::default())
     }
 
     /// The file that `users_file` names, where the configuration has it. The file is not read, nor is the rest of
     /// the configuration judged.
     pub fn users_file(path: &Path) -> Result<Option<PathBuf>, DocumentError> {
-        let mut files = Files::default();
-        let document = Document::load(path, &mut files)?;
-        document.root().get("users_file").map(|node| node.path(&mut files)).transpose()
+        let document = document(path, &mut Files::default())?;
+        document.root().get("users_file").map(|node| node.path(&mut Files::default())).transpose()
     }
 
     /// As [`Config::read_with`], where nobody asks which files were read.

@@ -202,12 +202,6 @@ impl fmt::Debug for Key {
 mod tests {
     use super::*;
 
-    macro_rules! file {
-        ($name:literal) => {
-            include_bytes!(concat!("../tests/data/keys/", $name)).as_slice()
-        };
-    }
-
     fn load(pem: &[u8], algorithm: Option<Algorithm>) -> Result<Key, KeyError> {
         Key::from_pem(&Secret::new(pem.to_vec()), algorithm, None)
     }
@@ -261,10 +255,10 @@ mod tests {
             let weakness = hmac(algorithm, &vec![b'x'; bytes]).weakness();
             assert_eq!(weakness.map(|weakness| weakness.least), least, "{algorithm} {bytes}");
         }
-        assert!(load(file!("p256.pem"), None).unwrap().weakness().is_none());
+        assert!(load(key_file!("p256.pem"), None).unwrap().weakness().is_none());
         let empty = Key::from_secret(Algorithm::HS256, &Secret::new(Vec::new()), None);
         assert_eq!(empty.err(), Some(KeyError::EmptySecret));
-        let public = Secret::new(file!("p256-pub.pem").to_vec());
+        let public = Secret::new(key_file!("p256-pub.pem").to_vec());
         let public = Key::from_secret(Algorithm::HS256, &public, None);
         assert_eq!(public.err(), Some(KeyError::PemAsSecret));
         let secret = Secret::new(vec![b'x'; 32]);
@@ -279,24 +273,29 @@ mod tests {
         let key = hmac(Algorithm::HS256, b"change-me");
         assert_eq!(key.id(), None);
         assert!(key.public().is_none());
-        let chain = Chain::from_pem(file!("p256-chain.pem")).unwrap();
+        let chain = Chain::from_pem(key_file!("p256-chain.pem")).unwrap();
         assert_eq!(key.with_chain(chain).err(), Some(KeyError::ChainOfOtherKey { found_at: None }));
     }
 
     #[test]
     fn every_form_of_private_key_is_read() {
-        let crlf = String::from_utf8(file!("p256.pem").to_vec()).unwrap().replace('\n', "\r\n");
-        let folded = String::from_utf8(file!("rsa2048.pem").to_vec()).unwrap().replace('\n', " ");
-        let combined = [b"a comment\n", file!("p256-chain.pem"), file!("p256.pem")].concat();
+        let crlf = String::from_utf8(key_file!("p256.pem").to_vec()).unwrap().replace('\n', "\r\n");
+        let folded = String::from_utf8(key_file!("rsa2048.pem").to_vec()).unwrap().replace('\n', " ");
+        let combined = [b"a comment\n", key_file!("p256-chain.pem"), key_file!("p256.pem")].concat();
         for (name, pem, algorithm, same_as) in [
-            ("PKCS#8 RSA", file!("rsa2048.pem"), Algorithm::RS256, file!("rsa2048-pub.pem")),
-            ("PKCS#1", file!("rsa2048-pkcs1.pem"), Algorithm::RS256, file!("rsa2048-pub-pkcs1.pem")),
-            ("folded lines", folded.as_bytes(), Algorithm::RS256, file!("rsa2048-cert.pem")),
-            ("PKCS#8 EC", file!("p256.pem"), Algorithm::ES256, file!("p256-pub.pem")),
-            ("CRLF", crlf.as_bytes(), Algorithm::ES256, file!("p256-pub-compressed.pem")),
-            ("with EC PARAMETERS", file!("p256-sec1-params.pem"), Algorithm::ES256, file!("p256-pub.pem")),
-            ("with certificates", &combined, Algorithm::ES256, file!("p256-chain.pem")),
-            ("PKCS#8 Ed25519", file!("ed25519.pem"), Algorithm::EdDSA, file!("ed25519-pub.pem")),
+            ("PKCS#8 RSA", key_file!("rsa2048.pem"), Algorithm::RS256, key_file!("rsa2048-pub.pem")),
+            ("PKCS#1", key_file!("rsa2048-pkcs1.pem"), Algorithm::RS256, key_file!("rsa2048-pub-pkcs1.pem")),
+            ("folded lines", folded.as_bytes(), Algorithm::RS256, key_file!("rsa2048-cert.pem")),
+            ("PKCS#8 EC", key_file!("p256.pem"), Algorithm::ES256, key_file!("p256-pub.pem")),
+            ("CRLF", crlf.as_bytes(), Algorithm::ES256, key_file!("p256-pub-compressed.pem")),
+            (
+                "with EC PARAMETERS",
+                key_file!("p256-sec1-params.pem"),
+                Algorithm::ES256,
+                key_file!("p256-pub.pem"),
+            ),
+            ("with certificates", &combined, Algorithm::ES256, key_file!("p256-chain.pem")),
+            ("PKCS#8 Ed25519", key_file!("ed25519.pem"), Algorithm::EdDSA, key_file!("ed25519-pub.pem")),
         ] {
             let key = load(pem, None).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(key.algorithm(), algorithm, "{name}");
@@ -305,13 +304,13 @@ mod tests {
             assert_eq!(key.public(), Some(&public), "{name}");
             assert!(public.verify(b"input", &key.sign(b"input").unwrap()), "{name}");
         }
-        let (sec1, pkcs8) = (load(file!("p384-sec1.pem"), None), load(file!("p384.pem"), None));
+        let (sec1, pkcs8) = (load(key_file!("p384-sec1.pem"), None), load(key_file!("p384.pem"), None));
         assert_eq!(sec1.unwrap().public(), pkcs8.unwrap().public());
         for (pem, algorithm) in [
-            (file!("p384.pem"), Algorithm::ES384),
-            (file!("mldsa44.pem"), Algorithm::MlDsa44),
-            (file!("mldsa65.pem"), Algorithm::MlDsa65),
-            (file!("mldsa87.pem"), Algorithm::MlDsa87),
+            (key_file!("p384.pem"), Algorithm::ES384),
+            (key_file!("mldsa44.pem"), Algorithm::MlDsa44),
+            (key_file!("mldsa65.pem"), Algorithm::MlDsa65),
+            (key_file!("mldsa87.pem"), Algorithm::MlDsa87),
         ] {
             assert_eq!(load(pem, None).unwrap().algorithm(), algorithm);
         }
@@ -319,36 +318,40 @@ mod tests {
 
     #[test]
     fn each_unusable_file_has_its_own_refusal() {
-        let two = [file!("p256.pem"), file!("ed25519.pem")].concat();
-        let cut = &file!("rsa2048.pem")[..800];
-        let rsa_text = String::from_utf8(file!("rsa2048.pem").to_vec()).unwrap();
+        let two = [key_file!("p256.pem"), key_file!("ed25519.pem")].concat();
+        let cut = &key_file!("rsa2048.pem")[..800];
+        let rsa_text = String::from_utf8(key_file!("rsa2048.pem").to_vec()).unwrap();
         let shorter: Vec<&str> =
             rsa_text.lines().enumerate().filter(|(at, _)| *at != 5).map(|(_, line)| line).collect();
         let shorter = shorter.join("\n");
         // A version of 1, and another prime at the end, which nobody gets to.
-        let several_primes = String::from_utf8(file!("rsa2048-pkcs1.pem").to_vec())
+        let several_primes = String::from_utf8(key_file!("rsa2048-pkcs1.pem").to_vec())
             .unwrap()
             .replacen("owIBAAKC", "owIBAQKC", 1);
         let label = String::from;
         let unsupported = |what: &str| KeyError::Unsupported { what: what.to_owned() };
         for (name, pem, expected) in [
-            ("encrypted PKCS#8", file!("rsa2048-encrypted.pem"), KeyError::Encrypted),
-            ("encrypted PKCS#1", file!("rsa2048-encrypted-pkcs1.pem"), KeyError::Encrypted),
-            ("public", file!("p256-pub.pem"), KeyError::NotPrivate { found: label("PUBLIC KEY") }),
-            ("certificate", file!("rsa2048-cert.pem"), KeyError::NotPrivate { found: label("CERTIFICATE") }),
+            ("encrypted PKCS#8", key_file!("rsa2048-encrypted.pem"), KeyError::Encrypted),
+            ("encrypted PKCS#1", key_file!("rsa2048-encrypted-pkcs1.pem"), KeyError::Encrypted),
+            ("public", key_file!("p256-pub.pem"), KeyError::NotPrivate { found: label("PUBLIC KEY") }),
+            (
+                "certificate",
+                key_file!("rsa2048-cert.pem"),
+                KeyError::NotPrivate { found: label("CERTIFICATE") },
+            ),
             ("two", &two, KeyError::SeveralKeys { count: 2 }),
             ("cut", cut, KeyError::Unterminated { label: label("PRIVATE KEY") }),
             ("a line short", shorter.as_bytes(), KeyError::Malformed { what: "key" }),
             ("several primes", several_primes.as_bytes(), unsupported("an RSA key of more than two primes")),
-            ("1024 bits", file!("rsa1024.pem"), KeyError::RsaSize { bits: 1024 }),
-            ("8192 bits", file!("rsa8192.pem"), KeyError::RsaSize { bits: 8192 }),
-            ("exponent 3", file!("rsa2048-e3.pem"), KeyError::RsaExponent),
-            ("PSS only", file!("rsa-pss.pem"), unsupported("an RSA key restricted to PSS")),
-            ("P-521", file!("p521.pem"), unsupported("an EC key on P-521")),
-            ("secp256k1", file!("secp256k1.pem"), unsupported("an EC key on secp256k1")),
-            ("Ed448", file!("ed448.pem"), unsupported("an Ed448 key")),
-            ("X25519", file!("x25519.pem"), unsupported("an X25519 key")),
-            ("OpenSSH", file!("openssh.pem"), KeyError::OpenSsh),
+            ("1024 bits", key_file!("rsa1024.pem"), KeyError::RsaSize { bits: 1024 }),
+            ("8192 bits", key_file!("rsa8192.pem"), KeyError::RsaSize { bits: 8192 }),
+            ("exponent 3", key_file!("rsa2048-e3.pem"), KeyError::RsaExponent),
+            ("PSS only", key_file!("rsa-pss.pem"), unsupported("an RSA key restricted to PSS")),
+            ("P-521", key_file!("p521.pem"), unsupported("an EC key on P-521")),
+            ("secp256k1", key_file!("secp256k1.pem"), unsupported("an EC key on secp256k1")),
+            ("Ed448", key_file!("ed448.pem"), unsupported("an Ed448 key")),
+            ("X25519", key_file!("x25519.pem"), unsupported("an X25519 key")),
+            ("OpenSSH", key_file!("openssh.pem"), KeyError::OpenSsh),
         ] {
             assert_eq!(load(pem, None).err(), Some(expected), "{name}");
         }
@@ -359,18 +362,26 @@ mod tests {
         for algorithm in
             Algorithm::ALL.into_iter().filter(|algorithm| algorithm.name().starts_with(['R', 'P']))
         {
-            assert_eq!(load(file!("rsa2048.pem"), Some(algorithm)).unwrap().algorithm(), algorithm);
+            assert_eq!(load(key_file!("rsa2048.pem"), Some(algorithm)).unwrap().algorithm(), algorithm);
         }
         for (pem, asked, message) in [
             (
-                file!("rsa2048.pem"),
+                key_file!("rsa2048.pem"),
                 Algorithm::ES256,
                 "an RSA key can't sign ES256, it can sign RS256, RS384, RS512, PS256, PS384 or PS512",
             ),
-            (file!("p256.pem"), Algorithm::ES384, "an EC key on P-256 can't sign ES384, it can sign ES256"),
-            (file!("ed25519.pem"), Algorithm::HS256, "an Ed25519 key can't sign HS256, it can sign EdDSA"),
             (
-                file!("mldsa44.pem"),
+                key_file!("p256.pem"),
+                Algorithm::ES384,
+                "an EC key on P-256 can't sign ES384, it can sign ES256",
+            ),
+            (
+                key_file!("ed25519.pem"),
+                Algorithm::HS256,
+                "an Ed25519 key can't sign HS256, it can sign EdDSA",
+            ),
+            (
+                key_file!("mldsa44.pem"),
                 Algorithm::MlDsa65,
                 "an ML-DSA-44 key can't sign ML-DSA-65, it can sign ML-DSA-44",
             ),
@@ -384,7 +395,7 @@ mod tests {
         for algorithm in Algorithm::ALL {
             let (key, secret) = if algorithm.name().starts_with(['R', 'P']) {
                 // Generation is tried once below: it is slow.
-                (load(file!("rsa2048.pem"), Some(algorithm)).unwrap(), None)
+                (load(key_file!("rsa2048.pem"), Some(algorithm)).unwrap(), None)
             } else {
                 let (key, secret) = Key::generate(algorithm).unwrap();
                 (key, Some(secret))
@@ -434,21 +445,21 @@ mod tests {
                         ogS-k7HZWqWsEN0OsBMbaKm-YXy9E8iDWpKL8x52skHxHdBodvMjMEJB_SE-xIAIeZDk278xTVIXz-DA\
                         zQs11wpBABd9Gyr8tr5m9WYtTvY6qWKxnjvtYrmYgbWqwB-rGxSIm5sCE5N3r9Ph5II3EXTH1qV87lkJ\
                         wo6F0PzRJJm2rYXUILTbuu-0g";
-        let key = load(file!("rsa2048.pem"), None).unwrap();
+        let key = load(key_file!("rsa2048.pem"), None).unwrap();
         assert_eq!(base64url(&key.sign(b"input").unwrap()), expected);
     }
 
     #[test]
     fn a_chain_must_start_with_the_keys_own_certificate() {
-        let chain = || Chain::from_pem(file!("p256-chain.pem")).unwrap();
-        let key = load(file!("p256.pem"), None).unwrap().with_chain(chain()).unwrap();
+        let chain = || Chain::from_pem(key_file!("p256-chain.pem")).unwrap();
+        let key = load(key_file!("p256.pem"), None).unwrap().with_chain(chain()).unwrap();
         assert_eq!(key.chain().unwrap().x5c().len(), 2);
-        for (pem, found_at) in [(file!("p384.pem"), Some(2)), (file!("rsa2048.pem"), None)] {
+        for (pem, found_at) in [(key_file!("p384.pem"), Some(2)), (key_file!("rsa2048.pem"), None)] {
             let refused = load(pem, None).unwrap().with_chain(chain());
             assert_eq!(refused.err(), Some(KeyError::ChainOfOtherKey { found_at }));
         }
-        let cert = Chain::from_pem(file!("rsa2048-cert.pem")).unwrap();
-        let pss = load(file!("rsa2048.pem"), Some(Algorithm::PS512)).unwrap();
+        let cert = Chain::from_pem(key_file!("rsa2048-cert.pem")).unwrap();
+        let pss = load(key_file!("rsa2048.pem"), Some(Algorithm::PS512)).unwrap();
         assert!(pss.with_chain(cert).is_ok(), "a certificate doesn't say which RSA algorithm");
     }
 
@@ -456,7 +467,7 @@ mod tests {
     fn neither_debug_nor_errors_show_the_key() {
         let key = hmac(Algorithm::HS256, b"hunter2");
         assert_eq!(format!("{key:?}"), "Key { algorithm: HS256, id: None, .. }");
-        assert!(!format!("{:?}", load(file!("ed25519.pem"), None).unwrap()).contains("private"));
+        assert!(!format!("{:?}", load(key_file!("ed25519.pem"), None).unwrap()).contains("private"));
         let text = "-----BEGIN PRIVATE KEY-----\nhunter2hunter2!\n-----END PRIVATE KEY-----";
         let error = load(text.as_bytes(), None).unwrap_err();
         assert!(!format!("{error} {error:?} {:?}", error.hint()).contains("hunter2"));

@@ -11,6 +11,14 @@
 //! Each folder is a room that knows only rooms below it in the list of modules; `tests/layers.rs` holds that as a
 //! table. `docs/architecture.md` follows a request, a token, a login, a reload and a rotation through them.
 
+/// A test key of the repository, as bytes.
+#[cfg(test)]
+macro_rules! key_file {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys/", $name)).as_slice()
+    };
+}
+
 pub mod cli;
 pub mod load;
 pub mod server;

@@ -2,8 +2,9 @@
 //!
 //! Owns the order of the data flow: `listener` (where), `accepting` (the one thread that accepts and makes
 //! room), `pool` (threads), `handshake` (where TLS is spoken), `connection` (one request after another: `inbox`,
-//! `head`, `chunks`, the handler, `answer`). Must not know routes or tokens. Decision: a thread of the pool owns a connection and reads and
-//! writes it, blocking, under deadlines (`stream`); what another thread may do to it is shut it down (`guard`).
+//! `head`, `chunks`, the handler, `answer`). Must not know routes or tokens. Decision: a thread of the pool owns a
+//! connection and reads and writes it, blocking, under deadlines (`stream`); what another thread may do to it is
+//! shut it down (`guard`).
 
 mod accepting;
 mod answer;

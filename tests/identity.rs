@@ -575,7 +575,7 @@ fn hash_password_makes_lines_that_work_and_says_what_does_not() {
         (&["--user", "a:b"], "x", 2, "cannot hold a colon"),
         (&["--user", "#a"], "x", 2, "is a comment"),
         (&["--user", ""], "x", 2, "--user is empty"),
-        (&["--cost", "3"], "x", 2, "expected a number from 4 to 14, found `3`"),
+        (&["--cost", "3"], "x", 2, "expected a whole number from 4 to 14, found `3`"),
         (&["--cost", "15"], "x", 2, "found `15`"),
         (&["--cost", "+9"], "x", 2, "found `+9`"),
         (&["hunter2"], "x", 2, "unexpected argument"),

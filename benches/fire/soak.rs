@@ -21,7 +21,7 @@ const TURN: u64 = 6;
 /// By how much the memory of the last third may exceed that of the first third, in MiB. Of each minute the most counts
 /// and not the median, because the allocator of the static binary gives memory back in steps: over half an hour its
 /// medians went up and down between 3.3 and 6.9 MiB, while the most was 6.4 MiB in the first minute and never over 7.7.
-const MOST_GROWTH: f64 = 1.5;
+const MOST_GROWTH: f64 = 1.0;
 
 /// Requests that are understood and refused, or need no token.
 const OTHERS: [&str; 5] = [

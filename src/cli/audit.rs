@@ -7,8 +7,7 @@
 mod answer;
 
 use super::args::{Arguments, Spec, usage};
-use super::store::configured;
-use super::tokens::{MOST, some};
+use super::tokens::{MOST, open, some};
 use super::{Command, print};
 use crate::cli::error::{Error, Exit};
 use crate::ground::file::Files;
@@ -79,7 +78,7 @@ fn action(name: &str) -> Option<Action> {
 pub(super) fn run(command: &Audit) -> Result<(), Error> {
     let now = UnixTime::now();
     let span = command.span.as_ref().map(|(reach, text)| reach.span(text, now)).transpose()?;
-    let store = Store::open(&configured(&command.config)?, Box::new(|_| ())).map_err(Error::Store)?;
+    let store = open(&command.config)?;
     let at = matches!(command.span, Some((Reach::At, _)));
     let filter = Filter {
         subject: command.user.clone(),
@@ -217,8 +216,7 @@ fn able(command: &Audit, path: &Path, repository: &str, policies: &[Event]) -> R
         }));
     }
     let config = setup::config(&command.config, &mut Files::default())?;
-    let services = config.service.allowed_services.iter().map(String::as_str);
-    let hosts: Vec<&str> = std::iter::once(config.audience.as_str()).chain(services).collect();
+    let hosts: Vec<&str> = config.services().collect();
     let actions = command.action.map_or(Action::REPOSITORY.to_vec(), |action| vec![action]);
     let names = actions.iter().map(|action| action.name());
     let scope = Scope::new("repository", repository, names)

@@ -42,15 +42,13 @@ pub(super) fn run(token: &CommandToken) -> Result<(), Error> {
     let mut files = Files::default();
     let mut config = setup::config(&token.config, &mut files)?;
     let store = config.store.take();
-    let services = config.service.allowed_services.clone();
-    let issuer = config.into_issuer();
-    let services = services.iter().map(String::as_str).chain([issuer.audience()]);
-    let target = Recipient::new(&token.target, services).map_err(|error| {
+    let target = Recipient::new(&token.target, config.services()).map_err(|error| {
         let error = usage(format!("--target {error}"));
         error.with_hint("name whoever is to obey: a command token is for no registry")
     })?;
     let command = claims::TargetCommand::new(target, &token.command)
         .ok_or_else(|| usage("--command has more than 4096 bytes"))?;
+    let issuer = config.into_issuer();
     let lifetimes = issuer.lifetimes();
     let ttl = token.ttl.unwrap_or(lifetimes.default);
     if ttl > lifetimes.max {

@@ -114,9 +114,12 @@ pub(super) fn object(token: &Listed, now: UnixTime) -> Value {
     })
 }
 
-/// A store has no such token.
-pub(super) fn unknown(id: &str, store: &Store) -> Error {
-    let message = format!("{} has no token with the id `{}`", store.config().place, shortened(id, 80));
-    let hint = "keypebble tokens list --config PATH shows those that are recorded";
-    Error::said(Exit::Failed, message).with_hint(hint)
+/// The token with this id.
+pub(super) fn find(store: &Store, id: &str) -> Result<Listed, Error> {
+    let filter = Filter { id: Some(id.to_owned()), limit: 1, ..Filter::default() };
+    store.list(&filter).map_err(Error::Store)?.pop().ok_or_else(|| {
+        let message = format!("{} has no token with the id `{}`", store.config().place, shortened(id, 80));
+        let hint = "keypebble tokens list --config PATH shows those that are recorded";
+        Error::said(Exit::Failed, message).with_hint(hint)
+    })
 }

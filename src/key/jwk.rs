@@ -81,12 +81,6 @@ mod tests {
     use crate::key::{Key, KeyError};
     use serde_json::json;
 
-    macro_rules! file {
-        ($name:literal) => {
-            include_bytes!(concat!("../../tests/data/keys/", $name)).as_slice()
-        };
-    }
-
     fn public(pem: &[u8]) -> PublicKey {
         Key::from_pem(&Secret::new(pem.to_vec()), None, None).unwrap().public().unwrap().clone()
     }
@@ -117,13 +111,13 @@ mod tests {
         let rfc8037 = PublicKey::from_jwk(&rfc8037).unwrap();
         assert_eq!(rfc8037.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
         for (pem, expected) in [
-            (file!("rsa2048.pem"), "XzCxFzAcsVFWETFF7RPBq6CJ5QnrM7B2sxjvQEUF15w"),
-            (file!("p256.pem"), "uDKTQQorSVXEdvpXU-u3FlQfO0gLDBivc2NVgzt0zmQ"),
-            (file!("p384.pem"), "3zY0DE9j92kfbciVnS2PaN2FpluKxA-FBgoENDs_gGk"),
-            (file!("ed25519.pem"), "A4qo0iMTFTo-YXbiATanlOr49SVlVBwAnvR-JSM1bB4"),
-            (file!("mldsa44.pem"), "PNOHbENuHwPe2ufm2-Wxc-Qfo3HrAxwDPISLfnKrBzU"),
-            (file!("mldsa65.pem"), "hrudj80A5tLaEf8gd28OQCucH4KN7OFg9RwcIHRfqqw"),
-            (file!("mldsa87.pem"), "HxKnm-gNh1rHFHXha1jJlYnP-77xu-kHaw4BO50qu8s"),
+            (key_file!("rsa2048.pem"), "XzCxFzAcsVFWETFF7RPBq6CJ5QnrM7B2sxjvQEUF15w"),
+            (key_file!("p256.pem"), "uDKTQQorSVXEdvpXU-u3FlQfO0gLDBivc2NVgzt0zmQ"),
+            (key_file!("p384.pem"), "3zY0DE9j92kfbciVnS2PaN2FpluKxA-FBgoENDs_gGk"),
+            (key_file!("ed25519.pem"), "A4qo0iMTFTo-YXbiATanlOr49SVlVBwAnvR-JSM1bB4"),
+            (key_file!("mldsa44.pem"), "PNOHbENuHwPe2ufm2-Wxc-Qfo3HrAxwDPISLfnKrBzU"),
+            (key_file!("mldsa65.pem"), "hrudj80A5tLaEf8gd28OQCucH4KN7OFg9RwcIHRfqqw"),
+            (key_file!("mldsa87.pem"), "HxKnm-gNh1rHFHXha1jJlYnP-77xu-kHaw4BO50qu8s"),
         ] {
             assert_eq!(public(pem).thumbprint(), expected);
         }
@@ -132,12 +126,12 @@ mod tests {
     #[test]
     fn a_jwk_has_the_public_members_alone_and_reads_back() {
         for (pem, expected) in [
-            (file!("rsa2048.pem"), &["alg", "e", "kid", "kty", "n", "use"][..]),
-            (file!("p256.pem"), &["alg", "crv", "kid", "kty", "use", "x", "y"]),
-            (file!("p384.pem"), &["alg", "crv", "kid", "kty", "use", "x", "y"]),
-            (file!("ed25519.pem"), &["alg", "crv", "kid", "kty", "use", "x"]),
-            (file!("mldsa44.pem"), &["alg", "kid", "kty", "pub", "use"]),
-            (file!("mldsa87.pem"), &["alg", "kid", "kty", "pub", "use"]),
+            (key_file!("rsa2048.pem"), &["alg", "e", "kid", "kty", "n", "use"][..]),
+            (key_file!("p256.pem"), &["alg", "crv", "kid", "kty", "use", "x", "y"]),
+            (key_file!("p384.pem"), &["alg", "crv", "kid", "kty", "use", "x", "y"]),
+            (key_file!("ed25519.pem"), &["alg", "crv", "kid", "kty", "use", "x"]),
+            (key_file!("mldsa44.pem"), &["alg", "kid", "kty", "pub", "use"]),
+            (key_file!("mldsa87.pem"), &["alg", "kid", "kty", "pub", "use"]),
         ] {
             let key = public(pem);
             let jwk = key.jwk(Some("the id"));
@@ -148,14 +142,14 @@ mod tests {
             assert_eq!(PublicKey::from_jwk(&jwk).unwrap(), key);
             assert_eq!(key.jwk(None).get("kid"), None);
         }
-        let ps384 = PublicKey::from_pem(file!("rsa2048-pub.pem"), Some(Algorithm::PS384)).unwrap();
+        let ps384 = PublicKey::from_pem(key_file!("rsa2048-pub.pem"), Some(Algorithm::PS384)).unwrap();
         assert_eq!(ps384.jwk(None)["alg"], "PS384");
         assert_eq!(PublicKey::from_jwk(&ps384.jwk(None)).unwrap(), ps384);
     }
 
     #[test]
     fn unusable_jwks_say_why() {
-        let ec = public(file!("p256.pem")).jwk(None);
+        let ec = public(key_file!("p256.pem")).jwk(None);
         let with = |name: &str, value: Value| {
             let mut jwk = ec.clone();
             jwk[name] = value;

@@ -223,12 +223,6 @@ mod tests {
     use crate::key::{Key, PublicKey};
     use der::SliceReader;
 
-    macro_rules! file {
-        ($name:literal) => {
-            include_bytes!(concat!("../../tests/data/keys/", $name)).as_slice()
-        };
-    }
-
     fn der_of(pem: &[u8]) -> Vec<u8> {
         pem::blocks(pem).unwrap().last().unwrap().decode().unwrap().to_vec()
     }
@@ -278,13 +272,13 @@ mod tests {
         for label in LABELS {
             let private = |pem: &[u8]| Key::from_pem(&Secret::new(text(label, pem)), None, None);
             for (name, pem, algorithm) in [
-                ("PKCS#8 RSA", file!("rsa2048.pem"), Algorithm::RS256),
-                ("PKCS#1", file!("rsa2048-pkcs1.pem"), Algorithm::RS256),
-                ("PKCS#8 EC", file!("p256.pem"), Algorithm::ES256),
-                ("SEC1", file!("p256-sec1-params.pem"), Algorithm::ES256),
-                ("SEC1 P-384", file!("p384-sec1.pem"), Algorithm::ES384),
-                ("Ed25519", file!("ed25519.pem"), Algorithm::EdDSA),
-                ("ML-DSA", file!("mldsa44.pem"), Algorithm::MlDsa44),
+                ("PKCS#8 RSA", key_file!("rsa2048.pem"), Algorithm::RS256),
+                ("PKCS#1", key_file!("rsa2048-pkcs1.pem"), Algorithm::RS256),
+                ("PKCS#8 EC", key_file!("p256.pem"), Algorithm::ES256),
+                ("SEC1", key_file!("p256-sec1-params.pem"), Algorithm::ES256),
+                ("SEC1 P-384", key_file!("p384-sec1.pem"), Algorithm::ES384),
+                ("Ed25519", key_file!("ed25519.pem"), Algorithm::EdDSA),
+                ("ML-DSA", key_file!("mldsa44.pem"), Algorithm::MlDsa44),
             ] {
                 let key = private(pem).unwrap_or_else(|error| panic!("{name} as {label}: {error}"));
                 assert_eq!(key.algorithm(), algorithm, "{name} as {label}");
@@ -294,15 +288,19 @@ mod tests {
                     "{name} as {label}: {refused:?}"
                 );
             }
-            assert_eq!(private(file!("rsa2048-encrypted.pem")).err(), Some(KeyError::Encrypted), "{label}");
-            assert_eq!(private(file!("openssh.pem")).err(), Some(KeyError::OpenSsh), "{label}");
+            assert_eq!(
+                private(key_file!("rsa2048-encrypted.pem")).err(),
+                Some(KeyError::Encrypted),
+                "{label}"
+            );
+            assert_eq!(private(key_file!("openssh.pem")).err(), Some(KeyError::OpenSsh), "{label}");
             let found = KeyError::NotPrivate { found: label.to_owned() };
-            assert_eq!(private(file!("p256-pub.pem")).err(), Some(found), "{label}");
+            assert_eq!(private(key_file!("p256-pub.pem")).err(), Some(found), "{label}");
             for (name, pem, same_as) in [
-                ("SPKI", file!("p256-pub.pem"), file!("p256-pub.pem")),
-                ("compressed", file!("p256-pub-compressed.pem"), file!("p256-pub.pem")),
-                ("RSAPublicKey", file!("rsa2048-pub-pkcs1.pem"), file!("rsa2048-pub.pem")),
-                ("certificate", file!("rsa2048-cert.pem"), file!("rsa2048-pub.pem")),
+                ("SPKI", key_file!("p256-pub.pem"), key_file!("p256-pub.pem")),
+                ("compressed", key_file!("p256-pub-compressed.pem"), key_file!("p256-pub.pem")),
+                ("RSAPublicKey", key_file!("rsa2048-pub-pkcs1.pem"), key_file!("rsa2048-pub.pem")),
+                ("certificate", key_file!("rsa2048-cert.pem"), key_file!("rsa2048-pub.pem")),
             ] {
                 let read = PublicKey::from_pem(&text(label, pem), None);
                 let key = read.unwrap_or_else(|error| panic!("{name} as {label}: {error}"));
@@ -315,11 +313,11 @@ mod tests {
             assert_eq!(refused, if is_private { MALFORMED } else { Some(found) }, "{label}");
         }
         // What is no key is no key under the label of one either, and what is none of ours is passed over.
-        let request = file!("p256-request.pem");
+        let request = key_file!("p256-request.pem");
         let found = KeyError::NotPublic { found: "CERTIFICATE REQUEST".to_owned() };
         assert_eq!(PublicKey::from_pem(request, None).err(), Some(found));
         assert_eq!(PublicKey::from_pem(&text("PUBLIC KEY", request), None).err(), MALFORMED);
-        let both = [request, file!("p256-pub.pem")].concat();
+        let both = [request, key_file!("p256-pub.pem")].concat();
         assert!(PublicKey::from_pem(&both, None).is_ok());
         let certificate = Some(KeyError::Malformed { what: "certificate" });
         assert_eq!(PublicKey::from_pem(&text("CERTIFICATE", request), None).err(), certificate);
@@ -328,7 +326,7 @@ mod tests {
     #[test]
     fn an_ml_dsa_key_is_read_by_its_seed_in_every_form_that_has_one() {
         let kind = Kind::MlDsa44;
-        let der = der_of(file!("mldsa44.pem"));
+        let der = der_of(key_file!("mldsa44.pem"));
         let seed = &der[der.len() - 32..];
         let public = bytes(&load(&der).unwrap());
         let mut expanded = vec![0; 2560];
@@ -345,7 +343,7 @@ mod tests {
     #[test]
     fn a_public_half_in_the_file_must_agree() {
         // RFC 5958's second version, as some libraries write Ed25519 keys.
-        let der = der_of(file!("ed25519.pem"));
+        let der = der_of(key_file!("ed25519.pem"));
         let inner = octets(&der[der.len() - 32..]);
         let public = bytes(&load(&der).unwrap());
         let field = |public: &[u8]| asn1::element(0x81, &[&[0], public]);
@@ -353,13 +351,13 @@ mod tests {
         let other = load(&wrapped(Kind::Ed25519, &inner, &field(&[9; 32])));
         assert!(is_inconsistent(&other));
 
-        let mut ec = der_of(file!("p256-sec1-params.pem"));
+        let mut ec = der_of(key_file!("p256-sec1-params.pem"));
         assert!(load(&ec).is_ok());
         assert!(is_inconsistent(&load(&wrapped(Kind::P384, &ec, &[]))));
         ec[20] ^= 1; // within the scalar
         assert!(is_inconsistent(&load(&ec)));
 
-        let rsa = der_of(file!("rsa2048-pkcs1.pem"));
+        let rsa = der_of(key_file!("rsa2048-pkcs1.pem"));
         let own = bytes(&load(&rsa).unwrap());
         let beside = |public: &[u8]| load(&wrapped(Kind::Rsa, &rsa, &field(public)));
         assert!(beside(&own).is_ok());
@@ -367,14 +365,14 @@ mod tests {
         for end in [1, 2, 5, 128, own.len() - 1] {
             assert_eq!(beside(&own[own.len() - end..]).err(), MALFORMED, "{end}");
         }
-        let other = bytes(&load(&der_of(file!("rsa2048-other.pem"))).unwrap());
+        let other = bytes(&load(&der_of(key_file!("rsa2048-other.pem"))).unwrap());
         assert!(is_inconsistent(&beside(&other)));
     }
 
     /// One bit wrong in any number but the version.
     #[test]
     fn the_numbers_of_an_rsa_key_must_belong_together() {
-        let der = der_of(file!("rsa2048-pkcs1.pem"));
+        let der = der_of(key_file!("rsa2048-pkcs1.pem"));
         let outer = AnyRef::from_der(&der).unwrap();
         let header = der.len() - outer.value().len();
         let mut fields = SliceReader::new(outer.value()).unwrap();
@@ -414,12 +412,12 @@ mod tests {
     #[test]
     fn no_damaged_key_makes_it_panic() {
         for (pem, step) in [
-            (file!("rsa2048.pem"), 29),
-            (file!("rsa2048-pkcs1.pem"), 31),
-            (file!("p256.pem"), 1),
-            (file!("p384.pem"), 1),
-            (file!("ed25519.pem"), 1),
-            (file!("mldsa44.pem"), 1),
+            (key_file!("rsa2048.pem"), 29),
+            (key_file!("rsa2048-pkcs1.pem"), 31),
+            (key_file!("p256.pem"), 1),
+            (key_file!("p384.pem"), 1),
+            (key_file!("ed25519.pem"), 1),
+            (key_file!("mldsa44.pem"), 1),
         ] {
             let der = der_of(pem);
             for at in (0..der.len()).step_by(step) {

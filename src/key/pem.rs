@@ -193,29 +193,32 @@ mod tests {
     /// The commands of the hints were tried on these files, which openssl made.
     #[test]
     fn a_file_without_a_block_is_named_with_the_command_that_converts_it() {
-        macro_rules! file {
-            ($name:literal) => {
-                include_bytes!(concat!("../../tests/data/keys/", $name)).as_slice()
-            };
-        }
         let big_endian: Vec<u8> =
-            file!("p256-utf16.pem").chunks(2).flat_map(|pair| [pair[1], pair[0]]).collect();
+            key_file!("p256-utf16.pem").chunks(2).flat_map(|pair| [pair[1], pair[0]]).collect();
         for (text, name, helps) in [
-            (file!("rsa2048.der"), "a private key in binary (DER)", "openssl pkey -inform DER -in"),
-            (file!("p256-sec1.der"), "a private key in binary (DER)", "openssl pkey -inform DER -in"),
-            (file!("p256-encrypted.der"), "a private key in binary (DER)", "openssl pkey -inform DER -in"),
-            (file!("p256-pub.der"), "a public key in binary (DER)", "openssl pkey -pubin -inform DER -in"),
+            (key_file!("rsa2048.der"), "a private key in binary (DER)", "openssl pkey -inform DER -in"),
+            (key_file!("p256-sec1.der"), "a private key in binary (DER)", "openssl pkey -inform DER -in"),
             (
-                file!("rsa2048-pub-pkcs1.der"),
+                key_file!("p256-encrypted.der"),
+                "a private key in binary (DER)",
+                "openssl pkey -inform DER -in",
+            ),
+            (
+                key_file!("p256-pub.der"),
+                "a public key in binary (DER)",
+                "openssl pkey -pubin -inform DER -in",
+            ),
+            (
+                key_file!("rsa2048-pub-pkcs1.der"),
                 "a public key in binary (DER)",
                 "openssl pkey -pubin -inform DER",
             ),
-            (file!("rsa2048-cert.der"), "a certificate in binary (DER)", "openssl x509 -inform DER -in"),
-            (file!("p256.p12"), "a PKCS#12 file", "openssl pkcs12 -in"),
-            (file!("p256-utf16.pem"), "UTF-16 text", "iconv -f UTF-16"),
+            (key_file!("rsa2048-cert.der"), "a certificate in binary (DER)", "openssl x509 -inform DER -in"),
+            (key_file!("p256.p12"), "a PKCS#12 file", "openssl pkcs12 -in"),
+            (key_file!("p256-utf16.pem"), "UTF-16 text", "iconv -f UTF-16"),
             (&big_endian, "UTF-16 text", "iconv -f UTF-16"),
             (&big_endian[2..], "UTF-16 text", "iconv -f UTF-16"),
-            (&file!("p256-utf16.pem")[2..], "UTF-16 text", "iconv -f UTF-16"),
+            (&key_file!("p256-utf16.pem")[2..], "UTF-16 text", "iconv -f UTF-16"),
             (b"", "an empty file", "-----BEGIN"),
             (b" \n", "an empty file", "-----BEGIN"),
             (b"{\"kty\":\"RSA\"}", "a JSON file", "is this the right file?"),

@@ -130,12 +130,6 @@ impl fmt::Debug for PublicKey {
 mod tests {
     use super::*;
 
-    macro_rules! file {
-        ($name:literal) => {
-            include_bytes!(concat!("../../tests/data/keys/", $name)).as_slice()
-        };
-    }
-
     fn public(pem: &[u8]) -> PublicKey {
         let secret = crate::ground::secret::Secret::new(pem.to_vec());
         crate::key::Key::from_pem(&secret, None, None).unwrap().public().unwrap().clone()
@@ -146,11 +140,11 @@ mod tests {
     #[test]
     fn the_libtrust_id_is_what_registries_compute() {
         for (pem, expected) in [
-            (file!("rsa2048.pem"), "4PUK:24GU:YZB2:GCPX:UV7B:VR35:UNQL:YEP6:32U2:IUPT:Y2ZJ:7O26"),
-            (file!("p256.pem"), "TQHE:5T7T:GYKE:NW4A:TU6O:3D5M:4Q24:7EFX:VK64:DEET:HC6Z:W6WV"),
-            (file!("p384.pem"), "B5AP:X5UJ:4YJR:64DV:BNSH:X6VM:LB4R:ISJT:UOSM:FDNA:HQ2C:IISD"),
-            (file!("ed25519.pem"), "DEQD:AWF7:UBNX:K57S:U4HZ:2P5W:6CDU:BW2Q:K6W5:74NE:ZJMR:H5WW"),
-            (file!("mldsa65.pem"), "OSNQ:JYK2:CYNL:L3Q4:ORIB:7G7R:IKDN:R2TL:JBMD:5MF4:KEPJ:WCH3"),
+            (key_file!("rsa2048.pem"), "4PUK:24GU:YZB2:GCPX:UV7B:VR35:UNQL:YEP6:32U2:IUPT:Y2ZJ:7O26"),
+            (key_file!("p256.pem"), "TQHE:5T7T:GYKE:NW4A:TU6O:3D5M:4Q24:7EFX:VK64:DEET:HC6Z:W6WV"),
+            (key_file!("p384.pem"), "B5AP:X5UJ:4YJR:64DV:BNSH:X6VM:LB4R:ISJT:UOSM:FDNA:HQ2C:IISD"),
+            (key_file!("ed25519.pem"), "DEQD:AWF7:UBNX:K57S:U4HZ:2P5W:6CDU:BW2Q:K6W5:74NE:ZJMR:H5WW"),
+            (key_file!("mldsa65.pem"), "OSNQ:JYK2:CYNL:L3Q4:ORIB:7G7R:IKDN:R2TL:JBMD:5MF4:KEPJ:WCH3"),
         ] {
             assert_eq!(public(pem).libtrust_id(), expected);
         }
@@ -159,11 +153,11 @@ mod tests {
     #[test]
     fn the_default_id_is_libtrusts_where_libtrust_knows_the_key() {
         for (pem, libtrust) in [
-            (file!("rsa2048.pem"), true),
-            (file!("p256.pem"), true),
-            (file!("p384.pem"), true),
-            (file!("ed25519.pem"), false),
-            (file!("mldsa44.pem"), false),
+            (key_file!("rsa2048.pem"), true),
+            (key_file!("p256.pem"), true),
+            (key_file!("p384.pem"), true),
+            (key_file!("ed25519.pem"), false),
+            (key_file!("mldsa44.pem"), false),
         ] {
             let key = public(pem);
             assert_eq!(key.default_id(), if libtrust { key.libtrust_id() } else { key.thumbprint() });
@@ -173,9 +167,9 @@ mod tests {
     #[test]
     fn the_pem_is_what_openssl_writes() {
         for (private, public_pem) in [
-            (file!("rsa2048.pem"), file!("rsa2048-pub.pem")),
-            (file!("p256.pem"), file!("p256-pub.pem")),
-            (file!("ed25519.pem"), file!("ed25519-pub.pem")),
+            (key_file!("rsa2048.pem"), key_file!("rsa2048-pub.pem")),
+            (key_file!("p256.pem"), key_file!("p256-pub.pem")),
+            (key_file!("ed25519.pem"), key_file!("ed25519-pub.pem")),
         ] {
             assert_eq!(public(private).to_pem().as_bytes(), public_pem);
         }
@@ -183,19 +177,19 @@ mod tests {
 
     #[test]
     fn equal_means_the_same_key_and_algorithm() {
-        let rs256 = PublicKey::from_pem(file!("rsa2048-pub.pem"), None).unwrap();
-        let ps256 = PublicKey::from_pem(file!("rsa2048-pub.pem"), Some(Algorithm::PS256)).unwrap();
+        let rs256 = PublicKey::from_pem(key_file!("rsa2048-pub.pem"), None).unwrap();
+        let ps256 = PublicKey::from_pem(key_file!("rsa2048-pub.pem"), Some(Algorithm::PS256)).unwrap();
         assert!(rs256.matches(&ps256));
         assert_ne!(rs256, ps256);
-        assert!(!rs256.matches(&public(file!("p256.pem"))));
+        assert!(!rs256.matches(&public(key_file!("p256.pem"))));
     }
 
     #[test]
     fn what_is_no_public_key_is_refused() {
         let found = |label: &str| Some(KeyError::NotPublic { found: label.to_owned() });
         for (pem, expected) in [
-            (file!("p256.pem"), found("PRIVATE KEY")),
-            (file!("rsa2048-encrypted.pem"), found("ENCRYPTED PRIVATE KEY")),
+            (key_file!("p256.pem"), found("PRIVATE KEY")),
+            (key_file!("rsa2048-encrypted.pem"), found("ENCRYPTED PRIVATE KEY")),
             (b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----".as_slice(), found("X509 CRL")),
         ] {
             assert_eq!(PublicKey::from_pem(pem, None).err(), expected);

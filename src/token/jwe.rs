@@ -158,12 +158,6 @@ mod tests {
 
     const CLAIMS: &[u8] = br#"{"iss":"i","exp":1e0 , "a":"\u00fc"}"#;
 
-    macro_rules! file {
-        ($name:literal) => {
-            include_bytes!(concat!("../../tests/data/keys/", $name)).as_slice()
-        };
-    }
-
     fn secret(bytes: usize) -> Secret {
         Secret::new(base64::text(&vec![7; bytes]).into_bytes())
     }
@@ -182,8 +176,8 @@ mod tests {
         };
         let mut pairs = vec![shared(32, A256Kw), shared(16, A128Kw)];
         for management in [EcdhEsA256Kw, EcdhEsA128Kw] {
-            pairs.push(agreed(file!("p256-pub.pem"), file!("p256.pem"), management));
-            pairs.push(agreed(file!("x25519-pub.pem"), file!("x25519.pem"), management));
+            pairs.push(agreed(key_file!("p256-pub.pem"), key_file!("p256.pem"), management));
+            pairs.push(agreed(key_file!("x25519-pub.pem"), key_file!("x25519.pem"), management));
         }
         pairs
     }
@@ -237,8 +231,8 @@ mod tests {
     /// Who reads such a header as one without that part derives another key, or the same from another statement.
     #[test]
     fn a_party_of_an_agreement_is_a_text_in_base64() {
-        let key = EncryptionKey::public(file!("x25519-pub.pem"), None, None).unwrap();
-        let opener = DecryptionKey::read(&Secret::new(file!("x25519.pem").to_vec())).unwrap();
+        let key = EncryptionKey::public(key_file!("x25519-pub.pem"), None, None).unwrap();
+        let opener = DecryptionKey::read(&Secret::new(key_file!("x25519.pem").to_vec())).unwrap();
         for (party, opens) in
             [("", true), (r#","apu":5"#, false), (r#","apv":null"#, false), (r#","apu":"!""#, false)]
         {

@@ -230,12 +230,6 @@ mod tests {
     use serde_json::{Value, json};
     use sha2::Sha256;
 
-    macro_rules! file {
-        ($name:literal) => {
-            include_bytes!(concat!("../../tests/data/keys/", $name)).as_slice()
-        };
-    }
-
     fn key(pem: &[u8], algorithm: Option<Algorithm>, id: Option<&str>) -> Key {
         Key::from_pem(&Secret::new(pem.to_vec()), algorithm, id.map(str::to_owned)).unwrap()
     }
@@ -345,7 +339,7 @@ mod tests {
         let claims = "{ \"b\":1,\"a\":\"\u{fc}\",\"b2\":1.0}";
         for algorithm in Algorithm::ALL {
             let key = if algorithm.name().starts_with(['R', 'P']) {
-                key(file!("rsa2048.pem"), Some(algorithm), None)
+                key(key_file!("rsa2048.pem"), Some(algorithm), None)
             } else {
                 Key::generate(algorithm).unwrap().0
             };
@@ -359,11 +353,12 @@ mod tests {
     fn the_header_names_algorithm_type_key_and_chain() {
         let (token, _) = sealed(hmac(b"change-me"), "{}");
         assert_eq!(header_of(&token), json!({ "alg": "HS256", "typ": "JWT" }));
-        let (token, _) = sealed(key(file!("ed25519.pem"), None, Some("v1")), "{}");
+        let (token, _) = sealed(key(key_file!("ed25519.pem"), None, Some("v1")), "{}");
         assert_eq!(header_of(&token), json!({ "alg": "EdDSA", "typ": "JWT", "kid": "v1" }));
-        let chain = Chain::from_pem(file!("p256-chain.pem")).unwrap();
+        let chain = Chain::from_pem(key_file!("p256-chain.pem")).unwrap();
         let x5c = chain.x5c().to_vec();
-        let (token, keys) = sealed(key(file!("p256.pem"), None, Some("v1")).with_chain(chain).unwrap(), "{}");
+        let (token, keys) =
+            sealed(key(key_file!("p256.pem"), None, Some("v1")).with_chain(chain).unwrap(), "{}");
         assert_eq!(header_of(&token), json!({ "alg": "ES256", "typ": "JWT", "kid": "v1", "x5c": x5c }));
         assert!(verify(&token, &keys).is_ok());
     }
@@ -373,7 +368,7 @@ mod tests {
     fn sizes_are_those_that_were_planned_for() {
         let claims = "x".repeat(220);
         for (pem, most) in
-            [(file!("p256.pem"), 520), (file!("rsa2048.pem"), 780), (file!("mldsa44.pem"), 3700)]
+            [(key_file!("p256.pem"), 520), (key_file!("rsa2048.pem"), 780), (key_file!("mldsa44.pem"), 3700)]
         {
             let (token, _) = sealed(key(pem, None, None), &claims);
             assert!(token.len() <= most, "{}", token.len());
@@ -432,11 +427,11 @@ mod tests {
     #[test]
     fn a_public_key_is_never_taken_for_an_hmac_secret() {
         // The classic: HS256 with the text of the public key as the secret (RFC 8725, 2.1).
-        let rsa = Keyring::single(key(file!("rsa2048.pem"), None, Some("k")));
+        let rsa = Keyring::single(key(key_file!("rsa2048.pem"), None, Some("k")));
         let spki = rsa.active().public().unwrap().spki_der();
         let mismatch = VerifyError::AlgorithmMismatch { header: "HS256".into(), key: Algorithm::RS256 };
         for (alg, expected) in [("HS256", mismatch), ("RS256", VerifyError::Signature)] {
-            for secret in [file!("rsa2048-pub.pem"), spki] {
+            for secret in [key_file!("rsa2048-pub.pem"), spki] {
                 let header = format!("{{\"alg\":\"{alg}\",\"kid\":\"k\"}}");
                 let input = format!("{}.{}", base64url(header.as_bytes()), base64url(b"{}"));
                 // `Key` refuses a PEM text as a secret; an attacker's program doesn't.
@@ -448,7 +443,7 @@ mod tests {
         }
         // One RSA key, another RSA algorithm: the signature stands, and is still refused.
         let token = forged(
-            &key(file!("rsa2048.pem"), Some(Algorithm::PS256), None),
+            &key(key_file!("rsa2048.pem"), Some(Algorithm::PS256), None),
             "{\"alg\":\"PS256\",\"kid\":\"k\"}",
         );
         let mismatch = VerifyError::AlgorithmMismatch { header: "PS256".into(), key: Algorithm::RS256 };
@@ -457,11 +452,11 @@ mod tests {
 
     #[test]
     fn a_token_that_names_no_key_is_taken_only_where_there_is_one() {
-        let ed25519 = || key(file!("ed25519.pem"), None, Some("a"));
+        let ed25519 = || key(key_file!("ed25519.pem"), None, Some("a"));
         let token = forged(&ed25519(), "{\"alg\":\"EdDSA\"}");
         let one = Keyring::single(ed25519());
         assert!(verify(&token, one.verifiers()).is_ok());
-        let next = RingKey::own(key(file!("p256.pem"), None, Some("b")), State::Next);
+        let next = RingKey::own(key(key_file!("p256.pem"), None, Some("b")), State::Next);
         let two = Keyring::new(ed25519(), vec![next]).unwrap();
         assert_eq!(verify(&token, two.verifiers()), Err(VerifyError::NoKeyId));
         let wrong = forged(&ed25519(), "{\"alg\":\"EdDSA\",\"kid\":\"b\"}");
@@ -472,7 +467,7 @@ mod tests {
     #[test]
     fn a_key_in_the_header_is_never_used() {
         let attacker = Key::generate(Algorithm::ES256).unwrap().0;
-        let own = Keyring::single(key(file!("p256.pem"), None, Some("k")));
+        let own = Keyring::single(key(key_file!("p256.pem"), None, Some("k")));
         let jwk = attacker.public().unwrap().jwk(Some("k"));
         let header = json!({ "alg": "ES256", "kid": "k", "jwk": jwk, "jku": "https://example.com" });
         let token = forged(&attacker, &header.to_string());

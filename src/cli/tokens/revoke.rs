@@ -2,14 +2,14 @@
 
 use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print, warn};
-use super::{open, unknown};
+use super::{find, open};
 use crate::cli::error::Error;
 use crate::ground::diagnostic::{Diagnostic, ascii_json};
 use crate::ground::text::printable;
 use crate::ground::time::UnixTime;
 use crate::ground::when::{FORMS, Readable, Span, distance};
 use crate::store::Store;
-use crate::store::entry::{Ended, Filter, Revocation, Target};
+use crate::store::entry::{Ended, Listed, Revocation, Target};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -78,10 +78,8 @@ pub(in crate::cli) fn run(command: &Revoke) -> Result<(), Error> {
 fn target(store: &Store, whose: &Whose) -> Result<Target, Error> {
     Ok(match whose {
         Whose::Id(id) => {
-            let filter = Filter { id: Some(id.clone()), limit: 1, ..Filter::default() };
-            let found = store.list(&filter).map_err(Error::Store)?.pop();
-            let token = found.ok_or_else(|| unknown(id, store))?;
-            Target::Token { id: token.entry.id, expires_at: token.entry.expires_at }
+            let Listed { entry, .. } = find(store, id)?;
+            Target::Token { id: entry.id, expires_at: entry.expires_at }
         }
         Whose::User(name) => Target::User(name.clone()),
         Whose::Client(name) => Target::Client(name.clone()),

@@ -2,7 +2,7 @@
 
 use super::super::args::{Arguments, Spec};
 use super::super::{Command, print};
-use super::{granted, object, open, some, state, table, tell_of_more, unknown, user};
+use super::{find, granted, object, open, some, state, table, tell_of_more, user};
 use crate::cli::error::Error;
 use crate::ground::diagnostic::ascii_json;
 use crate::ground::text::printable;
@@ -36,10 +36,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 pub(in crate::cli) fn run(command: &Show) -> Result<(), Error> {
     let store = open(&command.config)?;
     let now = UnixTime::now();
-    let filter = Filter { id: Some(command.id.clone()), limit: 1, ..Filter::default() };
-    let Some(token) = store.list(&filter).map_err(Error::Store)?.pop() else {
-        return Err(unknown(&command.id, &store));
-    };
+    let token = find(&store, &command.id)?;
     if command.json {
         return print(&ascii_json(&object(&token, now)));
     }

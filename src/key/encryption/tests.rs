@@ -1,12 +1,6 @@
 use super::*;
 use crate::key::PublicKey;
 
-macro_rules! file {
-    ($name:literal) => {
-        include_bytes!(concat!("../../../tests/data/keys/", $name)).as_slice()
-    };
-}
-
 fn secret(text: &[u8]) -> Secret {
     Secret::new(text.to_vec())
 }
@@ -53,7 +47,7 @@ fn the_agreement_on_x25519_is_that_of_rfc_8037() {
 #[test]
 fn points_off_their_curve_and_of_small_order_are_refused() {
     let x = |bytes: [u8; 32]| serde_json::json!({ "kty": "OKP", "crv": "X25519", "x": base64::text(&bytes) });
-    let alice = Private::new(&Material::from_pem(file!("x25519.pem")).unwrap()).unwrap();
+    let alice = Private::new(&Material::from_pem(key_file!("x25519.pem")).unwrap()).unwrap();
     let one = std::array::from_fn(|at| u8::from(at == 0));
     // Curve25519's points of order 8 (RFC 7748, 6.1; cr.yp.to/ecdh.html).
     let order_8 = [
@@ -77,8 +71,8 @@ fn points_off_their_curve_and_of_small_order_are_refused() {
 
 #[test]
 fn the_parties_of_an_agreement_must_differ() {
-    let key = EncryptionKey::public(file!("p256-pub.pem"), None, None).unwrap();
-    let opener = DecryptionKey::read(&secret(file!("p256.pem"))).unwrap();
+    let key = EncryptionKey::public(key_file!("p256-pub.pem"), None, None).unwrap();
+    let opener = DecryptionKey::read(&secret(key_file!("p256.pem"))).unwrap();
     let Wrapped { key, ephemeral } = key.wrap(&[7; 32]).unwrap();
     let unwrap = |producer, consumer| {
         let stated = Stated {
@@ -115,7 +109,7 @@ fn a_key_is_for_the_algorithms_that_it_can_do() {
     }
     for key in [
         format!("{:?}", shared(32, None).unwrap()),
-        format!("{:?}", DecryptionKey::read(&secret(file!("x25519.pem"))).unwrap()),
+        format!("{:?}", DecryptionKey::read(&secret(key_file!("x25519.pem"))).unwrap()),
     ] {
         assert!(!key.contains('9') && key.len() < 80, "{key}");
     }
@@ -165,7 +159,7 @@ fn jwks_agree_with_themselves_and_are_for_what_they_say() {
     assert_eq!((key.management(), key.id()), (Management::A128Kw, Some("the id")));
     assert!(EncryptionKey::from_jwk(oct.as_bytes(), Some(Management::A256Kw), None).is_err());
     // A key that signs is told from one that encrypts.
-    let encrypts = EncryptionKey::public(file!("p256-pub-compressed.pem"), None, None).unwrap();
-    assert!(encrypts.is_half_of(&PublicKey::from_pem(file!("p256-pub.pem"), None).unwrap()));
-    assert!(!encrypts.is_half_of(&PublicKey::from_pem(file!("ed25519-pub.pem"), None).unwrap()));
+    let encrypts = EncryptionKey::public(key_file!("p256-pub-compressed.pem"), None, None).unwrap();
+    assert!(encrypts.is_half_of(&PublicKey::from_pem(key_file!("p256-pub.pem"), None).unwrap()));
+    assert!(!encrypts.is_half_of(&PublicKey::from_pem(key_file!("ed25519-pub.pem"), None).unwrap()));
 }

@@ -294,12 +294,6 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    macro_rules! file {
-        ($name:literal) => {
-            include_bytes!(concat!("../../../tests/data/keys/", $name)).as_slice()
-        };
-    }
-
     fn read(jwk: &Value) -> Result<Key, KeyError> {
         Key::read(&Secret::new(jwk.to_string().into_bytes()), None, None)
     }
@@ -326,13 +320,13 @@ mod tests {
     #[test]
     fn every_kind_of_private_key_is_read_as_from_pem() {
         for pem in [
-            file!("rsa2048.pem"),
-            file!("p256.pem"),
-            file!("p384.pem"),
-            file!("ed25519.pem"),
-            file!("mldsa44.pem"),
-            file!("mldsa65.pem"),
-            file!("mldsa87.pem"),
+            key_file!("rsa2048.pem"),
+            key_file!("p256.pem"),
+            key_file!("p384.pem"),
+            key_file!("ed25519.pem"),
+            key_file!("mldsa44.pem"),
+            key_file!("mldsa65.pem"),
+            key_file!("mldsa87.pem"),
         ] {
             let jwk = private(pem);
             let key = read(&jwk).unwrap();
@@ -372,18 +366,18 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_with_its_reason() {
-        let ec = private(file!("p256.pem"));
+        let ec = private(key_file!("p256.pem"));
         let with = |name: &str, value: Value| {
             let mut jwk = ec.clone();
             jwk[name] = value;
             jwk
         };
-        let mut rsa = private(file!("rsa2048.pem"));
+        let mut rsa = private(key_file!("rsa2048.pem"));
         let mut several = rsa.clone();
         several["oth"] = json!([]);
         rsa.as_object_mut().unwrap().remove("qi");
-        let other = private(file!("p256-short-x.pem"));
-        let mut seed = private(file!("mldsa44.pem"));
+        let other = private(key_file!("p256-short-x.pem"));
+        let mut seed = private(key_file!("mldsa44.pem"));
         seed["alg"] = "ML-DSA-65".into();
         let mut nameless = seed.clone();
         nameless.as_object_mut().unwrap().remove("alg");
