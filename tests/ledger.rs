@@ -520,6 +520,9 @@ fn a_trusted_peer_asks_for_itself_and_lends_its_trust_to_nobody() {
     assert_eq!(server.post("/introspect", &[FORM], &body).json()["active"], json!(true));
     for (name, value) in [
         ("X-Forwarded-For", "10.0.0.1"),
+        ("x-forwarded-proto", "https"),
+        ("X-Real-IP", "10.0.0.1"),
+        ("Via", "1.1 front"),
         ("Forwarded", "for=10.0.0.1"),
         ("X-Authenticated-User", "alice"),
         ("Origin", "https://evil.example"),
@@ -582,6 +585,34 @@ fn revoking_ends_a_token_and_a_login_what_came_from_it() {
     let nameless = ours(&json!({ "jti": null }));
     let answer = ask_as(&server, "admin", "/revoke", &[("token", &nameless)]);
     assert_eq!(answer.json()["error"], json!("unsupported_token_type"));
+}
+
+#[test]
+fn a_login_from_before_the_store_ends_with_what_came_from_it() {
+    let folder = folder("");
+    let refresh = log_in(&serve(&folder), "registry.example.com")[1].clone();
+    folder.write("config.yaml", &CONFIG.replace("STORE", STORE));
+    done(&folder, "store init --config config.yaml");
+    let server = serve(&folder);
+    let given = || refreshed(&server, &refresh).json()["access_token"].as_str().unwrap().to_owned();
+    let (first, second) = (given(), given());
+    revoke(&server, &second);
+    assert!(is_active(&server, &first) && is_active(&server, &refresh));
+    revoke(&server, &refresh);
+    assert!(!is_active(&server, &refresh) && !is_active(&server, &first));
+}
+
+#[test]
+fn no_claim_stands_for_a_member_of_the_answer_in_whatever_letter_case() {
+    let folder = folder("");
+    let server = serve(&folder);
+    let token = ours(&json!({
+        "Active": false, "CLIENT_ID": "root", "UserName": "root", "to\u{212a}en_type": "N_A", "sub": null, "x": 1,
+    }));
+    let answer = introspect(&server, "admin", &token).json();
+    let mut names: Vec<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["active", "aud", "exp", "iat", "iss", "jti", "nbf", "token_type", "x"], "{answer}");
 }
 
 #[test]

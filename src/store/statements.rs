@@ -88,12 +88,12 @@ pub(super) fn revoke(connection: &mut Connection, revocation: &Revocation) -> Re
     let values = [kind.into(), value.into(), cutoff.into(), at.0.into(), actor.into()];
     connection.execute(&format!("{into} VALUES ($1, $2, $3, $4, $5) {ON_CONFLICT}"), &values)?;
     if let Target::Token { id, .. } = target {
-        // What came from a login may outlive the refresh token by a little: the last of it counts.
+        // What came from a login may outlive the refresh token by a little: the last of it counts. A login is named
+        // by its refresh token, which need not be recorded itself: it may be older than the store.
         let sql = format!(
-            "{into} SELECT 'login', refresh.login, (SELECT max(last.expires_at) FROM token last \
-                WHERE last.login = refresh.login), CAST($1 AS BIGINT), CAST($2 AS TEXT) \
-            FROM token refresh WHERE refresh.id = $3 AND refresh.profile = 'refresh' \
-                AND refresh.login IS NOT NULL {ON_CONFLICT}"
+            "{into} SELECT 'login', given.login, max(given.expires_at), CAST($1 AS BIGINT), CAST($2 AS TEXT) \
+            FROM token given WHERE given.login IN ($3, (SELECT refresh.login FROM token refresh \
+                WHERE refresh.id = $3 AND refresh.profile = 'refresh')) GROUP BY given.login {ON_CONFLICT}"
         );
         connection.execute(&sql, &[at.0.into(), actor.into(), id.into()])?;
     }
@@ -326,14 +326,16 @@ const PRUNED: i64 = 2000;
 /// in all. There may be more where it is not 0.
 pub(super) fn prune(connection: &mut Connection, until: UnixTime) -> Result<(u64, u64), StoreFault> {
     let values = [until.0.into(), PRUNED.into()];
-    let rows = |table: &str, time: &str| {
+    let rows = |table: &str, time: &str, but: &str| {
         format!(
             "DELETE FROM {table} WHERE number IN \
-            (SELECT number FROM {table} WHERE {time} < $1 ORDER BY {time} LIMIT $2)"
+            (SELECT number FROM {table} WHERE {time} < $1 {but} ORDER BY {time} LIMIT $2)"
         )
     };
-    let tokens = connection.execute(&rows("token", "expires_at"), &values)?;
-    let events = connection.execute(&rows("event", "happened_at"), &values)?;
+    // The policy that was in force then, and may be now.
+    let but = "AND number <> COALESCE((SELECT max(number) FROM event WHERE kind = 'policy' AND happened_at < $1), 0)";
+    let tokens = connection.execute(&rows("token", "expires_at", ""), &values)?;
+    let events = connection.execute(&rows("event", "happened_at", but), &values)?;
     let sql = "DELETE FROM revocation WHERE kind IN ('token', 'login') AND cutoff < $1";
     let revocations = connection.execute(sql, &[until.0.into()])?;
     Ok((tokens, tokens + events + revocations))

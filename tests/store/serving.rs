@@ -56,7 +56,7 @@ fn what_finds_no_room_is_counted_and_told_when_the_store_is_back() {
     until("all else is written", || store.queued() == 0);
     assert_eq!(store::check(&config(&folder)).unwrap().tokens, 20_000 - dropped);
     let told = events(&store, EventKind::Dropped);
-    assert_eq!(told[0].detail, format!("{} records found no room and are lost", dropped + 1));
+    assert_eq!(told[0].detail, format!("{} records are lost", dropped + 1));
 }
 
 /// The `jti` of the token in an answer.
