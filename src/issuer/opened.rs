@@ -54,7 +54,7 @@ impl Issuer {
         let counts = claims.get("iss").and_then(Value::as_str) == Some(&self.name)
             && now < expires_at
             && begins.is_none_or(|begins| begins <= now.0.saturating_add(LEEWAY_SECONDS));
-        counts.then(|| Opened { key_id, claims, issued_at, expires_at })
+        counts.then_some(Opened { claims, key_id, issued_at, expires_at })
     }
 
     /// The payload of a token in any format, and its key's id: what a signature of ours stands for, or what only who
