@@ -342,7 +342,11 @@ fn a_record_that_is_refused_costs_no_other(config: &StoreConfig) {
     // Longer than an index of PostgreSQL takes, and not to be compressed.
     let random = |number: &u32| Some(number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
     let long = |seed: u32| -> String {
-        std::iter::successors(Some(seed), random).take(2000).map(|number| format!("{number:x}")).collect()
+        std::iter::successors(Some(seed), random)
+            .take(2000)
+            .flat_map(u32::to_be_bytes)
+            .map(char::from)
+            .collect()
     };
     std::thread::scope(|scope| {
         for number in 0..20 {
