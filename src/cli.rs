@@ -23,6 +23,7 @@ mod key_file;
 mod keys;
 mod man;
 mod password_input;
+mod place;
 mod policy;
 mod progress;
 mod serve;

@@ -587,19 +587,21 @@ fn revoking_ends_a_token_and_a_login_what_came_from_it() {
     assert_eq!(answer.json()["error"], json!("unsupported_token_type"));
 }
 
+/// A refresh token that is older than the store is ended with what came from it since.
 #[test]
-fn a_login_from_before_the_store_ends_with_what_came_from_it() {
+fn a_login_that_was_never_recorded_ends_whole() {
     let folder = folder("");
-    let refresh = log_in(&serve(&folder), "registry.example.com")[1].clone();
+    let server = serve(&folder);
+    let [_, refresh] = log_in(&server, "registry.example.com");
+    drop(server);
     folder.write("config.yaml", &CONFIG.replace("STORE", STORE));
     done(&folder, "store init --config config.yaml");
     let server = serve(&folder);
-    let given = || refreshed(&server, &refresh).json()["access_token"].as_str().unwrap().to_owned();
-    let (first, second) = (given(), given());
-    revoke(&server, &second);
-    assert!(is_active(&server, &first) && is_active(&server, &refresh));
+    let body = refreshed(&server, &refresh).json();
+    let newer = body["access_token"].as_str().unwrap();
+    assert!(is_active(&server, newer) && is_active(&server, &refresh));
     revoke(&server, &refresh);
-    assert!(!is_active(&server, &refresh) && !is_active(&server, &first));
+    assert!(!is_active(&server, newer) && !is_active(&server, &refresh));
 }
 
 #[test]
@@ -756,7 +758,11 @@ fn what_is_wrong_on_the_command_line_is_said() {
         ("audit --config config.yaml --at 1h --since 2h", 2, "--at and --since exclude each other"),
         ("audit --config config.yaml --at 2026-02-30", 2, "found `2026-02-30`"),
         ("audit --config config.yaml --action push", 2, "needs --repository NAME"),
-        ("audit --config config.yaml --repository a --action write", 2, "expected pull, push or delete"),
+        (
+            "audit --config config.yaml --repository a --action write",
+            2,
+            "expected one of pull, push, delete, found `write`",
+        ),
         ("audit --config config.yaml --repository a --policy policy.yaml", 1, "was not in force then"),
     ] {
         let output = line(&folder, command);
