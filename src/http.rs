@@ -136,6 +136,8 @@ pub struct Service {
     told: AtomicBool,
     /// Anybody can fail at a handshake, as often as they like.
     handshake_lines: Allowance,
+    /// So can who has a refresh token that was revoked use it.
+    revoked_uses: Allowance,
 }
 
 impl Service {
@@ -151,6 +153,7 @@ impl Service {
             store,
             told: AtomicBool::new(false),
             handshake_lines: Allowance::default(),
+            revoked_uses: Allowance::default(),
         };
         service.note_policy(&service.state());
         service

@@ -24,7 +24,7 @@ use engine::Connection;
 use entry::{Entry, Event, EventFilter, Filter, Known, Listed, Revocation, Sought};
 use fault::StoreFault;
 pub use manage::{Prepared, Report, backup, check, examine, init, prune};
-use queue::{Act, Queue};
+use queue::{Act, Job, Queue};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -48,7 +48,7 @@ pub enum Notice {
     Down(StoreFault),
     /// It is written again; so many records were lost meanwhile.
     Up {
-        /// Those that found no room in the queue since the last notice.
+        /// Those that are lost since the last notice: the queue had no room, or the database refused them.
         dropped: u64,
     },
     /// It was away at the end, so that what was left is lost.
@@ -262,6 +262,17 @@ impl Shared {
     fn leave(&self, act: Act) {
         if self.queue.leave(act).is_err() {
             self.counters.dropped();
+        }
+    }
+
+    /// Gives up what the store refuses: whoever waits is told, and what nobody waits for is counted as dropped.
+    fn lose(&self, jobs: Vec<Job>, fault: &StoreFault) {
+        self.queue.finished(jobs.len());
+        for job in jobs {
+            match job.done {
+                Some(done) => drop(done.send(Err(fault.clone()))), // whoever waited may have gone
+                None => job.acts.iter().for_each(|_| self.counters.dropped()),
+            }
         }
     }
 

@@ -520,6 +520,9 @@ fn a_trusted_peer_asks_for_itself_and_lends_its_trust_to_nobody() {
     assert_eq!(server.post("/introspect", &[FORM], &body).json()["active"], json!(true));
     for (name, value) in [
         ("X-Forwarded-For", "10.0.0.1"),
+        ("x-forwarded-proto", "https"),
+        ("X-Real-IP", "10.0.0.1"),
+        ("Via", "1.1 front"),
         ("Forwarded", "for=10.0.0.1"),
         ("X-Authenticated-User", "alice"),
         ("Origin", "https://evil.example"),
@@ -599,6 +602,19 @@ fn a_login_that_was_never_recorded_ends_whole() {
     assert!(is_active(&server, newer) && is_active(&server, &refresh));
     revoke(&server, &refresh);
     assert!(!is_active(&server, newer) && !is_active(&server, &refresh));
+}
+
+#[test]
+fn no_claim_stands_for_a_member_of_the_answer_in_whatever_letter_case() {
+    let folder = folder("");
+    let server = serve(&folder);
+    let token = ours(&json!({
+        "Active": false, "CLIENT_ID": "root", "UserName": "root", "to\u{212a}en_type": "N_A", "sub": null, "x": 1,
+    }));
+    let answer = introspect(&server, "admin", &token).json();
+    let mut names: Vec<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["active", "aud", "exp", "iat", "iss", "jti", "nbf", "token_type", "x"], "{answer}");
 }
 
 #[test]

@@ -321,6 +321,26 @@ fn a_user_that_a_proxy_names_asks_for_themselves() {
 
 #[cfg(feature = "passwords")]
 #[test]
+fn a_proxy_lends_its_trust_to_nobody_that_it_passes_on() {
+    let (_folder, server) = with_profiles();
+    let command = r#"{"target": "edge-7", "command": "reboot", "user": "alice"}"#;
+    let account = "/api/v1/namespaces/build/serviceaccounts/deployer/token";
+    for (path, body) in [("/command/token", command), (account, r#"{"spec": {"audiences": ["vault"]}}"#)] {
+        for (name, value) in [
+            ("X-Forwarded-For", "203.0.113.9"),
+            ("Forwarded", "for=203.0.113.9"),
+            ("X-Real-IP", "203.0.113.9"),
+        ] {
+            let answer = server.post(path, &[JSON, (name, value)], body);
+            assert_eq!(answer.status, 401, "{path} {name}: {answer:?}");
+        }
+        assert!(server.post(path, &[JSON], body).status < 300, "the peer itself: {path}");
+    }
+    let named = [JSON, ("X-Forwarded-For", "203.0.113.9"), ("X-Authenticated-User", "alice")];
+    assert_eq!(server.post("/command/token", &named, command).status, 200);
+}
+
+#[test]
 fn a_user_with_a_password_asks_for_themselves() {
     let password = common::basic("alice", "sesame");
     let alice = [JSON, ("Authorization", &*password)];

@@ -12,6 +12,9 @@ use std::fmt;
 /// Whom a token is for that names nobody.
 pub const UNKNOWN_USER: &str = "unknown";
 
+/// The longest name of a user in a token, in bytes: an index of PostgreSQL holds no entry of more than 2,700.
+const MAX_USER_BYTES: usize = 1024;
+
 /// Claims that a caller asks for: untrusted, but well formed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Requested(Map<String, Value>);
@@ -84,6 +87,9 @@ impl Requested {
     pub fn user(&self) -> Result<&str, ClaimsError> {
         let named = |name| match self.0.get(name) {
             None => Ok(None),
+            Some(Value::String(user)) if user.len() > MAX_USER_BYTES => {
+                Err(ClaimsError::Type(name, "a string of at most 1024 bytes"))
+            }
             Some(Value::String(user)) => Ok(Some(user.as_str()).filter(|user| !user.is_empty())),
             Some(_) => Err(ClaimsError::Type(name, "a string")),
         };
@@ -201,6 +207,12 @@ mod tests {
         }
         let number = requested(r#"{"user":7}"#).unwrap();
         assert_eq!(number.user(), Err(ClaimsError::Type("user", "a string")));
+        for (bytes, fits) in [(1024, true), (1025, false)] {
+            for name in ["sub", "user"] {
+                let named = requested(&format!(r#"{{"{name}":"{}"}}"#, "x".repeat(bytes))).unwrap();
+                assert_eq!(named.user().is_ok(), fits, "{name} of {bytes} bytes");
+            }
+        }
     }
 
     #[test]

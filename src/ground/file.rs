@@ -87,11 +87,16 @@ impl Files {
 
     /// Warns where everybody can read a file that holds a secret.
     pub fn private(&mut self, path: &Path) {
+        self.private_for(path, "holds a secret");
+    }
+
+    /// The same of a file of which `what` is true.
+    pub fn private_for(&mut self, path: &Path, what: &str) {
         let Ok(mode) = path.metadata().map(|metadata| metadata.mode() & 0o777) else { return };
         if mode & 0o004 != 0 {
             let path = path.display();
             self.warn(
-                format!("{path} holds a secret and can be read by every user of this host (mode {mode:04o})"),
+                format!("{path} {what} and can be read by every user of this host (mode {mode:04o})"),
                 format!("chmod 600 {path}"),
             );
         }

@@ -27,9 +27,15 @@ pub(super) fn client(request: &Request<'_>, trust: &Trust) -> (Peer, Option<&'st
     }
 }
 
-/// Whether a request says that it is passed on, be that believed or not.
+/// Whether a request says that it is passed on, in any of the ways that proxies have, be that believed or not.
 pub(super) fn is_forwarded(request: &Request<'_>) -> bool {
-    ["X-Forwarded-For", "Forwarded"].iter().any(|name| request.header_values(name).next().is_some())
+    const NAMES: [&str; 3] = ["Forwarded", "Via", "X-Real-IP"];
+    let says = |name: &str| {
+        let start = name.get(.."X-Forwarded-".len()).unwrap_or_default();
+        start.eq_ignore_ascii_case("X-Forwarded-")
+            || NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
+    };
+    request.headers.iter().any(|(name, _)| says(name))
 }
 
 /// The last client in a list that does not pass on itself; `None` where there is no list.

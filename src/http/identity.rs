@@ -71,13 +71,16 @@ pub(super) fn of_auth(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
 }
 
 /// Who asks for a token of a profile: `None` is a trusted peer that speaks for nobody else. Unlike at `/auth`,
-/// one that names a user asks for that user, so that a proxy may pass such requests on.
+/// one that names a user asks for that user, so that a proxy may pass such requests on; whom it passes on and does not
+/// name has not logged in.
 pub(super) fn of_profile(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
     match by_proxy(call)? {
         Some(user) => Ok(Some(user)),
-        // A proxy that names nobody: its client has not logged in.
         None if trusted_header(call, "X-Authenticated-User")?.is_some() => Err(Refusal::Unauthenticated),
-        None => of_auth(call),
+        None => match of_auth(call)? {
+            None if is_forwarded(call.request) => Err(Refusal::Unauthenticated),
+            asker => Ok(asker),
+        },
     }
 }
 

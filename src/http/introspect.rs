@@ -9,13 +9,15 @@ use super::refusal::Refusal;
 use super::response::Response;
 use super::shown::{Asked, Shown};
 use crate::claims::REFRESH_AUDIENCE;
+use crate::ground::fold::folds_to;
 use crate::login::clients::Act;
 use serde_json::{Map, Value, json};
 
 /// What RFC 7662 (2.2) calls a token that is not active; nothing more is said of it.
 const INACTIVE: &str = "{\"active\": false}";
 
-/// Members of the answer that no claim of a token's own may stand for.
+/// Members of the answer that no claim of a token's own may stand for, nor be read as by a program that ignores
+/// letter case.
 const OURS: [&str; 4] = ["active", "client_id", "username", "token_type"];
 
 pub(super) fn post(mut call: Call<'_>, query: &str) -> Result<Response, Refusal> {
@@ -35,7 +37,7 @@ fn members(issuer: &str, shown: Shown) -> Map<String, Value> {
     let (mut members, token_type) = match shown {
         Shown::Access(opened) => {
             let mut claims = opened.claims;
-            claims.retain(|name, _| !OURS.contains(&name.as_str()));
+            claims.retain(|name, _| !OURS.iter().any(|ours| folds_to(name, ours)));
             // A list of values, or the claim of another profile, is no `scope` (RFC 6749, 3.3).
             if claims.get("scope").is_some_and(|scope| !scope.is_string()) {
                 claims.remove("scope");

@@ -143,10 +143,14 @@ fn is_revoked(call: &mut Call<'_>, holder: &Holder) -> Result<bool, Refusal> {
     let known = store.look(&sought, now);
     match known.map_err(|fault| call.forgetful(&fault))? {
         Known::Revoked(..) => {
-            let (kind, detail) = (EventKind::RevokedTokenUsed, holder.service.clone());
-            let (subject, token) = (Some(holder.user.clone()), Some(holder.id.clone()));
-            let actor = Some(call.client.to_string());
-            store.note(Event { number: 0, at: now, kind, subject, token, actor, detail });
+            if let Some(left_out) = call.service.revoked_uses.take(now) {
+                let more =
+                    if left_out == 0 { String::new() } else { format!(", and {left_out} uses before") };
+                let (kind, detail) = (EventKind::RevokedTokenUsed, format!("{}{more}", holder.service));
+                let (subject, token) = (Some(holder.user.clone()), Some(holder.id.clone()));
+                let actor = Some(call.client.to_string());
+                store.note(Event { number: 0, at: now, kind, subject, token, actor, detail });
+            }
             Ok(true)
         }
         Known::Unknown => Ok(store.config().required),

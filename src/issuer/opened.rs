@@ -189,6 +189,7 @@ mod tests {
     #[test]
     fn claims_that_nobody_signed_count_in_the_issuer_s_own_format_alone() {
         use crate::key::fernet::{FernetKey, FernetKeys};
+        let claims = br#"{"iss":"i","iat":999990,"exp":1000001,"jti":"x"}"#;
         let fernet = Arc::new(FernetKeys::new(vec![FernetKey::generate().unwrap()]).unwrap());
         let secret = EncryptionKey::shared(&Secret::new(vec![b'A'; 43]), None, None).unwrap();
         let sealer = |which| match which {

@@ -8,7 +8,7 @@ use crate::ground::time::UnixTime;
 use crate::http::State;
 use crate::login::{LoginConfig, Logins};
 use crate::policy::{Enforcement, Policy};
-use crate::store::config::StoreConfig;
+use crate::store::config::{Place, StoreConfig};
 use crate::tls::Identity;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -110,6 +110,9 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
     let (enforcement, policy) = enforcement(paths, &config, files)?;
     warn_of(&enforcement, policy.as_deref(), files);
     let (login_config, store) = (config.logins.take(), config.store.take());
+    if let Some(Place::Sqlite(path)) = store.as_ref().map(|store| &store.place) {
+        files.private_for(path, "says who has access to what");
+    }
     let clients = std::mem::take(&mut config.clients);
     let tls = tls(&config, &service, files)?;
     let load = |config: &LoginConfig| logins(config, &service, files);

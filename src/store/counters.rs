@@ -32,7 +32,7 @@ pub struct Counters {
 /// The numbers at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// Records that found no room in the queue.
+    /// Records that are lost: the queue had no room, or the database refused them.
     pub dropped: u64,
     /// Transactions that failed.
     pub failures: u64,

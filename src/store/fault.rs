@@ -17,12 +17,20 @@ pub struct StoreFault {
     pub hint: Option<String>,
     /// Whether trying again is of no use until somebody does something: the file is no store, say.
     pub lasting: bool,
+    /// Whether the store is well, and only does not take what it was given.
+    pub refused: bool,
 }
 
 impl StoreFault {
     /// One that may be over the next time.
     pub(super) fn passing(config: &StoreConfig, what: impl Into<String>) -> Self {
-        Self { place: config.place.to_string(), what: what.into(), hint: None, lasting: false }
+        Self {
+            place: config.place.to_string(),
+            what: what.into(),
+            hint: None,
+            lasting: false,
+            refused: false,
+        }
     }
 
     /// One that somebody must mend.

@@ -231,7 +231,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     fn fault() -> StoreFault {
-        StoreFault { place: "p".to_owned(), what: "w".to_owned(), hint: None, lasting: false }
+        StoreFault { place: "p".to_owned(), what: "w".to_owned(), hint: None, lasting: false, refused: false }
     }
 
     #[test]

@@ -88,9 +88,13 @@ impl Server {
                     .ok_or_else(|| ["a host of the URL cannot be read".to_owned(), FORM.to_owned()])?,
             );
         }
-        let mut mode = None;
+        let (mut mode, mut seen) = (None, Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if name != "host" && seen.contains(&name) {
+                return wrong("a parameter of the URL stands twice", "leave one of the two out");
+            }
+            seen.push(name);
             let value = decoded(value)?;
             match name {
                 "sslmode" => mode = Some(TlsMode::from_name(&value)?),
@@ -111,8 +115,17 @@ impl Server {
         if server.hosts.is_empty() {
             return wrong("the URL names no host", FORM);
         }
-        let near = server.hosts.iter().all(Host::is_near);
-        server.mode = mode.unwrap_or(if near { TlsMode::Disable } else { TlsMode::VerifyFull });
+        let plain = server.hosts.iter().all(Host::is_near) && server.roots.is_none();
+        server.mode = match (mode, &server.roots) {
+            (None, _) if plain => TlsMode::Disable,
+            (None, _) => TlsMode::VerifyFull,
+            // As in libpq: whoever names a root wants it looked at.
+            (Some(TlsMode::Require), Some(_)) => TlsMode::VerifyCa,
+            (Some(TlsMode::Disable), Some(_)) => {
+                return wrong("sslrootcert does nothing with sslmode=disable", "leave one of the two out");
+            }
+            (Some(mode), _) => mode,
+        };
         Ok(server)
     }
 }
@@ -215,6 +228,10 @@ mod tests {
             ("postgres://u@%2Frun:7/d", "postgres d on /run/.s.PGSQL.7", TlsMode::Disable),
             ("postgres://u@127.0.0.1,b/d", "postgres d on 127.0.0.1:5432, b:5432", TlsMode::VerifyFull),
             ("postgres://u@b/d?sslmode=disable", "postgres d on b:5432", TlsMode::Disable),
+            ("postgres://u@b/d?sslmode=require", "postgres d on b:5432", TlsMode::Require),
+            ("postgres://u@b/d?sslmode=require&sslrootcert=ca", "postgres d on b:5432", TlsMode::VerifyCa),
+            ("postgres://u@b/d?sslrootcert=ca&sslmode=require", "postgres d on b:5432", TlsMode::VerifyCa),
+            ("postgres://u@localhost/d?sslrootcert=ca", "postgres d on localhost:5432", TlsMode::VerifyFull),
         ] {
             let server = parse(url).unwrap();
             assert_eq!((server.to_string().as_str(), server.mode), (shown, mode), "{url}");
@@ -237,6 +254,8 @@ mod tests {
             "postgres://u@h/d?sslmode=prefer",
             "postgres://u@h/d?sslmode=hunter2",
             "postgres://u@h/d?options=x",
+            "postgres://u@h/d?sslmode=verify-full&sslmode=disable",
+            "postgres://u@h/d?sslmode=disable&sslrootcert=ca",
             "postgres://u%zz@h/d",
             "postgres://u@h/d%00",
         ] {

@@ -328,14 +328,16 @@ const PRUNED: i64 = 2000;
 /// in all. There may be more where it is not 0.
 pub(super) fn prune(connection: &mut Connection, until: UnixTime) -> Result<(u64, u64), StoreFault> {
     let values = [until.0.into(), PRUNED.into()];
-    let rows = |table: &str, time: &str| {
+    let rows = |table: &str, time: &str, but: &str| {
         format!(
             "DELETE FROM {table} WHERE number IN \
-            (SELECT number FROM {table} WHERE {time} < $1 ORDER BY {time} LIMIT $2)"
+            (SELECT number FROM {table} WHERE {time} < $1 {but} ORDER BY {time} LIMIT $2)"
         )
     };
-    let tokens = connection.execute(&rows("token", "expires_at"), &values)?;
-    let events = connection.execute(&rows("event", "happened_at"), &values)?;
+    // The policy that was in force then, and may be now.
+    let but = "AND number <> COALESCE((SELECT max(number) FROM event WHERE kind = 'policy' AND happened_at < $1), 0)";
+    let tokens = connection.execute(&rows("token", "expires_at", ""), &values)?;
+    let events = connection.execute(&rows("event", "happened_at", but), &values)?;
     let sql = "DELETE FROM revocation WHERE kind IN ('token', 'login') AND cutoff < $1";
     let revocations = connection.execute(sql, &[until.0.into()])?;
     Ok((tokens, tokens + events + revocations))

@@ -53,10 +53,7 @@ pub(super) fn run(shared: &Shared, mut connection: Option<Connection>) {
         // The first failure may be the connection's alone: a server was started anew, a file replaced.
         let written = writer.write(open, jobs).or_else(|(_, jobs)| {
             shared.counters.failed();
-            match schema::open(&shared.config) {
-                Ok(new) => writer.write(connection.insert(new), jobs),
-                Err(fault) => Err((fault, jobs)),
-            }
+            writer.write_again(&mut connection, jobs)
         });
         if let Err((fault, jobs)) = written {
             writer.failed(&fault, jobs);
@@ -104,6 +101,34 @@ impl Writing<'_> {
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
     }
 
+    /// Writes on a new connection; in halves where the store refuses one of them, so that it costs no other.
+    fn write_again(
+        &mut self,
+        connection: &mut Option<Connection>,
+        jobs: Vec<Job>,
+    ) -> Result<(), (StoreFault, Vec<Job>)> {
+        let new = match schema::open(&self.shared.config) {
+            Ok(new) => connection.insert(new),
+            Err(fault) => return Err((fault, jobs)),
+        };
+        let Err((fault, mut first)) = self.write(new, jobs) else { return Ok(()) };
+        if !fault.refused {
+            return Err((fault, first));
+        }
+        self.shared.counters.failed();
+        *connection = None;
+        if first.len() == 1 {
+            self.shared.lose(first, &fault);
+            return Ok(());
+        }
+        let second = first.split_off(first.len() / 2);
+        if let Err((fault, mut left)) = self.write_again(connection, first) {
+            left.extend(second);
+            return Err((fault, left));
+        }
+        self.write_again(connection, second)
+    }
+
     /// Writes all of it in one transaction, and then tells whoever waits.
     fn write(&mut self, connection: &mut Connection, jobs: Vec<Job>) -> Result<(), (StoreFault, Vec<Job>)> {
         let began = Instant::now();
@@ -140,7 +165,7 @@ impl Writing<'_> {
             }
         }
         if dropped > self.reported {
-            let detail = format!("{} records found no room and are lost", dropped - self.reported);
+            let detail = format!("{} records are lost", dropped - self.reported);
             let (at, kind) = (UnixTime::now(), EventKind::Dropped);
             let event = Event { number: 0, at, kind, subject: None, token: None, actor: None, detail };
             statements::note(connection, &event)?;

@@ -36,6 +36,12 @@ fn only_init_makes_a_store_and_what_is_there_stays() {
     assert_eq!(checked, "store.db: sound, schema version 1, 1 token(s)\n");
     assert!(done(&folder, "check --config config.yaml").contains("1 token(s), not required"));
     assert_eq!(done(&folder, "store prune --config config.yaml"), "removed 0 token(s)\n");
+    let exposed = "store.db says who has access to what and can be read by every user of this host";
+    for (mode, warns) in [(0o600, false), (0o640, false), (0o644, true)] {
+        fs::set_permissions(folder.join("store.db"), fs::Permissions::from_mode(mode)).unwrap();
+        let (code, text) = said(&line(&folder, "check --config config.yaml"));
+        assert_eq!((code, text.contains(exposed)), (0, warns), "{mode:o}: {text}");
+    }
 }
 
 #[test]

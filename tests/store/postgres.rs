@@ -5,7 +5,7 @@ use crate::common::{Folder, Server, done, line, metric, said, serve, until};
 use crate::on_server;
 use crate::rules::entry;
 use keypebble::ground::time::UnixTime;
-use keypebble::store::entry::{Filter, Known, Revocation, Sought, Target};
+use keypebble::store::entry::{Entry, Filter, Known, Revocation, Sought, Target};
 use keypebble::store::{self, Store};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -194,6 +194,33 @@ fn a_foreign_or_newer_schema_is_left_alone() {
     cluster.sql("k", "UPDATE keypebble.version SET number = 99");
     let fault = Store::open(&config, Box::new(|_| ())).unwrap_err();
     assert!(fault.lasting && fault.what.contains("version 99"), "{fault}");
+}
+
+#[test]
+#[ignore = "needs a PostgreSQL server: see .ci/run"]
+fn a_database_that_cannot_hold_every_name_is_refused() {
+    let cluster = Cluster::start("scram-sha-256");
+    for (encoding, fine) in [("SQL_ASCII", true), ("LATIN1", false)] {
+        let name = encoding.to_lowercase();
+        cluster.sql("postgres", &format!("CREATE ROLE {name} LOGIN"));
+        let made = format!("CREATE DATABASE {name} OWNER {name} TEMPLATE template0 ENCODING '{encoding}'");
+        cluster.sql("postgres", &made);
+        let config = on_server(&cluster.socket_url(&name), true);
+        match store::init(&config) {
+            Ok(_) => {
+                assert!(fine, "{encoding}");
+                let store = open(&cluster.socket_url(&name));
+                let entry =
+                    Entry { id: "x".to_owned(), subject: "\u{65e5}\u{672c}".to_owned(), ..Entry::default() };
+                store.commit(vec![entry.clone()]).unwrap();
+                let found = store.list(&Filter { limit: 1, ..Filter::default() }).unwrap();
+                assert_eq!(found[0].entry, entry);
+            }
+            Err(fault) => {
+                assert!(!fine && fault.lasting && fault.what.contains(encoding), "{fault}");
+            }
+        }
+    }
 }
 
 /// Every token that a client got is in the store, whatever happens to the server meanwhile; and it comes back.

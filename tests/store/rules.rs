@@ -16,7 +16,7 @@ const END: UnixTime = UnixTime(NOW.0 + 300);
 /// A rule, and what shows it in a store that is not made yet.
 type Rule = (&'static str, fn(&StoreConfig));
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 12] = [
     ("init makes a store once", init_makes_a_store_once),
     ("what is remembered is known until it expires", what_is_remembered_is_known_until_it_expires),
     ("a token is revoked alone", a_token_is_revoked_alone),
@@ -26,6 +26,9 @@ const RULES: [Rule; 9] = [
     ("every text comes back as it was", every_text_comes_back_as_it_was),
     ("events are told in order", events_are_told_in_order),
     ("what has outlived its time leaves", what_has_outlived_its_time_leaves),
+    ("the policy in force stays", the_policy_in_force_stays),
+    ("a login ends though its refresh token is not recorded", a_login_ends_though_it_is_not_recorded),
+    ("a record that is refused costs no other", a_record_that_is_refused_costs_no_other),
 ];
 
 #[test]
@@ -310,4 +313,60 @@ fn what_has_outlived_its_time_leaves(config: &StoreConfig) {
     assert_eq!(state(&store, &old), "revoked unseen");
     assert_eq!(state(&store, &entry("gone", "v")), "unknown");
     assert_eq!(store.events(&EventFilter { limit: 9, ..EventFilter::default() }).unwrap(), []);
+}
+
+fn the_policy_in_force_stays(config: &StoreConfig) {
+    let store = made(config);
+    let days = |days: i64| UnixTime(NOW.0 - days * 86_400);
+    for (at, digest) in [(days(9), "first"), (days(8), "second"), (days(0), "third")] {
+        store.note(Event::policy(at, digest));
+    }
+    revoke(&store, token("a"));
+    assert_eq!(store::prune(config, UnixTime(NOW.0 + 86_400 - 10)), Ok(0));
+    let all = EventFilter { kind: Some(EventKind::Policy), limit: 9, ..EventFilter::default() };
+    let left: Vec<String> = store.events(&all).unwrap().into_iter().map(|event| event.detail).collect();
+    assert_eq!(left, ["third", "second"], "the second was in force when the time began that is kept");
+}
+
+fn a_login_ends_though_it_is_not_recorded(config: &StoreConfig) {
+    let store = made(config);
+    let from = |id: &str| Entry { login: Some("r".to_owned()), ..entry(id, "alice") };
+    store.remember(vec![from("a1"), entry("a", "alice")]).unwrap();
+    revoke(&store, token("r"));
+    store.remember(vec![from("a2")]).unwrap();
+    for (id, known) in [("a1", "revoked"), ("a2", "revoked"), ("a", "active"), ("r", "revoked unseen")] {
+        assert_eq!(state(&store, &entry(id, "alice")), known, "{id}");
+    }
+}
+
+fn a_record_that_is_refused_costs_no_other(config: &StoreConfig) {
+    let store = made(config);
+    // Longer than an index of PostgreSQL takes, and not to be compressed.
+    let random = |number: &u32| Some(number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    let long = |seed: u32| -> String {
+        std::iter::successors(Some(seed), random)
+            .take(2000)
+            .flat_map(u32::to_be_bytes)
+            .map(char::from)
+            .collect()
+    };
+    std::thread::scope(|scope| {
+        for number in 0..20 {
+            let (store, long) = (&store, &long);
+            scope.spawn(move || {
+                // Whether it is taken is the engine's affair.
+                drop(store.remember(vec![entry(&format!("long{number}"), &long(number))]));
+                store.remember(vec![entry(&format!("short{number}"), "alice")]).unwrap();
+            });
+        }
+    });
+    store.flush().unwrap();
+    for number in 0..20 {
+        assert_eq!(state(&store, &entry(&format!("short{number}"), "alice")), "active");
+    }
+    assert_eq!(store.queued(), 0);
+    let found = store.list(&Filter { limit: 100, ..Filter::default() }).unwrap().len() as u64;
+    if !config.required {
+        assert_eq!(found + store.counters().read().dropped, 40, "what is not there is counted");
+    }
 }

@@ -283,9 +283,19 @@ async fn connect(config: &StoreConfig, server: &Server, host: &Host) -> Result<C
     };
     let begin = async {
         client.batch_execute(SESSION).await?;
-        client.query_one("SHOW transaction_read_only", &[]).await?.try_get::<_, String>(0)
+        let sql = "SELECT current_setting('transaction_read_only'), current_setting('server_encoding')";
+        let row = client.query_one(sql, &[]).await?;
+        Ok((row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?))
     };
-    if begin.await.map_err(|error| fault(config, &error))? == "on" {
+    let (read_only, encoding) = begin.await.map_err(|error| fault(config, &error))?;
+    // In SQL_ASCII every byte stands for itself.
+    if !["UTF8", "SQL_ASCII"].contains(&encoding.as_str()) {
+        let what = format!("the database is in {encoding}, which cannot hold every name");
+        return Err(StoreFault::lasting(config, what).hint(
+            "make it with: createdb --encoding=UTF8 --template=template0 --owner=keypebble keypebble",
+        ));
+    }
+    if read_only == "on" {
         return Err(StoreFault::passing(config, format!("{host} is a standby, which can only be read")));
     }
     Ok(client)
@@ -330,7 +340,11 @@ fn fault(config: &StoreConfig, error: &Error) -> StoreFault {
         }
         SqlState::INVALID_CATALOG_NAME => "make it with: createdb --owner=keypebble keypebble",
         SqlState::UNDEFINED_TABLE => INIT,
-        _ => return StoreFault::passing(config, text),
+        // Data that cannot be had (a text that the database cannot hold), rules, and limits (of an index).
+        ref code => {
+            let refused = ["22", "23", "54"].iter().any(|class| code.code().starts_with(class));
+            return StoreFault { refused, ..StoreFault::passing(config, text) };
+        }
     };
     StoreFault::lasting(config, text).hint(hint)
 }

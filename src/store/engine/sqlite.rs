@@ -280,7 +280,8 @@ fn fault(config: &StoreConfig, error: &rusqlite::Error) -> StoreFault {
         Some(ErrorCode::SystemIoFailure) => ("the disk fails", "look at the system's log", false),
         _ => ("SQLite refuses", "", false),
     };
-    let fault = StoreFault { lasting, ..StoreFault::passing(config, format!("{what}: {error}")) };
+    let refused = matches!(code, Some(ErrorCode::TooBig | ErrorCode::ConstraintViolation));
+    let fault = StoreFault { lasting, refused, ..StoreFault::passing(config, format!("{what}: {error}")) };
     if hint.is_empty() { fault } else { fault.hint(hint) }
 }
 

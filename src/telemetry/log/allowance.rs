@@ -1,4 +1,4 @@
-//! How many lines a second strangers may cause.
+//! How many lines, or events, a second strangers may cause.
 
 use crate::ground::time::UnixTime;
 use std::sync::{Mutex, PoisonError};

@@ -16,7 +16,11 @@ pub(super) fn write(text: &mut Text, store: &Store) {
     );
     for (name, help, count) in [
         ("keypebble_store_written", "Tokens written.", now.written),
-        ("keypebble_store_dropped", "Records that found no room in the queue and are lost.", now.dropped),
+        (
+            "keypebble_store_dropped",
+            "Records that are lost: the queue had no room, or the database refused them.",
+            now.dropped,
+        ),
         ("keypebble_store_failures", "Transactions and connections that failed.", now.failures),
     ] {
         text.family(name, "counter", "", help);

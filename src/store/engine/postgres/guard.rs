@@ -53,8 +53,9 @@ impl Watch {
                 (b'R', [0, 0, 0, 0]) | (b'E', _) => self.done = true,
                 _ => {}
             }
-            let length = u32::from_be_bytes([a, b, c, d]);
-            self.skip = usize::try_from(length).unwrap_or(usize::MAX).saturating_sub(8);
+            let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+            // Of a shorter one these bytes are not all, and what follows would be read askew.
+            self.skip = length.checked_sub(8).ok_or_else(|| refused("in a message that none is"))?;
             self.head.clear();
         }
         Ok(())
@@ -138,11 +139,12 @@ mod tests {
     fn a_password_that_could_be_read_is_refused_however_the_question_is_cut() {
         let negotiate = b"v\0\0\0\x0c\0\x03\0\0\0\0\0\0";
         let scram = b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0";
-        let cases: [(&[&[u8]], bool); 7] = [
+        let cases: [(&[&[u8]], bool); 8] = [
             (&[b"R\0\0\0\x08\0\0\0\x03"], false),
             (&[b"R\0\0\0\x0c\0\0\0\x05salt"], false),
             (&[negotiate, b"R\0\0\0\x08\0\0\0\x03"], false),
             (&[scram, b"R\0\0\0\x08\0\0\0\x03"], false),
+            (&[b"N\0\0\0\x05\0", b"R\0\0\0\x08\0\0\0\x03"], false),
             (&[scram, b"R\0\0\0\x08\0\0\0\0"], true),
             // Behind the end of the login, a row may look like anything.
             (&[b"R\0\0\0\x08\0\0\0\0", b"R\0\0\0\x08\0\0\0\x03"], true),
