@@ -21,6 +21,7 @@ mod inspect;
 mod issue;
 mod keys;
 mod man;
+mod openapi;
 mod password_input;
 mod policy;
 mod progress;
@@ -116,6 +117,8 @@ enum Command {
     Completions(Shell),
     /// Print or write manual pages.
     Man(Man),
+    /// Print the HTTP API.
+    OpenApi,
 }
 
 /// Every subcommand.
@@ -150,6 +153,7 @@ const COMMANDS: &[Spec] = &[
     policy::test::SPEC,
     completions::SPEC,
     man::SPEC,
+    openapi::SPEC,
     version::SPEC,
 ];
 
@@ -195,6 +199,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::User(command) => user::run(&command),
         Command::Completions(shell) => completions::run(shell),
         Command::Man(command) => man::run(&command),
+        Command::OpenApi => openapi::run(),
         Command::HashPassword(command) => hash_password::run(&command),
     }
 }
