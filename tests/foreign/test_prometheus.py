@@ -93,8 +93,11 @@ def until(what, done):
 
 
 def ready(api):
+    """Whether it has started, and has scraped."""
     with contextlib.suppress(OSError):
-        return all(target["health"] == "up" for target in asked(api, "targets")["activeTargets"] or [{"health": ""}])
+        status, _, body = request(f"{api}/targets")
+        targets = json.loads(body)["data"]["activeTargets"] if status == 200 else []
+        return [target["health"] for target in targets] == ["up"]
 
 
 def test_prometheus_scrapes_it_and_every_panel_has_data(served, tmp_path):
