@@ -88,6 +88,21 @@ impl Allowed {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
+
+    /// The same with what an access token must say (RFC 9068, 2.2): `sub`, and `client_id`, the client that asks.
+    /// Where neither the caller nor the static claims name one, the subject is the client itself.
+    pub fn for_access_token(&self, filter: &ClaimFilter, subject: &str) -> Result<Allowed, ClaimsError> {
+        let mut claims = self.0.clone();
+        for name in ["sub", "client_id"] {
+            let named = claims.get(name).or_else(|| filter.statics.get(name));
+            match named {
+                None => drop(claims.insert(name.to_owned(), subject.into())),
+                Some(Value::String(text)) if !text.is_empty() => {}
+                Some(_) => return Err(ClaimsError::Type(name, "a string that is not empty")),
+            }
+        }
+        Ok(Allowed(claims))
+    }
 }
 
 /// What every token says of itself.

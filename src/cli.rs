@@ -19,6 +19,7 @@ mod help;
 mod init;
 mod inspect;
 mod issue;
+mod key_file;
 mod keys;
 mod man;
 mod openapi;

@@ -9,12 +9,14 @@ mod key;
 mod logins;
 mod profiles;
 mod ring;
+mod sealing;
 mod service;
 mod store;
 mod tls;
 
 pub use crate::ground::net::Bind;
 pub use profiles::Profiles;
+pub use sealing::{FernetFolder, Sealing};
 pub use service::{LogFormat, ServiceConfig, shared_address};
 
 use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
@@ -44,6 +46,8 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     /// The keys.
     pub keyring: Keyring,
+    /// `token_format` and what belongs to it.
+    pub sealing: Sealing,
     /// `allowed_custom_claims` and `static_claims`
     pub filter: ClaimFilter,
     /// `profiles` and `claim_mapping`
@@ -98,7 +102,10 @@ impl Config {
 
     /// The issuer that it describes.
     pub fn into_issuer(self) -> Issuer {
+        let Sealing { typ, .. } = self.sealing;
+        let (format, openers) = (self.sealing.sealer(&self.keyring), self.sealing.openers());
         Issuer::new(self.issuer, self.audience, self.lifetimes, self.filter, self.keyring)
+            .with_format(format, typ, openers)
     }
 
     /// Reads a configuration file and the keys that it names.
@@ -115,6 +122,13 @@ impl Config {
             Some(("key_dir", node)) => node.path(&mut files).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// The folder of Fernet keys that `fernet` names, likewise.
+    pub fn fernet_folder(path: &Path) -> Result<Option<FernetFolder>, DocumentError> {
+        let mut files = Files::default();
+        let document = document(path, &mut files)?;
+        FernetFolder::read(&document.root(), &mut files)
     }
 
     /// The file that `users_file` names, where the configuration has it. The file is not read, nor is the rest of
@@ -138,14 +152,16 @@ impl Config {
         let services: Vec<&str> =
             service.allowed_services.iter().map(String::as_str).chain([audience.as_str()]).collect();
         let profiles = Profiles::read(&root, lifetimes, &filter, &services)?;
+        let keyring = match ring::load(&root, files)? {
+            Some(ring) => ring,
+            None => key::load(document, &root, files)?,
+        };
         Ok(Self {
             issuer,
             audience,
             lifetimes,
-            keyring: match ring::load(&root, files)? {
-                Some(ring) => ring,
-                None => key::load(document, &root, files)?,
-            },
+            sealing: Sealing::read(&root, &keyring, files)?,
+            keyring,
             filter,
             profiles,
             policy_off,
@@ -173,6 +189,7 @@ impl Terms {
             .chain(store::KEYS)
             .chain(ring::KEYS)
             .chain(key::KEYS)
+            .chain(sealing::KEYS)
             .collect();
         root.allow_keys(&known)?;
         let default_ttl = ttl(root, "default_ttl_seconds")?;

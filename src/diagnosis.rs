@@ -4,6 +4,7 @@
 
 pub mod claims;
 pub mod doctor;
+pub mod encrypted;
 pub mod inspect;
 pub mod registry;
 pub mod unverified;

@@ -10,6 +10,7 @@ pub mod encoding;
 pub mod file;
 pub mod fold;
 pub mod input;
+pub mod json;
 pub mod limits;
 pub mod lock;
 pub mod name;

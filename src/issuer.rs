@@ -15,9 +15,11 @@ use crate::ground::time::{Lifetimes, Ttl, UnixTime};
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::Keyring;
 use crate::policy::scope::{self, Access};
-use crate::token::{SealError, Sealer, refresh};
+use crate::token::{Opener, SealError, Sealer, Typ, refresh};
 use std::fmt;
 use std::sync::Arc;
+
+pub use crate::token::SealedBy;
 
 /// Makes tokens.
 #[derive(Debug)]
@@ -27,7 +29,12 @@ pub struct Issuer {
     lifetimes: Lifetimes,
     filter: ClaimFilter,
     keyring: Keyring,
+    /// A registry's tokens are always signed JWTs.
     sealer: Sealer,
+    /// What seals the others, where that is anything else.
+    format: Option<Sealer>,
+    typ: Typ,
+    openers: Vec<Opener>,
 }
 
 /// What a token is for, which decides what is in it.
@@ -127,9 +134,9 @@ pub struct Record<'a> {
     pub issued_at: UnixTime,
     /// From when on it counts no more.
     pub expires_at: UnixTime,
-    /// What signed it.
-    pub algorithm: Algorithm,
-    /// The key that signed it, where that has an id.
+    /// What signed it, or encrypted it where nothing did.
+    pub algorithm: SealedBy,
+    /// That key, where that has an id.
     pub key_id: Option<&'a str>,
 }
 
@@ -193,7 +200,29 @@ impl Issuer {
         keyring: Keyring,
     ) -> Self {
         let sealer = Sealer::jws(Arc::clone(keyring.active()));
-        Self { name, audience, lifetimes, filter, keyring, sealer }
+        Self {
+            name,
+            audience,
+            lifetimes,
+            filter,
+            keyring,
+            sealer,
+            format: None,
+            typ: Typ::Jwt,
+            openers: Vec::new(),
+        }
+    }
+
+    /// The same, whose tokens are sealed otherwise and of this kind, except those that only a registry, or only
+    /// this issuer, ever reads; and what opens them where that is here.
+    #[must_use]
+    pub fn with_format(self, format: Option<Sealer>, typ: Typ, openers: Vec<Opener>) -> Self {
+        Self { format, typ, openers, ..self }
+    }
+
+    /// What seals tokens that are neither a registry's nor refresh tokens.
+    pub fn format(&self) -> &Sealer {
+        self.format.as_ref().unwrap_or(&self.sealer)
     }
 
     /// `iss` of every token.
@@ -232,19 +261,26 @@ impl Issuer {
         let ttl = profile.life(ttl, self.lifetimes);
         let frame = Frame { issuer: &self.name, audience, now, ttl, id: &id };
         let key = self.keyring.active();
-        let (mut algorithm, mut key_id) = (key.algorithm(), key.id());
+        let sealer = if matches!(profile, Profile::Registry(_)) { &self.sealer } else { self.format() };
+        let (mut algorithm, mut key_id) = sealer.sealed_by();
+        let mut typ = Typ::Jwt;
+        let completed = |claims: &Allowed| claims.for_access_token(&self.filter, subject);
         let payload = match profile {
-            Profile::Generic(claims) => claims::generic(&frame, &self.filter, claims),
-            Profile::Granted(claims, access) => {
-                claims::granted(&frame, &self.filter, claims, subject, access)
+            Profile::Generic(claims) | Profile::Granted(claims, _) if self.typ == Typ::AccessToken => {
+                typ = self.typ;
+                completed(claims).and_then(|claims| self.claims_of(&frame, profile, &claims, subject))
+            }
+            Profile::Generic(claims) | Profile::Granted(claims, _) => {
+                self.claims_of(&frame, profile, claims, subject)
             }
             Profile::Registry(access) => claims::registry(&frame, &self.filter, subject, access),
             Profile::Command(command) => claims::command(&frame, &self.filter, command, subject),
             Profile::Kubernetes(request) => claims::service_account(&frame, &self.filter, request),
             Profile::Refresh { secret, .. } => {
-                if secret.is_some() {
-                    (algorithm, key_id) = (Algorithm::HS256, None);
-                }
+                (algorithm, key_id) = match secret {
+                    Some(_) => (SealedBy::Signature(Algorithm::HS256), None),
+                    None => self.sealer.sealed_by(),
+                };
                 claims::refresh(&frame, subject, key_id)
             }
         };
@@ -253,7 +289,7 @@ impl Issuer {
             Profile::Refresh { bound_to, secret } => {
                 refresh::seal(payload.as_bytes(), bound_to, refresh::SigningKey::of(secret, key))
             }
-            _ => self.sealer.seal(payload.as_bytes()),
+            _ => sealer.seal(payload.as_bytes(), typ, now),
         };
         let record = Record {
             id,
@@ -267,5 +303,19 @@ impl Issuer {
             key_id,
         };
         Ok(Issued { token: Token(token.map_err(IssueError::Seal)?), claims: payload, record })
+    }
+
+    /// The claims of a token that a caller has a say in.
+    fn claims_of(
+        &self,
+        frame: &Frame<'_>,
+        profile: Profile<'_>,
+        claims: &Allowed,
+        subject: &str,
+    ) -> Result<String, ClaimsError> {
+        match profile {
+            Profile::Granted(_, access) => claims::granted(frame, &self.filter, claims, subject, access),
+            _ => claims::generic(frame, &self.filter, claims),
+        }
     }
 }

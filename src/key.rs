@@ -6,15 +6,18 @@
 //!
 //! ```text
 //! PEM -> key::pem -> key::form -> key::material -> key::engine -> Key -> sign
-//!                              |-> key::numbers -> key::engine -> PublicKey -> verify, ids, key::jwk
+//! JWK -> key::jwk              |-> key::numbers -> key::engine -> PublicKey -> verify, ids, key::jwk
+//!                              |-> key::encryption -> wraps and unwraps the keys of encrypted tokens
 //! ```
 
 pub mod algorithm;
 mod asn1;
 mod certificate;
 pub mod chain;
+pub mod encryption;
 mod engine;
 mod error;
+pub mod fernet;
 pub(crate) mod form;
 mod generate;
 mod jwk;
@@ -75,6 +78,9 @@ impl Key {
         if secret.trim_ascii_start().starts_with(b"-----BEGIN ") {
             return Err(KeyError::PemAsSecret);
         }
+        if jwk::is_json(secret) && jwk::Jwk::parse(secret).is_ok_and(|jwk| jwk.text("kty").is_some()) {
+            return Err(KeyError::JwkAsSecret);
+        }
         let keyed = engine::hmac(algorithm, secret);
         let (signer, verifier) = keyed.ok_or(KeyError::SecretForKeyPair { algorithm })?;
         let bytes = secret.len();
@@ -90,12 +96,23 @@ impl Key {
         Key::from_material(&Material::from_pem(pem.expose())?, algorithm, id)
     }
 
+    /// The key of a file, in PEM or as a JWK (RFC 7517), as [`Key::from_pem`]. A JWK may also hold a shared secret,
+    /// and its `alg` and `kid` count where nothing else is asked.
+    pub fn read(text: &Secret, algorithm: Option<Algorithm>, id: Option<String>) -> Result<Key, KeyError> {
+        if jwk::is_json(text.expose()) {
+            Key::from_jwk(text.expose(), algorithm, id)
+        } else {
+            Key::from_pem(text, algorithm, id)
+        }
+    }
+
     fn from_material(
         material: &Material,
         algorithm: Option<Algorithm>,
         id: Option<String>,
     ) -> Result<Key, KeyError> {
         let kind = material.kind;
+        kind.choose(algorithm)?;
         let (signer, numbers) = Signer::new(material)?;
         let public = PublicKey::new(kind, numbers, algorithm)?;
         // What the file says of the public half must be so.

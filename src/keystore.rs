@@ -19,6 +19,7 @@
 
 mod edit;
 mod error;
+pub mod fernet;
 mod lock;
 mod manifest;
 

@@ -7,9 +7,10 @@ mod common;
 
 use common::{Answer, Folder, JSON, Server, run, run_with_input, serve, stderr, stdout};
 use keypebble::ground::secret::Secret;
+use keypebble::ground::time::UnixTime;
 use keypebble::key::Key;
 use keypebble::key::algorithm::Algorithm;
-use keypebble::token::Sealer;
+use keypebble::token::{Sealer, Typ};
 use serde_json::{Value, json};
 use std::process::Output;
 use std::sync::Arc;
@@ -189,7 +190,7 @@ fn a_byte_order_mark_before_claims_is_named() {
 /// A token with these claims that the configuration's key signed, as only another program would make it.
 fn signed(claims: &str) -> String {
     let key = Key::from_secret(Algorithm::HS256, &Secret::new(SECRET.into()), None).unwrap();
-    Sealer::jws(Arc::new(key)).seal(claims.as_bytes()).unwrap()
+    Sealer::jws(Arc::new(key)).seal(claims.as_bytes(), Typ::Jwt, UnixTime(0)).unwrap()
 }
 
 #[test]

@@ -57,7 +57,7 @@ macro_rules! replayed {
     };
 }
 
-replayed!(basic, claims, config, framing, glob, keys, policy, query, scope, token, users);
+replayed!(basic, claims, config, fernet, framing, glob, jwe, jwk, keys, policy, query, scope, token, users);
 
 /// The service logs each request on stderr: where nobody reads that, apart from the other tests.
 #[test]

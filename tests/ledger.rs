@@ -244,7 +244,7 @@ fn tokens_of_every_profile_are_known() {
         let token = body.pointer(token).and_then(Value::as_str).unwrap_or_else(|| panic!("{answer:?}"));
         let said = introspect(&server, "gateway", token).json();
         assert_eq!([&said["active"], &said["username"], &said[member]], [&json!(true), &json!(user), &value]);
-        assert_eq!(said["exp"].as_i64().unwrap() - now() > 50, true, "{said}");
+        assert!(said["exp"].as_i64().unwrap() - now() > 50, "{said}");
         assert_inactive(&introspect(&server, "other", token), "for others");
         let id = said["jti"].as_str().unwrap();
         let shown = parsed(&done(&folder, &format!("tokens show --config config.yaml --json --id={id}")));

@@ -8,7 +8,7 @@ use keypebble::key::Key;
 use keypebble::key::algorithm::Algorithm;
 use keypebble::policy::scope::{self, Scope};
 use keypebble::policy::{Asker, Enforcement, Who};
-use keypebble::token::Sealer;
+use keypebble::token::{Sealer, Typ};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -84,7 +84,7 @@ pub(crate) fn sealing_everywhere(keys: Vec<Key>, rounds: usize, length: Duration
         let work = || {
             let (started, used, mut count) = (Instant::now(), thread_cpu_seconds(), 0_u32);
             while started.elapsed() < length {
-                drop(black_box(sealer.seal(black_box(claims.as_bytes())).unwrap()));
+                drop(black_box(sealer.seal(black_box(claims.as_bytes()), Typ::Jwt, UnixTime(0)).unwrap()));
                 count += 1;
             }
             (thread_cpu_seconds() - used) / f64::from(count)
@@ -108,7 +108,8 @@ fn sealing(keys: Vec<Key>) -> Vec<f64> {
         .iter()
         .map(|sealer| {
             let json = claims.as_bytes();
-            Box::new(move || drop(black_box(sealer.seal(black_box(json)).unwrap()))) as Box<dyn FnMut()>
+            Box::new(move || drop(black_box(sealer.seal(black_box(json), Typ::Jwt, UnixTime(0)).unwrap())))
+                as Box<dyn FnMut()>
         })
         .collect();
     best(&mut calls)

@@ -9,8 +9,11 @@ mod base64;
 mod basic;
 mod claims;
 mod config;
+mod fernet;
 mod framing;
 mod glob;
+mod jwe;
+mod jwk;
 mod keys;
 mod policy;
 mod query;
@@ -25,12 +28,15 @@ use std::path::{Path, PathBuf};
 pub type Check = fn(&[u8]);
 
 /// Every target, by the name of its archive in `corpus`.
-pub const TARGETS: [(&str, Check); 12] = [
+pub const TARGETS: [(&str, Check); 15] = [
     ("basic", basic::check),
     ("claims", claims::check),
     ("config", config::check),
+    ("fernet", fernet::check),
     ("framing", framing::check),
     ("glob", glob::check),
+    ("jwe", jwe::check),
+    ("jwk", jwk::check),
     ("keys", keys::check),
     ("policy", policy::check),
     ("query", query::check),

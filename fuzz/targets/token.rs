@@ -19,7 +19,7 @@ use keypebble::key::algorithm::Algorithm;
 use keypebble::key::keyring::{Keyring, RingKey, State};
 use keypebble::login::refresh::Refresh;
 use keypebble::login::users::Users;
-use keypebble::token::{self, MAX_TOKEN, Sealer};
+use keypebble::token::{self, MAX_TOKEN, Sealer, Typ};
 use keypebble::{diagnosis::inspect, ground::diagnostic};
 use serde_json::Value;
 use std::path::Path;
@@ -113,7 +113,7 @@ fn read(text: &str, ring: &Keyring) {
 }
 
 /// Nothing that a terminal would take for a command.
-fn printable(text: &str) {
+pub(super) fn printable(text: &str) {
     assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
 }
 
@@ -136,7 +136,7 @@ fn opened_is_canonical(text: &str, payload: &[u8], ring: &Keyring) {
 
 fn seal(claims: &[u8], keys: &Keys, key: u8, place: u8, change: u8) {
     let sealer = &keys.sealers[usize::from(key) % keys.sealers.len()];
-    let sealed = sealer.seal(claims).unwrap();
+    let sealed = sealer.seal(claims, Typ::Jwt, NOW).unwrap();
     let opened = token::verify(&sealed, keys.ring.verifiers());
     if sealed.len() > MAX_TOKEN {
         assert!(opened.is_err());
@@ -150,7 +150,7 @@ fn seal(claims: &[u8], keys: &Keys, key: u8, place: u8, change: u8) {
 }
 
 /// The text with one byte that is another.
-fn changed(text: &str, place: u8, change: u8) -> Option<String> {
+pub(super) fn changed(text: &str, place: u8, change: u8) -> Option<String> {
     let mut bytes = text.as_bytes().to_vec();
     let at = usize::from(place) * (bytes.len() - 1) / 255;
     bytes[at] = change;

@@ -4,9 +4,8 @@
 //! readers differ on which of the two counts.
 
 use super::{ISSUER_CLAIMS, check_members, check_name};
-use crate::ground::encoding;
+use crate::ground::json::{self, JsonError};
 use crate::policy::scope::{self, Scope, ScopeError};
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -150,14 +149,10 @@ fn access_entries(access: &Value) -> Result<Vec<Scope>, ClaimsError> {
 
 /// Reads one JSON object, whole, and refuses a name that stands twice in an object at any depth.
 pub fn read_object(json: &[u8]) -> Result<Map<String, Value>, ClaimsError> {
-    if let Some(problem) = encoding::byte_order(json) {
-        return Err(ClaimsError::Json(format!("it {problem}")));
-    }
-    match serde_json::from_slice::<Strict>(json) {
-        Ok(Strict(Value::Object(object))) => Ok(object),
-        Ok(_) => Err(ClaimsError::NotAnObject),
-        Err(error) => Err(ClaimsError::Json(error.to_string())),
-    }
+    json::object(json).map_err(|error| match error {
+        JsonError::Malformed(problem) => ClaimsError::Json(problem),
+        JsonError::NotAnObject => ClaimsError::NotAnObject,
+    })
 }
 
 /// A number without a fraction, however it is written: `900`, `900.0` and `9e2` are one number (RFC 8259, 6).
@@ -166,66 +161,6 @@ pub fn whole_number(value: &Value) -> Option<i64> {
     #[allow(clippy::cast_possible_truncation, reason = "it is whole, and far from the bounds")]
     let from_float = |n: f64| (n.fract() == 0.0 && n.abs() < EXACT).then_some(n as i64);
     value.as_i64().or_else(|| value.as_f64().and_then(from_float))
-}
-
-/// A JSON value in which no object has a name twice.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Strict)
-    }
-}
-
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some((name, Strict(value))) = access.next_entry::<String, Strict>()? {
-            if map.contains_key(&name) {
-                return Err(de::Error::custom(format_args!(
-                    "the name `{}` appears twice",
-                    name.escape_debug()
-                )));
-            }
-            map.insert(name, value);
-        }
-        Ok(Value::Object(map))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(Strict(value)) = access.next_element()? {
-            list.push(value);
-        }
-        Ok(Value::Array(list))
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
 }
 
 #[cfg(test)]

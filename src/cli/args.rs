@@ -256,6 +256,7 @@ mod tests {
     use super::super::issue::claims::ClaimFlags;
     use super::*;
     use crate::ground::time::Ttl;
+    use crate::token::Format;
 
     fn parsed(line: &str) -> Result<Command, Error> {
         parse(Parser::from_args(line.split_whitespace()))
@@ -274,10 +275,11 @@ mod tests {
             generate: true,
             ttl: Ttl::new(60),
             audience: Some("a".into()),
+            format: Some(Format::Nested),
             wrong: super::super::issue::wrong::Wrong::default(),
         };
         assert_eq!(
-            parsed("issue --generate --ttl=60 --config c --policy=p --claims {} --claim a=1 --sub s --claim b=2 --audience a").unwrap(),
+            parsed("issue --generate --ttl=60 --config c --policy=p --claims {} --claim a=1 --sub s --claim b=2 --audience a --format nested").unwrap(),
             Command::Issue(issue)
         );
         assert_eq!(
@@ -285,7 +287,7 @@ mod tests {
             Command::Serve(Paths { config: "c".into(), policy: None, listen: None })
         );
         assert!(
-            matches!(parsed("issue --config c --help").unwrap(), Command::Help(text) if text.contains("Print one signed"))
+            matches!(parsed("issue --config c --help").unwrap(), Command::Help(text) if text.contains("Print one token"))
         );
         assert_eq!(parsed("serve -c c").unwrap(), parsed("serve --config c").unwrap());
         assert_eq!(parsed("-V").unwrap(), Command::Version);
@@ -309,7 +311,7 @@ mod tests {
                 ],
                 "Let the next key sign",
             ),
-            (&["help issue", "issue -h", "issue --config c -h"], "Print one signed token"),
+            (&["help issue", "issue -h", "issue --config c -h"], "Print one token"),
         ] {
             for line in lines {
                 let Command::Help(text) = parsed(line).unwrap() else { panic!("{line}") };
@@ -360,6 +362,7 @@ mod tests {
             ("issue --config c --ttl -5", "--ttl"),
             ("issue --config=", "--config is empty"),
             ("issue --config c --audience=", "--audience is empty"),
+            ("issue --config c --format JWT", "expected one of jwt, jwe, nested, fernet, found `JWT`"),
             ("issue --config c --expired --not-yet", "only one of them fits"),
             ("issue --config c --at 0 --expired", "only one of them fits"),
             ("issue --config c --at tomorrow", "--at: expected a time from 1970 to 9999, found `tomorrow`"),

@@ -13,6 +13,7 @@ use crate::load::accounts::strangers;
 use crate::load::setup::{self, Loaded, Paths};
 use crate::policy::Enforcement;
 use crate::store::{self, config::StoreConfig};
+use crate::token::Sealer;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -81,6 +82,9 @@ fn facts(paths: &Paths, loaded: &Loaded) -> Vec<(&'static str, String)> {
     }
     if let Some(chain) = key.chain() {
         add("x5c", format!("{} certificate(s) in every token", chain.certificates().len()));
+    }
+    if !matches!(issuer.format(), Sealer::Jws(_)) {
+        add("token format", format!("{} (registry tokens: jwt)", issuer.format().summary()));
     }
     let (life, longest) = (issuer.lifetimes().default, issuer.lifetimes().registry(Ttl::MAX));
     add("token life", format!("{life}, registry tokens at most {longest}"));

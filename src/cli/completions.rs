@@ -15,6 +15,7 @@ use crate::cli::stdout::print_raw;
 use crate::diagnosis::verdict::Program;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::State;
+use crate::token::{Format, Typ};
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
@@ -115,6 +116,8 @@ impl Values {
             "ALG" => Values::Words(Algorithm::ALL.map(Algorithm::name).to_vec()),
             "PROGRAM" => Values::Words(Program::ALL.map(Program::name).to_vec()),
             "STATE" => Values::Words([State::Next, State::Active, State::Previous].map(State::name).to_vec()),
+            "FORMAT" => Values::Words(Format::ALL.map(Format::name).to_vec()),
+            "TYP" => Values::Words(Typ::ALL.map(Typ::name).to_vec()),
             "SHELL" => Values::Words(SHELLS.map(|(name, _)| name).to_vec()),
             "COMMAND" => Values::Words(help::words("")),
             words if words.starts_with(|c: char| c.is_ascii_lowercase()) => {

@@ -9,9 +9,9 @@ mod ask;
 mod client;
 
 use super::args::{Arguments, Spec, usage};
+use super::key_file::file;
 #[cfg(feature = "tls")]
 use super::progress;
-use super::verify::file;
 use super::{Command, print};
 use crate::cli::error::Error;
 use crate::config::{Config, ServiceConfig};

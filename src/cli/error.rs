@@ -84,6 +84,8 @@ pub enum Error {
     Write(io::Error),
     /// What was given is no token.
     NoToken(Malformed),
+    /// An encrypted token does not open: why.
+    Closed(String),
     /// A file of public keys or certificates cannot be used.
     KeyFile {
         /// Its path.
@@ -111,6 +113,7 @@ impl Error {
             | Error::Read { .. }
             | Error::Write(_)
             | Error::NoToken(_)
+            | Error::Closed(_)
             | Error::Unknown { .. }
             | Error::Negative => 1,
             Error::Keys(error) => error.exit_code(),
@@ -185,6 +188,7 @@ impl fmt::Display for Error {
             Error::Read { path, .. } => write!(f, "cannot read {}", path.display()),
             Error::Write(_) => f.write_str("cannot write the answer"),
             Error::NoToken(_) => f.write_str("cannot read the token"),
+            Error::Closed(why) => write!(f, "cannot show what is inside: {why}"),
             Error::KeyFile { path, problem, .. } => write!(f, "cannot use {}: {problem}", path.display()),
             Error::Negative => f.write_str("no"),
         }
@@ -200,6 +204,7 @@ impl std::error::Error for Error {
             | Error::Unknown { .. }
             | Error::Unhealthy { .. }
             | Error::KeyFile { .. }
+            | Error::Closed(_)
             | Error::Store(_)
             | Error::Expectations { .. }
             | Error::Negative => None,

@@ -17,6 +17,7 @@ use crate::policy::{Asker, Generated, Policy, Who};
 use crate::store::Store;
 use crate::store::config::StoreConfig;
 use crate::store::entry::{self, Entry};
+use crate::token::Format;
 use claims::ClaimFlags;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ pub(super) struct Issue {
     pub(super) generate: bool,
     pub(super) ttl: Option<Ttl>,
     pub(super) audience: Option<String>,
+    pub(super) format: Option<Format>,
     pub(super) wrong: Wrong,
 }
 
@@ -45,6 +47,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         generate: arguments.switch("generate"),
         ttl: arguments.parsed("ttl")?,
         audience: arguments.name("audience")?,
+        format: arguments.name("format")?.map(|name| format(&name)).transpose()?,
         wrong: Wrong::read(&mut arguments)?,
     };
     if issue.audience.is_some() && issue.wrong.has_audience() {
@@ -53,9 +56,19 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     Ok(Command::Issue(issue))
 }
 
+fn format(name: &str) -> Result<Format, Error> {
+    Format::named(name).ok_or_else(|| {
+        let names = Format::ALL.map(Format::name).join(", ");
+        usage(format!("--format: expected one of {names}, found `{name}`"))
+    })
+}
+
 pub(super) fn run(command: &Issue) -> Result<(), Error> {
     let mut files = Files::default();
     let mut config = setup::config(&command.config, &mut files)?;
+    if let Some(format) = command.format {
+        config.sealing.use_format(format).map_err(|[problem, hint]| usage(problem).with_hint(hint))?;
+    }
     let store = config.store.take();
     if config.policy_off {
         setup::refuse_policy(command.policy.as_deref())?;

@@ -4,6 +4,7 @@
 //! the folder and nothing else; what verifiers must be told it prints, since it cannot do it.
 
 pub(super) mod export;
+mod fernet;
 pub(super) mod generate;
 pub(super) mod list;
 pub(super) mod retire;
@@ -71,6 +72,11 @@ impl Place {
         let Place::Config(path) = self else { return Err(usage("--dir is missing")) };
         let keyring = setup::config(path, &mut Files::default())?.keyring;
         Ok(Loaded { folder: None, manifest: Manifest::default(), strays: Vec::new(), keyring })
+    }
+
+    /// Whether Fernet keys are meant: `--fernet` says so, or the folder holds nothing else.
+    fn is_fernet(&self, switch: bool) -> bool {
+        switch || matches!(self, Place::Folder(path) if fernet::is_folder(path))
     }
 
     /// As it is written in a command.

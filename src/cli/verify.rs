@@ -1,22 +1,25 @@
 //! `keypebble verify`: whether a token holds, for its issuer's keys or for a registry.
 
 use super::args::{Arguments, Spec, usage};
+use super::key_file::{file, opener, rejected};
 use super::keys::export;
 use super::{Command, print, token_input};
 use crate::claims::{self, ClaimsError};
 use crate::cli::error::Error;
 use crate::diagnosis::claims::Expected;
+use crate::diagnosis::encrypted::Outer;
 use crate::diagnosis::unverified::Unverified;
 use crate::diagnosis::verdict::{self, Program, Trust};
-use crate::diagnosis::verify;
+use crate::diagnosis::verify::{self, Opened};
 use crate::ground::diagnostic::{Diagnostic, Level, ascii_json, worst};
-use crate::ground::file::{self, Files};
+use crate::ground::file::Files;
 use crate::ground::secret::Secret;
 use crate::ground::time::UnixTime;
+use crate::key::PublicKey;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::{KeySet, RingKey, State};
-use crate::key::{KeyError, PublicKey};
 use crate::load::setup;
+use crate::token::{Inside, Opener, Typ};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +34,8 @@ pub(super) struct Verify {
     json: bool,
     audience: Option<String>,
     issuer: Option<String>,
+    typ: Option<Typ>,
+    decrypt_key: Option<PathBuf>,
     against: Against,
 }
 
@@ -39,6 +44,8 @@ enum Against {
     Config(PathBuf),
     Jwks(PathBuf),
     Key(PathBuf, Option<Algorithm>),
+    /// `--decrypt-key` alone: that it opens is all that is proven.
+    Opens,
     /// With what `keys export` would give it.
     Exported(Program, PathBuf, Option<String>),
     Registry {
@@ -55,10 +62,14 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let (bundle, service) = (arguments.path("rootcertbundle")?, arguments.name("service")?);
     let algorithm = arguments.name("algorithm")?.map(|name| algorithm(&name)).transpose()?;
     let (audience, issuer) = (arguments.name("audience")?, arguments.name("issuer")?);
+    let typ = arguments.name("typ")?.map(|name| typ(&name)).transpose()?;
+    let decrypt_key = arguments.path("decrypt-key")?;
     let program: Option<Program> = arguments.parsed("for")?;
     let against = match (program, config, jwks, key) {
-        (Some(_), ..) if audience.is_some() || algorithm.is_some() => {
-            return Err(usage("--for knows neither --audience nor --algorithm")
+        (Some(_), ..)
+            if audience.is_some() || algorithm.is_some() || typ.is_some() || decrypt_key.is_some() =>
+        {
+            return Err(usage("--for knows neither --audience, --algorithm, --typ nor --decrypt-key")
                 .with_hint("--service NAME is what a registry compares `aud` with"));
         }
         (Some(program), config, None, None) if bundle.is_none() => {
@@ -86,6 +97,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         (None, Some(config), None, None) => Against::Config(config),
         (None, None, Some(jwks), None) => Against::Jwks(jwks),
         (None, None, None, Some(key)) => Against::Key(key, algorithm),
+        (None, None, None, None) if decrypt_key.is_some() => Against::Opens,
         (None, None, None, None) => match arguments.config_if_any()? {
             Some(config) => Against::Config(config),
             None => return Err(arguments.missing("--config PATH, --jwks FILE or --key FILE")),
@@ -94,7 +106,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     };
     let json = arguments.switch("json");
     let token = token_input::read(&mut arguments)?;
-    Ok(Command::Verify(Verify { token, json, audience, issuer, against }))
+    Ok(Command::Verify(Verify { token, json, audience, issuer, typ, decrypt_key, against }))
+}
+
+fn typ(name: &str) -> Result<Typ, Error> {
+    Typ::named(name).ok_or_else(|| usage(format!("--typ: expected JWT or at+jwt, found `{name}`")))
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, Error> {
@@ -110,18 +126,43 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
     let now = UnixTime::now();
     let issuer = command.issuer.as_deref();
     let audience = command.audience.as_deref();
+    let own = match &command.against {
+        Against::Config(path) => Some(setup::config(path, &mut Files::default())?),
+        _ => None,
+    };
+    let mut openers = own.as_ref().map(|config| config.sealing.openers()).unwrap_or_default();
+    openers.extend(command.decrypt_key.as_ref().map(|path| opener(path, &token)).transpose()?);
+    let (token, opened) = match opened(command, token, &openers, now) {
+        Ok((token, opened)) => (token, opened),
+        Err(finding) => return answer(None, &[finding], command.json),
+    };
+    let judge = |keys: Option<&KeySet>, expected: &Expected<'_>| match (&opened, keys) {
+        (Some(opened), keys) => opened.judge(keys.is_some() && own.is_none(), command.typ, expected, now),
+        (None, Some(keys)) => {
+            let mut findings = verify::verify(&token, keys, expected, now);
+            if let (Some(_), Ok(read)) = (command.typ, Unverified::parse(&token)) {
+                let kind = verify::kind(&read, read.header_text("typ"), command.typ);
+                findings.extend(kind.into_iter().filter(|finding| finding.code == "typ"));
+            }
+            findings
+        }
+        (None, None) => vec![
+            Diagnostic::error("signature", "the token is signed, and there is no key to check that with")
+                .hint("give --config PATH, --jwks FILE or --key FILE"),
+        ],
+    };
     let (who, findings) = match &command.against {
-        Against::Config(path) => {
-            let config = setup::config(path, &mut Files::default())?;
+        Against::Config(_) => {
+            let Some(config) = &own else { return Err(Error::Negative) };
             let audiences = audience.map_or_else(|| config.services().collect(), |audience| vec![audience]);
             let checks = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
-            (None, verify::verify(&token, config.keyring.verifiers(), &checks, now))
+            (None, judge(Some(config.keyring.verifiers()), &checks))
         }
-        Against::Jwks(path) => (None, with_keys(&token, &jwks(path)?, issuer, audience, now)),
+        Against::Jwks(path) => (None, unnamed(judge, Some(&jwks(path)?), issuer, audience)),
         Against::Key(path, algorithm) => {
-            let keys = key_set(path, *algorithm, &token)?;
-            (None, with_keys(&token, &keys, issuer, audience, now))
+            (None, unnamed(judge, Some(&key_set(path, *algorithm, &token)?), issuer, audience))
         }
+        Against::Opens => (None, unnamed(judge, None, issuer, audience)),
         Against::Exported(program, path, service) => {
             let config = setup::config(path, &mut Files::default())?;
             let audiences =
@@ -174,16 +215,38 @@ fn answer(program: Option<Program>, findings: &[Diagnostic], json: bool) -> Resu
     if level < Level::Unknown { Ok(()) } else { Err(Error::Negative) }
 }
 
+/// The token that is to be judged: the one inside, where that is one; or the claims that were inside.
+fn opened(
+    command: &Verify,
+    token: String,
+    openers: &[Opener],
+    now: UnixTime,
+) -> Result<(String, Option<Opened>), Diagnostic> {
+    // A registry's verdict, and what is no token at all, is for others to say.
+    let outer = match (&command.against, Outer::parse(&token)) {
+        (Against::Registry { .. } | Against::Exported(..), _) | (_, Ok(None) | Err(_)) => {
+            return Ok((token, None));
+        }
+        (_, Ok(Some(outer))) => outer,
+    };
+    match outer.open(&token, openers, now)? {
+        Inside::Signed(inner) => Ok((inner, None)),
+        Inside::Claims { payload, authentic, typ } => {
+            let read = Unverified::of_claims(&payload).map_err(|malformed| malformed.finding())?;
+            Ok((token, Some(Opened { read, authentic, typ })))
+        }
+    }
+}
+
 /// With keys alone, what was not asked for is not judged, and that is said.
-fn with_keys(
-    token: &str,
-    keys: &KeySet,
+fn unnamed(
+    judge: impl Fn(Option<&KeySet>, &Expected<'_>) -> Vec<Diagnostic>,
+    keys: Option<&KeySet>,
     issuer: Option<&str>,
     audience: Option<&str>,
-    now: UnixTime,
 ) -> Vec<Diagnostic> {
     let audiences: Vec<&str> = audience.into_iter().collect();
-    let mut findings = verify::verify(token, keys, &Expected { issuer, audiences: &audiences }, now);
+    let mut findings = judge(keys, &Expected { issuer, audiences: &audiences });
     findings.extend(unjudged("issuer", "--issuer I", issuer.is_none()));
     findings.extend(unjudged("audience", "--audience A", audience.is_none()));
     findings
@@ -193,21 +256,6 @@ fn unjudged(code: &'static str, flag: &str, missing: bool) -> Option<Diagnostic>
     missing.then(|| {
         Diagnostic::warning(code, format!("the {code} was not compared")).hint(format!("give {flag}"))
     })
-}
-
-/// The most bytes of a key, bundle or JWKS file.
-const MAX_FILE: u64 = 256 * 1024;
-
-/// Reads a file of keys.
-pub(super) fn file(path: &Path) -> Result<Vec<u8>, Error> {
-    file::read(path, MAX_FILE)
-        .map(|mut bytes| std::mem::take(&mut *bytes))
-        .map_err(|source| Error::Read { path: path.into(), source })
-}
-
-/// A file of keys cannot be used.
-pub(super) fn rejected(path: &Path, error: &KeyError) -> Error {
-    Error::KeyFile { path: path.into(), problem: error.to_string(), hint: error.hint() }
 }
 
 fn jwks(path: &Path) -> Result<KeySet, Error> {

@@ -44,7 +44,7 @@ enum Form {
     Secret,
     /// The path of a file that holds it.
     SecretFile,
-    /// The path of a PEM file.
+    /// The path of a file in PEM or of a JWK.
     PemFile,
     /// A PEM text or the path of one: the original's two documents use it both ways.
     PemOrFile,
@@ -78,7 +78,7 @@ pub(super) fn load(
             } else {
                 private_pem(&node, files)?
             };
-            Key::from_pem(&pem, algorithm, id).map_err(|error| key_error(&node, &error))?
+            Key::read(&pem, algorithm, id).map_err(|error| key_error(&node, &error))?
         }
     };
     warn_if_weak(&key, files);
@@ -174,7 +174,8 @@ fn check_public_key(node: &Node<'_>, key: &Key, files: &mut Files) -> Result<(),
     let text = node.string()?;
     let pem =
         if text.contains("-----BEGIN") { text.as_bytes().to_vec().into() } else { node.contents(files)? };
-    let public = PublicKey::from_pem(&pem, Some(own.algorithm())).map_err(|error| key_error(node, &error))?;
+    let (public, _) =
+        PublicKey::read(&pem, Some(own.algorithm())).map_err(|error| key_error(node, &error))?;
     if own.matches(&public) {
         Ok(())
     } else {

@@ -85,13 +85,14 @@ fn read(item: &Node<'_>, state: State, files: &mut Files) -> Result<Read, Docume
     }
     let bytes = path.contents(files)?;
     if state == State::Previous
-        && let Ok(public) = PublicKey::from_pem(&bytes, algorithm)
+        && let Ok((public, kid)) = PublicKey::read(&bytes, algorithm)
     {
-        return Ok(Read::Public(Box::new(public), id));
+        return Ok(Read::Public(Box::new(public), id.or(kid)));
     }
     let file = path.path(files)?;
     files.private(&file);
-    let key = Key::from_pem(&bytes.into(), algorithm, id).map_err(|error| key_error(&path, &error))?;
+    let key = Key::read(&bytes.into(), algorithm, id).map_err(|error| key_error(&path, &error))?;
+    warn_if_weak(&key, files);
     Ok(Read::Private(Box::new(key)))
 }
 

@@ -41,7 +41,27 @@ pub fn text(token: &Unverified, now: UnixTime) -> String {
             _ => line(&shortened(name, 40), &shown(value)),
         }
     }
-    line_break(&mut out, "claims");
+    claims(&mut out, token, now);
+    let _ = writeln!(out, "\nsignature  {} bytes, not checked", token.signature.len());
+    let _ = writeln!(out, "size       {}", size_text(token.bytes));
+    for finding in remarks(token) {
+        let _ = writeln!(out, "note       {}", finding.what);
+    }
+    out
+}
+
+/// What an encrypted token held that holds no other token.
+pub fn inside(token: &Unverified, now: UnixTime) -> String {
+    let mut out = String::new();
+    claims(&mut out, token, now);
+    for finding in misread(token) {
+        let _ = writeln!(out, "note       {}", finding.what);
+    }
+    out
+}
+
+fn claims(out: &mut String, token: &Unverified, now: UnixTime) {
+    line_break(out, "claims");
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(out, "  {name:<7} {value}");
     };
@@ -67,12 +87,6 @@ pub fn text(token: &Unverified, now: UnixTime) -> String {
     for (name, value) in token.claims.iter().filter(|(name, _)| !KNOWN.contains(&name.as_str())) {
         line(&shortened(name, 40), &shown(value));
     }
-    let _ = writeln!(out, "\nsignature  {} bytes, not checked", token.signature.len());
-    let _ = writeln!(out, "size       {}", size_text(token.bytes));
-    for finding in remarks(token) {
-        let _ = writeln!(out, "note       {}", finding.what);
-    }
-    out
 }
 
 fn line_break(out: &mut String, title: &str) {
@@ -154,7 +168,7 @@ pub(super) fn misread(token: &Unverified) -> impl Iterator<Item = Diagnostic> {
 }
 
 /// A JSON value on one line, safe to print.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => shortened(text, SHOWN),
         other => shortened(&other.to_string(), SHOWN),
@@ -181,7 +195,7 @@ fn key_id(kid: &str) -> &'static str {
     }
 }
 
-fn time_text(name: &str, value: &Value, time: i64, now: UnixTime) -> String {
+pub(super) fn time_text(name: &str, value: &Value, time: i64, now: UnixTime) -> String {
     let distance = time.saturating_sub(now.0);
     let span = duration(distance.unsigned_abs());
     let relation = match (name, distance >= 0) {

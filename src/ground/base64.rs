@@ -5,7 +5,7 @@
 //! cache tells what a secret is, and takes one text only for the same bytes: no line ends, no padding too few
 //! or too many, no bits that are left over.
 
-use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+use base64ct::{Base64, Base64Url, Base64UrlUnpadded, Encoding};
 
 /// Appends the bytes in base64url.
 pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -23,6 +23,16 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 /// The bytes of a text in base64url.
 pub(crate) fn read(text: &str) -> Option<Vec<u8>> {
     Base64UrlUnpadded::decode_vec(text).ok()
+}
+
+/// The bytes in base64url with padding, which Fernet has.
+pub(crate) fn padded(bytes: &[u8]) -> String {
+    Base64Url::encode_string(bytes)
+}
+
+/// The bytes of a text in base64url, with all of its padding or none.
+pub(crate) fn read_padded(text: &str) -> Option<Vec<u8>> {
+    if text.ends_with('=') { Base64Url::decode_vec(text).ok() } else { read(text) }
 }
 
 /// The bytes in standard base64.
@@ -63,6 +73,19 @@ mod tests {
         for length in 0..every.len() {
             assert_eq!(read(&text(&every[..length])).as_deref(), Some(&every[..length]));
             assert_eq!(read_standard(&standard(&every[..length])).as_deref(), Some(&every[..length]));
+        }
+    }
+
+    #[test]
+    fn padding_is_whole_or_not_there() {
+        assert_eq!(padded(b"\xfb\xff"), "-_8=");
+        for (text, bytes) in
+            [("-_8=", Some(&b"\xfb\xff"[..])), ("-_8", Some(b"\xfb\xff")), ("Zg==", Some(b"f"))]
+        {
+            assert_eq!(read_padded(text).as_deref(), bytes, "{text}");
+        }
+        for bad in ["Zg=", "Zg===", "+/8=", "-_9=", "=", "Zg==Zg=="] {
+            assert_eq!(read_padded(bad), None, "{bad}");
         }
     }
 

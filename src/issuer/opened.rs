@@ -6,8 +6,8 @@
 use super::Issuer;
 use crate::claims::read_object;
 use crate::ground::base64;
-use crate::ground::time::UnixTime;
-use crate::token;
+use crate::ground::time::{Ttl, UnixTime};
+use crate::token::{self, Inside};
 use serde_json::{Map, Value};
 
 /// The clocks of several nodes differ: a token made by another may begin this many seconds from now.
@@ -46,7 +46,7 @@ impl Issuer {
     /// What a token says that this issuer made and that counts now; `None` for any other text. Refresh tokens are
     /// none of these: their form is another, and whether they stand depends on the users file.
     pub fn open(&self, token: &str, now: UnixTime) -> Option<Opened> {
-        let payload = token::verify(token, self.keyring.verifiers()).ok()?;
+        let (payload, key_id) = self.payload(token, now)?;
         let claims = read_object(&payload).ok()?;
         let seconds = |name| claims.get(name).and_then(Value::as_i64);
         let (issued_at, expires_at) = (UnixTime(seconds("iat")?), UnixTime(seconds("exp")?));
@@ -54,7 +54,26 @@ impl Issuer {
         let counts = claims.get("iss").and_then(Value::as_str) == Some(&self.name)
             && now < expires_at
             && begins.is_none_or(|begins| begins <= now.0.saturating_add(LEEWAY_SECONDS));
-        counts.then(|| Opened { key_id: key_id(token), claims, issued_at, expires_at })
+        counts.then_some(Opened { claims, key_id, issued_at, expires_at })
+    }
+
+    /// The payload of a token in any format, and its key's id: what a signature of ours stands for, or what only who
+    /// has our secret can have encrypted. What is encrypted to a recipient nobody here can open.
+    fn payload(&self, token: &str, now: UnixTime) -> Option<(Vec<u8>, Option<String>)> {
+        let signed = |token: &str| {
+            let payload = token::verify(token, self.keyring.verifiers()).ok()?;
+            Some((payload, key_id(token)))
+        };
+        let opened = || self.openers.iter().find_map(|opener| token::open(token, opener, Ttl::MAX, now).ok());
+        match signed(token) {
+            Some(found) => Some(found),
+            None => match opened()? {
+                Inside::Signed(inner) => signed(&inner),
+                Inside::Claims { payload, authentic, .. } => {
+                    authentic.then(|| (payload.to_vec(), key_id(token)))
+                }
+            },
+        }
     }
 }
 
@@ -69,11 +88,14 @@ mod tests {
     use super::*;
     use crate::claims::ClaimFilter;
     use crate::ground::secret::Secret;
-    use crate::ground::time::{Lifetimes, Ttl};
+    use crate::ground::time::Lifetimes;
     use crate::key::Key;
     use crate::key::algorithm::Algorithm;
+    use crate::key::encryption::EncryptionKey;
     use crate::key::keyring::Keyring;
+    use crate::token::{Opener, Sealer, Typ};
     use serde_json::json;
+    use std::sync::Arc;
 
     const NOW: UnixTime = UnixTime(1_000_000);
 
@@ -110,7 +132,8 @@ mod tests {
             (json!({ "iat": 1, "exp": 2_000_000 }), false),
         ] {
             let (own, other) = (issuer("0123456789abcdef0123456789abcdef"), issuer("x"));
-            let sealed = |issuer: &Issuer| issuer.sealer.seal(claims.to_string().as_bytes()).unwrap();
+            let sealed =
+                |issuer: &Issuer| issuer.format().seal(claims.to_string().as_bytes(), Typ::Jwt, NOW).unwrap();
             let opened = own.open(&sealed(&own), NOW);
             assert_eq!(opened.is_some(), opens, "{claims}");
             assert!(own.open(&sealed(&other), NOW).is_none(), "another's: {claims}");
@@ -121,6 +144,34 @@ mod tests {
         }
         for text in ["", "a.b.c", "e30.e30.", "kpr1_e30.x", &"x".repeat(100_000)] {
             assert!(issuer("x").open(text, NOW).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_any_format_is_opened_where_its_key_is_here() {
+        let claims = br#"{"iss":"i","iat":999990,"exp":1000001,"jti":"x"}"#;
+        let shared = |text: &[u8; 43]| {
+            EncryptionKey::shared(&Secret::new(text.to_vec()), None, Some("jwe".to_owned())).unwrap()
+        };
+        let (own, other) = (shared(&[b'A'; 43]), shared(b"BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"));
+        let with = |key: &EncryptionKey, nested: bool| {
+            let issuer = issuer("0123456789abcdef0123456789abcdef");
+            let signing = Arc::clone(issuer.keyring().active());
+            let sealer = if nested { Sealer::nested(signing, key.clone()) } else { Sealer::jwe(key.clone()) };
+            issuer.with_format(Some(sealer), Typ::Jwt, key.opener().map(Opener::Jwe).into_iter().collect())
+        };
+        for (nested, kid) in [(true, "k"), (false, "jwe")] {
+            let issuer = with(&own, nested);
+            let token = issuer.format().seal(claims, Typ::Jwt, NOW).unwrap();
+            let opened = issuer.open(&token, NOW).unwrap();
+            assert_eq!((opened.text("jti"), opened.key_id.as_deref()), ("x", Some(kid)));
+            assert!(with(&other, nested).open(&token, NOW).is_none());
+            // Who has the secret and not the signing key makes no nested token.
+            let forged = Sealer::nested(
+                Arc::new(Key::from_secret(Algorithm::HS256, &Secret::new(vec![b'x'; 32]), None).unwrap()),
+                own.clone(),
+            );
+            assert!(issuer.open(&forged.seal(claims, Typ::Jwt, NOW).unwrap(), NOW).is_none());
         }
     }
 

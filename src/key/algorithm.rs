@@ -42,43 +42,43 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm, in the order that messages list them.
-    pub const ALL: [Algorithm; 15] = [
-        Algorithm::HS256,
-        Algorithm::HS384,
-        Algorithm::HS512,
-        Algorithm::RS256,
-        Algorithm::RS384,
-        Algorithm::RS512,
-        Algorithm::PS256,
-        Algorithm::PS384,
-        Algorithm::PS512,
-        Algorithm::ES256,
-        Algorithm::ES384,
-        Algorithm::EdDSA,
-        Algorithm::MlDsa44,
-        Algorithm::MlDsa65,
-        Algorithm::MlDsa87,
-    ];
+    pub const ALL: [Algorithm; 15] = {
+        use Algorithm::{
+            ES256, ES384, EdDSA, HS256, HS384, HS512, MlDsa44, MlDsa65, MlDsa87, PS256, PS384, PS512, RS256,
+            RS384, RS512,
+        };
+        [
+            HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, MlDsa44,
+            MlDsa65, MlDsa87,
+        ]
+    };
+
+    /// Those of an RSA key.
+    pub(crate) const RSA: [Algorithm; 6] = {
+        use Algorithm::{PS256, PS384, PS512, RS256, RS384, RS512};
+        [RS256, RS384, RS512, PS256, PS384, PS512]
+    };
 
     /// The `alg` value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Algorithm::HS256 => "HS256",
-            Algorithm::HS384 => "HS384",
-            Algorithm::HS512 => "HS512",
-            Algorithm::RS256 => "RS256",
-            Algorithm::RS384 => "RS384",
-            Algorithm::RS512 => "RS512",
-            Algorithm::PS256 => "PS256",
-            Algorithm::PS384 => "PS384",
-            Algorithm::PS512 => "PS512",
-            Algorithm::ES256 => "ES256",
-            Algorithm::ES384 => "ES384",
-            Algorithm::EdDSA => "EdDSA",
-            Algorithm::MlDsa44 => "ML-DSA-44",
-            Algorithm::MlDsa65 => "ML-DSA-65",
-            Algorithm::MlDsa87 => "ML-DSA-87",
-        }
+    pub const fn name(self) -> &'static str {
+        const NAMES: [&str; Algorithm::ALL.len()] = [
+            "HS256",
+            "HS384",
+            "HS512",
+            "RS256",
+            "RS384",
+            "RS512",
+            "PS256",
+            "PS384",
+            "PS512",
+            "ES256",
+            "ES384",
+            "EdDSA",
+            "ML-DSA-44",
+            "ML-DSA-65",
+            "ML-DSA-87",
+        ];
+        NAMES[self as usize]
     }
 
     /// True for the algorithms whose key is a shared secret.

@@ -14,6 +14,8 @@ pub enum KeyError {
     EmptySecret,
     /// The shared secret is the text of a key or certificate.
     PemAsSecret,
+    /// The shared secret is the text of a JWK.
+    JwkAsSecret,
     /// A shared secret was given for an algorithm that needs a key pair.
     SecretForKeyPair {
         /// The asked algorithm.
@@ -112,6 +114,11 @@ pub enum KeyError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A key that cannot encrypt tokens, or open them.
+    Encryption {
+        /// What was found, or expected.
+        why: &'static str,
+    },
     /// Two keys of one ring have the same id.
     DuplicateId {
         /// The id.
@@ -137,6 +144,9 @@ impl KeyError {
             KeyError::EmptySecret => "make a secret with: openssl rand -base64 48",
             KeyError::PemAsSecret => {
                 "for a private key set `private_key_path`; a public key or a certificate can't sign"
+            }
+            KeyError::JwkAsSecret => {
+                "`private_key_path` and, without `algorithm`, `keys` read JWK files of every kind"
             }
             KeyError::SecretForKeyPair { .. } => {
                 "a shared secret signs HS256, HS384 and HS512; for this algorithm set `private_key_path`"
@@ -189,6 +199,10 @@ impl KeyError {
             KeyError::ChainOfOtherKey { found_at: None } => {
                 "compare: openssl x509 -in chain.pem -noout -pubkey, and openssl pkey -in key.pem -pubout"
             }
+            KeyError::Encryption { .. } => {
+                "make a shared secret with: openssl rand -base64 32; or a recipient's key pair with: \
+                 openssl genpkey -algorithm X25519 -out recipient.pem"
+            }
             KeyError::MissingId => "give every HMAC key of the ring an `id`",
             KeyError::TooLong { .. }
             | KeyError::Inconsistent { .. }
@@ -207,6 +221,9 @@ impl fmt::Display for KeyError {
         match self {
             KeyError::EmptySecret => write!(f, "the secret is empty"),
             KeyError::PemAsSecret => write!(f, "the shared secret is a PEM text: a key or a certificate"),
+            KeyError::JwkAsSecret => {
+                write!(f, "the shared secret is a JWK: the text of a key, not its bytes")
+            }
             KeyError::SecretForKeyPair { algorithm } => {
                 write!(f, "{algorithm} needs a private key, not a shared secret")
             }
@@ -243,6 +260,7 @@ impl fmt::Display for KeyError {
                 write!(f, "the key's own certificate is number {place} of the chain, not the first")
             }
             KeyError::Jwk { why } => write!(f, "unusable JWK: {why}"),
+            KeyError::Encryption { why } => f.write_str(why),
             KeyError::DuplicateId { id } => write!(f, "two keys have the id `{}`", id.escape_debug()),
             KeyError::MissingId => write!(f, "a key of a ring of several has no id"),
             KeyError::SeveralActive => write!(f, "more than one active key"),
@@ -280,6 +298,7 @@ mod tests {
         for error in [
             KeyError::EmptySecret,
             KeyError::PemAsSecret,
+            KeyError::JwkAsSecret,
             KeyError::SecretForKeyPair { algorithm: Algorithm::ES256 },
             KeyError::NotPem { found: "other text", hint: "is this the right file?" },
             KeyError::TooLong { most: 1 },
@@ -302,6 +321,7 @@ mod tests {
             KeyError::ChainOfOtherKey { found_at: None },
             KeyError::ChainOfOtherKey { found_at: Some(2) },
             KeyError::Jwk { why: "not an object" },
+            KeyError::Encryption { why: "a key of zeros" },
             KeyError::DuplicateId { id: "a\nb".to_owned() },
             KeyError::MissingId,
             KeyError::SeveralActive,

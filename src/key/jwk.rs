@@ -1,20 +1,19 @@
 //! Public keys as JWK (RFC 7517) and their thumbprint (RFC 7638).
 //!
-//! Owns the members by name. Must not know private keys. Decision: the members that a thumbprint hashes
+//! Owns the members that are written; what is read is in `read`. Decision: the members that a thumbprint hashes
 //! and those of the JWK come from the same list, so that the two can't disagree; nothing here has access
 //! to a private number, so that none can be written by mistake.
 
-use super::error::KeyError;
+mod read;
+
+pub(crate) use read::{Jwk, Use, is_json};
+
 use super::kind::Kind;
 use super::numbers::Numbers;
 use super::public::PublicKey;
-use crate::ground::base64::{self, text as base64url};
+use crate::ground::base64::text as base64url;
 use crate::ground::digest;
-use crate::key::algorithm::Algorithm;
 use serde_json::{Map, Value};
-
-/// The largest member that is decoded, in characters: an ML-DSA-87 key has 3456.
-const MAX_MEMBER: usize = 4096;
 
 impl PublicKey {
     /// The JWK: `kty`, `alg`, `use`, `kid` where there is one, and the public members
@@ -41,63 +40,21 @@ impl PublicKey {
         let canonical = format!("{{{}}}", members.join(","));
         base64url(&digest::sha256(canonical.as_bytes()))
     }
-
-    /// Reads a public JWK. Without `alg`, the key's default: RS256 for RSA.
-    ///
-    /// Refused: a shared secret (`oct`), a private key, a `use` or `key_ops` that isn't for verifying.
-    pub fn from_jwk(jwk: &Value) -> Result<PublicKey, KeyError> {
-        let bad = |why| KeyError::Jwk { why };
-        let jwk = jwk.as_object().ok_or(bad("not an object"))?;
-        for private in ["d", "p", "q", "dp", "dq", "qi", "oth", "priv", "k"] {
-            if jwk.contains_key(private) && jwk.get("kty").is_none_or(|kty| kty != "oct") {
-                return Err(bad("it holds a private key"));
-            }
-        }
-        if jwk.get("use").is_some_and(|usage| usage != "sig") {
-            return Err(bad("its `use` is not `sig`"));
-        }
-        if let Some(operations) = jwk.get("key_ops")
-            && !operations.as_array().is_some_and(|list| list.iter().any(|operation| operation == "verify"))
-        {
-            return Err(bad("its `key_ops` don't include `verify`"));
-        }
-        let algorithm = match jwk.get("alg") {
-            None => None,
-            // RFC 9864 (2.2) gives EdDSA on this curve a name of its own.
-            Some(Value::String(name)) if name == "Ed25519" => Some(Algorithm::EdDSA),
-            Some(Value::String(name)) => {
-                // Names are compared as they stand: in a JWK they are case-sensitive (RFC 7517, 4.4).
-                let known = Algorithm::ALL.into_iter().find(|known| known.name() == name);
-                Some(known.ok_or(bad("unknown `alg`"))?)
-            }
-            Some(_) => return Err(bad("`alg` is not a string")),
-        };
-        let bytes = |name: &str| {
-            let text = jwk.get(name).and_then(Value::as_str).ok_or(bad("a public member is missing"))?;
-            decode(text).ok_or(bad("a public member is not base64url"))
-        };
-        let text = |name: &str| jwk.get(name).and_then(Value::as_str);
-        let (kind, numbers) = match (text("kty"), text("crv")) {
-            (Some("RSA"), _) => (Kind::Rsa, Numbers::rsa(&bytes("n")?, &bytes("e")?)?),
-            (Some("EC"), Some("P-256")) => (Kind::P256, point(Kind::P256, &bytes("x")?, &bytes("y")?)?),
-            (Some("EC"), Some("P-384")) => (Kind::P384, point(Kind::P384, &bytes("x")?, &bytes("y")?)?),
-            (Some("OKP"), Some("Ed25519")) => (Kind::Ed25519, Numbers::Bytes(bytes("x")?)),
-            (Some("AKP"), _) => {
-                let kind = algorithm.filter(|algorithm| algorithm.is_ml_dsa()).and_then(Kind::of);
-                (kind.ok_or(bad("an AKP key needs `alg`"))?, Numbers::Bytes(bytes("pub")?))
-            }
-            (Some("oct"), _) => return Err(bad("a shared secret is not a public key")),
-            (Some(_), _) => return Err(bad("unknown `kty` or `crv`")),
-            (None, _) => return Err(bad("`kty` is missing")),
-        };
-        PublicKey::new(kind, numbers, algorithm)
-    }
 }
 
 /// The members that identify the key (RFC 7638, 3.2; RFC 8037, 2), in lexical order.
 fn members(key: &PublicKey) -> Vec<(&'static str, String)> {
+    let mut members = numbers(key.kind(), key.numbers());
+    if key.algorithm().is_ml_dsa() {
+        members.insert(0, ("alg", key.algorithm().name().to_owned()));
+    }
+    members
+}
+
+/// The members that stand for the public numbers, in lexical order.
+pub(crate) fn numbers(kind: Kind, numbers: &Numbers) -> Vec<(&'static str, String)> {
     let name = str::to_owned;
-    match (key.kind(), key.numbers()) {
+    match (kind, numbers) {
         (_, Numbers::Rsa { modulus, exponent }) => {
             vec![("e", base64url(exponent)), ("kty", name("RSA")), ("n", base64url(modulus))]
         }
@@ -108,33 +65,20 @@ fn members(key: &PublicKey) -> Vec<(&'static str, String)> {
             let (x, y) = coordinates.split_at(coordinates.len() / 2);
             vec![("crv", name(curve)), ("kty", name("EC")), ("x", base64url(x)), ("y", base64url(y))]
         }
-        (Kind::Ed25519, Numbers::Bytes(bytes)) => {
-            vec![("crv", name("Ed25519")), ("kty", name("OKP")), ("x", base64url(bytes))]
+        (kind @ (Kind::Ed25519 | Kind::X25519), Numbers::Bytes(bytes)) => {
+            let curve = if kind == Kind::Ed25519 { "Ed25519" } else { "X25519" };
+            vec![("crv", name(curve)), ("kty", name("OKP")), ("x", base64url(bytes))]
         }
-        (_, Numbers::Bytes(bytes)) => {
-            vec![("alg", name(key.algorithm().name())), ("kty", name("AKP")), ("pub", base64url(bytes))]
-        }
+        (_, Numbers::Bytes(bytes)) => vec![("kty", name("AKP")), ("pub", base64url(bytes))],
     }
-}
-
-/// Coordinates have the full length of the field (RFC 7518, 6.2.1.2).
-fn point(kind: Kind, x: &[u8], y: &[u8]) -> Result<Numbers, KeyError> {
-    let length = kind.private_bytes();
-    if x.len() != length || y.len() != length {
-        return Err(KeyError::Jwk { why: "a coordinate has the wrong length" });
-    }
-    Ok(Numbers::Bytes([&[4], x, y].concat()))
-}
-
-fn decode(text: &str) -> Option<Vec<u8>> {
-    if text.len() > MAX_MEMBER { None } else { base64::read(text) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ground::secret::Secret;
-    use crate::key::Key;
+    use crate::key::algorithm::Algorithm;
+    use crate::key::{Key, KeyError};
     use serde_json::json;
 
     macro_rules! file {

@@ -1,4 +1,4 @@
-//! The types of asymmetric key that can sign tokens.
+//! The types of asymmetric key: those that sign tokens, and X25519, to which tokens are encrypted.
 //!
 //! Owns their names, their object identifiers and which algorithms each can do. Must not know key
 //! material. Decision: a key's type comes from its own bytes only; a configured algorithm chooses among
@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     P256,
     P384,
     Ed25519,
+    /// Agrees on secrets (RFC 7748), and signs nothing.
+    X25519,
     MlDsa44,
     MlDsa65,
     MlDsa87,
@@ -30,16 +32,16 @@ const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
 const ML_DSA_44: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17");
 const ML_DSA_65: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18");
 const ML_DSA_87: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.19");
 
 /// Known only to be named in a refusal.
-const REFUSED: [(&str, &str); 10] = [
+const REFUSED: [(&str, &str); 9] = [
     ("1.2.840.113549.1.1.10", "an RSA key restricted to PSS"),
     ("1.2.840.10040.4.1", "a DSA key"),
     ("1.2.840.113549.1.3.1", "a Diffie-Hellman key"),
-    ("1.3.101.110", "an X25519 key"),
     ("1.3.101.111", "an X448 key"),
     ("1.3.101.113", "an Ed448 key"),
     ("1.3.132.0.35", "an EC key on P-521"),
@@ -48,9 +50,40 @@ const REFUSED: [(&str, &str); 10] = [
     ("1.3.36.3.3.2.8.1.1.7", "an EC key on brainpoolP256r1"),
 ];
 
+/// What is known of a kind.
+struct Facts {
+    name: &'static str,
+    oid: ObjectIdentifier,
+    curve: Option<ObjectIdentifier>,
+    algorithms: &'static [Algorithm],
+}
+
 impl Kind {
-    const ALL: [Kind; 7] =
-        [Kind::Rsa, Kind::P256, Kind::P384, Kind::Ed25519, Kind::MlDsa44, Kind::MlDsa65, Kind::MlDsa87];
+    const ALL: [Kind; 8] = [
+        Kind::Rsa,
+        Kind::P256,
+        Kind::P384,
+        Kind::Ed25519,
+        Kind::X25519,
+        Kind::MlDsa44,
+        Kind::MlDsa65,
+        Kind::MlDsa87,
+    ];
+
+    fn facts(self) -> Facts {
+        use Algorithm::{ES256, ES384, EdDSA, MlDsa44, MlDsa65, MlDsa87};
+        let (name, oid, curve, algorithms): (_, _, _, &[Algorithm]) = match self {
+            Kind::Rsa => ("an RSA key", RSA, None, &Algorithm::RSA),
+            Kind::P256 => ("an EC key on P-256", EC, Some(P256), &[ES256]),
+            Kind::P384 => ("an EC key on P-384", EC, Some(P384), &[ES384]),
+            Kind::Ed25519 => ("an Ed25519 key", ED25519, None, &[EdDSA]),
+            Kind::X25519 => ("an X25519 key", X25519, None, &[]),
+            Kind::MlDsa44 => ("an ML-DSA-44 key", ML_DSA_44, None, &[MlDsa44]),
+            Kind::MlDsa65 => ("an ML-DSA-65 key", ML_DSA_65, None, &[MlDsa65]),
+            Kind::MlDsa87 => ("an ML-DSA-87 key", ML_DSA_87, None, &[MlDsa87]),
+        };
+        Facts { name, oid, curve, algorithms }
+    }
 
     /// The kind that signs this algorithm; an HMAC's key is of none.
     pub(crate) fn of(algorithm: Algorithm) -> Option<Kind> {
@@ -59,42 +92,21 @@ impl Kind {
 
     /// As messages name it.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Rsa => "an RSA key",
-            Kind::P256 => "an EC key on P-256",
-            Kind::P384 => "an EC key on P-384",
-            Kind::Ed25519 => "an Ed25519 key",
-            Kind::MlDsa44 => "an ML-DSA-44 key",
-            Kind::MlDsa65 => "an ML-DSA-65 key",
-            Kind::MlDsa87 => "an ML-DSA-87 key",
-        }
+        self.facts().name
     }
 
-    /// What it can sign, the default first: of RSA's, the only one that every registry takes.
+    /// What it can sign, the default first: of RSA's, the only one that every registry takes. A key that only
+    /// agrees on secrets signs nothing.
     pub(crate) fn algorithms(self) -> &'static [Algorithm] {
-        match self {
-            Kind::Rsa => &[
-                Algorithm::RS256,
-                Algorithm::RS384,
-                Algorithm::RS512,
-                Algorithm::PS256,
-                Algorithm::PS384,
-                Algorithm::PS512,
-            ],
-            Kind::P256 => &[Algorithm::ES256],
-            Kind::P384 => &[Algorithm::ES384],
-            Kind::Ed25519 => &[Algorithm::EdDSA],
-            Kind::MlDsa44 => &[Algorithm::MlDsa44],
-            Kind::MlDsa65 => &[Algorithm::MlDsa65],
-            Kind::MlDsa87 => &[Algorithm::MlDsa87],
-        }
+        self.facts().algorithms
     }
 
     /// The asked algorithm if the key can do it; without one, its default.
     pub(crate) fn choose(self, asked: Option<Algorithm>) -> Result<Algorithm, KeyError> {
         let can = self.algorithms();
         match asked {
-            None => Ok(can[0]),
+            None => can.first().copied().ok_or_else(|| unsupported_kind(self)),
+            Some(_) if can.is_empty() => Err(unsupported_kind(self)),
             Some(asked) if can.contains(&asked) => Ok(asked),
             Some(asked) => Err(KeyError::WrongAlgorithm { key: self.name(), asked, can }),
         }
@@ -105,22 +117,9 @@ impl Kind {
         if self == Kind::P384 { 48 } else { 32 }
     }
 
-    /// Its object identifier, and that of its curve.
-    fn oids(self) -> (ObjectIdentifier, Option<ObjectIdentifier>) {
-        match self {
-            Kind::Rsa => (RSA, None),
-            Kind::P256 => (EC, Some(P256)),
-            Kind::P384 => (EC, Some(P384)),
-            Kind::Ed25519 => (ED25519, None),
-            Kind::MlDsa44 => (ML_DSA_44, None),
-            Kind::MlDsa65 => (ML_DSA_65, None),
-            Kind::MlDsa87 => (ML_DSA_87, None),
-        }
-    }
-
     /// The `AlgorithmIdentifier` of its `SubjectPublicKeyInfo` (RFC 5280, 4.1.1.2), as DER.
     pub(crate) fn identifier(self) -> Vec<u8> {
-        let (oid, curve) = self.oids();
+        let Facts { oid, curve, .. } = self.facts();
         let parameters = match curve {
             Some(curve) => asn1::oid(curve),
             None if self == Kind::Rsa => asn1::element(asn1::NULL, &[]),
@@ -135,7 +134,7 @@ impl Kind {
         if oid == EC {
             return Kind::of_curve(parameters.ok_or(MALFORMED)?);
         }
-        let kind = Kind::ALL.into_iter().find(|kind| kind.oids().0 == oid);
+        let kind = Kind::ALL.into_iter().find(|kind| kind.facts().oid == oid);
         let kind = kind.ok_or_else(|| unsupported(oid, "a key of type"))?;
         // RFC 3279 asks for NULL; some writers leave it out.
         let fits = parameters.is_none_or(|parameters| kind == Kind::Rsa && parameters.is_null());
@@ -154,6 +153,10 @@ impl Kind {
             other => Err(unsupported(other, "an EC key on curve")),
         }
     }
+}
+
+fn unsupported_kind(kind: Kind) -> KeyError {
+    KeyError::Unsupported { what: kind.name().to_owned() }
 }
 
 fn unsupported(oid: ObjectIdentifier, kind: &str) -> KeyError {

@@ -79,7 +79,7 @@ impl Material {
                 let scalar = secret(asn1::OCTET_STRING, &[scalar]);
                 secret(asn1::SEQUENCE, &[&asn1::unsigned(&[1]), &scalar])
             }
-            (Private::Bytes(seed), Kind::Ed25519) => secret(asn1::OCTET_STRING, &[seed]),
+            (Private::Bytes(seed), Kind::Ed25519 | Kind::X25519) => secret(asn1::OCTET_STRING, &[seed]),
             // The seed alone, as RFC 9881 (6) recommends.
             (Private::Bytes(seed), _) => secret(SEED, &[seed]),
         };
@@ -146,7 +146,9 @@ fn pkcs8(bytes: &[u8]) -> Result<Material, KeyError> {
             Kind::Rsa => rsa(inner)?,
             Kind::P256 | Kind::P384 => sec1(inner, Some(kind))?,
             // `CurvePrivateKey` (RFC 8410, 7): the seed.
-            Kind::Ed25519 => Material::new(kind, <&OctetStringRef>::from_der(inner)?.as_bytes())?,
+            Kind::Ed25519 | Kind::X25519 => {
+                Material::new(kind, <&OctetStringRef>::from_der(inner)?.as_bytes())?
+            }
             Kind::MlDsa44 | Kind::MlDsa65 | Kind::MlDsa87 => ml_dsa(kind, inner)?,
         };
         if let Some(public) = public {

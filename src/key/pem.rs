@@ -6,7 +6,7 @@
 
 use super::error::KeyError;
 use super::form::Form;
-use crate::ground::base64;
+use crate::ground::{base64, encoding};
 use zeroize::Zeroizing;
 
 /// The longest text that is read, in bytes: ten large certificates fit several times.
@@ -117,8 +117,6 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 
 /// What a text without a block looks like, and what helps.
 fn not_pem(text: &[u8]) -> KeyError {
-    /// With the mark of either byte order, and without.
-    const UTF_16: [&[u8]; 4] = [b"\xff\xfe", b"\xfe\xff", b"-\0-\0", b"\0-\0-"];
     let begin = text.trim_ascii_start();
     let (found, hint) = match Form::of(text) {
         Form::Pkcs12 => ("a PKCS#12 file", "convert it with: openssl pkcs12 -in key.p12 -nodes -out key.pem"),
@@ -137,7 +135,7 @@ fn not_pem(text: &[u8]) -> KeyError {
         _ if begin.is_empty() => {
             ("an empty file", "the file must hold a PEM text, which starts with -----BEGIN")
         }
-        _ if UTF_16.iter().any(|begin| text.starts_with(begin)) => {
+        _ if encoding::byte_order(text).is_some_and(|problem| problem.contains("UTF-16")) => {
             ("UTF-16 text", "save the file as UTF-8, or convert it with: iconv -f UTF-16 -t UTF-8")
         }
         _ if begin.starts_with(b"{") => ("a JSON file", WRONG_FILE),

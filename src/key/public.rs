@@ -6,6 +6,8 @@
 
 mod file;
 
+pub(crate) use file::read_numbers;
+
 use super::engine::Verifier;
 use super::error::KeyError;
 use super::kind::Kind;
@@ -93,7 +95,7 @@ impl PublicKey {
     pub fn default_id(&self) -> String {
         match self.kind {
             Kind::Rsa | Kind::P256 | Kind::P384 => self.libtrust_id(),
-            Kind::Ed25519 | Kind::MlDsa44 | Kind::MlDsa65 | Kind::MlDsa87 => self.thumbprint(),
+            _ => self.thumbprint(),
         }
     }
 

@@ -5,11 +5,11 @@
 //! real, so that it can be stopped anywhere and simply be run again.
 
 use super::error::failed;
-use super::lock::{lock, refuse_foreign};
-use super::manifest::{Entry, Manifest};
+use super::lock::{lock, make_folder, refuse_foreign};
+use super::manifest::{Entry, Manifest, is_key_file};
 use super::{MANIFEST, StoreError, read_manifest};
 use crate::ground::disk::{self, Disk, PRIVATE};
-use crate::ground::file::{Files, folder_of};
+use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::key::Key;
 use crate::key::algorithm::Algorithm;
@@ -62,16 +62,12 @@ impl<'d> Editor<'d> {
 
     /// Opens a folder, or makes a new one for a first key.
     pub fn create(folder: &Path, disk: &'d dyn Disk) -> Result<Self, StoreError> {
-        let made = match disk.create_folder(folder, 0o700) {
-            Ok(()) => disk.sync_folder(folder_of(folder)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
-        };
-        made.map_err(|source| failed("create the folder", folder, source))?;
+        make_folder(folder, disk)?;
         if folder.join(MANIFEST).exists() {
             return Self::open(folder, disk);
         }
-        refuse_foreign(folder)?;
+        let ours = |name: &str| *name == format!("{MANIFEST}.new") || is_key_file(name);
+        refuse_foreign(folder, "keys", ours)?;
         let lock = lock(folder, disk)?;
         // Another command may have made the first key meanwhile.
         let manifest = if folder.join(MANIFEST).exists() {

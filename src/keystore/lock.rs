@@ -3,23 +3,33 @@
 //! Owns the lock's file. Must not know the changes.
 
 use super::error::failed;
-use super::manifest::is_key_file;
-use super::{LOCK, MANIFEST, StoreError};
+use super::{LOCK, StoreError};
 use crate::ground::disk::{Disk, PRIVATE};
+use crate::ground::file::folder_of;
 use crate::ground::lock::{self, LockError};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// A folder that holds something else is somebody else's.
-pub(super) fn refuse_foreign(folder: &Path) -> Result<(), StoreError> {
+/// Makes a folder that only its owner can enter, unless it is there.
+pub(super) fn make_folder(folder: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
+    let made = match disk.create_folder(folder, 0o700) {
+        Ok(()) => disk.sync_folder(folder_of(folder)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    };
+    made.map_err(|source| failed("create the folder", folder, source))
+}
+
+/// A folder that holds something else than files of these names is somebody else's. `what` it should be.
+pub(super) fn refuse_foreign(folder: &Path, what: &str, ours: fn(&str) -> bool) -> Result<(), StoreError> {
     let listed = std::fs::read_dir(folder).map_err(|source| failed("read", folder, source))?;
     for entry in listed {
         let name = entry.map_err(|source| failed("read", folder, source))?.file_name();
         let name = name.to_string_lossy();
-        if name != LOCK && *name != format!("{MANIFEST}.new") && !is_key_file(&name) {
+        if name != LOCK && !ours(&name) {
             return Err(StoreError::refused(
-                format!("{} is not a folder of keys: it holds {name:?} and no {MANIFEST}", folder.display()),
+                format!("{} is not a folder of {what}: it holds {name:?}", folder.display()),
                 "name a folder that is empty or does not exist",
             ));
         }

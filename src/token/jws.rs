@@ -4,7 +4,7 @@
 //! and the algorithm is a property of the key: the header only ever agrees with it or is refused, so that
 //! there is no `alg` to confuse (RFC 8725, 3.1).
 
-use super::SealError;
+use super::{SealError, Typ};
 use crate::ground::base64;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::{KeySet, RingKey};
@@ -20,8 +20,8 @@ pub const MAX_TOKEN: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Jws {
     key: Arc<Key>,
-    /// The header in base64url, and the dot after it.
-    header: String,
+    /// The header of each kind in base64url, and the dot after it.
+    headers: [String; Typ::ALL.len()],
 }
 
 #[derive(Serialize)]
@@ -37,21 +37,30 @@ struct Header<'a> {
 impl Jws {
     /// `alg`, `typ`, the key's `kid` where it has one, `x5c` where it has a chain.
     pub(super) fn new(key: Arc<Key>) -> Self {
-        let header = Header {
-            alg: key.algorithm().name(),
-            typ: "JWT",
-            kid: key.id(),
-            x5c: key.chain().map(crate::key::Chain::x5c),
+        let header = |typ: Typ| {
+            let header = Header {
+                alg: key.algorithm().name(),
+                typ: typ.name(),
+                kid: key.id(),
+                x5c: key.chain().map(crate::key::Chain::x5c),
+            };
+            // Strings into memory: serde_json can't fail here.
+            base64url(&serde_json::to_vec(&header).unwrap_or_default()) + "."
         };
-        // Strings into memory: serde_json can't fail here.
-        let header = serde_json::to_vec(&header).unwrap_or_default();
-        Self { key, header: base64url(&header) + "." }
+        let headers = Typ::ALL.map(header);
+        Self { key, headers }
+    }
+
+    /// The key that signs.
+    pub(super) fn key(&self) -> &Key {
+        &self.key
     }
 
     /// The token of these claims.
-    pub(super) fn seal(&self, claims_json: &[u8]) -> Result<String, SealError> {
-        let mut token = Vec::with_capacity(self.header.len() + claims_json.len() / 3 * 4 + 720);
-        token.extend_from_slice(self.header.as_bytes());
+    pub(super) fn seal(&self, claims_json: &[u8], typ: Typ) -> Result<String, SealError> {
+        let header = &self.headers[typ as usize];
+        let mut token = Vec::with_capacity(header.len() + claims_json.len() / 3 * 4 + 720);
+        token.extend_from_slice(header.as_bytes());
         base64::append(&mut token, claims_json);
         let signature = self.key.sign(&token).map_err(SealError::Sign)?;
         token.push(b'.');
@@ -237,7 +246,7 @@ mod tests {
 
     fn sealed(key: Key, claims: &str) -> (String, KeySet) {
         let ring = Keyring::single(key);
-        let token = Jws::new(Arc::clone(ring.active())).seal(claims.as_bytes()).unwrap();
+        let token = Jws::new(Arc::clone(ring.active())).seal(claims.as_bytes(), Typ::Jwt).unwrap();
         (token, ring.verifiers().clone())
     }
 

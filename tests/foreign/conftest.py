@@ -74,10 +74,10 @@ class Issuer:
         self.config.write_text("\n".join(lines) + "\n" + settings)
         self.policy.write_text(POLICY)
 
-    def issue(self, claims):
+    def issue(self, claims, *more):
         """The token that `keypebble issue` prints."""
         done = subprocess.run(
-            [KEYPEBBLE, "issue", "--config", self.config, "--claims", json.dumps(claims)],
+            [KEYPEBBLE, "issue", "--config", self.config, "--claims", json.dumps(claims), *more],
             capture_output=True,
             text=True,
         )

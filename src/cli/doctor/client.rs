@@ -6,7 +6,7 @@
 //! answer at most 128 KiB are read.
 
 use crate::cli::error::Error;
-use crate::cli::verify::file;
+use crate::cli::key_file::file;
 use crate::diagnosis::doctor::running::Answer;
 use crate::ground::diagnostic::{Diagnostic, shortened};
 use crate::ground::file;

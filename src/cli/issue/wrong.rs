@@ -118,7 +118,7 @@ mod tests {
     use crate::key::Key;
     use crate::key::algorithm::Algorithm;
     use crate::key::keyring::Keyring;
-    use crate::token::{Sealer, VerifyError, verify};
+    use crate::token::{Sealer, Typ, VerifyError, verify};
     use std::sync::Arc;
 
     #[test]
@@ -132,7 +132,9 @@ mod tests {
             };
             let ring = Keyring::single(key);
             for _ in 0..20 {
-                let token = Sealer::jws(Arc::clone(ring.active())).seal(b"{\"sub\":\"alice\"}").unwrap();
+                let token = Sealer::jws(Arc::clone(ring.active()))
+                    .seal(b"{\"sub\":\"alice\"}", Typ::Jwt, UnixTime(0))
+                    .unwrap();
                 assert!(verify(&token, ring.verifiers()).is_ok(), "{algorithm}");
                 let spoilt = spoilt(&token);
                 assert_eq!(verify(&spoilt, ring.verifiers()), Err(VerifyError::Signature), "{algorithm}");

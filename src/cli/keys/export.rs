@@ -75,6 +75,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 }
 
 pub(in crate::cli) fn run(command: &Export) -> Result<(), Error> {
+    if command.place.is_fernet(false) {
+        let error =
+            StoreError::refused("Fernet keys are shared secrets, which are never printed", "copy the folder");
+        return Err(Error::Keys(error));
+    }
     let now = UnixTime::now();
     let Loaded { folder, manifest, keyring, .. } = command.place.load()?;
     let keys: Vec<&RingKey> = keyring

@@ -1,8 +1,8 @@
 //! `keypebble keys generate`: a folder's first key, or the next one.
 
-use super::super::args::{Arguments, Spec};
+use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print, progress};
-use super::Place;
+use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::disk::System;
 use crate::ground::time::UnixTime;
@@ -20,14 +20,22 @@ pub(in crate::cli) const SPEC: Spec =
 pub(in crate::cli) struct Generate {
     place: Place,
     algorithm: Option<Algorithm>,
+    fernet: bool,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let place = Place::read(&mut arguments)?;
-    Ok(Command::KeysGenerate(Generate { place, algorithm: super::algorithm(&mut arguments)? }))
+    let (algorithm, fernet) = (super::algorithm(&mut arguments)?, arguments.switch("fernet"));
+    if fernet && algorithm.is_some() {
+        return Err(usage("--algorithm is for keys that sign").with_hint("leave it out, or --fernet"));
+    }
+    Ok(Command::KeysGenerate(Generate { place, algorithm, fernet }))
 }
 
 pub(in crate::cli) fn run(command: &Generate) -> Result<(), Error> {
+    if command.place.is_fernet(command.fernet) {
+        return fernet::generate(&command.place);
+    }
     let folder = command.place.folder()?;
     let mut editor = Editor::create(&folder, &System).map_err(Error::Keys)?;
     let active = editor.manifest().entries().iter().find(|entry| entry.state == State::Active);

@@ -2,7 +2,7 @@
 
 use super::super::args::{Arguments, Spec};
 use super::super::{Command, print, warn};
-use super::Place;
+use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;
@@ -20,13 +20,19 @@ pub(in crate::cli) const SPEC: Spec =
 pub(in crate::cli) struct List {
     place: Place,
     json: bool,
+    fernet: bool,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    Ok(Command::KeysList(List { place: Place::read(&mut arguments)?, json: arguments.switch("json") }))
+    let place = Place::read(&mut arguments)?;
+    let (json, fernet) = (arguments.switch("json"), arguments.switch("fernet"));
+    Ok(Command::KeysList(List { place, json, fernet }))
 }
 
 pub(in crate::cli) fn run(command: &List) -> Result<(), Error> {
+    if command.place.is_fernet(command.fernet) {
+        return fernet::list(&command.place, command.json);
+    }
     let loaded = command.place.load()?;
     let now = UnixTime::now();
     let keys: Vec<(&RingKey, Option<&Entry>)> = loaded

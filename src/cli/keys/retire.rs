@@ -2,7 +2,7 @@
 
 use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print};
-use super::Place;
+use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::disk::System;
 use crate::ground::file::Files;
@@ -23,12 +23,14 @@ pub(in crate::cli) struct Retire {
     longest: Option<Ttl>,
     id: Option<String>,
     force: bool,
+    fernet: bool,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let place = Place::read(&mut arguments)?;
     let longest = arguments.parsed("max-ttl")?;
     let (id, force) = (arguments.name("id")?, arguments.switch("force"));
+    let fernet = arguments.switch("fernet");
     if longest.is_none() && !force && matches!(place, Place::Folder(_)) {
         let error = arguments.missing("--max-ttl TIME beside --dir");
         return Err(error.with_hint("or --config PATH, which says how long tokens live"));
@@ -36,10 +38,13 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     if force && id.is_none() {
         return Err(usage("--force needs the --id of the key whose tokens are to be refused"));
     }
-    Ok(Command::KeysRetire(Retire { place, longest, id, force }))
+    Ok(Command::KeysRetire(Retire { place, longest, id, force, fernet }))
 }
 
 pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
+    if command.place.is_fernet(command.fernet) {
+        return fernet::retire(&command.place, command.longest, command.id.as_deref(), command.force);
+    }
     let folder = command.place.folder()?;
     let (longest, setting) = match (command.longest, &command.place) {
         (Some(longest), _) => (longest, "--max-ttl"),

@@ -1,8 +1,8 @@
 //! `keypebble keys rotate`: the staged key signs, a new one is staged.
 
-use super::super::args::{Arguments, Spec};
+use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print, progress};
-use super::Place;
+use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::disk::System;
 use crate::ground::time::UnixTime;
@@ -22,16 +22,24 @@ pub(in crate::cli) struct Rotate {
     algorithm: Option<Algorithm>,
     force: bool,
     dry_run: bool,
+    fernet: bool,
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let place = Place::read(&mut arguments)?;
     let algorithm = super::algorithm(&mut arguments)?;
     let (force, dry_run) = (arguments.switch("force"), arguments.switch("dry-run"));
-    Ok(Command::KeysRotate(Rotate { place, algorithm, force, dry_run }))
+    let fernet = arguments.switch("fernet");
+    if fernet && dry_run {
+        return Err(usage("--dry-run is for keys that sign").with_hint("leave it out, or --fernet"));
+    }
+    Ok(Command::KeysRotate(Rotate { place, algorithm, force, dry_run, fernet }))
 }
 
 pub(in crate::cli) fn run(command: &Rotate) -> Result<(), Error> {
+    if command.place.is_fernet(command.fernet) {
+        return fernet::rotate(&command.place);
+    }
     let folder = command.place.folder()?;
     if command.dry_run {
         return print(&plan(command, &folder)?);

@@ -4,7 +4,7 @@ use super::*;
 use crate::ground::diagnostic::{Level, worst};
 use crate::ground::secret::Secret;
 use crate::key::{Chain, Key, base64url};
-use crate::token::Sealer;
+use crate::token::{Sealer, Typ};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ fn with(name: &str, value: Value) -> Value {
 }
 
 fn sealed(key: Key, claims: &Value) -> String {
-    Sealer::jws(Arc::new(key)).seal(claims.to_string().as_bytes()).unwrap()
+    Sealer::jws(Arc::new(key)).seal(claims.to_string().as_bytes(), Typ::Jwt, NOW).unwrap()
 }
 
 fn forged(header: &Value, claims: &Value) -> String {

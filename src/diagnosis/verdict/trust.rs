@@ -231,12 +231,12 @@ fn is_rsa_or_ec(key: &PublicKey) -> bool {
 
 /// The public key of a PEM text of any kind.
 pub fn public_key(pem: &Secret) -> Result<PublicKey, KeyError> {
-    match PublicKey::from_pem(pem.expose(), None) {
-        Err(KeyError::NotPublic { found }) if found.ends_with("PRIVATE KEY") => {
-            let key = Key::from_pem(pem, None, None)?;
+    match PublicKey::read(pem.expose(), None) {
+        Err(KeyError::NotPublic { found }) if found.ends_with("PRIVATE KEY") || found == "a private JWK" => {
+            let key = Key::read(pem, None, None)?;
             key.public().cloned().ok_or(KeyError::NotPublic { found })
         }
-        read => read,
+        read => read.map(|(key, _)| key),
     }
 }
 

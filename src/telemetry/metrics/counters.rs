@@ -1,7 +1,7 @@
 //! Counters by the values of a label: what one atomic addition needs to find its place.
 
 use super::text::Text;
-use crate::key::algorithm::Algorithm;
+use crate::issuer::SealedBy;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub(super) struct OfRoute {
     /// One more than the bounds: the last bucket has none.
     pub(super) durations: [AtomicU64; BUCKETS.len() + 1],
     pub(super) nanoseconds: AtomicU64,
-    pub(super) tokens: [AtomicU64; Algorithm::ALL.len()],
+    pub(super) tokens: [AtomicU64; SealedBy::COUNT],
 }
 
 pub(super) fn zeros<const N: usize>() -> [AtomicU64; N] {
