@@ -24,6 +24,7 @@ mod keys;
 mod man;
 mod openapi;
 mod password_input;
+mod place;
 mod policy;
 mod progress;
 mod serve;

@@ -20,6 +20,7 @@ pub use sealing::{FernetFolder, Sealing};
 pub use service::{LogFormat, ServiceConfig, shared_address};
 
 use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
+use crate::ground::diagnostic::Diagnostic;
 use crate::ground::document::{Document, DocumentError, MAX_FILE_BYTES, Node};
 use crate::ground::file::Files;
 use crate::ground::input;
@@ -98,6 +99,16 @@ impl Config {
     /// Every audience that a registry's token may be for.
     pub fn services(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.audience).chain(&self.service.allowed_services).map(String::as_str)
+    }
+
+    /// Warns where tokens would live for less than clients of registries can use.
+    pub fn short_life(&self) -> Option<Diagnostic> {
+        let (default, least) = (self.lifetimes.default, Ttl::REGISTRY_MIN);
+        let what = format!(
+            "default_ttl_seconds is {default}, but a registry's token lives at least {least}: clients round \
+             anything shorter up to that"
+        );
+        (default < least).then(|| Diagnostic::advice("ttl", what, "set default_ttl_seconds to 60 or more"))
     }
 
     /// The issuer that it describes.

@@ -24,7 +24,7 @@ mod lock;
 mod manifest;
 
 pub use edit::{Editor, LEEWAY_SECONDS, Retired, Rotated, rotation};
-pub use error::StoreError;
+pub use error::KeystoreError;
 pub use manifest::{Entry, Manifest};
 
 use crate::ground::document::Document;
@@ -58,7 +58,7 @@ pub struct Keystore {
 
 impl Keystore {
     /// Reads the manifest and every key that it names.
-    pub fn load(folder: &Path, files: &mut Files) -> Result<Self, StoreError> {
+    pub fn load(folder: &Path, files: &mut Files) -> Result<Self, KeystoreError> {
         let mut attempt = 1;
         loop {
             let manifest = read_manifest(folder, files)?;
@@ -104,7 +104,7 @@ impl Keystore {
     }
 }
 
-fn read_manifest(folder: &Path, files: &mut Files) -> Result<Manifest, StoreError> {
+fn read_manifest(folder: &Path, files: &mut Files) -> Result<Manifest, KeystoreError> {
     let path = folder.join(MANIFEST);
     let document = Document::load(&path, files).map_err(|error| {
         let missing = error.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::NotFound);
@@ -120,7 +120,7 @@ fn read_manifest(folder: &Path, files: &mut Files) -> Result<Manifest, StoreErro
     Ok(Manifest::read(&document)?)
 }
 
-fn keyring(folder: &Path, manifest: &Manifest, files: &mut Files) -> Result<Keyring, StoreError> {
+fn keyring(folder: &Path, manifest: &Manifest, files: &mut Files) -> Result<Keyring, KeystoreError> {
     let mut active = None;
     let mut others = Vec::new();
     for entry in manifest.entries() {
@@ -131,15 +131,16 @@ fn keyring(folder: &Path, manifest: &Manifest, files: &mut Files) -> Result<Keyr
             others.push(RingKey::own(key, entry.state));
         }
     }
-    let wrong = |source| StoreError::Key { path: folder.join(MANIFEST), source };
+    let wrong = |source| KeystoreError::Key { path: folder.join(MANIFEST), source };
     Keyring::new(active.ok_or_else(|| wrong(KeyError::NoKeys))?, others).map_err(wrong)
 }
 
-fn load_key(folder: &Path, entry: &Entry, files: &mut Files) -> Result<Key, StoreError> {
+fn load_key(folder: &Path, entry: &Entry, files: &mut Files) -> Result<Key, KeystoreError> {
     let path = folder.join(&entry.file);
-    let bytes = files
-        .read(&path, MAX_KEY_FILE_BYTES)
-        .map_err(|source| StoreError::System { what: format!("cannot read {}", path.display()), source })?;
+    let bytes = files.read(&path, MAX_KEY_FILE_BYTES).map_err(|source| KeystoreError::System {
+        what: format!("cannot read {}", path.display()),
+        source,
+    })?;
     files.private(&path);
     let secret = Secret::from(bytes);
     let loaded = if entry.algorithm.is_hmac() {
@@ -147,9 +148,9 @@ fn load_key(folder: &Path, entry: &Entry, files: &mut Files) -> Result<Key, Stor
     } else {
         Key::from_pem(&secret, Some(entry.algorithm), Some(entry.id.clone()))
     };
-    let key = loaded.map_err(|source| StoreError::Key { path: path.clone(), source })?;
+    let key = loaded.map_err(|source| KeystoreError::Key { path: path.clone(), source })?;
     match key.public() {
-        Some(public) if public.default_id() != entry.id => Err(StoreError::refused(
+        Some(public) if public.default_id() != entry.id => Err(KeystoreError::refused(
             format!(
                 "{} holds a different key than {} says, whose id is {}",
                 path.display(),

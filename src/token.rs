@@ -203,6 +203,11 @@ impl Sealer {
         }
     }
 
+    /// Whether claims that this opens, and nothing else, prove themselves: whether the tokens made here do no more.
+    pub fn relies_on(&self, opener: &Opener) -> bool {
+        matches!((self, opener), (Sealer::Jwe(_), Opener::Jwe(_)) | (Sealer::Fernet(_), Opener::Fernet(_)))
+    }
+
     /// What its tokens are sealed by, and the id of that key.
     pub fn sealed_by(&self) -> (SealedBy, Option<&str>) {
         match self {

@@ -225,6 +225,8 @@ fn what_a_registry_should_not_answer_has_a_finding() {
     ] {
         finds(&doctor(&folder, url, ""), "error", "url", part);
     }
+    let said = doctor(&folder, "http://alice:sesame@localhost:1", "");
+    assert!(!said.1.contains("sesame"), "{}", said.1);
     let html = HTML.replace("200 OK", "404 Not Found");
     for (answer, code, part) in [
         (

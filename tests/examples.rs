@@ -54,6 +54,14 @@ examples! {
     the_verifier_in_node_s_package: "verify/package.json" => foreign;
     the_verifier_in_node_s_lock: "verify/package-lock.json" => foreign;
     the_verifier_in_shell: "verify/verify.sh" => foreign;
+    the_kubernetes_manifest: "kubernetes/keypebble.yaml" => kubernetes_manifest;
+    the_kubernetes_monitor: "kubernetes/servicemonitor.yaml" => kubernetes_manifest;
+    the_chart: "helm/keypebble/Chart.yaml" => chart;
+    the_charts_values: "helm/keypebble/values.yaml" => chart_values;
+    the_charts_deployment: "helm/keypebble/templates/deployment.yaml" => kubernetes_manifest;
+    the_charts_service: "helm/keypebble/templates/service.yaml" => kubernetes_manifest;
+    the_charts_network_policy: "helm/keypebble/templates/networkpolicy.yaml" => kubernetes_manifest;
+    the_charts_monitor: "helm/keypebble/templates/servicemonitor.yaml" => kubernetes_manifest;
 }
 
 /// `tests/foreign` runs it, with the programs that it is for.
@@ -278,6 +286,48 @@ fn nginx_locations(name: &str) {
     {
         assert!(conf.contains(&format!("proxy_set_header {line}")), "{line}");
     }
+}
+
+/// What a manifest asks of Keypebble is answered, and every selector finds the pods. That the cluster takes it is for
+/// `.ci/manifests` to show.
+fn kubernetes_manifest(name: &str) {
+    let text = fs::read_to_string(example(name)).unwrap();
+    let kind = text.lines().find_map(|line| line.strip_prefix("kind: ")).unwrap();
+    let asked: Vec<&str> = text.split("path: /").skip(1).map(|rest| word(rest, "},\n ")).collect();
+    let expected: &[&str] = match kind {
+        "Deployment" => &["healthz", "healthz"],
+        "ServiceMonitor" => &["metrics"],
+        _ => &[],
+    };
+    assert_eq!(asked, expected, "{name}");
+    let place = Place::new();
+    let config = place.adopt("config.dev.yaml", &[("port: 8080", "port: 0")]);
+    let server = Server::start(&place.0, &["--config", path(&config)]);
+    for path in asked {
+        assert_eq!(server.get(&format!("/{path}"), &[]).status, 200, "{name}: /{path}");
+    }
+    assert!(text.contains("{app.kubernetes.io/name: keypebble"), "{name} names the pods");
+}
+
+fn chart(name: &str) {
+    assert_eq!(yaml(name)["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+/// Every value is used by a template, and there is one for every use.
+fn chart_values(name: &str) {
+    let mut used = BTreeSet::new();
+    for template in fs::read_dir(example("helm/keypebble/templates")).unwrap() {
+        let text = fs::read_to_string(template.unwrap().path()).unwrap();
+        used.extend(text.split(".Values.").skip(1).map(|rest| word(rest, " }\n").to_owned()));
+    }
+    let values = yaml(name);
+    let named = values.as_mapping().unwrap().keys().map(|key| key.as_str().unwrap().to_owned()).collect();
+    assert_eq!(used, named);
+}
+
+/// The text before the first of these characters.
+fn word<'a>(text: &'a str, ends: &str) -> &'a str {
+    text.split(|character| ends.contains(character)).next().unwrap()
 }
 
 /// A folder with the signing key that the examples ask for.

@@ -73,6 +73,7 @@ fn verify_takes_what_is_signed_for_signed_and_nothing_else() {
         issued(&folder, &["--format", "jwe"]),
         issued(&folder, &["--format", "nested"]),
     );
+    folder.write("signing.yaml", &format!("{BASE}{SHARED}token_format: nested\n"));
     folder.write("config.yaml", &format!("{BASE}{RECIPIENT}"));
     let anyone = issued(&folder, &["--format", "jwe"]);
     let all = "--issuer i --audience a";
@@ -101,6 +102,9 @@ fn verify_takes_what_is_signed_for_signed_and_nothing_else() {
             "encrypted to a public key, and not signed",
         ),
         ("verify --config config.yaml".to_owned(), &jwe, 1, "no key here that opens it"),
+        ("verify --config signing.yaml".to_owned(), &jwe, 1, "nothing in it is signed"),
+        ("verify --config signing.yaml".to_owned(), &nested, 0, "valid"),
+        ("verify --config signing.yaml --decrypt-key jwe.secret".to_owned(), &jwe, 0, "valid"),
         (format!("verify --decrypt-key jwe.secret --audience b {all}"), &jwe, 2, "--audience is given twice"),
         ("verify --decrypt-key jwe.secret --audience b".to_owned(), &jwe, 1, "`aud` is `a`, expected `b`"),
         (

@@ -403,7 +403,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
         ("keys frob", 2, "unknown command `keys frob`"),
         ("keys list", 2, "needs --dir DIR or --config PATH"),
         ("keys list --dir keys --config config.yaml", 2, "both say where the keys are"),
-        ("keys generate --dir keys --algorithm ES512", 2, "unknown algorithm `ES512`"),
+        ("keys generate --dir keys --algorithm ES512", 2, "expected one of HS256, HS384"),
         ("keys generate --dir keys", 1, "a key is staged already"),
         ("keys generate --dir none/keys", 1, "cannot create the folder none/keys"),
         ("keys rotate --dir none", 3, "keys generate --dir none"),
@@ -425,6 +425,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
         ("init new --user #x", 2, "a comment in a users file"),
         ("init new --url a.example.com", 2, "is not the address of a server"),
         ("init none/new", 1, "cannot create"),
+        ("init new\u{85}User=root", 2, "the folder's path has a control character"),
     ] {
         let said = fails(&folder, command, code);
         assert!(said.contains(part), "{command}: {said}");

@@ -584,6 +584,23 @@ fn revoking_ends_a_token_and_a_login_what_came_from_it() {
     assert_eq!(answer.json()["error"], json!("unsupported_token_type"));
 }
 
+/// A refresh token that is older than the store is ended with what came from it since.
+#[test]
+fn a_login_that_was_never_recorded_ends_whole() {
+    let folder = folder("");
+    let server = serve(&folder);
+    let [_, refresh] = log_in(&server, "registry.example.com");
+    drop(server);
+    folder.write("config.yaml", &CONFIG.replace("STORE", STORE));
+    done(&folder, "store init --config config.yaml");
+    let server = serve(&folder);
+    let body = refreshed(&server, &refresh).json();
+    let newer = body["access_token"].as_str().unwrap();
+    assert!(is_active(&server, newer) && is_active(&server, &refresh));
+    revoke(&server, &refresh);
+    assert!(!is_active(&server, newer) && !is_active(&server, &refresh));
+}
+
 #[test]
 fn without_a_store_nothing_can_be_revoked_and_discovery_does_not_say_so() {
     let discovery = |folder: &Folder| serve(folder).get("/.well-known/openid-configuration", &[]).json();
@@ -725,7 +742,11 @@ fn what_is_wrong_on_the_command_line_is_said() {
         ("audit --config config.yaml --at 1h --since 2h", 2, "--at and --since exclude each other"),
         ("audit --config config.yaml --at 2026-02-30", 2, "found `2026-02-30`"),
         ("audit --config config.yaml --action push", 2, "needs --repository NAME"),
-        ("audit --config config.yaml --repository a --action write", 2, "expected pull, push or delete"),
+        (
+            "audit --config config.yaml --repository a --action write",
+            2,
+            "expected one of pull, push, delete, found `write`",
+        ),
         ("audit --config config.yaml --repository a --policy policy.yaml", 1, "was not in force then"),
     ] {
         let output = line(&folder, command);

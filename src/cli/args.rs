@@ -7,13 +7,15 @@
 
 use super::flags::{self, Flag};
 use super::{COMMANDS, Command, help};
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Exit};
 use crate::ground::nearest::nearest;
+use crate::key::algorithm::Algorithm;
 use crate::load::setup::{DEFAULT_CONFIG, Paths};
 use lexopt::{Arg, Parser, ValueExt};
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -85,6 +87,34 @@ impl Arguments {
         let read =
             |text: String| text.parse().map_err(|error| usage(format!("--{flag}: {error}, found `{text}`")));
         self.text(flag)?.map(read).transpose()
+    }
+
+    /// What a flag's text names, of a closed set with these names.
+    pub(super) fn one_of<T>(
+        &mut self,
+        flag: &str,
+        names: &[&str],
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let Some(text) = self.name(flag)? else { return Ok(None) };
+        let wrong = || usage(format!("--{flag}: expected one of {}, found `{text}`", names.join(", ")));
+        read(&text).map(Some).ok_or_else(wrong)
+    }
+
+    /// `--algorithm`
+    pub(super) fn algorithm(&mut self) -> Result<Option<Algorithm>, Error> {
+        self.one_of("algorithm", &Algorithm::ALL.map(Algorithm::name), |name| name.parse().ok())
+    }
+
+    /// A flag's whole number within these bounds, in digits alone.
+    pub(super) fn number(&mut self, flag: &str, bounds: RangeInclusive<u32>) -> Result<Option<u32>, Error> {
+        let Some(text) = self.name(flag)? else { return Ok(None) };
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| digits && bounds.contains(number));
+        number.map(Some).ok_or_else(|| {
+            let (least, most) = bounds.into_inner();
+            usage(format!("--{flag}: expected a whole number from {least} to {most}, found `{text}`"))
+        })
     }
 
     /// The configuration: that of `--config`, else of `KEYPEBBLE_CONFIG`, else the one in /etc.
@@ -247,7 +277,7 @@ fn text(value: OsString, what: &str) -> Result<String, Error> {
 
 /// The command line is wrong.
 pub(super) fn usage(message: impl Into<String>) -> Error {
-    Error::Usage { message: message.into(), hint: None }
+    Error::said(Exit::Usage, message)
 }
 
 #[cfg(test)]

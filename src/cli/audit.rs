@@ -8,9 +8,9 @@ mod answer;
 
 use super::args::{Arguments, Spec, usage};
 use super::store::configured;
-use super::tokens::{limit, some};
+use super::tokens::{MOST, some};
 use super::{Command, print};
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Exit};
 use crate::ground::file::Files;
 use crate::ground::text::shortened;
 use crate::ground::time::{Ttl, UnixTime};
@@ -62,21 +62,18 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         (at, since) => at.map(|text| (Reach::At, text)).or(since.map(|text| (Reach::Since, text))),
     };
     let (user, repository) = (arguments.name("user")?, arguments.name("repository")?);
-    let action = arguments.name("action")?.map(|name| action(&name)).transpose()?;
+    let action = arguments.one_of("action", &Action::REPOSITORY.map(Action::name), action)?;
     let policy = arguments.path("policy")?;
     if repository.is_none() && (action.is_some() || policy.is_some()) {
         return Err(arguments.missing("--repository NAME for --action and --policy"));
     }
-    let (limit, json) = (limit(&mut arguments, LIMIT)?, arguments.switch("json"));
+    let (limit, json) = (arguments.number("limit", 1..=MOST)?.unwrap_or(LIMIT), arguments.switch("json"));
     let config = arguments.config()?;
     Ok(Command::Audit(Audit { config, user, repository, action, span, policy, limit, json }))
 }
 
-fn action(name: &str) -> Result<Action, Error> {
-    let known = Action::from_name(name).filter(|action| Action::REPOSITORY.contains(action));
-    known.ok_or_else(|| {
-        usage(format!("--action: expected pull, push or delete, found `{}`", shortened(name, 40)))
-    })
+fn action(name: &str) -> Option<Action> {
+    Action::from_name(name).filter(|action| Action::REPOSITORY.contains(action))
 }
 
 pub(super) fn run(command: &Audit) -> Result<(), Error> {
@@ -210,13 +207,11 @@ fn able(command: &Audit, path: &Path, repository: &str, policies: &[Event]) -> R
     let policy = setup::policy(path, &mut Files::default())?;
     if !policies.iter().any(|event| event.detail == policy.digest()) {
         let known: Vec<&str> = policies.iter().map(|event| event.detail.as_str()).collect();
-        return Err(Error::Unknown {
-            message: format!("{} was not in force then: its SHA-256 is {}", path.display(), policy.digest()),
-            hint: Some(match known.as_slice() {
-                [] => "no policy is recorded for that time".to_owned(),
-                known => format!("find the file with this hash among its versions: {}", known.join(" or ")),
-            }),
-        });
+        let message = format!("{} was not in force then: its SHA-256 is {}", path.display(), policy.digest());
+        return Err(Error::said(Exit::Failed, message).with_hint(match known.as_slice() {
+            [] => "no policy is recorded for that time".to_owned(),
+            known => format!("find the file with this hash among its versions: {}", known.join(" or ")),
+        }));
     }
     let config = setup::config(&command.config, &mut Files::default())?;
     let services = config.service.allowed_services.iter().map(String::as_str);

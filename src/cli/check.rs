@@ -3,11 +3,11 @@
 use super::args::{Arguments, Spec};
 use super::{Command, print};
 use crate::cli::error::Error;
+use crate::diagnosis::doctor;
 use crate::ground::diagnostic::{Diagnostic, ascii_json};
 use crate::ground::file::Files;
 use crate::ground::text::{printable, sentence};
 use crate::ground::time::Ttl;
-use crate::key::algorithm::Algorithm;
 use crate::load::LoadError;
 use crate::load::accounts::strangers;
 use crate::load::setup::{self, Loaded, Paths};
@@ -132,10 +132,10 @@ fn facts(paths: &Paths, loaded: &Loaded) -> Vec<(&'static str, String)> {
 fn judged(loaded: &Loaded) -> Vec<Diagnostic> {
     let issuer = &loaded.state.issuer;
     let mut findings: Vec<Diagnostic> =
-        registry_note(issuer.keyring().active().algorithm()).into_iter().collect();
+        doctor::unfit_for_registries(issuer.keyring().active().algorithm()).into_iter().collect();
     if let Enforcement::Policy(policy) = &loaded.state.enforcement {
         let lifetimes = issuer.lifetimes();
-        findings.extend(policy.findings(|ttl| lifetimes.registry(ttl.unwrap_or(lifetimes.default))));
+        findings.extend(policy.findings(|ttl| lifetimes.of_rule(ttl)));
         if let (Some(logins), Some(path)) = (&loaded.state.logins, &loaded.users) {
             let proxies = !loaded.service.trusted_proxies.is_empty();
             findings.extend(strangers((&logins.users, path), policy, proxies));
@@ -176,22 +176,4 @@ fn document(facts: &[(&'static str, String)], findings: &[Diagnostic], failed: O
         list.push(finding);
     }
     json!({ "starts": failed.is_none(), "loaded": Value::Object(facts), "findings": list })
-}
-
-/// Which registries take tokens of this algorithm: the table of keys in README.
-fn registry_note(algorithm: Algorithm) -> Option<Diagnostic> {
-    let (who, hint) = match algorithm {
-        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
-            ("no Docker registry accepts it", "use private_key_path with an RSA or P-256 key for a registry")
-        }
-        Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => (
-            "no Docker registry accepts it yet",
-            "use private_key_path with an RSA or P-256 key for a registry",
-        ),
-        Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 | Algorithm::EdDSA => {
-            ("distribution 2.8 does not accept it, 3.x does", "use RS256 or ES256 for both")
-        }
-        _ => return None,
-    };
-    Some(Diagnostic::advice("algorithm", format!("{algorithm}: {who}"), hint))
 }

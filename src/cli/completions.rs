@@ -115,7 +115,7 @@ impl Values {
             "DIR" => Values::Folders,
             "ALG" => Values::Words(Algorithm::ALL.map(Algorithm::name).to_vec()),
             "PROGRAM" => Values::Words(Program::ALL.map(Program::name).to_vec()),
-            "STATE" => Values::Words([State::Next, State::Active, State::Previous].map(State::name).to_vec()),
+            "STATE" => Values::Words(State::ALL.map(State::name).to_vec()),
             "FORMAT" => Values::Words(Format::ALL.map(Format::name).to_vec()),
             "TYP" => Values::Words(Typ::ALL.map(Typ::name).to_vec()),
             "SHELL" => Values::Words(SHELLS.map(|(name, _)| name).to_vec()),

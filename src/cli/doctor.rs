@@ -21,14 +21,15 @@ use crate::diagnosis::verdict::{Program, Trust};
 use crate::ground::diagnostic::{Diagnostic, Level, ascii_json, worst};
 use crate::ground::document::Document;
 use crate::ground::file::Files;
+#[cfg(feature = "tls")]
+use crate::ground::text::quoted;
 use crate::ground::text::sentence;
-use crate::ground::time::{Ttl, UnixTime};
+use crate::ground::time::UnixTime;
 use crate::load::LoadError;
 use crate::load::accounts::strangers;
 use crate::load::setup::{self, Paths};
-use crate::login::LoginConfig;
-use crate::login::users::Users;
-use crate::policy::{Enforcement, Policy};
+use crate::login::{LoginConfig, Logins};
+use crate::policy::Enforcement;
 use crate::store;
 use crate::store::config::StoreConfig;
 use serde_json::{Value, json};
@@ -61,7 +62,7 @@ const NOT_ENABLED: [&str; 2] = [
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let (url, ca) = (arguments.name("url")?, arguments.path("ca")?);
     if url.is_some() && !cfg!(feature = "tls") {
-        return Err(Error::NotEnabled(NOT_ENABLED));
+        return Err(Error::not_enabled(NOT_ENABLED));
     }
     if ca.is_some() && url.is_none() {
         return Err(usage("--ca is for --url"));
@@ -94,8 +95,9 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
     if let Some(config) = &config {
         findings.extend(doctor::issuer(config, now));
         findings.extend(warnings("config", &files));
-        findings.extend(users(config));
-        findings.extend(policy(command, config));
+        let (users, said) = users(config);
+        findings.extend(said);
+        findings.extend(policy(command, config, users.as_ref()));
         findings.extend(config.store.as_ref().map(memory));
         findings.extend(match &registry {
             Some(registry) => doctor::registry(config, registry, &programs),
@@ -128,7 +130,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         let own =
             own.as_ref().map(|(services, listens, issuer)| ask::Own { issuer, services, listens, files });
         let ask = || ask::ask(url, command.ca.as_deref(), own);
-        findings.extend(progress::during(&format!("waiting for {url}"), ask));
+        findings.extend(progress::during(&format!("waiting for {}", quoted("", url)), ask));
     }
     // A registry that lets anybody in comes first.
     findings.sort_by_key(|finding| finding.code != "open");
@@ -172,19 +174,19 @@ fn complaint(code: &'static str, error: &Error) -> Diagnostic {
 }
 
 /// Who checks passwords, and whether the users file loads.
-fn users(config: &Config) -> Vec<Diagnostic> {
+fn users(config: &Config) -> (Option<Logins>, Vec<Diagnostic>) {
     let Some(logins) = &config.logins else {
-        return vec![Diagnostic::ok("users", "no users_file: a proxy checks passwords and names the user")];
+        let what = "no users_file: a proxy checks passwords and names the user";
+        return (None, vec![Diagnostic::ok("users", what)]);
     };
-    let mut files = Files::default();
-    let mut findings = vec![match setup::logins(logins, &config.service, &mut files) {
-        Ok(logins) => {
-            Diagnostic::ok("users", format!("passwords are checked here: {} user(s)", logins.users.count()))
-        }
-        Err(error) => complaint("users", &error.into()),
-    }];
+    let (mut files, mut findings) = (Files::default(), Vec::new());
+    let loaded = setup::logins(logins, &config.service, &mut files).map_err(Error::Load);
+    let loaded = take(loaded, "users", &mut findings);
+    findings.extend(loaded.as_ref().map(|logins| {
+        Diagnostic::ok("users", format!("passwords are checked here: {} user(s)", logins.users.count()))
+    }));
     findings.extend(warnings("users", &files));
-    findings
+    (loaded, findings)
 }
 
 /// The warnings from reading these files.
@@ -192,7 +194,7 @@ fn warnings(code: &'static str, files: &Files) -> impl Iterator<Item = Diagnosti
     files.warnings().iter().cloned().map(move |warning| Diagnostic { code, ..warning })
 }
 
-fn policy(command: &Doctor, config: &Config) -> Vec<Diagnostic> {
+fn policy(command: &Doctor, config: &Config, logins: Option<&Logins>) -> Vec<Diagnostic> {
     let mut files = Files::default();
     match setup::enforcement(&command.files, config, &mut files) {
         Ok((enforcement, path)) => {
@@ -200,22 +202,17 @@ fn policy(command: &Doctor, config: &Config) -> Vec<Diagnostic> {
             let mut findings = vec![doctor::policy(&enforcement, &place)];
             findings.extend(warnings("policy", &files));
             if let Enforcement::Policy(policy) = &enforcement {
-                let life =
-                    |ttl: Option<Ttl>| config.lifetimes.registry(ttl.unwrap_or(config.lifetimes.default));
-                findings.extend(policy.findings(life));
-                findings.extend(accounts(config, policy));
+                findings.extend(policy.findings(|ttl| config.lifetimes.of_rule(ttl)));
+                // Users who are in the users file or in the policy alone.
+                if let (Some(logins), Some(LoginConfig { users_file, .. })) = (logins, &config.logins) {
+                    let proxies = !config.service.trusted_proxies.is_empty();
+                    findings.extend(strangers((&logins.users, users_file), policy, proxies));
+                }
             }
             findings
         }
         Err(error) => vec![complaint("policy", &error.into())],
     }
-}
-
-/// Users who are in the users file or in the policy alone; what the file itself has wrong is said already.
-fn accounts(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
-    let Some(LoginConfig { users_file, .. }) = &config.logins else { return Vec::new() };
-    let Ok(users) = Users::load(users_file, &mut Files::default()) else { return Vec::new() };
-    strangers((&users, users_file), policy, !config.service.trusted_proxies.is_empty())
 }
 
 /// The registry's side; `None` if nothing of it was given.

@@ -5,20 +5,22 @@
 
 use crate::claims::ClaimsError;
 use crate::diagnosis::unverified::Malformed;
-use crate::keystore::StoreError;
+use crate::keystore::KeystoreError;
 use crate::load::LoadError;
 use crate::server::BindError;
 use crate::store::fault::StoreFault;
 use crate::token::SealError;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// A failure that ends the program.
 #[derive(Debug)]
 pub enum Error {
-    /// The command line is wrong.
-    Usage {
+    /// It is said in full here.
+    Said {
+        /// How the program ends.
+        exit: Exit,
         /// What was found and what was expected.
         message: String,
         /// What to do about it.
@@ -28,44 +30,14 @@ pub enum Error {
     Claims(ClaimsError),
     /// The operator's files do not load.
     Load(LoadError),
-    /// A policy breaks expectations of its own.
-    Expectations {
-        /// How many.
-        failed: usize,
-        /// Of how many.
-        of: usize,
-        /// The file.
-        path: PathBuf,
-    },
-    /// This build is without an optional feature: what it says, and what to do about it.
-    NotEnabled([&'static str; 2]),
-    /// The policy does not give the user what he asks.
-    Refused {
-        /// Who and what.
-        message: String,
-        /// What to do about it.
-        hint: Option<String>,
-    },
     /// The token could not be signed.
     Seal(SealError),
     /// A folder of keys can't be read or changed.
-    Keys(StoreError),
+    Keys(KeystoreError),
     /// The store cannot be used.
     Store(StoreFault),
-    /// The store does not have what is asked for.
-    Unknown {
-        /// What that is.
-        message: String,
-        /// What to do about it.
-        hint: Option<String>,
-    },
     /// `serve` cannot listen.
     Listen(BindError),
-    /// `healthcheck` found no healthy server.
-    Unhealthy {
-        /// Where it asked and what it got.
-        message: String,
-    },
     /// The system refused something.
     System {
         /// What was tried.
@@ -73,68 +45,67 @@ pub enum Error {
         /// What it said.
         source: io::Error,
     },
-    /// Standard input or a file of claims could not be read.
-    Read {
-        /// Its path, or `-`.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
     /// The answer could not be written.
     Write(io::Error),
     /// What was given is no token.
     NoToken(Malformed),
-    /// An encrypted token does not open: why.
-    Closed(String),
-    /// A file of public keys or certificates cannot be used.
-    KeyFile {
-        /// Its path.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-        /// What to do about it.
-        hint: Option<String>,
-    },
     /// The answer is no, and stands on standard output already: nothing more is printed.
     Negative,
 }
 
-/// How the program ends, by kind of failure: 1 the operation failed, 2 usage, 3 configuration, policy or
-/// key rejected, 4 refused by policy.
+/// How the program ends, by kind of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// The operation failed.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// Configuration, policy or key is rejected.
+    Rejected = 3,
+    /// The policy does not give what is asked.
+    Refused = 4,
+}
+
 impl Error {
-    /// The exit code.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Error::Seal(_)
-            | Error::Expectations { .. }
-            | Error::Listen(_)
-            | Error::Unhealthy { .. }
-            | Error::System { .. }
-            | Error::Read { .. }
-            | Error::Write(_)
-            | Error::NoToken(_)
-            | Error::Closed(_)
-            | Error::Unknown { .. }
-            | Error::Negative => 1,
-            Error::Keys(error) => error.exit_code(),
-            Error::Store(fault) => {
-                if fault.lasting {
-                    3
-                } else {
-                    1
-                }
-            }
-            Error::Usage { .. } | Error::Claims(_) | Error::Load(LoadError::Contradiction(_)) => 2,
-            Error::Load(_) | Error::NotEnabled(_) | Error::KeyFile { .. } => 3,
-            Error::Refused { .. } => 4,
-        }
+    /// A failure of that kind, said in full.
+    pub fn said(exit: Exit, message: impl Into<String>) -> Self {
+        Error::Said { exit, message: message.into(), hint: None }
     }
 
-    /// The same usage error with something to do about it.
+    /// This build is without an optional feature: what it says, and what to do about it.
+    pub fn not_enabled([message, hint]: [&'static str; 2]) -> Self {
+        Error::said(Exit::Rejected, message).with_hint(hint)
+    }
+
+    /// A file of public keys or certificates cannot be used.
+    pub fn key_file(path: &Path, problem: &str) -> Self {
+        Error::said(Exit::Rejected, format!("cannot use {}: {problem}", path.display()))
+    }
+
+    /// The system refused something to do with a file.
+    pub fn file(verb: &str, path: &Path, source: io::Error) -> Self {
+        Error::System { what: format!("cannot {verb} {}", path.display()), source }
+    }
+
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        let exit = match self {
+            Error::Said { exit, .. } => *exit,
+            Error::Keys(error) => return error.exit_code(),
+            Error::Claims(_) | Error::Load(LoadError::Contradiction(_)) => Exit::Usage,
+            Error::Load(_) => Exit::Rejected,
+            Error::Store(fault) if fault.lasting => Exit::Rejected,
+            _ => Exit::Failed,
+        };
+        exit as u8
+    }
+
+    /// The same error with something to do about it.
     #[must_use]
     pub fn with_hint(self, text: impl Into<String>) -> Self {
         match self {
-            Error::Usage { message, .. } => Error::Usage { message, hint: Some(text.into()) },
+            Error::Said { exit, message, .. } => Error::Said { exit, message, hint: Some(text.into()) },
             other => other,
         }
     }
@@ -142,15 +113,11 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Usage { hint, .. }
-            | Error::Refused { hint, .. }
-            | Error::Unknown { hint, .. }
-            | Error::KeyFile { hint, .. } => hint.clone(),
+            Error::Said { hint, .. } => hint.clone(),
             Error::NoToken(malformed) => malformed.hint().map(str::to_owned),
             Error::Load(error) => error.hint(),
             Error::Keys(error) => error.hint(),
             Error::Store(fault) => fault.hint.clone(),
-            Error::NotEnabled([_, hint]) => Some((*hint).to_owned()),
             Error::Listen(error) => error.hint().map(str::to_owned),
             _ => None,
         }
@@ -159,9 +126,8 @@ impl Error {
     /// The source line with a caret, where a file is wrong.
     pub fn excerpt(&self) -> Option<String> {
         match self {
-            Error::Load(LoadError::Document { source, .. }) | Error::Keys(StoreError::Document(source)) => {
-                source.excerpt()
-            }
+            Error::Load(LoadError::Document { source, .. })
+            | Error::Keys(KeystoreError::Document(source)) => source.excerpt(),
             _ => None,
         }
     }
@@ -170,26 +136,16 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Usage { message, .. }
-            | Error::Refused { message, .. }
-            | Error::Unknown { message, .. }
-            | Error::Unhealthy { message } => f.write_str(message),
-            Error::NotEnabled([message, _]) => f.write_str(message),
+            Error::Said { message, .. } => f.write_str(message),
             Error::Claims(_) => f.write_str("cannot take the claims"),
-            Error::Expectations { failed, of, path } => {
-                write!(f, "{failed} of {of} expectations in {} do not hold", path.display())
-            }
             Error::Load(error) => error.fmt(f),
             Error::Seal(_) => f.write_str("cannot issue the token"),
             Error::Keys(error) => error.fmt(f),
             Error::Store(fault) => fault.fmt(f),
             Error::Listen(_) => f.write_str("cannot serve"),
             Error::System { what, .. } => f.write_str(what),
-            Error::Read { path, .. } => write!(f, "cannot read {}", path.display()),
             Error::Write(_) => f.write_str("cannot write the answer"),
             Error::NoToken(_) => f.write_str("cannot read the token"),
-            Error::Closed(why) => write!(f, "cannot show what is inside: {why}"),
-            Error::KeyFile { path, problem, .. } => write!(f, "cannot use {}: {problem}", path.display()),
             Error::Negative => f.write_str("no"),
         }
     }
@@ -198,23 +154,14 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Usage { .. }
-            | Error::NotEnabled(_)
-            | Error::Refused { .. }
-            | Error::Unknown { .. }
-            | Error::Unhealthy { .. }
-            | Error::KeyFile { .. }
-            | Error::Closed(_)
-            | Error::Store(_)
-            | Error::Expectations { .. }
-            | Error::Negative => None,
+            Error::Said { .. } | Error::Store(_) | Error::Negative => None,
             Error::NoToken(error) => Some(error),
             Error::Claims(error) => Some(error),
             Error::Load(error) => error.source(),
             Error::Seal(error) => Some(error),
             Error::Keys(error) => error.source(),
             Error::Listen(error) => Some(error),
-            Error::System { source, .. } | Error::Read { source, .. } | Error::Write(source) => Some(source),
+            Error::System { source, .. } | Error::Write(source) => Some(source),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::args::{Arguments, Spec};
 use super::{Command, progress};
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Exit};
 use crate::config::{self, Bind, ServiceConfig};
 use crate::ground::file::Files;
 use crate::load::LoadError;
@@ -33,8 +33,8 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
     let service = service.map_err(LoadError::of("configuration"))?;
     let (place, answer) = match paths.listen.as_ref().unwrap_or(&service.bind) {
         Bind::Tcp(_, 0) => {
-            let message = "the server takes port 0 (any free port), so where to ask is not known".to_owned();
-            return Err(Error::Unhealthy { message });
+            let message = "the server takes port 0 (any free port), so where to ask is not known";
+            return Err(Error::said(Exit::Failed, message));
         }
         Bind::Tcp(host, port) => {
             let host = match host.as_str() {
@@ -52,7 +52,7 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
                     (place, progress::during(WAITING, ask))
                 }
                 #[cfg(not(feature = "tls"))]
-                Some(_) => return Err(Error::NotEnabled(crate::tls::NOT_ENABLED)),
+                Some(_) => return Err(Error::not_enabled(crate::tls::NOT_ENABLED)),
             }
         }
         #[cfg(unix)]
@@ -62,13 +62,12 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
         #[cfg(not(unix))]
         Bind::Unix(path) => (format!("unix:{}", path.display()), Err(io::ErrorKind::Unsupported.into())),
     };
-    match answer {
-        Ok(status) if status.starts_with("HTTP/1.1 200 ") => Ok(()),
-        Ok(status) => {
-            Err(Error::Unhealthy { message: format!("{place} answered `{}`", status.escape_debug()) })
-        }
-        Err(error) => Err(Error::Unhealthy { message: format!("{place} does not answer: {error}") }),
-    }
+    let message = match answer {
+        Ok(status) if status.starts_with("HTTP/1.1 200 ") => return Ok(()),
+        Ok(status) => format!("{place} answered `{}`", status.escape_debug()),
+        Err(error) => format!("{place} does not answer: {error}"),
+    };
+    Err(Error::said(Exit::Failed, message))
 }
 
 fn connect(host: &str, port: u16) -> io::Result<TcpStream> {

@@ -13,17 +13,19 @@ mod services;
 mod steps;
 
 use super::args::{Arguments, Spec, usage};
-use super::keys::{self, export, quoted};
+use super::keys::{export, quoted};
 use super::password_input::{ask, checked_name};
 use super::{Command, print, progress};
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Exit};
+use crate::diagnosis::verdict::Program;
 use crate::ground::disk::{self, Disk, PRIVATE, PUBLIC, System};
 use crate::ground::file::{Files, folder_of};
+use crate::ground::text::acts;
 use crate::ground::time::UnixTime;
 use crate::key::PublicKey;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::RingKey;
-use crate::keystore::{Editor, Keystore, StoreError};
+use crate::keystore::{Editor, Keystore};
 use crate::login::password::{DEFAULT_COST, Hash};
 use crate::tls::{ENABLED, NOT_ENABLED};
 use plan::{Address, Asked, Plan};
@@ -63,14 +65,14 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let url = arguments.name("url")?.map(|url| plan::url(&url)).transpose()?;
     let self_signed = arguments.switch("self-signed");
     if self_signed && !ENABLED {
-        return Err(Error::NotEnabled(NOT_ENABLED));
+        return Err(Error::not_enabled(NOT_ENABLED));
     }
     if self_signed && url.as_ref().is_some_and(|url| !url.starts_with("https://")) {
         let error = usage("--self-signed is for an https:// address, and --url names another");
         return Err(error.with_hint("leave one of them out"));
     }
-    let algorithm = keys::algorithm(&mut arguments)?.unwrap_or(Algorithm::ES256);
-    if !registry::on_distribution_3(algorithm) {
+    let algorithm = arguments.algorithm()?.unwrap_or(Algorithm::ES256);
+    if !Program::Registry3.takes(algorithm) {
         let error = usage(format!("--algorithm: no Docker registry accepts {algorithm}"));
         return Err(
             error.with_hint("ES256 and RS256 are accepted by all; for other uses: keypebble keys generate")
@@ -81,17 +83,22 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 }
 
 pub(super) fn run(command: &Init) -> Result<(), Error> {
-    let folder =
-        std::path::absolute(&command.folder).map_err(|source| failed("find", &command.folder, source))?;
+    let folder = std::path::absolute(&command.folder)
+        .map_err(|source| Error::file("find", &command.folder, source))?;
     let Some(name) = command.folder.file_name().and(folder.file_name()) else {
         let error = usage(format!("{} does not name a new folder", command.folder.display()));
         return Err(error.with_hint("give the folder a name: keypebble init registry-auth"));
     };
+    // The files name it, each in a syntax of its own: a line end in a unit would be a directive of its own.
+    if folder.to_str().is_none_or(|path| path.chars().any(acts)) {
+        let error = usage("the folder's path has a control character, or is not UTF-8");
+        return Err(error.with_hint("name another folder: the files that are made hold its path"));
+    }
     refuse_full(&folder)?;
     let mut aside = std::ffi::OsString::from(".");
     aside.push(name);
     let random = disk::random_name();
-    aside.push(format!(".init-{}", random.map_err(|source| failed("name", &folder, source))?));
+    aside.push(format!(".init-{}", random.map_err(|source| Error::file("name", &folder, source))?));
     let aside = folder.with_file_name(aside);
     let hash = command.user.as_deref().map(|user| ask(Some(user), DEFAULT_COST)).transpose()?;
     let plan = make(&aside, &folder, hash.as_ref(), |made| {
@@ -134,13 +141,13 @@ fn make(
     hash: Option<&Hash>,
     plan: impl FnOnce(&Metadata) -> Plan,
 ) -> Result<Plan, Error> {
-    System.create_folder(aside, 0o755).map_err(|source| failed("create", aside, source))?;
+    System.create_folder(aside, 0o755).map_err(|source| Error::file("create", aside, source))?;
     let whole = || {
-        let plan = plan(&aside.metadata().map_err(|source| failed("read", aside, source))?);
+        let plan = plan(&aside.metadata().map_err(|source| Error::file("read", aside, source))?);
         fill(aside, &plan, hash)?;
-        fs::rename(aside, folder).map_err(|source| failed("create", folder, source))?;
+        fs::rename(aside, folder).map_err(|source| Error::file("create", folder, source))?;
         let above = folder_of(folder);
-        System.sync_folder(above).map_err(|source| failed("sync", above, source))?;
+        System.sync_folder(above).map_err(|source| Error::file("sync", above, source))?;
         Ok(plan)
     };
     let made = whole();
@@ -154,14 +161,12 @@ fn refuse_full(folder: &Path) -> Result<(), Error> {
     let mut listed = match fs::read_dir(folder) {
         Ok(listed) => listed,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(failed("read", folder, source)),
+        Err(source) => return Err(Error::file("read", folder, source)),
     };
     match listed.next() {
         None => Ok(()),
-        Some(_) => Err(Error::Keys(StoreError::Refused {
-            message: format!("{} is not empty", folder.display()),
-            hint: Some("name a folder that does not exist: nothing is ever overwritten".to_owned()),
-        })),
+        Some(_) => Err(Error::said(Exit::Failed, format!("{} is not empty", folder.display()))
+            .with_hint("name a folder that does not exist: nothing is ever overwritten")),
     }
 }
 
@@ -170,7 +175,7 @@ fn fill(folder: &Path, plan: &Plan, hash: Option<&Hash>) -> Result<(), Error> {
     let registry = folder.join("registry");
     // Where the registries keep images: made here, so that it is not root's whoever mounts it.
     for path in [&registry, &folder.join("images")] {
-        System.create_folder(path, 0o755).map_err(|source| failed("create", path, source))?;
+        System.create_folder(path, 0o755).map_err(|source| Error::file("create", path, source))?;
     }
     let keys = folder.join("keys");
     let mut editor = Editor::create(&keys, &System).map_err(Error::Keys)?;
@@ -182,13 +187,13 @@ fn fill(folder: &Path, plan: &Plan, hash: Option<&Hash>) -> Result<(), Error> {
     let write = |name: &str, mode: u32, text: &str| {
         let path = folder.join(name);
         disk::write_new(&System, &path, mode, text.as_bytes())
-            .map_err(|source| failed("write", &path, source))
+            .map_err(|source| Error::file("write", &path, source))
     };
     let keyring = store.keyring();
     write("registry/jwks.json", PUBLIC, &keyring.jwks_text())?;
     let active = keyring.active().public().map(PublicKey::to_pem);
     write("registry/zot.pem", PUBLIC, &active.unwrap_or_default())?;
-    if registry::on_distribution_2(plan.asked.algorithm) {
+    if Program::Registry28.takes(plan.asked.algorithm) {
         let all: Vec<&RingKey> = keyring.verifiers().iter().collect();
         let bundle = export::certificates(keyring, &all, store.manifest(), export::DAYS, now)?;
         write("registry/bundle.pem", PUBLIC, &bundle)?;
@@ -213,13 +218,9 @@ fn fill(folder: &Path, plan: &Plan, hash: Option<&Hash>) -> Result<(), Error> {
     let ids: Vec<String> = store.manifest().entries().iter().map(|entry| entry.id.clone()).collect();
     editor.mark_exported(&ids, now).map_err(Error::Keys)?;
     for path in [&registry, folder] {
-        System.sync_folder(path).map_err(|source| failed("sync", path, source))?;
+        System.sync_folder(path).map_err(|source| Error::file("sync", path, source))?;
     }
     Ok(())
-}
-
-fn failed(verb: &str, path: &Path, source: io::Error) -> Error {
-    Error::System { what: format!("cannot {verb} {}", path.display()), source }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::args::{Arguments, Spec};
 use super::key_file::opener;
 use super::{Command, print, token_input};
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Exit};
 use crate::diagnosis::encrypted::Outer;
 use crate::diagnosis::inspect;
 use crate::diagnosis::unverified::Unverified;
@@ -74,7 +74,9 @@ fn encrypted(command: &Inspect, outer: &Outer, text: &str, now: UnixTime) -> Res
     print(&if command.json { ascii_json(&json) } else { out })?;
     match failure {
         None => Ok(()),
-        Some(finding) => Err(Error::Closed(finding.what)),
+        Some(finding) => {
+            Err(Error::said(Exit::Failed, format!("cannot show what is inside: {}", finding.what)))
+        }
     }
 }
 

@@ -6,7 +6,7 @@ pub(super) mod wrong;
 use super::args::{Arguments, Spec, usage};
 use super::{Command, new_id, print, warn};
 use crate::claims::Requested;
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Exit};
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
@@ -47,20 +47,13 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         generate: arguments.switch("generate"),
         ttl: arguments.parsed("ttl")?,
         audience: arguments.name("audience")?,
-        format: arguments.name("format")?.map(|name| format(&name)).transpose()?,
+        format: arguments.one_of("format", &Format::ALL.map(Format::name), Format::named)?,
         wrong: Wrong::read(&mut arguments)?,
     };
     if issue.audience.is_some() && issue.wrong.has_audience() {
         return Err(usage("--audience and --wrong-audience contradict each other"));
     }
     Ok(Command::Issue(issue))
-}
-
-fn format(name: &str) -> Result<Format, Error> {
-    Format::named(name).ok_or_else(|| {
-        let names = Format::ALL.map(Format::name).join(", ");
-        usage(format!("--format: expected one of {names}, found `{name}`"))
-    })
 }
 
 pub(super) fn run(command: &Issue) -> Result<(), Error> {
@@ -179,17 +172,11 @@ fn grant(
     let Some(asked) = asked else { return Ok(granted(everything(&policy, &asker))) };
     let grant = policy.grant(&asker, &asked);
     if grant.refused {
-        return Err(Error::Refused {
-            message: format!(
-                "the policy grants user `{user}` {}, not all of {}",
-                scope::join_or_nothing(&grant.access),
-                scope::join(&asked)
-            ),
-            hint: Some(format!(
-                "`mode: deny` in {} refuses a request unless all of it is granted",
-                path.display()
-            )),
-        });
+        let (granted, asked) = (scope::join_or_nothing(&grant.access), scope::join(&asked));
+        let message = format!("the policy grants user `{user}` {granted}, not all of {asked}");
+        let hint =
+            format!("`mode: deny` in {} refuses a request unless all of it is granted", path.display());
+        return Err(Error::said(Exit::Refused, message).with_hint(hint));
     }
     Ok(granted((grant.access, grant.ttl)))
 }
@@ -221,7 +208,7 @@ fn check_known(policy: &Policy, user: &str, path: &Path) -> Result<(), Error> {
     let hint = format!("the user is the claim `sub`, else `user`; users are listed in {}", path.display());
     let message = format!("the policy does not know user `{user}`");
     if !policy.has_anonymous() {
-        return Err(Error::Refused { message, hint: Some(hint) });
+        return Err(Error::said(Exit::Refused, message).with_hint(hint));
     }
     warn(&[Diagnostic::advice(
         "anonymous",

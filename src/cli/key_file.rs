@@ -21,19 +21,20 @@ const MAX_FILE: u64 = 256 * 1024;
 pub(super) fn file(path: &Path) -> Result<Vec<u8>, Error> {
     file::read(path, MAX_FILE)
         .map(|mut bytes| std::mem::take(&mut *bytes))
-        .map_err(|source| Error::Read { path: path.into(), source })
+        .map_err(|source| Error::file("read", path, source))
 }
 
 /// A file of keys cannot be used.
 pub(super) fn rejected(path: &Path, error: &KeyError) -> Error {
-    Error::KeyFile { path: path.into(), problem: error.to_string(), hint: error.hint() }
+    let rejected = Error::key_file(path, &error.to_string());
+    error.hint().into_iter().fold(rejected, Error::with_hint)
 }
 
 /// What `--decrypt-key` names: a file, or a folder of Fernet keys.
 pub(super) fn opener(path: &Path, token: &str) -> Result<Opener, Error> {
     if path.is_dir() {
         if !ENABLED {
-            return Err(Error::NotEnabled(NOT_ENABLED));
+            return Err(Error::not_enabled(NOT_ENABLED));
         }
         let folder = Folder::load(path, &mut Files::default()).map_err(Error::Keys)?;
         return Ok(Opener::Fernet(Arc::new(folder.into_keys())));
@@ -43,7 +44,7 @@ pub(super) fn opener(path: &Path, token: &str) -> Result<Opener, Error> {
         return DecryptionKey::read(&secret).map(Opener::Jwe).map_err(|error| rejected(path, &error));
     }
     if !ENABLED {
-        return Err(Error::NotEnabled(NOT_ENABLED));
+        return Err(Error::not_enabled(NOT_ENABLED));
     }
     let keys = FernetKey::read(&secret).and_then(|key| FernetKeys::new(vec![key]));
     keys.map(|keys| Opener::Fernet(Arc::new(keys))).map_err(|error| rejected(path, &error))

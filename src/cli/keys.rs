@@ -11,53 +11,33 @@ pub(super) mod retire;
 pub(super) mod rotate;
 
 use super::args::{Arguments, usage};
+use super::place::Place;
 use crate::cli::error::Error;
 use crate::config::Config;
 use crate::ground::file::Files;
 use crate::ground::text::word;
-use crate::key::algorithm::Algorithm;
 use crate::key::keyring::Keyring;
 use crate::keystore::{Entry, Keystore, Manifest};
 use crate::load::{LoadError, setup};
 use std::path::{Path, PathBuf};
 
-/// Where the keys are.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// `--dir`: a key folder.
-    Folder(PathBuf),
-    /// `--config`: what the configuration names.
-    Config(PathBuf),
+/// `--dir DIR` or `--config PATH`.
+fn place(arguments: &mut Arguments) -> Result<Place, Error> {
+    Place::read(arguments, "dir", "DIR", "keys")
 }
 
 impl Place {
-    /// `--dir DIR` or `--config PATH`.
-    pub(super) fn read(arguments: &mut Arguments) -> Result<Self, Error> {
-        match (arguments.path("dir")?, arguments.path("config")?) {
-            (Some(folder), None) => Ok(Place::Folder(folder)),
-            (None, Some(config)) => Ok(Place::Config(config)),
-            (Some(_), Some(_)) => {
-                Err(usage("--dir and --config both say where the keys are")
-                    .with_hint("leave one of them out"))
-            }
-            (None, None) => match arguments.config_if_any()? {
-                Some(config) => Ok(Place::Config(config)),
-                None => Err(arguments.missing("--dir DIR or --config PATH")),
-            },
-        }
-    }
-
     /// The key folder, which may still have to be made; an error where the configuration has none.
     fn folder(&self) -> Result<PathBuf, Error> {
-        self.key_dir()?.ok_or_else(|| Error::Usage {
-            message: "this configuration has no key folder, and only a folder can be changed here".to_owned(),
-            hint: Some("set `key_dir: keys` in it, or use --dir".to_owned()),
+        self.key_dir()?.ok_or_else(|| {
+            usage("this configuration has no key folder, and only a folder can be changed here")
+                .with_hint("set `key_dir: keys` in it, or use --dir")
         })
     }
 
     fn key_dir(&self) -> Result<Option<PathBuf>, Error> {
         match self {
-            Place::Folder(folder) => Ok(Some(folder.clone())),
+            Place::Named(folder) => Ok(Some(folder.clone())),
             Place::Config(path) => Ok(Config::key_dir(path).map_err(LoadError::of("configuration"))?),
         }
     }
@@ -76,13 +56,13 @@ impl Place {
 
     /// Whether Fernet keys are meant: `--fernet` says so, or the folder holds nothing else.
     fn is_fernet(&self, switch: bool) -> bool {
-        switch || matches!(self, Place::Folder(path) if fernet::is_folder(path))
+        switch || matches!(self, Place::Named(path) if fernet::is_folder(path))
     }
 
     /// As it is written in a command.
     fn flag(&self) -> String {
         match self {
-            Place::Folder(path) => format!("--dir {}", quoted(path)),
+            Place::Named(path) => format!("--dir {}", quoted(path)),
             Place::Config(path) => format!("--config {}", quoted(path)),
         }
     }
@@ -93,16 +73,6 @@ struct Loaded {
     manifest: Manifest,
     strays: Vec<PathBuf>,
     keyring: Keyring,
-}
-
-/// `--algorithm`
-pub(super) fn algorithm(arguments: &mut Arguments) -> Result<Option<Algorithm>, Error> {
-    let Some(name) = arguments.name("algorithm")? else { return Ok(None) };
-    name.parse().map(Some).map_err(|_| {
-        let names = Algorithm::ALL.map(Algorithm::name).join(", ");
-        usage(format!("--algorithm: unknown algorithm `{name}`"))
-            .with_hint(format!("the algorithms are {names}"))
-    })
 }
 
 /// One key as commands show it after a change.

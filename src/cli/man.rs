@@ -10,7 +10,7 @@ use crate::cli::stdout::print_raw;
 use crate::ground::disk::{self, System};
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The subcommand.
 pub(super) const SPEC: Spec = Spec { name: "man", operands: 2, help: include_str!("help/man.txt"), read };
@@ -50,16 +50,12 @@ pub(super) fn run(command: &Man) -> Result<(), Error> {
         Man::One(name) => return print_raw(&page(name)),
         Man::All(folder) => folder,
     };
-    let failed = |verb: &str, path: &Path, source| Error::System {
-        what: format!("cannot {verb} {}", path.display()),
-        source,
-    };
-    fs::create_dir_all(folder).map_err(|source| failed("create", folder, source))?;
+    fs::create_dir_all(folder).map_err(|source| Error::file("create", folder, source))?;
     let names: Vec<&str> = std::iter::once("").chain(COMMANDS.iter().map(|spec| spec.name)).collect();
     for name in &names {
         let path = folder.join(format!("{}.1", title(name)));
         disk::publish(&System, &path, page(name).as_bytes())
-            .map_err(|source| failed("write", &path, source))?;
+            .map_err(|source| Error::file("write", &path, source))?;
     }
     say_line(&format!("wrote {} pages into {}", names.len(), folder.display()));
     Ok(())

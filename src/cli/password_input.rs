@@ -16,12 +16,8 @@ const MAX_INPUT_BYTES: u64 = 4096;
 
 /// `--cost`
 pub(super) fn cost(arguments: &mut Arguments) -> Result<u8, Error> {
-    let Some(text) = arguments.text("cost")? else { return Ok(DEFAULT_COST) };
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let cost = digits.then(|| text.parse().ok()).flatten();
-    cost.filter(|cost| (MIN_COST..=MAX_COST).contains(cost)).ok_or_else(|| {
-        usage(format!("--cost: expected a number from {MIN_COST} to {MAX_COST}, found `{text}`"))
-    })
+    let cost = arguments.number("cost", MIN_COST.into()..=MAX_COST.into())?;
+    Ok(cost.and_then(|cost| u8::try_from(cost).ok()).unwrap_or(DEFAULT_COST))
 }
 
 /// A name that can stand in a users file; `what` says where it was given.
@@ -36,7 +32,7 @@ pub(super) fn checked_name(name: String, what: &str) -> Result<String, Error> {
 /// Asks for a password, and hashes it.
 pub(super) fn ask(user: Option<&str>, cost: u8) -> Result<Hash, Error> {
     if !ENABLED {
-        return Err(Error::NotEnabled(NOT_ENABLED));
+        return Err(Error::not_enabled(NOT_ENABLED));
     }
     let fail = |source| Error::System { what: "cannot take the password".to_owned(), source };
     let invalid = |text: &str| fail(io::Error::new(io::ErrorKind::InvalidInput, text.to_owned()));
@@ -60,7 +56,7 @@ pub(super) fn ask(user: Option<&str>, cost: u8) -> Result<Hash, Error> {
         source: io::Error::other(error.to_string()),
     })?;
     let make = || Hash::make(&password, cost, salt);
-    progress::during("hashing the password", make).ok_or(Error::NotEnabled(NOT_ENABLED))
+    progress::during("hashing the password", make).ok_or_else(|| Error::not_enabled(NOT_ENABLED))
 }
 
 /// Everything that is piped in, without the line end.

@@ -12,7 +12,7 @@ use crate::cli::error::Error;
 use crate::ground::document::{Document, DocumentError};
 use crate::ground::file::Files;
 use crate::ground::text::printable;
-use crate::ground::time::{Lifetimes, Ttl};
+use crate::ground::time::Lifetimes;
 use crate::load::{LoadError, setup};
 use crate::policy::{Because, Decision, Explained, Explanation, Near, Policy, Who};
 use serde_json::{Value, json};
@@ -60,13 +60,6 @@ struct Setting {
     /// The configuration's.
     audience: Option<String>,
     lifetimes: Lifetimes,
-}
-
-impl Setting {
-    /// How long a token lives under a rule.
-    fn life(&self, ttl: Option<Ttl>) -> Ttl {
-        self.lifetimes.registry(ttl.unwrap_or(self.lifetimes.default))
-    }
 }
 
 /// Line and column in the file, where they can be found.

@@ -8,6 +8,7 @@ use crate::cli::error::Error;
 use crate::diagnosis::unverified::{MAX_BYTES, Malformed};
 use crate::ground::input;
 use std::io::ErrorKind;
+use std::path::Path;
 
 /// `TOKEN` or `-`.
 pub(super) fn read(arguments: &mut Arguments) -> Result<String, Error> {
@@ -22,7 +23,7 @@ pub(super) fn load(argument: &str) -> Result<String, Error> {
     // A little more than a token may have is left to whoever judges it.
     let bytes = input::stdin("the token", 2 * MAX_BYTES as u64).map_err(|source| match source.kind() {
         ErrorKind::FileTooLarge => Error::NoToken(Malformed::TooLong),
-        _ => Error::Read { path: "-".into(), source },
+        _ => Error::file("read", Path::new("-"), source),
     })?;
     Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }

@@ -6,10 +6,9 @@ pub(super) mod list;
 pub(super) mod revoke;
 pub(super) mod show;
 
-use super::args::{Arguments, usage};
 use super::say_line;
 use super::store::configured;
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Exit};
 use crate::ground::text::{printable, shortened};
 use crate::ground::time::UnixTime;
 use crate::ground::when::{Readable, distance};
@@ -24,15 +23,8 @@ pub(super) fn open(config: &Path) -> Result<Store, Error> {
     Store::open(&configured(config)?, Box::new(|_| ())).map_err(Error::Store)
 }
 
-/// How many rows `--limit` allows.
-pub(super) fn limit(arguments: &mut Arguments, default: u32) -> Result<u32, Error> {
-    let Some(text) = arguments.name("limit")? else { return Ok(default) };
-    let number: Option<u32> = text.parse().ok().filter(|number| (1..=MOST).contains(number));
-    number.ok_or_else(|| usage(format!("--limit: expected a whole number from 1 to {MOST}, found `{text}`")))
-}
-
-/// The most rows that are held at once.
-const MOST: u32 = 1_000_000;
+/// The most rows that are held at once, and so that `--limit` allows.
+pub(super) const MOST: u32 = 1_000_000;
 
 /// At most so many tokens, and whether there are more.
 pub(super) fn some(store: &Store, filter: Filter) -> Result<(Vec<Listed>, bool), Error> {
@@ -124,8 +116,7 @@ pub(super) fn object(token: &Listed, now: UnixTime) -> Value {
 
 /// A store has no such token.
 pub(super) fn unknown(id: &str, store: &Store) -> Error {
-    Error::Unknown {
-        message: format!("{} has no token with the id `{}`", store.config().place, shortened(id, 80)),
-        hint: Some("keypebble tokens list --config PATH shows those that are recorded".to_owned()),
-    }
+    let message = format!("{} has no token with the id `{}`", store.config().place, shortened(id, 80));
+    let hint = "keypebble tokens list --config PATH shows those that are recorded";
+    Error::said(Exit::Failed, message).with_hint(hint)
 }

@@ -5,6 +5,7 @@
 
 use super::args::{Arguments, Spec, usage};
 use super::password_input::{ask, checked_name, cost};
+use super::place::Place;
 use super::{Command, print, warn};
 use crate::cli::error::Error;
 use crate::config::Config;
@@ -43,9 +44,7 @@ pub(super) const LIST: Spec = Spec {
     name: "user list",
     operands: 0,
     help: include_str!("help/user-list.txt"),
-    read: |mut arguments| {
-        Ok(Command::User(User { place: Place::read(&mut arguments)?, change: Change::None }))
-    },
+    read: |mut arguments| Ok(Command::User(User { place: place(&mut arguments)?, change: Change::None })),
 };
 
 /// What is to be done, and in which file.
@@ -62,59 +61,37 @@ enum Change {
     None,
 }
 
-/// Where the users file is.
-#[derive(Debug, PartialEq, Eq)]
-enum Place {
-    /// `--users-file`
-    File(PathBuf),
-    /// `--config`: what the configuration names.
-    Config(PathBuf),
+/// The users file.
+fn users_file(place: &Place) -> Result<PathBuf, Error> {
+    match place {
+        Place::Named(path) => Ok(path.clone()),
+        Place::Config(path) => {
+            let named = Config::users_file(path).map_err(LoadError::of("configuration"))?;
+            named.ok_or_else(|| {
+                usage(format!("{} names no users file", path.display()))
+                    .with_hint("set `users_file: users.htpasswd` in it, or use --users-file")
+            })
+        }
+    }
 }
 
-impl Place {
-    fn read(arguments: &mut Arguments) -> Result<Self, Error> {
-        match (arguments.path("users-file")?, arguments.path("config")?) {
-            (Some(file), None) => Ok(Place::File(file)),
-            (None, Some(config)) => Ok(Place::Config(config)),
-            (Some(_), Some(_)) => Err(usage("--users-file and --config both say where the users are")
-                .with_hint("leave one of them out")),
-            (None, None) => match arguments.config_if_any()? {
-                Some(config) => Ok(Place::Config(config)),
-                None => Err(arguments.missing("--config PATH or --users-file PATH")),
-            },
-        }
-    }
-
-    fn path(&self) -> Result<PathBuf, Error> {
-        match self {
-            Place::File(path) => Ok(path.clone()),
-            Place::Config(path) => {
-                let named = Config::users_file(path).map_err(LoadError::of("configuration"))?;
-                named.ok_or_else(|| Error::Usage {
-                    message: format!("{} names no users file", path.display()),
-                    hint: Some("set `users_file: users.htpasswd` in it, or use --users-file".to_owned()),
-                })
-            }
-        }
-    }
+fn place(arguments: &mut Arguments) -> Result<Place, Error> {
+    Place::read(arguments, "users-file", "PATH", "users")
 }
 
 fn read(mut arguments: Arguments, change: impl Fn(String) -> Change) -> Result<Command, Error> {
     let Some(user) = arguments.operand()? else { return Err(arguments.missing("the user's NAME")) };
     let user = checked_name(user, "NAME")?;
-    Ok(Command::User(User { place: Place::read(&mut arguments)?, change: change(user) }))
+    Ok(Command::User(User { place: place(&mut arguments)?, change: change(user) }))
 }
 
 pub(super) fn run(command: &User) -> Result<(), Error> {
     if !ENABLED {
-        return Err(Error::NotEnabled(NOT_ENABLED));
+        return Err(Error::not_enabled(NOT_ENABLED));
     }
-    let path = command.place.path()?;
+    let path = users_file(&command.place)?;
     let mut files = Files::default();
-    let failed = |EditError { what, source }: EditError| Error::System {
-        what: format!("cannot {what} {}", path.display()),
-        source,
-    };
+    let failed = |EditError { what, source }: EditError| Error::file(what, &path, source);
     let (text, done) = match &command.change {
         Change::None => return list(&path),
         Change::Set { user, cost } => {

@@ -6,6 +6,7 @@ use super::keys::export;
 use super::{Command, print, token_input};
 use crate::claims::{self, ClaimsError};
 use crate::cli::error::Error;
+use crate::config::Config;
 use crate::diagnosis::claims::Expected;
 use crate::diagnosis::encrypted::Outer;
 use crate::diagnosis::unverified::Unverified;
@@ -19,7 +20,7 @@ use crate::key::PublicKey;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::{KeySet, RingKey, State};
 use crate::load::setup;
-use crate::token::{Inside, Opener, Typ};
+use crate::token::{Format, Inside, Opener, Typ, fernet};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -60,9 +61,9 @@ enum Against {
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let (config, jwks, key) = (arguments.path("config")?, arguments.path("jwks")?, arguments.path("key")?);
     let (bundle, service) = (arguments.path("rootcertbundle")?, arguments.name("service")?);
-    let algorithm = arguments.name("algorithm")?.map(|name| algorithm(&name)).transpose()?;
+    let algorithm = arguments.algorithm()?;
     let (audience, issuer) = (arguments.name("audience")?, arguments.name("issuer")?);
-    let typ = arguments.name("typ")?.map(|name| typ(&name)).transpose()?;
+    let typ = arguments.one_of("typ", &Typ::ALL.map(Typ::name), Typ::named)?;
     let decrypt_key = arguments.path("decrypt-key")?;
     let program: Option<Program> = arguments.parsed("for")?;
     let against = match (program, config, jwks, key) {
@@ -109,18 +110,6 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     Ok(Command::Verify(Verify { token, json, audience, issuer, typ, decrypt_key, against }))
 }
 
-fn typ(name: &str) -> Result<Typ, Error> {
-    Typ::named(name).ok_or_else(|| usage(format!("--typ: expected JWT or at+jwt, found `{name}`")))
-}
-
-fn algorithm(name: &str) -> Result<Algorithm, Error> {
-    name.parse().map_err(|_| {
-        let names = Algorithm::ALL.map(Algorithm::name).join(", ");
-        usage(format!("--algorithm: unknown algorithm `{name}`"))
-            .with_hint(format!("the algorithms are {names}"))
-    })
-}
-
 pub(super) fn run(command: &Verify) -> Result<(), Error> {
     let token = token_input::load(&command.token)?;
     let now = UnixTime::now();
@@ -136,8 +125,15 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         Ok((token, opened)) => (token, opened),
         Err(finding) => return answer(None, &[finding], command.json),
     };
+    // A recipient has the secret of a configuration, too: claims that it opens prove nothing where tokens are signed,
+    // unless --decrypt-key says that they do.
+    let unsigned = if fernet::is_one(&token) { Format::Fernet } else { Format::Jwe };
+    let relies = |config: &Config| config.sealing.format == unsigned || command.decrypt_key.is_some();
     let judge = |keys: Option<&KeySet>, expected: &Expected<'_>| match (&opened, keys) {
-        (Some(opened), keys) => opened.judge(keys.is_some() && own.is_none(), command.typ, expected, now),
+        (Some(opened), keys) => {
+            let signed = keys.is_some() && !own.as_ref().is_some_and(relies);
+            opened.judge(signed, command.typ, expected, now)
+        }
         (None, Some(keys)) => {
             let mut findings = verify::verify(&token, keys, expected, now);
             if let (Some(_), Ok(read)) = (command.typ, Unverified::parse(&token)) {
@@ -155,8 +151,8 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
         Against::Config(_) => {
             let Some(config) = &own else { return Err(Error::Negative) };
             let audiences = audience.map_or_else(|| config.services().collect(), |audience| vec![audience]);
-            let checks = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
-            (None, judge(Some(config.keyring.verifiers()), &checks))
+            let expected = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
+            (None, judge(Some(config.keyring.verifiers()), &expected))
         }
         Against::Jwks(path) => (None, unnamed(judge, Some(&jwks(path)?), issuer, audience)),
         Against::Key(path, algorithm) => {
@@ -259,10 +255,9 @@ fn unjudged(code: &'static str, flag: &str, missing: bool) -> Option<Diagnostic>
 }
 
 fn jwks(path: &Path) -> Result<KeySet, Error> {
-    let problem = |problem: String| Error::KeyFile { path: path.into(), problem, hint: None };
     let object = match claims::read_object(&file(path)?) {
         Err(ClaimsError::NotAnObject) => Map::new(), // which has no `keys`
-        read => read.map_err(|error| problem(error.to_string()))?,
+        read => read.map_err(|error| Error::key_file(path, &error.to_string()))?,
     };
     KeySet::from_jwks(&object.into()).map_err(|error| rejected(path, &error))
 }

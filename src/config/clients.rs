@@ -20,10 +20,7 @@ const HASH: &str = "it is what stands behind the colon in what `keypebble hash-p
 /// Reads the list from the root of a configuration.
 pub(super) fn read(root: &Node<'_>, files: &mut Files) -> Result<Clients, DocumentError> {
     let Some(list) = root.get(KEY) else { return Ok(Clients::default()) };
-    if !ENABLED {
-        let [problem, hint] = NOT_ENABLED;
-        return Err(list.error(problem).hint(hint));
-    }
+    list.needs(ENABLED, NOT_ENABLED)?;
     let mut clients: Vec<(String, Hash, Client)> = Vec::new();
     for item in list.items()? {
         item.allow_keys(&KEYS)?;

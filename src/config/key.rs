@@ -6,10 +6,12 @@
 use crate::ground::document::{Document, DocumentError, Node};
 use crate::ground::file::Files;
 use crate::ground::secret::Secret;
+use crate::ground::text::sentence;
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::Keyring;
 use crate::key::{Chain, Key, KeyError, PublicKey};
+use crate::keystore::KeystoreError;
 
 /// The keys of the file that this reads: those of the single-key form.
 pub(super) const KEYS: [&str; 12] = [
@@ -230,9 +232,16 @@ pub(super) fn warn_if_weak(key: &Key, files: &mut Files) {
 
 /// The error at the place that names the key.
 pub(super) fn key_error(node: &Node<'_>, error: &KeyError) -> DocumentError {
-    let failed = node.error(error.to_string());
-    match error.hint() {
-        Some(hint) => failed.hint(hint),
-        None => failed,
+    error.hint().into_iter().fold(node.error(error.to_string()), DocumentError::hint)
+}
+
+/// The error of a folder of keys: its own place in the folder, or the place that names it.
+pub(super) fn folder_error(
+    error: KeystoreError,
+    named: impl FnOnce(String) -> DocumentError,
+) -> DocumentError {
+    match error {
+        KeystoreError::Document(error) => error,
+        other => other.hint().into_iter().fold(named(sentence(&other)), DocumentError::hint),
     }
 }

@@ -17,15 +17,10 @@ impl LoginConfig {
     /// Reads the keys from the root of a configuration.
     pub(super) fn read(root: &Node<'_>, files: &mut Files) -> Result<Option<Self>, DocumentError> {
         let Some(users) = root.get("users_file") else {
-            return match KEYS.into_iter().find_map(|key| root.get(key).map(|node| node.error(format!("`{key}` does nothing without `users_file`")))) {
-                Some(error) => Err(error.hint("refresh tokens are for users who log in here with a password: add `users_file`, or leave it out")),
-                None => Ok(None),
-            };
+            let hint = "refresh tokens are for users who log in here with a password: add `users_file`, or leave it out";
+            return root.no_key_without(&KEYS, "users_file", hint).map(|()| None);
         };
-        if !ENABLED {
-            let [problem, hint] = NOT_ENABLED;
-            return Err(users.error(problem).hint(hint));
-        }
+        users.needs(ENABLED, NOT_ENABLED)?;
         let refresh_ttl = match root.get("refresh_ttl_seconds") {
             None => Ttl::new(REFRESH_TTL_SECONDS),
             Some(node) => Ttl::new(node.integer(0, u64::from(Ttl::MAX.seconds()))?),

@@ -5,13 +5,12 @@
 //! (`algorithm`, `kid`, `x5c_chain_path`) is refused beside a ring, because it would be silent about which
 //! key it means.
 
-use super::key::{self, checked_id, key_error, named_algorithm, warn_if_weak};
+use super::key::{self, checked_id, folder_error, key_error, named_algorithm, warn_if_weak};
 use crate::ground::document::{DocumentError, Node};
 use crate::ground::file::Files;
-use crate::ground::text::sentence;
 use crate::key::keyring::{Keyring, RingKey, State};
 use crate::key::{Key, PublicKey};
-use crate::keystore::{Keystore, StoreError};
+use crate::keystore::Keystore;
 
 /// The keys of the file that this reads.
 pub(super) const KEYS: [&str; 2] = ["keys", "key_dir"];
@@ -109,14 +108,8 @@ fn state(item: &Node<'_>) -> Result<State, DocumentError> {
 }
 
 fn folder(node: &Node<'_>, files: &mut Files) -> Result<Keyring, DocumentError> {
-    let store = Keystore::load(&node.path(files)?, files).map_err(|error| match error {
-        StoreError::Document(error) => error,
-        other => {
-            let failed = node.error(sentence(&other));
-            other.hint().into_iter().fold(failed, DocumentError::hint)
-        }
-    })?;
-    let keyring = store.into_keyring();
+    let store = Keystore::load(&node.path(files)?, files);
+    let keyring = store.map_err(|error| folder_error(error, |text| node.error(text)))?.into_keyring();
     for key in keyring.verifiers().iter().filter_map(RingKey::own_key) {
         warn_if_weak(key, files);
     }

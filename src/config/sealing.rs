@@ -3,15 +3,13 @@
 //! Owns these keys and how they depend on each other. Decision: a section may stand without the format that needs
 //! it, since `issue --format` chooses another; a format without its section is an error at the line that names it.
 
-use super::key::{checked_id, key_error};
+use super::key::{checked_id, folder_error, key_error};
 use crate::ground::document::{DocumentError, Node};
 use crate::ground::file::Files;
-use crate::ground::text::sentence;
 use crate::key::KeyError;
 use crate::key::encryption::{EncryptionKey, Management};
 use crate::key::fernet::{ENABLED, FernetKeys, NOT_ENABLED};
 use crate::key::keyring::Keyring;
-use crate::keystore::StoreError;
 use crate::keystore::fernet::{self, MAX_ACTIVE_KEYS};
 use crate::token::{Format, Opener, Sealer, Typ};
 use std::path::PathBuf;
@@ -54,9 +52,8 @@ impl Sealing {
             fernet: fernet_keys(root, files)?,
         };
         if let Some(node) = root.get("token_format")
-            && let Err(missing) = sealing.use_format(sealing.format)
+            && let Err([problem, hint]) = sealing.use_format(sealing.format)
         {
-            let [problem, hint] = missing;
             return Err(node.error(problem).hint(hint));
         }
         if sealing.format == Format::Jwe
@@ -192,10 +189,7 @@ impl FernetFolder {
     /// Reads `fernet`; the keys in the folder are not read.
     pub(super) fn read(root: &Node<'_>, files: &mut Files) -> Result<Option<Self>, DocumentError> {
         let Some(section) = root.get("fernet") else { return Ok(None) };
-        if !ENABLED {
-            let [problem, hint] = NOT_ENABLED;
-            return Err(section.error(problem).hint(hint));
-        }
+        section.needs(ENABLED, NOT_ENABLED)?;
         section.allow_keys(&["key_dir", "max_active_keys"])?;
         let Some(node) = section.get("key_dir") else {
             return Err(section.error("`key_dir` is missing").hint("name the folder of the Fernet keys"));
@@ -210,13 +204,8 @@ impl FernetFolder {
 
 fn fernet_keys(root: &Node<'_>, files: &mut Files) -> Result<Option<Arc<FernetKeys>>, DocumentError> {
     let Some(folder) = FernetFolder::read(root, files)? else { return Ok(None) };
-    let loaded = fernet::Folder::load(&folder.path, files).map_err(|error| match error {
-        StoreError::Document(error) => error,
-        other => {
-            let failed = root.key_error("fernet", sentence(&other));
-            other.hint().into_iter().fold(failed, DocumentError::hint)
-        }
-    })?;
+    let loaded = fernet::Folder::load(&folder.path, files);
+    let loaded = loaded.map_err(|error| folder_error(error, |text| root.key_error("fernet", text)))?;
     Ok(Some(Arc::new(loaded.into_keys())))
 }
 

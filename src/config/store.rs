@@ -17,13 +17,8 @@ const MAX_KEEP_DAYS: u64 = 36_500;
 /// with every token.
 pub(super) fn read(document: &Document, root: &Node<'_>) -> Result<Option<StoreConfig>, DocumentError> {
     let Some(store) = root.get("store") else {
-        let alone = KEYS.into_iter().find_map(|key| root.get(key).map(|node| (key, node)));
-        return match alone {
-            Some((key, node)) => Err(node
-                .error(format!("`{key}` does nothing without `store`"))
-                .hint("add `store: sqlite:PATH`, or leave it out")),
-            None => Ok(None),
-        };
+        let hint = "add `store: sqlite:PATH`, or leave it out";
+        return root.no_key_without(&KEYS, "store", hint).map(|()| None);
     };
     let keep_days = match root.get("store_keep_days") {
         None => KEEP_DAYS,

@@ -1,7 +1,6 @@
 //! The configuration's keys, as tables.
 
 use super::*;
-use crate::ground::diagnostic::Diagnostic;
 use crate::key::algorithm::Algorithm;
 
 /// The repository's test keys, so that relative paths in a configuration find them.

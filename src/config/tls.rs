@@ -8,10 +8,7 @@ use crate::tls::{ENABLED, NOT_ENABLED, TlsFiles};
 /// Reads the section. The files are read by whoever serves: `issue` needs neither.
 pub(super) fn files(service: &Node<'_>, bind: &Bind) -> Result<Option<TlsFiles>, DocumentError> {
     let Some(tls) = service.get("tls") else { return Ok(None) };
-    if !ENABLED {
-        let [problem, hint] = NOT_ENABLED;
-        return Err(tls.error(problem).hint(hint));
-    }
+    tls.needs(ENABLED, NOT_ENABLED)?;
     tls.allow_keys(&["certificate_path", "key_path"])?;
     if matches!(bind, Bind::Unix(_)) {
         let error = tls.error("a Unix socket needs no TLS: nobody but this host can come by it");

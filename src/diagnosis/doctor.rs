@@ -9,7 +9,7 @@ mod registry;
 #[cfg(feature = "tls")]
 pub mod running;
 
-pub use issuer::{issuer, policy};
+pub use issuer::{issuer, policy, unfit_for_registries};
 pub use registry::{programs, registry, ring, self_check, service};
 
 use crate::ground::diagnostic::Diagnostic;

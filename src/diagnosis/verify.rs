@@ -54,7 +54,10 @@ impl Opened {
         if signed {
             findings.push(
                 Diagnostic::error("signature", "nothing in it is signed, so these keys say nothing of it")
-                    .hint("to take what a shared secret encrypted, leave --jwks and --key out"),
+                    .hint(
+                        "to take what a shared secret encrypted, leave --jwks and --key out, or give it with --config as \
+                         --decrypt-key",
+                    ),
             );
         }
         if !self.authentic {

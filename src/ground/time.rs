@@ -139,6 +139,11 @@ impl Lifetimes {
         wanted.min(self.max).max(Ttl::REGISTRY_MIN)
     }
 
+    /// The life of a registry's token under a rule that may say how long.
+    pub fn of_rule(self, ttl: Option<Ttl>) -> Ttl {
+        self.registry(ttl.unwrap_or(self.default))
+    }
+
     /// The life of a service account's token: what is asked, within what Kubernetes and the configuration
     /// allow. Its answer says what it came to.
     pub fn service_account(self, wanted: Ttl) -> Ttl {

@@ -1,6 +1,6 @@
 //! `/openapi.json`: the HTTP API as programs read it.
 //!
-//! Owns the document (OpenAPI 3.1), which is written by hand. Decision: what a deployment switches off is in it all the
+//! Owns the document (`OpenAPI` 3.1), which is written by hand. Decision: what a deployment switches off is in it all the
 //! same, with the answer that says so, so that one document is true everywhere.
 
 use super::response::Response;

@@ -126,151 +126,90 @@ impl Refusal {
         "UNKNOWN",
     ];
 
-    /// The code in the body, which is also the metric's label.
-    pub fn code(&self) -> &'static str {
+    /// The table: status, code and text; a text that names something is made by [`Refusal::message`].
+    fn row(&self) -> (u16, &'static str, &'static str) {
         match self {
-            Refusal::Malformed(_)
-            | Refusal::Invalid(_)
-            | Refusal::Field(..)
-            | Refusal::Member(..)
-            | Refusal::Life(..)
-            | Refusal::Spec(..)
-            | Refusal::Protocol(_)
-            | Refusal::PlainHttp
-            | Refusal::GrantType => "INVALID_REQUEST",
-            Refusal::Scope(_) => "INVALID_SCOPE",
-            Refusal::Service | Refusal::Audience(..) => "INVALID_SERVICE",
-            Refusal::Claims(_) | Refusal::Mapping(_) => "INVALID_CLAIMS",
-            Refusal::Unauthenticated
-            | Refusal::Credentials(_)
-            | Refusal::Password
-            | Refusal::RefreshToken
-            | Refusal::Client => "UNAUTHORIZED",
-            Refusal::Throttled(_) | Refusal::Busy => "TOOMANYREQUESTS",
-            Refusal::Untrusted
-            | Refusal::Target
-            | Refusal::PeersOnly
-            | Refusal::NotTheirs
-            | Refusal::Foreign(_)
-            | Refusal::UnknownUser
-            | Refusal::Denied
-            | Refusal::OtherUser => "DENIED",
-            Refusal::NotFound => "NOT_FOUND",
-            Refusal::Method(_) | Refusal::Version | Refusal::Expectation | Refusal::TokenKind => {
-                "UNSUPPORTED"
+            Refusal::Malformed(text) | Refusal::Invalid(text) => (400, "INVALID_REQUEST", text),
+            Refusal::Member(..) | Refusal::Field(..) | Refusal::Life(..) | Refusal::Protocol(_) => {
+                (400, "INVALID_REQUEST", "")
             }
-            Refusal::Timeout | Refusal::HeadTimeout => "TIMEOUT",
-            Refusal::LengthRequired => "LENGTH_REQUIRED",
-            Refusal::TooLarge | Refusal::TargetTooLong | Refusal::HeadTooLarge(_) => "TOO_LARGE",
-            Refusal::Overloaded(_) => "OVERLOADED",
-            Refusal::MediaType => "UNSUPPORTED_MEDIA_TYPE",
-            Refusal::Forgetful => "UNAVAILABLE",
-            Refusal::Internal => "UNKNOWN",
+            Refusal::Spec(..) => (422, "INVALID_REQUEST", ""),
+            Refusal::Audience(..) => (400, "INVALID_SERVICE", ""),
+            Refusal::Scope(_) => (400, "INVALID_SCOPE", ""),
+            Refusal::Claims(_) | Refusal::Mapping(_) => (400, "INVALID_CLAIMS", ""),
+            Refusal::Throttled(_) => (429, "TOOMANYREQUESTS", ""),
+            Refusal::PlainHttp => {
+                (400, "INVALID_REQUEST", "plain HTTP on a port for TLS: the address begins with https://")
+            }
+            Refusal::HeadTimeout => (408, "TIMEOUT", "the request head did not arrive in time"),
+            Refusal::TargetTooLong => (414, "TOO_LARGE", "the request line is too long"),
+            Refusal::HeadTooLarge(text) => (431, "TOO_LARGE", text),
+            Refusal::Version => (505, "UNSUPPORTED", "the HTTP version is neither 1.0 nor 1.1"),
+            Refusal::Expectation => (417, "UNSUPPORTED", "the only expectation met here is 100-continue"),
+            Refusal::Overloaded(text) => (503, "OVERLOADED", text),
+            Refusal::Service => (400, "INVALID_SERVICE", "this issuer signs no tokens for that service"),
+            Refusal::Unauthenticated => (401, "UNAUTHORIZED", "authentication required"),
+            Refusal::Credentials(text) => (401, "UNAUTHORIZED", text),
+            Refusal::Password => (401, "UNAUTHORIZED", "unknown user or wrong password"),
+            Refusal::RefreshToken => {
+                (401, "UNAUTHORIZED", "the refresh token is not valid here: log in again")
+            }
+            Refusal::Client => (401, "UNAUTHORIZED", "unknown client or wrong secret"),
+            Refusal::NotTheirs => (403, "DENIED", "this client may not ask that"),
+            Refusal::TokenKind => (400, "UNSUPPORTED", "tokens cannot be revoked here"),
+            Refusal::Busy => {
+                (429, "TOOMANYREQUESTS", "too many passwords are being checked: try again in a second")
+            }
+            Refusal::GrantType => (400, "INVALID_REQUEST", "the grant types are password and refresh_token"),
+            Refusal::OtherUser => {
+                (403, "DENIED", "a user who logs in with a password gets tokens about themselves only")
+            }
+            Refusal::Target => (403, "DENIED", "no command tokens may be asked for that target"),
+            Refusal::PeersOnly => (403, "DENIED", "only a trusted peer that speaks for no user may ask this"),
+            Refusal::Untrusted => (403, "DENIED", "this address may not ask for tokens here"),
+            Refusal::Foreign(text) => (403, "DENIED", text),
+            Refusal::UnknownUser => (403, "DENIED", "the policy does not know this user"),
+            Refusal::Denied => (403, "DENIED", "requested access to the resource is denied"),
+            Refusal::NotFound => (404, "NOT_FOUND", "there is no such path"),
+            Refusal::Method(_) => (405, "UNSUPPORTED", "the method is not allowed here"),
+            Refusal::Timeout => (408, "TIMEOUT", "the body did not arrive in time"),
+            Refusal::LengthRequired => (411, "LENGTH_REQUIRED", "a body with a Content-Length is required"),
+            Refusal::TooLarge => (413, "TOO_LARGE", "the body is too long"),
+            Refusal::MediaType => (415, "UNSUPPORTED_MEDIA_TYPE", "expected Content-Type: application/json"),
+            Refusal::Forgetful => {
+                (503, "UNAVAILABLE", "the store of tokens cannot be reached: try again in a moment")
+            }
+            Refusal::Internal => (500, "UNKNOWN", "internal error"),
         }
     }
 
     /// The status code.
     pub fn status(&self) -> u16 {
-        match self {
-            Refusal::Malformed(_)
-            | Refusal::Invalid(_)
-            | Refusal::Field(..)
-            | Refusal::Member(..)
-            | Refusal::Life(..)
-            | Refusal::Audience(..)
-            | Refusal::Protocol(_)
-            | Refusal::PlainHttp
-            | Refusal::Scope(_)
-            | Refusal::Service
-            | Refusal::GrantType
-            | Refusal::Mapping(_)
-            | Refusal::TokenKind
-            | Refusal::Claims(_) => 400,
-            Refusal::Unauthenticated
-            | Refusal::Credentials(_)
-            | Refusal::Password
-            | Refusal::RefreshToken
-            | Refusal::Client => 401,
-            Refusal::Untrusted
-            | Refusal::Target
-            | Refusal::PeersOnly
-            | Refusal::NotTheirs
-            | Refusal::Foreign(_)
-            | Refusal::UnknownUser
-            | Refusal::Denied
-            | Refusal::OtherUser => 403,
-            Refusal::NotFound => 404,
-            Refusal::Method(_) => 405,
-            Refusal::Timeout | Refusal::HeadTimeout => 408,
-            Refusal::LengthRequired => 411,
-            Refusal::TooLarge => 413,
-            Refusal::TargetTooLong => 414,
-            Refusal::MediaType => 415,
-            Refusal::Expectation => 417,
-            Refusal::Spec(..) => 422,
-            Refusal::Throttled(_) | Refusal::Busy => 429,
-            Refusal::HeadTooLarge(_) => 431,
-            Refusal::Internal => 500,
-            Refusal::Overloaded(_) | Refusal::Forgetful => 503,
-            Refusal::Version => 505,
-        }
+        self.row().0
+    }
+
+    /// The code in the body, which is also the metric's label.
+    pub fn code(&self) -> &'static str {
+        self.row().1
     }
 
     /// What the client is told.
     pub fn message(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            Refusal::Malformed(text)
-            | Refusal::Invalid(text)
-            | Refusal::Credentials(text)
-            | Refusal::Foreign(text)
-            | Refusal::HeadTooLarge(text)
-            | Refusal::Overloaded(text) => text,
-            Refusal::Field(name, problem) | Refusal::Spec(name, problem) => {
-                return format!("{name} {problem}").into();
-            }
-            Refusal::Member(name, problem) => return format!("`{name}` {problem}").into(),
-            Refusal::Audience(name, error) => return format!("`{name}` {error}").into(),
+        let text = match self {
+            Refusal::Member(name, problem) => format!("`{name}` {problem}"),
+            Refusal::Field(name, problem) | Refusal::Spec(name, problem) => format!("{name} {problem}"),
             Refusal::Life(name, most) => {
-                return format!("`{name}`: expected whole seconds from 1 to {}", most.seconds()).into();
+                format!("`{name}`: expected whole seconds from 1 to {}", most.seconds())
             }
-            Refusal::Mapping(error) => return error.to_string().into(),
-            Refusal::Protocol(text) => {
-                return format!("expected HTTP/1.1, found {text}").into();
-            }
-            Refusal::PlainHttp => "plain HTTP on a port for TLS: the address begins with https://",
-            Refusal::Scope(error) => return error.to_string().into(),
-            Refusal::Claims(error) => return error.to_string().into(),
-            Refusal::Service => "this issuer signs no tokens for that service",
-            Refusal::Unauthenticated => "authentication required",
-            Refusal::Password => "unknown user or wrong password",
-            Refusal::RefreshToken => "the refresh token is not valid here: log in again",
-            Refusal::Client => "unknown client or wrong secret",
-            Refusal::NotTheirs => "this client may not ask that",
-            Refusal::TokenKind => "tokens cannot be revoked here",
-            Refusal::Throttled(seconds) => {
-                return format!("too many wrong passwords: try again in {seconds} s").into();
-            }
-            Refusal::Busy => "too many passwords are being checked: try again in a second",
-            Refusal::GrantType => "the grant types are password and refresh_token",
-            Refusal::OtherUser => "a user who logs in with a password gets tokens about themselves only",
-            Refusal::Target => "no command tokens may be asked for that target",
-            Refusal::PeersOnly => "only a trusted peer that speaks for no user may ask this",
-            Refusal::Untrusted => "this address may not ask for tokens here",
-            Refusal::UnknownUser => "the policy does not know this user",
-            Refusal::Denied => "requested access to the resource is denied",
-            Refusal::NotFound => "there is no such path",
-            Refusal::Method(_) => "the method is not allowed here",
-            Refusal::Timeout => "the body did not arrive in time",
-            Refusal::HeadTimeout => "the request head did not arrive in time",
-            Refusal::TargetTooLong => "the request line is too long",
-            Refusal::Version => "the HTTP version is neither 1.0 nor 1.1",
-            Refusal::Expectation => "the only expectation met here is 100-continue",
-            Refusal::LengthRequired => "a body with a Content-Length is required",
-            Refusal::TooLarge => "the body is too long",
-            Refusal::MediaType => "expected Content-Type: application/json",
-            Refusal::Forgetful => "the store of tokens cannot be reached: try again in a moment",
-            Refusal::Internal => "internal error",
-        })
+            Refusal::Audience(name, error) => format!("`{name}` {error}"),
+            Refusal::Protocol(text) => format!("expected HTTP/1.1, found {text}"),
+            Refusal::Throttled(seconds) => format!("too many wrong passwords: try again in {seconds} s"),
+            Refusal::Scope(error) => error.to_string(),
+            Refusal::Claims(error) => error.to_string(),
+            Refusal::Mapping(error) => error.to_string(),
+            _ => return self.row().2.into(),
+        };
+        text.into()
     }
 
     /// The whole answer.

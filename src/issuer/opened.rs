@@ -57,20 +57,22 @@ impl Issuer {
         counts.then_some(Opened { claims, key_id, issued_at, expires_at })
     }
 
-    /// The payload of a token in any format, and its key's id: what a signature of ours stands for, or what only who
-    /// has our secret can have encrypted. What is encrypted to a recipient nobody here can open.
+    /// The payload of a token in any format, and its key's id: what a signature of ours stands for, or, if this issuer
+    /// gives out such tokens, what only who has our secret can have encrypted. What is encrypted to a recipient nobody
+    /// here can open.
     fn payload(&self, token: &str, now: UnixTime) -> Option<(Vec<u8>, Option<String>)> {
         let signed = |token: &str| {
             let payload = token::verify(token, self.keyring.verifiers()).ok()?;
             Some((payload, key_id(token)))
         };
-        let opened = || self.openers.iter().find_map(|opener| token::open(token, opener, Ttl::MAX, now).ok());
+        let open = |opener| token::open(token, opener, Ttl::MAX, now).ok().map(|inside| (opener, inside));
         match signed(token) {
             Some(found) => Some(found),
-            None => match opened()? {
-                Inside::Signed(inner) => signed(&inner),
-                Inside::Claims { payload, authentic, .. } => {
-                    authentic.then(|| (payload.to_vec(), key_id(token)))
+            None => match self.openers.iter().find_map(open)? {
+                (_, Inside::Signed(inner)) => signed(&inner),
+                // A recipient of nested tokens has the secret, too, and must not be able to make one.
+                (opener, Inside::Claims { payload, authentic, .. }) => {
+                    (authentic && self.format().relies_on(opener)).then(|| (payload.to_vec(), key_id(token)))
                 }
             },
         }
@@ -172,6 +174,37 @@ mod tests {
                 own.clone(),
             );
             assert!(issuer.open(&forged.seal(claims, Typ::Jwt, NOW).unwrap(), NOW).is_none());
+            // Nor claims alone, unless all that such an issuer's tokens prove is that somebody had the secret.
+            let claims_alone = Sealer::jwe(own.clone()).seal(claims, Typ::Jwt, NOW).unwrap();
+            assert_eq!(issuer.open(&claims_alone, NOW).is_some(), !nested);
+        }
+        // The section `encryption` may stand there for `issue --format`.
+        let openers = vec![Opener::Jwe(own.opener().unwrap())];
+        let signing = issuer("0123456789abcdef0123456789abcdef").with_format(None, Typ::Jwt, openers);
+        let claims_alone = Sealer::jwe(own.clone()).seal(claims, Typ::Jwt, NOW).unwrap();
+        assert!(signing.open(&claims_alone, NOW).is_none());
+    }
+
+    #[cfg(feature = "fernet")]
+    #[test]
+    fn claims_that_nobody_signed_count_in_the_issuer_s_own_format_alone() {
+        use crate::key::fernet::{FernetKey, FernetKeys};
+        let claims = br#"{"iss":"i","iat":999990,"exp":1000001,"jti":"x"}"#;
+        let fernet = Arc::new(FernetKeys::new(vec![FernetKey::generate().unwrap()]).unwrap());
+        let secret = EncryptionKey::shared(&Secret::new(vec![b'A'; 43]), None, None).unwrap();
+        let sealers: [fn(&Arc<FernetKeys>, &EncryptionKey) -> Option<Sealer>; 3] = [
+            |_, _| None,
+            |_, secret| Some(Sealer::jwe(secret.clone())),
+            |fernet, _| Some(Sealer::fernet(Arc::clone(fernet))),
+        ];
+        for (own, format) in sealers.iter().enumerate() {
+            let openers = vec![Opener::Jwe(secret.opener().unwrap()), Opener::Fernet(Arc::clone(&fernet))];
+            let issuer = issuer("x").with_format(format(&fernet, &secret), Typ::Jwt, openers);
+            for (made, sealer) in sealers.iter().enumerate() {
+                let Some(sealer) = sealer(&fernet, &secret) else { continue };
+                let token = sealer.seal(claims, Typ::Jwt, NOW).unwrap();
+                assert_eq!(issuer.open(&token, NOW).is_some(), own == made, "{own} {made}");
+            }
         }
     }
 

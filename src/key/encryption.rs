@@ -285,7 +285,7 @@ impl fmt::Debug for DecryptionKey {
 
 /// `alg` of a JWK, where it stands and agrees with what is asked. Some writers name the agreement alone.
 fn algorithm_of(jwk: &Jwk, asked: Option<Management>) -> Result<Option<Management>, KeyError> {
-    let Some(name) = jwk.text("alg").filter(|name| *name != "ECDH" && *name != "ECDH-ES") else {
+    let Some(name) = jwk.alg()?.filter(|name| *name != "ECDH" && *name != "ECDH-ES") else {
         return Ok(asked);
     };
     let own =

@@ -33,9 +33,12 @@ impl State {
         }
     }
 
+    /// Every state, in the order of a key's life.
+    pub const ALL: [State; 3] = [State::Next, State::Active, State::Previous];
+
     /// The state of this name.
     pub fn named(name: &str) -> Option<State> {
-        [State::Next, State::Active, State::Previous].into_iter().find(|state| state.name() == name)
+        State::ALL.into_iter().find(|state| state.name() == name)
     }
 }
 

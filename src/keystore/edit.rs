@@ -7,7 +7,7 @@
 use super::error::failed;
 use super::lock::{lock, make_folder, refuse_foreign};
 use super::manifest::{Entry, Manifest, is_key_file};
-use super::{MANIFEST, StoreError, read_manifest};
+use super::{KeystoreError, MANIFEST, read_manifest};
 use crate::ground::disk::{self, Disk, PRIVATE};
 use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
@@ -53,7 +53,7 @@ pub struct Retired {
 
 impl<'d> Editor<'d> {
     /// Opens a folder to change it.
-    pub fn open(folder: &Path, disk: &'d dyn Disk) -> Result<Self, StoreError> {
+    pub fn open(folder: &Path, disk: &'d dyn Disk) -> Result<Self, KeystoreError> {
         read_manifest(folder, &mut Files::default())?; // a folder that isn't ours gets no lock file
         let lock = lock(folder, disk)?;
         let manifest = read_manifest(folder, &mut Files::default())?;
@@ -61,7 +61,7 @@ impl<'d> Editor<'d> {
     }
 
     /// Opens a folder, or makes a new one for a first key.
-    pub fn create(folder: &Path, disk: &'d dyn Disk) -> Result<Self, StoreError> {
+    pub fn create(folder: &Path, disk: &'d dyn Disk) -> Result<Self, KeystoreError> {
         make_folder(folder, disk)?;
         if folder.join(MANIFEST).exists() {
             return Self::open(folder, disk);
@@ -84,10 +84,10 @@ impl<'d> Editor<'d> {
     }
 
     /// Makes the folder's first key, which is active at once, or a next one.
-    pub fn generate(&mut self, algorithm: Algorithm, now: UnixTime) -> Result<Entry, StoreError> {
+    pub fn generate(&mut self, algorithm: Algorithm, now: UnixTime) -> Result<Entry, KeystoreError> {
         let state = if self.manifest.active().is_some() { State::Next } else { State::Active };
         if let Some(next) = self.manifest.next() {
-            return Err(StoreError::refused(
+            return Err(KeystoreError::refused(
                 format!("a key is staged already: {}", next.id),
                 "export it and rotate, or drop it first: keypebble keys retire --id ID",
             ));
@@ -108,7 +108,7 @@ impl<'d> Editor<'d> {
         algorithm: Option<Algorithm>,
         force: bool,
         now: UnixTime,
-    ) -> Result<Rotated, StoreError> {
+    ) -> Result<Rotated, KeystoreError> {
         let (active, next) = rotation(&self.manifest, &self.folder, force)?;
         let new = Entry { state: State::Next, ..self.new_key(algorithm.unwrap_or(next.algorithm), now)? };
         let mut manifest = self.manifest.clone();
@@ -137,7 +137,7 @@ impl<'d> Editor<'d> {
         longest: Ttl,
         force: bool,
         now: UnixTime,
-    ) -> Result<Retired, StoreError> {
+    ) -> Result<Retired, KeystoreError> {
         let chosen = self.retirable(id)?;
         let until = |entry: &Entry| {
             let stopped = entry.stopped.filter(|_| !force)?;
@@ -165,20 +165,20 @@ impl<'d> Editor<'d> {
         Ok(Retired { retired, kept: kept.map(|(until, entry)| (entry, until)).collect() })
     }
 
-    fn retirable(&self, id: Option<&str>) -> Result<Vec<Entry>, StoreError> {
+    fn retirable(&self, id: Option<&str>) -> Result<Vec<Entry>, KeystoreError> {
         let entries = self.manifest.entries();
         let Some(id) = id else {
             return Ok(entries.iter().filter(|entry| entry.state == State::Previous).cloned().collect());
         };
         let Some(entry) = self.manifest.find(id) else {
             let known: Vec<&str> = entries.iter().map(|entry| &*entry.id).collect();
-            return Err(StoreError::refused(
+            return Err(KeystoreError::refused(
                 format!("no key has the id `{}`", id.escape_debug()),
                 format!("the ids here are {}", known.join(", ")),
             ));
         };
         if entry.state == State::Active {
-            return Err(StoreError::refused(
+            return Err(KeystoreError::refused(
                 format!("{id} is the active key: without it nothing is signed"),
                 "rotate first: keypebble keys rotate",
             ));
@@ -187,7 +187,7 @@ impl<'d> Editor<'d> {
     }
 
     /// Notes that the public halves of these keys were handed out. True where that is news.
-    pub fn mark_exported(&mut self, ids: &[String], now: UnixTime) -> Result<bool, StoreError> {
+    pub fn mark_exported(&mut self, ids: &[String], now: UnixTime) -> Result<bool, KeystoreError> {
         let mut manifest = self.manifest.clone();
         for entry in manifest.entries.iter_mut().filter(|entry| ids.contains(&entry.id)) {
             entry.exported.get_or_insert(now);
@@ -200,10 +200,10 @@ impl<'d> Editor<'d> {
     }
 
     /// A new key, its file on the disk.
-    fn new_key(&self, algorithm: Algorithm, now: UnixTime) -> Result<Entry, StoreError> {
-        let (key, secret) = Key::generate(algorithm).map_err(StoreError::Make)?;
+    fn new_key(&self, algorithm: Algorithm, now: UnixTime) -> Result<Entry, KeystoreError> {
+        let (key, secret) = Key::generate(algorithm).map_err(KeystoreError::Make)?;
         let digits = disk::random_name()
-            .map_err(|source| StoreError::System { what: "cannot get random bytes".to_owned(), source })?;
+            .map_err(|source| KeystoreError::System { what: "cannot get random bytes".to_owned(), source })?;
         let (id, suffix) = match key.id() {
             Some(id) => (id.to_owned(), "pem"),
             // A hash of a secret would help to guess it: its id is a random name.
@@ -219,7 +219,7 @@ impl<'d> Editor<'d> {
     }
 
     /// Makes a change real.
-    fn commit(&mut self, mut manifest: Manifest) -> Result<(), StoreError> {
+    fn commit(&mut self, mut manifest: Manifest) -> Result<(), KeystoreError> {
         manifest.sort();
         let path = self.folder.join(MANIFEST);
         let aside = self.folder.join(format!("{MANIFEST}.new"));
@@ -229,16 +229,16 @@ impl<'d> Editor<'d> {
         Ok(())
     }
 
-    fn sync_folder(&self) -> Result<(), StoreError> {
+    fn sync_folder(&self) -> Result<(), KeystoreError> {
         self.disk.sync_folder(&self.folder).map_err(|source| failed("sync", &self.folder, source))
     }
 }
 
 /// The key that signs and the one that would after a rotation, where that is not refused.
-pub fn rotation(manifest: &Manifest, folder: &Path, force: bool) -> Result<(Entry, Entry), StoreError> {
+pub fn rotation(manifest: &Manifest, folder: &Path, force: bool) -> Result<(Entry, Entry), KeystoreError> {
     let folder = folder.display().to_string();
     let (Some(active), Some(next)) = (manifest.active(), manifest.next()) else {
-        return Err(StoreError::refused(
+        return Err(KeystoreError::refused(
             "no key is staged, so none can become active",
             format!("stage one with: keypebble keys generate --dir {folder} --algorithm ES256"),
         ));
@@ -249,7 +249,7 @@ pub fn rotation(manifest: &Manifest, folder: &Path, force: bool) -> Result<(Entr
     Ok((active.clone(), next.clone()))
 }
 
-fn unexported(next: &Entry, folder: &str) -> StoreError {
+fn unexported(next: &Entry, folder: &str) -> KeystoreError {
     let (message, hint) = if next.algorithm.is_hmac() {
         (
             format!("{} is a shared secret, which is never exported: verifiers may not know it", next.id),
@@ -264,5 +264,5 @@ fn unexported(next: &Entry, folder: &str) -> StoreError {
             ),
         )
     };
-    StoreError::refused(message, hint)
+    KeystoreError::refused(message, hint)
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// A folder of keys can't be read or changed. `Display` is one line for an operator.
 #[derive(Debug)]
-pub enum StoreError {
+pub enum KeystoreError {
     /// The manifest is wrong.
     Document(DocumentError),
     /// A key's file is wrong.
@@ -39,62 +39,62 @@ pub enum StoreError {
     },
 }
 
-impl StoreError {
+impl KeystoreError {
     pub(crate) fn refused(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        StoreError::Refused { message: message.into(), hint: Some(hint.into()) }
+        KeystoreError::Refused { message: message.into(), hint: Some(hint.into()) }
     }
 
     /// The exit code: 3 where a file is rejected, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            StoreError::Document(_) | StoreError::Key { .. } => 3,
-            StoreError::Make(_) | StoreError::System { .. } | StoreError::Refused { .. } => 1,
+            KeystoreError::Document(_) | KeystoreError::Key { .. } => 3,
+            KeystoreError::Make(_) | KeystoreError::System { .. } | KeystoreError::Refused { .. } => 1,
         }
     }
 
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            StoreError::Document(error) => error.hint.clone(),
-            StoreError::Key { source, .. } => source.hint(),
-            StoreError::Refused { hint, .. } => hint.clone(),
-            StoreError::System { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            KeystoreError::Document(error) => error.hint.clone(),
+            KeystoreError::Key { source, .. } => source.hint(),
+            KeystoreError::Refused { hint, .. } => hint.clone(),
+            KeystoreError::System { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("run it as the user who owns the key folder".to_owned())
             }
-            StoreError::Make(_) | StoreError::System { .. } => None,
+            KeystoreError::Make(_) | KeystoreError::System { .. } => None,
         }
     }
 }
 
-impl fmt::Display for StoreError {
+impl fmt::Display for KeystoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StoreError::Document(error) => error.fmt(f),
-            StoreError::Key { path, source } => write!(f, "{}: {source}", path.display()),
-            StoreError::Make(error) => error.fmt(f),
-            StoreError::System { what, .. } => f.write_str(what),
-            StoreError::Refused { message, .. } => f.write_str(message),
+            KeystoreError::Document(error) => error.fmt(f),
+            KeystoreError::Key { path, source } => write!(f, "{}: {source}", path.display()),
+            KeystoreError::Make(error) => error.fmt(f),
+            KeystoreError::System { what, .. } => f.write_str(what),
+            KeystoreError::Refused { message, .. } => f.write_str(message),
         }
     }
 }
 
-impl std::error::Error for StoreError {
+impl std::error::Error for KeystoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            StoreError::Document(error) => error.source(),
-            StoreError::System { source, .. } => Some(source),
-            StoreError::Key { .. } | StoreError::Make(_) | StoreError::Refused { .. } => None,
+            KeystoreError::Document(error) => error.source(),
+            KeystoreError::System { source, .. } => Some(source),
+            KeystoreError::Key { .. } | KeystoreError::Make(_) | KeystoreError::Refused { .. } => None,
         }
     }
 }
 
-impl From<DocumentError> for StoreError {
+impl From<DocumentError> for KeystoreError {
     fn from(error: DocumentError) -> Self {
-        StoreError::Document(error)
+        KeystoreError::Document(error)
     }
 }
 
 /// The system refused this to be done with that file.
-pub(super) fn failed(verb: &str, path: &Path, source: io::Error) -> StoreError {
-    StoreError::System { what: format!("cannot {verb} {}", path.display()), source }
+pub(super) fn failed(verb: &str, path: &Path, source: io::Error) -> KeystoreError {
+    KeystoreError::System { what: format!("cannot {verb} {}", path.display()), source }
 }

@@ -10,7 +10,7 @@
 
 use super::error::failed;
 use super::lock::{lock, make_folder, refuse_foreign};
-use super::{ATTEMPTS, LEEWAY_SECONDS, StoreError};
+use super::{ATTEMPTS, KeystoreError, LEEWAY_SECONDS};
 use crate::ground::disk::{self, Disk, PRIVATE};
 use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
@@ -51,7 +51,7 @@ pub struct Folder {
 
 impl Folder {
     /// Reads every key.
-    pub fn load(folder: &Path, files: &mut Files) -> Result<Self, StoreError> {
+    pub fn load(folder: &Path, files: &mut Files) -> Result<Self, KeystoreError> {
         let mut attempt = 1;
         loop {
             let entries = entries(folder)?;
@@ -59,7 +59,7 @@ impl Folder {
             match read {
                 Ok(keys) => {
                     if entries.len() < 2 {
-                        return Err(StoreError::refused(
+                        return Err(KeystoreError::refused(
                             format!(
                                 "{} holds {} Fernet key(s), at least two are needed",
                                 folder.display(),
@@ -71,7 +71,7 @@ impl Folder {
                             ),
                         ));
                     }
-                    let wrong = |source| StoreError::Key { path: folder.to_owned(), source };
+                    let wrong = |source| KeystoreError::Key { path: folder.to_owned(), source };
                     return Ok(Self { entries, keys: FernetKeys::new(keys).map_err(wrong)? });
                 }
                 // A rotation may have removed it meanwhile.
@@ -100,15 +100,16 @@ fn path(folder: &Path, number: u64) -> PathBuf {
     folder.join(number.to_string())
 }
 
-fn read(path: &Path, files: &mut Files) -> Result<FernetKey, StoreError> {
-    let secret = files
-        .secret(path, MAX_BYTES)
-        .map_err(|source| StoreError::System { what: format!("cannot read {}", path.display()), source })?;
-    FernetKey::read(&secret).map_err(|source| StoreError::Key { path: path.to_owned(), source })
+fn read(path: &Path, files: &mut Files) -> Result<FernetKey, KeystoreError> {
+    let secret = files.secret(path, MAX_BYTES).map_err(|source| KeystoreError::System {
+        what: format!("cannot read {}", path.display()),
+        source,
+    })?;
+    FernetKey::read(&secret).map_err(|source| KeystoreError::Key { path: path.to_owned(), source })
 }
 
 /// The key files of a folder, the highest number first. Other names are passed over, as Keystone does.
-fn entries(folder: &Path) -> Result<Vec<Entry>, StoreError> {
+fn entries(folder: &Path) -> Result<Vec<Entry>, KeystoreError> {
     let failed = |source| failed("read", folder, source);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
@@ -125,7 +126,7 @@ fn entries(folder: &Path) -> Result<Vec<Entry>, StoreError> {
             Err(error) => return Err(failed(error)),
         }
         if found.len() > MAX_KEYS {
-            return Err(StoreError::refused(
+            return Err(KeystoreError::refused(
                 format!("{} holds more than {MAX_KEYS} keys", folder.display()),
                 "remove those whose tokens have ended: keypebble keys retire",
             ));
@@ -155,9 +156,9 @@ pub struct Done {
 
 impl<'d> Editor<'d> {
     /// Opens a folder of Fernet keys to change it.
-    pub fn open(folder: &Path, disk: &'d dyn Disk) -> Result<Self, StoreError> {
+    pub fn open(folder: &Path, disk: &'d dyn Disk) -> Result<Self, KeystoreError> {
         if entries(folder)?.is_empty() {
-            return Err(StoreError::refused(
+            return Err(KeystoreError::refused(
                 format!("{} holds no Fernet key", folder.display()),
                 format!(
                     "make the first ones with: keypebble keys generate --dir {} --fernet",
@@ -171,14 +172,14 @@ impl<'d> Editor<'d> {
     }
 
     /// Makes a folder with its first two keys, or finishes one that has a single key.
-    pub fn create(folder: &Path, disk: &'d dyn Disk) -> Result<Self, StoreError> {
+    pub fn create(folder: &Path, disk: &'d dyn Disk) -> Result<Self, KeystoreError> {
         make_folder(folder, disk)?;
         let ours = |name: &str| name.strip_suffix(".tmp").unwrap_or(name).parse::<u64>().is_ok();
         refuse_foreign(folder, "Fernet keys", ours)?;
         let editor = Self { folder: folder.to_owned(), disk, _lock: lock(folder, disk)? };
         let there = entries(folder)?;
         if there.len() > 1 {
-            return Err(StoreError::refused(
+            return Err(KeystoreError::refused(
                 format!("{} has its keys already", folder.display()),
                 "a new one comes with: keypebble keys rotate --fernet",
             ));
@@ -191,16 +192,16 @@ impl<'d> Editor<'d> {
     }
 
     /// What stands in the folder, the key that encrypts first.
-    pub fn entries(&self) -> Result<Vec<Entry>, StoreError> {
+    pub fn entries(&self) -> Result<Vec<Entry>, KeystoreError> {
         entries(&self.folder)
     }
 
     /// The staged key encrypts, and a new one is staged. Of the others, as many are left as `most` allows, and
     /// every one of which a token can live that is no older than `longest`.
-    pub fn rotate(&self, most: usize, longest: Ttl, now: UnixTime) -> Result<Done, StoreError> {
+    pub fn rotate(&self, most: usize, longest: Ttl, now: UnixTime) -> Result<Done, KeystoreError> {
         let highest = self.highest()?;
         let next = highest.checked_add(1).ok_or_else(|| {
-            StoreError::refused(
+            KeystoreError::refused(
                 "no number is left above the highest",
                 "make a new folder, and let the old one open",
             )
@@ -213,7 +214,7 @@ impl<'d> Editor<'d> {
 
     /// Removes keys of which no token can live that is no older than `longest`: all of them, or as many as are too
     /// many.
-    pub fn remove(&self, most: Option<usize>, longest: Ttl, now: UnixTime) -> Result<Done, StoreError> {
+    pub fn remove(&self, most: Option<usize>, longest: Ttl, now: UnixTime) -> Result<Done, KeystoreError> {
         let entries = self.entries()?;
         let mut done = Done { primary: self.highest()?, removed: Vec::new(), kept: Vec::new() };
         // The oldest first, each with the key that took its place.
@@ -240,10 +241,10 @@ impl<'d> Editor<'d> {
     }
 
     /// Removes one key, whatever tokens it has.
-    pub fn remove_one(&self, number: u64) -> Result<Done, StoreError> {
+    pub fn remove_one(&self, number: u64) -> Result<Done, KeystoreError> {
         let primary = self.highest()?;
         if number == STAGED || number == primary {
-            return Err(StoreError::refused(
+            return Err(KeystoreError::refused(
                 format!(
                     "key {number} is {}",
                     if number == STAGED { "staged" } else { "the one that encrypts" }
@@ -252,7 +253,7 @@ impl<'d> Editor<'d> {
             ));
         }
         if !self.entries()?.iter().any(|entry| entry.number == number) {
-            return Err(StoreError::refused(
+            return Err(KeystoreError::refused(
                 format!("there is no key {number} in {}", self.folder.display()),
                 "keypebble keys list --fernet shows the numbers",
             ));
@@ -263,7 +264,7 @@ impl<'d> Editor<'d> {
     }
 
     /// Finishes what was interrupted: a folder without `0`, or whose `0` encrypts already.
-    fn take_up(&self) -> Result<(), StoreError> {
+    fn take_up(&self) -> Result<(), KeystoreError> {
         let (zero, aside) = (path(&self.folder, STAGED), self.folder.join(ASIDE));
         let there = self.entries()?;
         if !there.iter().any(|entry| entry.number == STAGED) {
@@ -281,23 +282,23 @@ impl<'d> Editor<'d> {
         Ok(())
     }
 
-    fn highest(&self) -> Result<u64, StoreError> {
+    fn highest(&self) -> Result<u64, KeystoreError> {
         let highest = self.entries()?.first().map(|entry| entry.number);
-        highest.ok_or(StoreError::Key { path: self.folder.clone(), source: KeyError::NoKeys })
+        highest.ok_or(KeystoreError::Key { path: self.folder.clone(), source: KeyError::NoKeys })
     }
 
-    fn read(&self, number: u64) -> Result<FernetKey, StoreError> {
+    fn read(&self, number: u64) -> Result<FernetKey, KeystoreError> {
         read(&path(&self.folder, number), &mut Files::default())
     }
 
-    fn write(&self, number: u64, key: &FernetKey) -> Result<(), StoreError> {
+    fn write(&self, number: u64, key: &FernetKey) -> Result<(), KeystoreError> {
         let path = path(&self.folder, number);
         let aside = self.folder.join(format!("{number}.tmp"));
         disk::replace(self.disk, &path, &aside, PRIVATE, key.text().expose())
             .map_err(|source| failed("write", &path, source))
     }
 
-    fn unlink(&self, number: u64) -> Result<(), StoreError> {
+    fn unlink(&self, number: u64) -> Result<(), KeystoreError> {
         let path = path(&self.folder, number);
         match self.disk.remove(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path, source)),
@@ -305,13 +306,13 @@ impl<'d> Editor<'d> {
         }
     }
 
-    fn sync(&self) -> Result<(), StoreError> {
+    fn sync(&self) -> Result<(), KeystoreError> {
         self.disk.sync_folder(&self.folder).map_err(|source| failed("sync", &self.folder, source))
     }
 }
 
-fn new_key() -> Result<FernetKey, StoreError> {
-    FernetKey::generate().map_err(StoreError::Make)
+fn new_key() -> Result<FernetKey, KeystoreError> {
+    FernetKey::generate().map_err(KeystoreError::Make)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn later(seconds: i64) -> UnixTime {
     UnixTime(NOW.0 + seconds)
 }
 
-fn load(folder: &Path) -> Result<Keystore, StoreError> {
+fn load(folder: &Path) -> Result<Keystore, KeystoreError> {
     Keystore::load(folder, &mut Files::default())
 }
 
@@ -69,21 +69,21 @@ fn full() -> Place {
     place
 }
 
-type Edit = fn(&Path, &dyn Disk) -> Result<(), StoreError>;
+type Edit = fn(&Path, &dyn Disk) -> Result<(), KeystoreError>;
 
-fn generate(folder: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
+fn generate(folder: &Path, disk: &dyn Disk) -> Result<(), KeystoreError> {
     Editor::create(folder, disk)?.generate(Algorithm::EdDSA, NOW).map(drop)
 }
 
-fn rotate(folder: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
+fn rotate(folder: &Path, disk: &dyn Disk) -> Result<(), KeystoreError> {
     Editor::open(folder, disk)?.rotate(None, false, later(10)).map(drop)
 }
 
-fn retire(folder: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
+fn retire(folder: &Path, disk: &dyn Disk) -> Result<(), KeystoreError> {
     Editor::open(folder, disk)?.retire(None, day(), false, later(200_000)).map(drop)
 }
 
-fn mark(folder: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
+fn mark(folder: &Path, disk: &dyn Disk) -> Result<(), KeystoreError> {
     let mut editor = Editor::open(folder, disk)?;
     let ids: Vec<String> = editor.manifest().entries().iter().map(|entry| entry.id.clone()).collect();
     editor.mark_exported(&ids, later(10)).map(drop)
@@ -127,7 +127,7 @@ fn a_crash_after_any_operation_leaves_a_folder_that_loads() {
             } else {
                 // It has happened: a second run would promote a key that nobody has, and is refused.
                 let again = rotate(&place.keys(), &System);
-                assert!(matches!(again, Err(StoreError::Refused { .. })), "{name} stopped after {stops}");
+                assert!(matches!(again, Err(KeystoreError::Refused { .. })), "{name} stopped after {stops}");
             }
             stops += 1;
         }
@@ -214,15 +214,17 @@ fn a_rotation_needs_a_staged_key_that_was_exported() {
     let place = Place::new();
     let mut editor = Editor::create(&place.keys(), &System).unwrap();
     let first = editor.generate(Algorithm::ES256, NOW).unwrap();
-    let refused = |done: Result<Rotated, StoreError>| match done {
-        Err(StoreError::Refused { message, .. }) => message,
+    let refused = |done: Result<Rotated, KeystoreError>| match done {
+        Err(KeystoreError::Refused { message, .. }) => message,
         other => panic!("{other:?}"),
     };
     assert!(refused(editor.rotate(None, false, NOW)).contains("no key is staged"));
     let second = editor.generate(Algorithm::ES256, NOW).unwrap();
     assert!(refused(editor.rotate(None, false, NOW)).contains("was never exported"));
     let third = editor.generate(Algorithm::ES256, NOW);
-    assert!(matches!(third, Err(StoreError::Refused { message, .. }) if message.contains("staged already")));
+    assert!(
+        matches!(third, Err(KeystoreError::Refused { message, .. }) if message.contains("staged already"))
+    );
     assert!(editor.mark_exported(std::slice::from_ref(&second.id), NOW).unwrap());
     assert!(!editor.mark_exported(std::slice::from_ref(&second.id), later(1)).unwrap());
     let rotated = editor.rotate(Some(Algorithm::EdDSA), false, later(2)).unwrap();

@@ -4,7 +4,7 @@ use super::LoadError;
 use crate::config::{Bind, Config, ServiceConfig, Terms};
 use crate::ground::file::Files;
 use crate::ground::net::{host_of, is_local};
-use crate::ground::time::{Ttl, UnixTime};
+use crate::ground::time::UnixTime;
 use crate::http::State;
 use crate::login::{LoginConfig, Logins};
 use crate::policy::{Enforcement, Policy};
@@ -131,17 +131,8 @@ pub(crate) fn load(paths: &Paths, files: &mut Files) -> Result<Loaded, LoadError
             "make one with: openssl rand -base64 48; or listen on this host alone: `host: 127.0.0.1` under `service`",
         );
     }
+    config.short_life().into_iter().for_each(|warning| files.add(warning));
     let issuer = config.into_issuer();
-    if issuer.lifetimes().default < Ttl::REGISTRY_MIN {
-        files.warn(
-            format!(
-                "default_ttl_seconds is {}, but a registry's token lives at least {}: clients round anything shorter up to that",
-                issuer.lifetimes().default,
-                Ttl::REGISTRY_MIN
-            ),
-            "set default_ttl_seconds to 60 or more",
-        );
-    }
     let state = State::new(issuer, enforcement, logins, clients, profiles, &service);
     let users = login_config.map(|config| config.users_file);
     Ok(Loaded { state, service, tls, policy, users, store })

@@ -88,12 +88,12 @@ pub(super) fn revoke(connection: &mut Connection, revocation: &Revocation) -> Re
     let values = [kind.into(), value.into(), cutoff.into(), at.0.into(), actor.into()];
     connection.execute(&format!("{into} VALUES ($1, $2, $3, $4, $5) {ON_CONFLICT}"), &values)?;
     if let Target::Token { id, .. } = target {
-        // What came from a login may outlive the refresh token by a little: the last of it counts.
+        // A refresh token ends its login: the one of its row, and the one that began with it, also where that row is
+        // gone. The last of it to expire counts, which may outlive the refresh token by a little.
         let sql = format!(
-            "{into} SELECT 'login', refresh.login, (SELECT max(last.expires_at) FROM token last \
-                WHERE last.login = refresh.login), CAST($1 AS BIGINT), CAST($2 AS TEXT) \
-            FROM token refresh WHERE refresh.id = $3 AND refresh.profile = 'refresh' \
-                AND refresh.login IS NOT NULL {ON_CONFLICT}"
+            "{into} SELECT 'login', login, max(expires_at), CAST($1 AS BIGINT), CAST($2 AS TEXT) FROM token \
+            WHERE login IN (SELECT CAST($3 AS TEXT) UNION ALL SELECT refresh.login FROM token refresh \
+                WHERE refresh.id = $3 AND refresh.profile = 'refresh') GROUP BY login {ON_CONFLICT}"
         );
         connection.execute(&sql, &[at.0.into(), actor.into(), id.into()])?;
     }

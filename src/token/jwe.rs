@@ -130,7 +130,10 @@ pub(super) fn open(token: &str, key: &DecryptionKey) -> Result<(Header, Zeroizin
 
 fn content(header: &Header, aad: &str, key: &DecryptionKey, parts: [&str; 4]) -> Option<Zeroizing<Vec<u8>>> {
     let [encrypted_key, nonce, ciphertext, tag] = parts;
-    let party = |name| header.text(name).map(|text| base64::read(text).ok_or(())).transpose().ok();
+    let party = |name| match header.members.get(name) {
+        None => Some(None),
+        Some(party) => party.as_str().and_then(base64::read).map(Some),
+    };
     let (producer, consumer) = (party("apu")?, party("apv")?);
     let stated = Stated {
         management: header.management,
@@ -219,7 +222,7 @@ mod tests {
             }
             let parts: Vec<&str> = token.split('.').collect();
             for part in 1..5 {
-                for new in ["", "AAAA", "!", "AAAAAAAAAAAAAAAAAAAAAA"] {
+                for new in ["", "AAAA", "!", "pqampqampqY", "AAAAAAAAAAAAAAAAAAAAAA", &"A".repeat(1 << 13)] {
                     let mut parts = parts.clone();
                     parts[part] = new;
                     assert_eq!(open(&parts.join("."), &key).err(), Some(OpenError::Closed), "{part} {new}");
@@ -228,6 +231,25 @@ mod tests {
             let header = parts[0].replacen("ey", "eyA", 1);
             assert!(open(&token.replacen(parts[0], &header, 1), &key).is_err());
             assert_eq!(open(&format!("{token}.A"), &key).err(), Some(OpenError::Form));
+        }
+    }
+
+    /// Who reads such a header as one without that part derives another key, or the same from another statement.
+    #[test]
+    fn a_party_of_an_agreement_is_a_text_in_base64() {
+        let key = EncryptionKey::public(file!("x25519-pub.pem"), None, None).unwrap();
+        let opener = DecryptionKey::read(&Secret::new(file!("x25519.pem").to_vec())).unwrap();
+        for (party, opens) in
+            [("", true), (r#","apu":5"#, false), (r#","apv":null"#, false), (r#","apu":"!""#, false)]
+        {
+            let Wrapped { key, ephemeral } = key.wrap(&[7; KEY_BYTES]).unwrap();
+            let epk = ephemeral.unwrap();
+            let header = format!(r#"{{"alg":"ECDH-ES+A256KW","enc":"A256GCM","epk":{epk}{party}}}"#);
+            let header = base64::text(header.as_bytes());
+            let (text, tag) = CONTENT.encrypt(&[7; KEY_BYTES], &[1; 12], header.as_bytes(), CLAIMS).unwrap();
+            let parts = [&key, &[1; 12][..], &text, &tag].map(|part| base64::text(part));
+            let token = format!("{header}.{}", parts.join("."));
+            assert_eq!(open(&token, &opener).is_ok(), opens, "{party}");
         }
     }
 

@@ -10,6 +10,7 @@ use crate::cli::key_file::file;
 use crate::diagnosis::doctor::running::Answer;
 use crate::ground::diagnostic::{Diagnostic, shortened};
 use crate::ground::file;
+use crate::ground::text::quoted;
 use crate::ground::time::UnixTime;
 use rustls::{CertificateError, RootCertStore};
 use std::io::Read;
@@ -98,7 +99,7 @@ fn system_authorities() -> Result<Vec<Certificate<'static>>, Error> {
     let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     let bundle = named.or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| path.exists()));
     let Some(path) = bundle else { return Ok(Vec::new()) };
-    let bytes = file::read(&path, MAX_BUNDLE).map_err(|source| Error::Read { path, source })?;
+    let bytes = file::read(&path, MAX_BUNDLE).map_err(|source| Error::file("read", &path, source))?;
     Ok(certificates(&bytes))
 }
 
@@ -107,8 +108,8 @@ fn authorities(path: &Path) -> Result<Vec<Certificate<'static>>, Error> {
     let list = certificates(&file(path)?);
     let usable = |one: &Certificate<'_>| RootCertStore::empty().add(one.der().to_vec().into()).is_ok();
     if list.is_empty() || !list.iter().all(usable) {
-        let problem = "expected certificates in PEM, found none, or one that cannot be read".to_owned();
-        return Err(Error::KeyFile { path: path.into(), problem, hint: None });
+        let problem = "expected certificates in PEM, found none, or one that cannot be read";
+        return Err(Error::key_file(path, problem));
     }
     Ok(list)
 }
@@ -131,8 +132,8 @@ fn check(code: &'static str, url: &str) -> Result<(), Diagnostic> {
     if well_formed {
         return Ok(());
     }
-    let what = format!("`{}` is not a URL such as https://registry.example.com:5000", shortened(url, 200));
-    Err(Diagnostic::error(code, what))
+    let what = format!("{} is not a URL such as https://registry.example.com:5000", quoted("", url));
+    Err(Diagnostic::error(code, what).hint("a name and password do not belong in it: none is sent"))
 }
 
 fn answer(

@@ -4,7 +4,6 @@
 //! this one service and for nothing else (RFC 5280, 4.2.1.10), because people put such a thing into the trust
 //! store of a whole machine, and its key then must not be a key to every site.
 
-use super::failed;
 use super::plan::{Asked, Plan};
 use crate::cli::error::Error;
 use crate::ground::disk::{self, Disk, PRIVATE, PUBLIC, System};
@@ -36,8 +35,8 @@ struct Certificates {
 pub(super) fn write(folder: &Path, plan: &Plan, now: UnixTime) -> Result<(), Error> {
     let tls = folder.join("tls");
     let made = make(&hosts(plan), now)
-        .map_err(|error| failed("make a certificate for", &tls, io::Error::other(error)))?;
-    System.create_folder(&tls, 0o755).map_err(|source| failed("create", &tls, source))?;
+        .map_err(|error| Error::file("make a certificate for", &tls, io::Error::other(error)))?;
+    System.create_folder(&tls, 0o755).map_err(|source| Error::file("create", &tls, source))?;
     for (name, mode, text) in [
         ("ca.crt", PUBLIC, made.authority.as_str()),
         ("ca.key", PRIVATE, &made.authority_key),
@@ -46,9 +45,9 @@ pub(super) fn write(folder: &Path, plan: &Plan, now: UnixTime) -> Result<(), Err
     ] {
         let path = tls.join(name);
         disk::write_new(&System, &path, mode, text.as_bytes())
-            .map_err(|source| failed("write", &path, source))?;
+            .map_err(|source| Error::file("write", &path, source))?;
     }
-    System.sync_folder(&tls).map_err(|source| failed("sync", &tls, source))
+    System.sync_folder(&tls).map_err(|source| Error::file("sync", &tls, source))
 }
 
 /// Where clients want the authority, and what it is worth.

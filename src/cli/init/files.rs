@@ -3,10 +3,13 @@
 //! Owns their text. Must not know how they are written. Decision: they are explained where they stand.
 
 use super::plan::{PASSWORDS, Plan};
+use crate::ground::text::{acts, escape};
 
-/// A string as YAML and JSON read it, whatever is in it.
+/// A string as YAML and JSON read it, whatever is in it. Unicode's own line ends are some of YAML's.
 pub(super) fn string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let mut quoted = "\"".to_owned();
+    escape(&mut quoted, text, |c| !acts(c) && c != '"' && c != '\\');
+    quoted + "\""
 }
 
 /// `config.yaml`
@@ -122,3 +125,21 @@ fn yaml_name(name: &str) -> String {
 pub(super) const USERS: &str = "\
 # One user a line, as keypebble user set NAME --config config.yaml writes it. What each may do stands in policy.yaml.
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::document::Document;
+
+    #[test]
+    fn a_string_is_one_line_and_reads_back() {
+        for text in
+            ["", "a\"b", "a\\b", "a\u{2028}b: c", "a\nb: c", "\u{202e}x", "# no comment", "\u{e4}", "~"]
+        {
+            let written = string(text);
+            assert!(!written.contains(['\n', '\u{2028}']), "{written}");
+            let document = Document::parse("x".as_ref(), format!("a: {written}\n")).unwrap();
+            assert_eq!(document.root().get("a").unwrap().string().unwrap(), text);
+        }
+    }
+}

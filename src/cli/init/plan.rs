@@ -5,6 +5,8 @@
 
 use crate::cli::args::usage;
 use crate::cli::error::Error;
+use crate::ground::net::is_local;
+use crate::ground::text::quoted;
 use crate::key::algorithm::Algorithm;
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -41,7 +43,7 @@ impl Address {
 
     /// Whether clients take it for this host, and so without TLS.
     pub(super) fn is_local(&self) -> bool {
-        self.host == "localhost" || self.host.starts_with("127.") || self.host == "[::1]"
+        is_local(self.host.trim_matches(['[', ']']))
     }
 }
 
@@ -76,14 +78,15 @@ pub(super) fn registry(text: &str) -> Result<Address, Error> {
 /// Where clients reach Keypebble, from the command line.
 pub(super) fn url(text: &str) -> Result<String, Error> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let plain = |c: char| c.is_ascii_graphic() && !"?#\"'<>\\^`{|}@;".contains(c);
+    // What means nothing more to any of the files: `*` is a pattern to Caddy, `$` a variable to others.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/:[]".contains(c);
     let known = |rest: &&str| {
         Address::parse(rest.split('/').next().unwrap_or_default()).is_some() && rest.chars().all(plain)
     };
     match rest.filter(known) {
         Some(_) => Ok(text.trim_end_matches('/').to_owned()),
-        None => Err(usage(format!("--url: `{}` is not the address of a server", text.escape_debug()))
-            .with_hint("such as https://auth.example.com, without a user, a ? or a #")),
+        None => Err(usage(format!("--url: {} is not the address of a server", quoted("", text)))
+            .with_hint("such as https://auth.example.com, and perhaps a path of letters, digits and -._~")),
     }
 }
 
@@ -247,6 +250,14 @@ mod tests {
             ("127.0.0.1:5000", Some("http://127.0.0.1:9/"), "http://127.0.0.1:9", 9, "127.0.0.1:5000", ""),
             ("r.example", None, "https://r.example", 8080, "127.0.0.1:5000", "r.example /v2/token registry"),
             (
+                "127.0.0.1.nip.io",
+                None,
+                "https://127.0.0.1.nip.io",
+                8080,
+                "127.0.0.1:5000",
+                "127.0.0.1.nip.io /v2/token registry",
+            ),
+            (
                 "r.example:5000",
                 None,
                 "https://r.example:5000",
@@ -310,10 +321,20 @@ mod tests {
         {
             assert_eq!(registry(text).unwrap().to_string(), text);
         }
-        for text in
-            ["a.b", "ftp://a.b", "https://", "https:///x", "https://a.b?x", "https://u@a.b", "https://a.b;x"]
-        {
+        for text in [
+            "a.b",
+            "ftp://a.b",
+            "https://",
+            "https:///x",
+            "https://a.b?x",
+            "https://u@a.b",
+            "https://a.b;x",
+            "https://a.b/*",
+            "https://a.b/$x",
+        ] {
             assert!(url(text).is_err(), "{text}");
         }
+        let error = url("https://alice:sesame@a.b").unwrap_err().to_string();
+        assert!(!error.contains("sesame"), "{error}");
     }
 }

@@ -5,22 +5,7 @@
 
 use super::files::string;
 use super::plan::Plan;
-use crate::key::algorithm::Algorithm;
 use serde_json::json;
-
-/// Whether distribution 2.8 takes it.
-pub(super) fn on_distribution_2(algorithm: Algorithm) -> bool {
-    matches!(
-        algorithm,
-        Algorithm::RS256 | Algorithm::RS384 | Algorithm::RS512 | Algorithm::ES256 | Algorithm::ES384
-    )
-}
-
-/// Whether distribution 3.x and zot take it.
-pub(super) fn on_distribution_3(algorithm: Algorithm) -> bool {
-    on_distribution_2(algorithm)
-        || matches!(algorithm, Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 | Algorithm::EdDSA)
-}
 
 /// `registry/config-2.8.yml`
 pub(super) fn distribution_2(plan: &Plan) -> String {

@@ -3,8 +3,8 @@
 //! Owns the text. Decision: no word is a placeholder but the image; passwords are asked for by the programs.
 
 use super::plan::{PASSWORDS, Plan};
-use super::registry::on_distribution_2;
 use crate::cli::keys::quoted;
+use crate::diagnosis::verdict::Program;
 use crate::ground::text::word;
 use crate::tls::ENABLED;
 use std::fmt::Write as _;
@@ -92,7 +92,7 @@ fn asking(plan: &Plan) -> String {
 fn registries(plan: &Plan) -> Vec<String> {
     let path = |name: &str| quoted(&plan.path(name));
     let port = plan.backend.port.unwrap_or_default();
-    let two = if on_distribution_2(plan.asked.algorithm) {
+    let two = if Program::Registry28.takes(plan.asked.algorithm) {
         format!("docker-registry serve {}", path("registry/config-2.8.yml"))
     } else {
         format!("(distribution 2.8 does not accept {})", plan.asked.algorithm)

@@ -10,6 +10,7 @@ use crate::cli::error::Error;
 use crate::ground::input;
 use serde_json::{Map, Value};
 use std::fs::File;
+use std::path::Path;
 
 /// More claims than this make no token that anything accepts.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -81,7 +82,7 @@ fn bytes(argument: &str) -> Result<Vec<u8>, Error> {
     };
     let path = argument.strip_prefix('@').unwrap_or(argument);
     read.map(|mut bytes| std::mem::take(&mut *bytes))
-        .map_err(|source| Error::Read { path: path.into(), source })
+        .map_err(|source| Error::file("read", Path::new(path), source))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::ground::disk::{self, System};
 use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::{Keyring, RingKey, State};
-use crate::keystore::{Editor, Manifest, StoreError};
+use crate::keystore::{Editor, KeystoreError, Manifest};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,10 @@ enum Format {
     Id,
 }
 
+/// Each form under its name.
+const FORMATS: [(&str, Format); 4] =
+    [("jwks", Format::Jwks), ("pem", Format::Pem), ("cert", Format::Cert), ("id", Format::Id)];
+
 /// What is to be printed.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Export {
@@ -41,43 +45,30 @@ pub(in crate::cli) struct Export {
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    let place = Place::read(&mut arguments)?;
-    let format = match arguments.name("format")?.as_deref() {
-        Some("jwks") => Format::Jwks,
-        Some("pem") => Format::Pem,
-        Some("cert") => Format::Cert,
-        Some("id") => Format::Id,
-        Some(other) => {
-            return Err(usage(format!("--format: expected jwks, pem, cert or id, found `{other}`")));
-        }
-        None => return Err(arguments.missing("--format jwks|pem|cert|id")),
+    let place = super::place(&mut arguments)?;
+    let read = |name: &str| FORMATS.into_iter().find(|(known, _)| *known == name);
+    let Some((_, format)) = arguments.one_of("format", &FORMATS.map(|(name, _)| name), read)? else {
+        return Err(arguments.missing("--format jwks|pem|cert|id"));
     };
     let (out, id) = (arguments.path("out")?, arguments.name("id")?);
-    let state =
-        match arguments.name("state")? {
-            None => None,
-            Some(name) => Some(State::named(&name).ok_or_else(|| {
-                usage(format!("--state: expected next, active or previous, found `{name}`"))
-            })?),
-        };
+    let state = arguments.one_of("state", &State::ALL.map(State::name), State::named)?;
     if id.is_some() && state.is_some() {
         return Err(usage("--id and --state both choose keys").with_hint("leave one of them out"));
     }
-    let days = match arguments.text("days")? {
-        None => DAYS,
-        Some(_) if format != Format::Cert => return Err(usage("--days goes with --format cert")),
-        Some(text) => {
-            let days = text.parse().ok().filter(|days| (1..=36_500).contains(days));
-            days.ok_or_else(|| usage(format!("--days: expected whole days from 1 to 36500, found `{text}`")))?
-        }
-    };
+    let days = arguments.number("days", 1..=36_500)?;
+    if days.is_some() && format != Format::Cert {
+        return Err(usage("--days goes with --format cert"));
+    }
+    let days = days.unwrap_or(DAYS);
     Ok(Command::KeysExport(Export { place, format, out, id, state, days }))
 }
 
 pub(in crate::cli) fn run(command: &Export) -> Result<(), Error> {
     if command.place.is_fernet(false) {
-        let error =
-            StoreError::refused("Fernet keys are shared secrets, which are never printed", "copy the folder");
+        let error = KeystoreError::refused(
+            "Fernet keys are shared secrets, which are never printed",
+            "copy the folder",
+        );
         return Err(Error::Keys(error));
     }
     let now = UnixTime::now();
@@ -104,7 +95,7 @@ pub(in crate::cli) fn run(command: &Export) -> Result<(), Error> {
     match &command.out {
         None => print(&text)?,
         Some(path) => disk::publish(&System, path, text.as_bytes())
-            .map_err(|source| Error::System { what: format!("cannot write {}", path.display()), source })?,
+            .map_err(|source| Error::file("write", path, source))?,
     }
     if let Some(path) = &command.out {
         say_line(&format!("wrote {}: {}", path.display(), counted(public.len())));
@@ -124,22 +115,22 @@ fn counted(keys: usize) -> String {
 }
 
 /// Why there is nothing to print.
-fn nothing(command: &Export, keyring: &Keyring, none_chosen: bool) -> StoreError {
+fn nothing(command: &Export, keyring: &Keyring, none_chosen: bool) -> KeystoreError {
     let ids: Vec<&str> = keyring.verifiers().iter().filter_map(RingKey::id).collect();
     match (&command.id, command.state) {
-        (Some(id), _) if none_chosen => StoreError::refused(
+        (Some(id), _) if none_chosen => KeystoreError::refused(
             format!("no key has the id `{}`", id.escape_debug()),
             format!("the ids here are {}", ids.join(", ")),
         ),
         (_, Some(state)) if none_chosen => {
-            StoreError::refused(format!("no key is {}", state.name()), "see keypebble keys list")
+            KeystoreError::refused(format!("no key is {}", state.name()), "see keypebble keys list")
         }
         _ => no_public_half(),
     }
 }
 
-fn no_public_half() -> StoreError {
-    StoreError::refused(
+fn no_public_half() -> KeystoreError {
+    KeystoreError::refused(
         "a shared secret (HS256, HS384, HS512) has no public half to export",
         "a verifier of such tokens needs the secret itself",
     )
@@ -213,7 +204,7 @@ pub(in crate::cli) fn certificates(
         // A key whose private half is gone can't sign its own: the active one does.
         let signer = key.own_key().unwrap_or(keyring.active());
         let made = signer.certificate(public, from, until);
-        text += &made.map_err(|error| Error::Keys(StoreError::Make(error)))?;
+        text += &made.map_err(|error| Error::Keys(KeystoreError::Make(error)))?;
     }
     warn(&unfit_for_registries(Format::Cert, keys));
     Ok(text)

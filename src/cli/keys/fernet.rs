@@ -10,7 +10,7 @@ use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::key::fernet::{ENABLED, NOT_ENABLED};
 use crate::keystore::fernet::{Done, Editor, Entry, Folder, MAX_ACTIVE_KEYS};
-use crate::keystore::{MANIFEST, StoreError};
+use crate::keystore::{KeystoreError, MANIFEST};
 use crate::load::{LoadError, setup};
 use serde_json::json;
 use std::fmt::Write;
@@ -23,10 +23,10 @@ pub(super) fn is_folder(path: &Path) -> bool {
 
 fn folder(place: &Place) -> Result<FernetFolder, Error> {
     if !ENABLED {
-        return Err(Error::NotEnabled(NOT_ENABLED));
+        return Err(Error::not_enabled(NOT_ENABLED));
     }
     match place {
-        Place::Folder(path) => Ok(FernetFolder { path: path.clone(), most: MAX_ACTIVE_KEYS }),
+        Place::Named(path) => Ok(FernetFolder { path: path.clone(), most: MAX_ACTIVE_KEYS }),
         Place::Config(path) => {
             let folder = Config::fernet_folder(path).map_err(LoadError::of("configuration"))?;
             folder.ok_or_else(|| {
@@ -41,7 +41,7 @@ fn folder(place: &Place) -> Result<FernetFolder, Error> {
 fn longest(place: &Place, given: Option<Ttl>) -> Result<Ttl, Error> {
     Ok(match (given, place) {
         (Some(longest), _) => longest,
-        (None, Place::Folder(_)) => Ttl::MAX,
+        (None, Place::Named(_)) => Ttl::MAX,
         (None, Place::Config(path)) => {
             let lifetimes = setup::terms(path, &mut Files::default())?.lifetimes;
             lifetimes.max.max(lifetimes.default)
@@ -85,7 +85,7 @@ pub(super) fn rotate(place: &Place) -> Result<(), Error> {
         "\nBefore the next rotation, every host that shares these keys must get the new key 0."
     );
     if let Some((number, until)) = done.kept.first() {
-        let why = if matches!(place, Place::Folder(_)) {
+        let why = if matches!(place, Place::Named(_)) {
             "how long tokens live is not known here: keypebble keys retire --max-ttl SECONDS".to_owned()
         } else {
             format!("tokens of key {number} can be valid until {until}")
@@ -116,7 +116,7 @@ pub(super) fn retire(place: &Place, given: Option<Ttl>, id: Option<&str>, force:
     }
     print(&text)?;
     match done.kept.first() {
-        Some((number, until)) if done.removed.is_empty() => Err(Error::Keys(StoreError::refused(
+        Some((number, until)) if done.removed.is_empty() => Err(Error::Keys(KeystoreError::refused(
             format!("tokens of key {number} can be valid until {until}"),
             "wait, or give --id and --force if the key was stolen",
         ))),

@@ -24,8 +24,8 @@ pub(in crate::cli) struct Generate {
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    let place = Place::read(&mut arguments)?;
-    let (algorithm, fernet) = (super::algorithm(&mut arguments)?, arguments.switch("fernet"));
+    let place = super::place(&mut arguments)?;
+    let (algorithm, fernet) = (arguments.algorithm()?, arguments.switch("fernet"));
     if fernet && algorithm.is_some() {
         return Err(usage("--algorithm is for keys that sign").with_hint("leave it out, or --fernet"));
     }

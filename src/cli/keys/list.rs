@@ -24,7 +24,7 @@ pub(in crate::cli) struct List {
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    let place = Place::read(&mut arguments)?;
+    let place = super::place(&mut arguments)?;
     let (json, fernet) = (arguments.switch("json"), arguments.switch("fernet"));
     Ok(Command::KeysList(List { place, json, fernet }))
 }

@@ -7,7 +7,7 @@ use crate::cli::error::Error;
 use crate::ground::disk::System;
 use crate::ground::file::Files;
 use crate::ground::time::{Lifetimes, Ttl, UnixTime};
-use crate::keystore::{Editor, LEEWAY_SECONDS, StoreError};
+use crate::keystore::{Editor, KeystoreError, LEEWAY_SECONDS};
 use crate::load::setup;
 use std::fmt::Write;
 use std::path::Path;
@@ -27,11 +27,11 @@ pub(in crate::cli) struct Retire {
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    let place = Place::read(&mut arguments)?;
+    let place = super::place(&mut arguments)?;
     let longest = arguments.parsed("max-ttl")?;
     let (id, force) = (arguments.name("id")?, arguments.switch("force"));
     let fernet = arguments.switch("fernet");
-    if longest.is_none() && !force && matches!(place, Place::Folder(_)) {
+    if longest.is_none() && !force && matches!(place, Place::Named(_)) {
         let error = arguments.missing("--max-ttl TIME beside --dir");
         return Err(error.with_hint("or --config PATH, which says how long tokens live"));
     }
@@ -78,7 +78,7 @@ pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
     }
     print(&text)?;
     match done.kept.iter().min_by_key(|(_, until)| *until) {
-        Some((entry, until)) if done.retired.is_empty() => Err(Error::Keys(StoreError::refused(
+        Some((entry, until)) if done.retired.is_empty() => Err(Error::Keys(KeystoreError::refused(
             format!("tokens of {} can be valid until {until}", entry.id),
             format!(
                 "wait: it stopped signing at {}, tokens live up to {longest} ({setting}), and verifiers get {LEEWAY_SECONDS} s more",

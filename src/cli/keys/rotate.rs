@@ -26,8 +26,8 @@ pub(in crate::cli) struct Rotate {
 }
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    let place = Place::read(&mut arguments)?;
-    let algorithm = super::algorithm(&mut arguments)?;
+    let place = super::place(&mut arguments)?;
+    let algorithm = arguments.algorithm()?;
     let (force, dry_run) = (arguments.switch("force"), arguments.switch("dry-run"));
     let fernet = arguments.switch("fernet");
     if fernet && dry_run {

@@ -76,14 +76,18 @@ fn text(setting: &Setting, asker: &Asker<'_>, explanation: &Explanation<'_>) -> 
         writeln!(text, "token     none: `mode: deny` refuses a request that is not granted in full")
     } else {
         let access = scope::join_or_nothing(&explanation.grant.access);
-        writeln!(text, "token     grants {access}, for {}", setting.life(Some(explanation.grant.ttl)))
+        writeln!(
+            text,
+            "token     grants {access}, for {}",
+            setting.lifetimes.of_rule(Some(explanation.grant.ttl))
+        )
     };
     text
 }
 
 fn as_json(setting: &Setting, asker: &Asker<'_>, explanation: &Explanation<'_>) -> serde_json::Value {
     let scopes = explanation.scopes.iter();
-    let life = setting.life(Some(explanation.grant.ttl)).seconds();
+    let life = setting.lifetimes.of_rule(Some(explanation.grant.ttl)).seconds();
     let token = (!explanation.grant.refused)
         .then(|| json!({"access": explanation.grant.access, "ttl_seconds": life}));
     let mut object = setting.file.head_json(asker.who, explanation);

@@ -22,7 +22,7 @@ pub(super) fn text(setting: &Setting, asker: &Asker<'_>, explanation: &Explanati
         text.push_str("no rule speaks about them\n");
     }
     let Some(Generated { access, ttl, skipped }) = setting.file.policy.grants_of(asker) else { return text };
-    let (access, life) = (scope::join_or_nothing(&access), setting.life(Some(ttl)));
+    let (access, life) = (scope::join_or_nothing(&access), setting.lifetimes.of_rule(Some(ttl)));
     let _ = writeln!(text, "token     without a request grants {access}, for {life}");
     if !skipped.is_empty() {
         let _ = writeln!(
@@ -36,7 +36,7 @@ pub(super) fn text(setting: &Setting, asker: &Asker<'_>, explanation: &Explanati
 
 /// A line for each pattern.
 fn of_rule(setting: &Setting, rule: &Listed<'_>) -> Vec<[String; 5]> {
-    let life = if rule.allows { setting.life(rule.ttl).to_string() } else { String::new() };
+    let life = if rule.allows { setting.lifetimes.of_rule(rule.ttl).to_string() } else { String::new() };
     let mut names = rule.patterns();
     if names.is_empty() {
         names.push("(the catalog)");
@@ -56,7 +56,7 @@ pub(super) fn json(setting: &Setting, asker: &Asker<'_>, explanation: &Explanati
             "effect": if rule.allows { "allow" } else { "deny" },
             "actions": rule.actions(),
             "patterns": rule.patterns(),
-            "ttl_seconds": rule.allows.then(|| setting.life(rule.ttl).seconds()),
+            "ttl_seconds": rule.allows.then(|| setting.lifetimes.of_rule(rule.ttl).seconds()),
             "rule": setting.file.rule_json(&rule.because),
         })
     };
@@ -65,7 +65,7 @@ pub(super) fn json(setting: &Setting, asker: &Asker<'_>, explanation: &Explanati
     let generated = setting.file.policy.grants_of(asker);
     object["left_out"] = json!(generated.as_ref().map(|generated| &generated.skipped));
     object["token"] = json!(generated.map(|Generated { access, ttl, .. }| {
-        json!({"access": access, "ttl_seconds": setting.life(Some(ttl)).seconds()})
+        json!({"access": access, "ttl_seconds": setting.lifetimes.of_rule(Some(ttl)).seconds()})
     }));
     object
 }

@@ -3,7 +3,7 @@
 use super::super::args::{Arguments, Spec};
 use super::super::{Command, print, warn};
 use super::{Named, Setting, name, pretty};
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Exit};
 use crate::ground::document::Step;
 use crate::policy::scope;
 use crate::policy::{Asker, Expectation, Explanation, Outcome, Who};
@@ -31,14 +31,15 @@ pub(in crate::cli) fn run(command: &Test) -> Result<(), Error> {
     let expectations = file.policy.expectations();
     let tried: Vec<(&Expectation, Outcome)> =
         expectations.iter().map(|expectation| (expectation, file.policy.outcome(expectation))).collect();
-    let findings = file.policy.findings(|ttl| setting.life(ttl));
+    let findings = file.policy.findings(|ttl| setting.lifetimes.of_rule(ttl));
     warn(&findings);
     let failed = tried.iter().filter(|(_, outcome)| !outcome.holds()).count();
     print(&if command.json { as_json(&setting, &tried, failed) } else { as_text(&setting, &tried, failed) })?;
     if failed == 0 {
         return Ok(());
     }
-    Err(Error::Expectations { failed, of: tried.len(), path: file.document.path().to_owned() })
+    let message = format!("{failed} of {} expectations in {} do not hold", tried.len(), file.path());
+    Err(Error::said(Exit::Failed, message))
 }
 
 fn as_text(setting: &Setting, tried: &[(&Expectation, Outcome)], failed: usize) -> String {

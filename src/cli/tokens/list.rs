@@ -2,7 +2,7 @@
 
 use super::super::args::{Arguments, Spec};
 use super::super::{Command, print};
-use super::{limit, object, open, some, table, tell_of_more};
+use super::{MOST, object, open, some, table, tell_of_more};
 use crate::cli::error::Error;
 use crate::ground::diagnostic::ascii_json;
 use crate::ground::time::UnixTime;
@@ -33,7 +33,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         client: arguments.name("client")?,
         key_id: arguments.name("key")?,
         profile: arguments.switch("logins").then(|| "refresh".to_owned()),
-        limit: limit(&mut arguments, LIMIT)?,
+        limit: arguments.number("limit", 1..=MOST)?.unwrap_or(LIMIT),
         ..Filter::default()
     };
     let (all, json) = (arguments.switch("all"), arguments.switch("json"));

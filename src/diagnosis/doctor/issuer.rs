@@ -3,10 +3,10 @@
 use crate::claims::Requested;
 use crate::config::Config;
 use crate::diagnosis::inspect::duration;
-use crate::diagnosis::verdict::{Form, form};
+use crate::diagnosis::verdict::{Form, Program, form};
 use crate::ground::diagnostic::{Diagnostic, Level, shortened};
 use crate::ground::net::LOOPBACK;
-use crate::ground::time::{Ttl, UnixTime};
+use crate::ground::time::UnixTime;
 use crate::key::algorithm::Algorithm;
 use crate::key::x509::{PathError, verify_path};
 use crate::key::{Chain, Key};
@@ -44,15 +44,22 @@ fn signing_key(key: &Key) -> Diagnostic {
     let id = key.id().map_or_else(|| "no key id".to_owned(), |id| format!("key id `{}`", shortened(id, 80)));
     let id = if algorithm.is_hmac() { "a shared secret" } else { &id };
     let what = format!("signs with {algorithm}, {id}");
-    let why = match algorithm {
-        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
-            "no Docker registry accepts it; anybody who can verify a token can also make one"
-        }
-        Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => "no Docker registry accepts it yet",
-        _ => return Diagnostic::ok("key", what),
+    match unfit_for_registries(algorithm).filter(|_| !Program::Registry3.takes(algorithm)) {
+        None => Diagnostic::ok("key", what),
+        Some(unfit) => Diagnostic::warning("key", what).why(unfit.what).hint(unfit.hint),
+    }
+}
+
+/// Warns of an algorithm that not every registry takes.
+pub fn unfit_for_registries(algorithm: Algorithm) -> Option<Diagnostic> {
+    let (who, hint) = if Program::Registry28.takes(algorithm) {
+        return None;
+    } else if Program::Registry3.takes(algorithm) {
+        ("distribution 2.8 does not accept it, 3.x does", "use RS256 or ES256 for both")
+    } else {
+        ("no Docker registry accepts it", "use private_key_path with an RSA or P-256 key for a registry")
     };
-    let finding = Diagnostic::warning("key", what).why(why);
-    finding.hint("for a registry set private_key_path to an RSA or P-256 key")
+    Some(Diagnostic::advice("algorithm", format!("{algorithm}: {who}"), hint))
 }
 
 /// Days left, and whether each certificate is issued by the next.
@@ -94,14 +101,7 @@ pub(super) fn certificates(chain: &Chain, now: UnixTime) -> Vec<Diagnostic> {
 
 fn lifetimes(config: &Config) -> Vec<Diagnostic> {
     let (default, most) = (config.lifetimes.default, config.lifetimes.max);
-    let mut findings = Vec::new();
-    if default < Ttl::REGISTRY_MIN {
-        findings.push(
-            Diagnostic::warning("ttl", format!("default_ttl_seconds is {default}"))
-                .why("Docker's clients round anything shorter up to 60 s, so a registry token lives at least 60 s")
-                .hint("set default_ttl_seconds to 60 or more"),
-        );
-    }
+    let mut findings: Vec<Diagnostic> = config.short_life().into_iter().collect();
     // The policy's own findings judge the life that it gives a push.
     if most.seconds() < PUSH {
         let what = format!("a registry's token lives {most} at most, whatever a policy says");

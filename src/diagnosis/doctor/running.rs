@@ -12,6 +12,8 @@ use crate::ground::time::{Ttl, UnixTime, days_from_civil};
 
 /// Seconds that a registry tolerates on a token's times.
 const LEEWAY: i64 = 60;
+/// Seconds that a registry's clock may be ahead for a token to be made by it: more than any time zone.
+const MOST_AHEAD: i64 = 24 * 60 * 60;
 /// Clocks that differ by no more than this many seconds agree: an answer takes time.
 const SAME: i64 = 5;
 
@@ -75,9 +77,11 @@ fn host(url: &str) -> &str {
     host_of(authority).unwrap_or_default()
 }
 
-/// The registry's time, or this host's if the answer has no date.
+/// The registry's time, or this host's if the answer has no date. A token is made for it and shown to the registry:
+/// whoever answers there must not choose how far from now that token still counts.
 pub fn time(answer: &Answer) -> UnixTime {
-    UnixTime(answer.date.as_deref().and_then(http_date).unwrap_or(answer.at))
+    let date = answer.date.as_deref().and_then(http_date).unwrap_or(answer.at);
+    UnixTime(date.min(answer.at.saturating_add(MOST_AHEAD)))
 }
 
 /// Compares the registry's clock with this host's, for tokens that live this long.
@@ -256,6 +260,20 @@ mod tests {
             assert!(finding.level == level && finding.what.contains(part), "{ahead}: {finding:?}");
         }
         assert_eq!(clock(&Answer::default(), life).level, Level::Unknown);
+    }
+
+    #[test]
+    fn a_registry_chooses_no_time_far_ahead() {
+        let at = 784_111_777;
+        for (date, expected) in [
+            (None, at),
+            (Some("Thu, 01 Jan 1970 00:00:00 GMT"), 0),
+            (Some("Mon, 07 Nov 1994 08:49:36 GMT"), at + MOST_AHEAD - 1),
+            (Some("Fri, 31 Dec 9999 23:59:59 GMT"), at + MOST_AHEAD),
+        ] {
+            let answer = Answer { date: date.map(str::to_owned), at, ..Answer::default() };
+            assert_eq!(time(&answer), UnixTime(expected), "{date:?}");
+        }
     }
 
     #[test]

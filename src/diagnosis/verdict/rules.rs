@@ -3,6 +3,7 @@
 //! Owns names and rules. distribution 2.8.2 and 3.1.1: registry/auth/token/{token,accesscontroller,util}.go,
 //! libtrust and go-jose 4.1.4; zot 2.1: pkg/api/bearer.go with golang-jwt 5.3.
 
+use crate::key::algorithm::Algorithm;
 use std::str::FromStr;
 
 /// A program that checks tokens.
@@ -185,6 +186,11 @@ impl FromStr for Program {
 impl Program {
     /// Every program.
     pub const ALL: [Program; 3] = [Program::Registry28, Program::Registry3, Program::Zot];
+
+    /// Whether it takes tokens that are signed so.
+    pub fn takes(self, algorithm: Algorithm) -> bool {
+        self.rules().algorithms.contains(&algorithm.name())
+    }
 
     /// As `--for` names it.
     pub fn name(self) -> &'static str {

@@ -71,6 +71,21 @@ impl<'a> Node<'a> {
         self.document.error(self.at(), self.tree.number, problem)
     }
 
+    /// An error where this build is without what this value needs: what it says, and what to do about it.
+    pub fn needs(&self, enabled: bool, [problem, hint]: [&'static str; 2]) -> Result<(), DocumentError> {
+        if enabled { Ok(()) } else { Err(self.error(problem).hint(hint)) }
+    }
+
+    /// An error where one of these keys stands in this mapping without the one that it belongs to.
+    pub fn no_key_without(&self, keys: &[&str], other: &str, hint: &str) -> Result<(), DocumentError> {
+        match keys.iter().find_map(|key| Some((key, self.get(key)?))) {
+            Some((key, node)) => {
+                Err(node.error(format!("`{key}` does nothing without `{other}`")).hint(hint))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// An error about a key of this mapping, where the key itself is wrong.
     pub fn key_error(&self, key: &str, problem: impl Into<String>) -> DocumentError {
         let number = self.tree.entry(key).map_or(self.tree.number, |(key, _)| key.number);

@@ -150,6 +150,7 @@ fn jwks_agree_with_themselves_and_are_for_what_they_say() {
             "its `key_ops` include neither `deriveKey`, `deriveBits` nor `unwrapKey`",
         ),
         ("alg", "RSA-OAEP".into(), "its `alg` encrypts no token here"),
+        ("alg", 5.into(), "`alg` is not a string"),
         ("d", "!".into(), "a private member is not base64url"),
         ("x", Value::Null, "a public member is missing"),
     ] {

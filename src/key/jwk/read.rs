@@ -143,18 +143,26 @@ impl Jwk {
         if names_one || empty { Ok(()) } else { Err(bad(no_operation)) }
     }
 
+    /// `alg`, where it stands.
+    pub(crate) fn alg(&self) -> Result<Option<&str>, KeyError> {
+        match self.0.get("alg") {
+            None => Ok(None),
+            Some(Value::String(name)) => Ok(Some(name)),
+            Some(_) => Err(bad("`alg` is not a string")),
+        }
+    }
+
     /// `alg` as a signature's, where it stands and agrees with what is asked.
     fn algorithm(&self, asked: Option<Algorithm>) -> Result<Option<Algorithm>, KeyError> {
-        let own = match self.0.get("alg") {
+        let own = match self.alg()? {
             None => return Ok(asked),
             // RFC 9864 (2.2) gives EdDSA on this curve a name of its own.
-            Some(Value::String(name)) if name == "Ed25519" => Algorithm::EdDSA,
+            Some("Ed25519") => Algorithm::EdDSA,
             // Names are compared as they stand: in a JWK they are case-sensitive (RFC 7517, 4.4).
-            Some(Value::String(name)) => {
+            Some(name) => {
                 let known = Algorithm::ALL.into_iter().find(|known| known.name() == name);
                 known.ok_or(bad("unknown `alg`"))?
             }
-            Some(_) => return Err(bad("`alg` is not a string")),
         };
         match asked {
             Some(asked) if asked != own => Err(bad("its `alg` is not the algorithm that is asked for")),

@@ -44,7 +44,7 @@ fn text(folder: &Path, name: &str) -> Vec<u8> {
     fs::read(folder.join(name)).unwrap()
 }
 
-fn rotate(folder: &Path, disk: &dyn Disk, now: UnixTime) -> Result<Done, StoreError> {
+fn rotate(folder: &Path, disk: &dyn Disk, now: UnixTime) -> Result<Done, KeystoreError> {
     Editor::open(folder, disk)?.rotate(3, ttl(60), now)
 }
 
@@ -63,7 +63,7 @@ fn the_staged_key_comes_to_encrypt_and_old_ones_go() {
     assert_eq!((done.primary, done.removed, numbers(&keys)), (3, vec![1], vec![3, 2, 0]));
     let load = Folder::load(&keys, &mut Files::default()).unwrap().into_keys();
     assert_eq!(load.primary().unwrap().text().expose(), text(&keys, "3"));
-    assert!(matches!(Editor::create(&keys, &System), Err(StoreError::Refused { .. })));
+    assert!(matches!(Editor::create(&keys, &System), Err(KeystoreError::Refused { .. })));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_crash_while_the_first_keys_are_made_can_be_made_good() {
             return;
         }
         match Editor::create(&place.keys(), &System) {
-            Ok(_) | Err(StoreError::Refused { .. }) => {}
+            Ok(_) | Err(KeystoreError::Refused { .. }) => {}
             Err(error) => panic!("stopped after {stops}: {error}"),
         }
         assert_eq!(numbers(&place.keys()), [1, 0], "stopped after {stops}");

@@ -72,7 +72,10 @@ pub fn get(answer: &Answer, challenge: &Challenge, issuer: Option<&Issuer>) -> D
             .hint("Keypebble answers at /v2/token: let auth.token.realm end in it, and restart the registry"),
         (_, code) => Diagnostic::error(
             "realm-get",
-            format!("the realm answers {status} {} without a name and password", code.unwrap_or_default()),
+            format!(
+                "the realm answers {status} {} without a name and password",
+                shortened(code.unwrap_or_default(), 60)
+            ),
         )
         .why("clients expect a token, or 401")
         .hint("Keypebble's log has the reason"),
@@ -167,6 +170,7 @@ mod tests {
             (answer(401, "{\"message\":\"x\"}"), Level::Warning, "another form"),
             (answer(400, &refusal("INVALID_SERVICE")), Level::Error, "signs no tokens for `s`"),
             (answer(400, &refusal("INVALID_REQUEST")), Level::Error, "answers 400 INVALID_REQUEST"),
+            (answer(400, &refusal(&"X".repeat(61))), Level::Error, "XXX... without a name"),
             (answer(404, &refusal("NOT_FOUND")), Level::Error, "nothing at that path"),
             (answer(429, "{}"), Level::Error, "answers 429"),
             (Answer { challenges: bearer, ..answer(401, "{}") }, Level::Error, "as a registry does"),
