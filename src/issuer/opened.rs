@@ -189,10 +189,11 @@ mod tests {
     #[test]
     fn claims_that_nobody_signed_count_in_the_issuer_s_own_format_alone() {
         use crate::key::fernet::{FernetKey, FernetKeys};
+        type MakeSealer = fn(&Arc<FernetKeys>, &EncryptionKey) -> Option<Sealer>;
         let claims = br#"{"iss":"i","iat":999990,"exp":1000001,"jti":"x"}"#;
         let fernet = Arc::new(FernetKeys::new(vec![FernetKey::generate().unwrap()]).unwrap());
         let secret = EncryptionKey::shared(&Secret::new(vec![b'A'; 43]), None, None).unwrap();
-        let sealers: [fn(&Arc<FernetKeys>, &EncryptionKey) -> Option<Sealer>; 3] = [
+        let sealers: [MakeSealer; 3] = [
             |_, _| None,
             |_, secret| Some(Sealer::jwe(secret.clone())),
             |fernet, _| Some(Sealer::fernet(Arc::clone(fernet))),

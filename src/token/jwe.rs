@@ -247,7 +247,7 @@ mod tests {
             let header = format!(r#"{{"alg":"ECDH-ES+A256KW","enc":"A256GCM","epk":{epk}{party}}}"#);
             let header = base64::text(header.as_bytes());
             let (text, tag) = CONTENT.encrypt(&[7; KEY_BYTES], &[1; 12], header.as_bytes(), CLAIMS).unwrap();
-            let parts = [&key, &[1; 12][..], &text, &tag].map(|part| base64::text(part));
+            let parts = [&key, &[1; 12][..], &text, &tag].map(base64::text);
             let token = format!("{header}.{}", parts.join("."));
             assert_eq!(open(&token, &opener).is_ok(), opens, "{party}");
         }

@@ -55,7 +55,8 @@ def prometheus(folder, target):
     shutil.copy(RULES / "rules.yaml", folder)
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen(
-            ["prometheus", "--config.file=prometheus.yaml", f"--web.listen-address=127.0.0.1:{port}"],
+            # Debian's own default for the data is a folder of the whole machine.
+            ["prometheus", "--config.file=prometheus.yaml", "--storage.tsdb.path=data", f"--web.listen-address=127.0.0.1:{port}"],
             cwd=folder,
             stdout=log,
             stderr=log,
