@@ -16,7 +16,7 @@ pub use ambiguous::{check_distinct, check_members, check_name, check_value};
 pub use command::{TargetCommand, command};
 pub use kubernetes::{ServiceAccount, TokenRequest, service_account};
 pub use recipient::{Recipient, RecipientError};
-pub use requested::{ClaimsError, Requested, UNKNOWN_USER, read_object};
+pub use requested::{ClaimsError, Requested, UNKNOWN_USER, read_object, whole_number};
 
 use crate::ground::time::{Ttl, UnixTime};
 use crate::policy::scope::Access;

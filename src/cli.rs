@@ -22,6 +22,7 @@ mod issue;
 mod key_file;
 mod keys;
 mod man;
+mod openapi;
 mod password_input;
 mod place;
 mod policy;
@@ -118,6 +119,8 @@ enum Command {
     Completions(Shell),
     /// Print or write manual pages.
     Man(Man),
+    /// Print the HTTP API.
+    OpenApi,
 }
 
 /// Every subcommand.
@@ -152,6 +155,7 @@ const COMMANDS: &[Spec] = &[
     policy::test::SPEC,
     completions::SPEC,
     man::SPEC,
+    openapi::SPEC,
     version::SPEC,
 ];
 
@@ -197,6 +201,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::User(command) => user::run(&command),
         Command::Completions(shell) => completions::run(shell),
         Command::Man(command) => man::run(&command),
+        Command::OpenApi => openapi::run(),
         Command::HashPassword(command) => hash_password::run(&command),
     }
 }

@@ -8,6 +8,7 @@
 pub mod credentials;
 pub mod handler;
 pub mod identity;
+pub mod openapi;
 pub mod refusal;
 pub mod request;
 pub mod response;
@@ -226,6 +227,7 @@ impl Service {
         match route {
             Route::Healthz => Ok(Response::json(200, &b"{\"status\": \"ok\"}"[..])),
             Route::Metrics => Ok(self.metrics_text(request)),
+            Route::OpenApi => Ok(openapi::get()),
             Route::Jwks => Ok(wellknown::jwks(state.issuer.keyring())),
             Route::Discovery => Ok(wellknown::discovery(state, self.store.is_some())),
             Route::Auth => auth::auth(call, query),

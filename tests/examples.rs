@@ -42,6 +42,18 @@ examples! {
     the_compose_gitignore: "docker-compose/.gitignore" => compose_gitignore;
     the_nginx_configuration: "docker-compose/nginx/nginx.conf" => nginx_configuration;
     the_nginx_locations: "docker-compose/nginx/registry.conf" => nginx_locations;
+    the_dashboard: "grafana/keypebble.json" => only_metrics_that_there_are;
+    the_prometheus: "prometheus/prometheus.yaml" => foreign;
+    the_alerts: "prometheus/rules.yaml" => only_metrics_that_there_are;
+    the_alerts_tests: "prometheus/rules_test.yaml" => only_metrics_that_there_are;
+    the_verifier_in_python: "verify/verify.py" => foreign;
+    the_verifier_in_go: "verify/go/main.go" => foreign;
+    the_verifier_in_go_s_module: "verify/go/go.mod" => foreign;
+    the_verifier_in_go_s_checksums: "verify/go/go.sum" => foreign;
+    the_verifier_in_node: "verify/verify.mjs" => foreign;
+    the_verifier_in_node_s_package: "verify/package.json" => foreign;
+    the_verifier_in_node_s_lock: "verify/package-lock.json" => foreign;
+    the_verifier_in_shell: "verify/verify.sh" => foreign;
     the_kubernetes_manifest: "kubernetes/keypebble.yaml" => kubernetes_manifest;
     the_kubernetes_monitor: "kubernetes/servicemonitor.yaml" => kubernetes_manifest;
     the_chart: "helm/keypebble/Chart.yaml" => chart;
@@ -50,6 +62,28 @@ examples! {
     the_charts_service: "helm/keypebble/templates/service.yaml" => kubernetes_manifest;
     the_charts_network_policy: "helm/keypebble/templates/networkpolicy.yaml" => kubernetes_manifest;
     the_charts_monitor: "helm/keypebble/templates/servicemonitor.yaml" => kubernetes_manifest;
+}
+
+/// `tests/foreign` runs it, with the programs that it is for.
+fn foreign(name: &str) {
+    let tests = ["test_prometheus.py", "test_verify.py"].map(|test| repository("tests/foreign").join(test));
+    let tests = tests.map(|test| fs::read_to_string(test).unwrap()).concat();
+    let part = if name.contains("/go/") { "\"go\"" } else { name.rsplit('/').next().unwrap() };
+    assert!(tests.contains(part), "no test runs {name}");
+}
+
+/// A metric of a query is one that the server has, which are those that the manual lists (see tests/docs).
+fn only_metrics_that_there_are(name: &str) {
+    let (text, listed) = (
+        fs::read_to_string(example(name)).unwrap(),
+        fs::read_to_string(repository("docs/operations.md")).unwrap(),
+    );
+    let words = text.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+    let metrics: BTreeSet<&str> = words.filter(|word| word.starts_with("keypebble_")).collect();
+    assert!(metrics.len() >= 6, "{name}: {metrics:?}");
+    for metric in metrics {
+        assert!(listed.contains(&format!("`{}`", metric.trim_end_matches("_bucket"))), "{name}: {metric}");
+    }
 }
 
 #[test]

@@ -161,12 +161,38 @@ pub fn read_object(json: &[u8]) -> Result<Map<String, Value>, ClaimsError> {
     })
 }
 
+/// A number without a fraction, however it is written: `900`, `900.0` and `9e2` are one number (RFC 8259, 6).
+pub fn whole_number(value: &Value) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
+    #[allow(clippy::cast_possible_truncation, reason = "it is whole, and far from the bounds")]
+    let from_float = |n: f64| (n.fract() == 0.0 && n.abs() < EXACT).then_some(n as i64);
+    value.as_i64().or_else(|| value.as_f64().and_then(from_float))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn requested(json: &str) -> Result<Requested, ClaimsError> {
         Requested::new(read_object(json.as_bytes())?)
+    }
+
+    #[test]
+    fn a_number_is_whole_however_it_is_written() {
+        for (text, whole) in [
+            ("900", Some(900)),
+            ("900.0", Some(900)),
+            ("9e2", Some(900)),
+            ("-1.0", Some(-1)),
+            ("0.5", None),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("9223372036854775808", None),
+            ("1e16", None),
+            ("\"900\"", None),
+            ("null", None),
+        ] {
+            assert_eq!(whole_number(&serde_json::from_str(text).unwrap()), whole, "{text}");
+        }
     }
 
     #[test]

@@ -82,9 +82,8 @@ impl<'b> CommandRequest<'b> {
         }
         let ttl = match body.get("expirationSeconds").filter(|value| !value.is_null()) {
             None => lifetimes.default,
-            Some(value) => value
-                .as_u64()
-                .and_then(|seconds| lifetimes.asked(seconds))
+            Some(value) => claims::whole_number(value)
+                .and_then(|seconds| lifetimes.asked(u64::try_from(seconds).ok()?))
                 .ok_or(Refusal::Life("expirationSeconds", lifetimes.max))?,
         };
         Ok(Self { target, command, user, ttl })

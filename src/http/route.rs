@@ -37,13 +37,15 @@ pub enum Route<'p> {
     Discovery,
     /// `/metrics`
     Metrics,
+    /// `/openapi.json`
+    OpenApi,
     /// Anything else.
     Other,
 }
 
 impl<'p> Route<'p> {
     /// Every route's label, for counters that start at zero.
-    pub const LABELS: [&'static str; 11] = [
+    pub const LABELS: [&'static str; 12] = [
         "healthz",
         "auth",
         "v2_token",
@@ -54,6 +56,7 @@ impl<'p> Route<'p> {
         "jwks",
         "openid_configuration",
         "metrics",
+        "openapi",
         "other",
     ];
 
@@ -69,6 +72,7 @@ impl<'p> Route<'p> {
             "/.well-known/jwks.json" => Route::Jwks,
             "/.well-known/openid-configuration" => Route::Discovery,
             "/metrics" => Route::Metrics,
+            "/openapi.json" => Route::OpenApi,
             _ => token_request(path).unwrap_or(Route::Other),
         }
     }
@@ -86,6 +90,7 @@ impl<'p> Route<'p> {
             Route::Jwks => "jwks",
             Route::Discovery => "openid_configuration",
             Route::Metrics => "metrics",
+            Route::OpenApi => "openapi",
             Route::Other => "other",
         }
     }
@@ -95,7 +100,12 @@ impl<'p> Route<'p> {
     pub fn allow(self, passwords: bool) -> &'static str {
         match self {
             Route::Token if passwords => "GET, HEAD, POST",
-            Route::Healthz | Route::Token | Route::Jwks | Route::Discovery | Route::Metrics => "GET, HEAD",
+            Route::Healthz
+            | Route::Token
+            | Route::Jwks
+            | Route::Discovery
+            | Route::Metrics
+            | Route::OpenApi => "GET, HEAD",
             Route::Auth | Route::Command | Route::TokenRequest { .. } | Route::Introspect | Route::Revoke => {
                 "POST"
             }
@@ -299,6 +309,7 @@ mod tests {
             (Route::Revoke, Method::Get, true, false),
             (Route::Healthz, Method::Head, false, true),
             (Route::Metrics, Method::Post, true, false),
+            (Route::OpenApi, Method::Head, false, true),
             (Route::Token, Method::Other("DELETE"), true, false),
             (Route::Other, Method::Other(""), true, false),
         ] {

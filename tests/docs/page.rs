@@ -45,6 +45,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// machine's name stands for it, which leads here and is not local by itself.
 const FRONT_PAGE: &str = "docs/quickstart-proxy.md";
 
+/// A page whose commands are for a clone of the repository.
+const CLONE_PAGE: &str = "docs/verifying.md";
+
 /// What else the documentation names and is not here: a registry with TLS and a name of its own. nginx has it.
 const NAMES: [(&str, &str); 4] = [
     ("https://registry.example.com", "https://localhost:5443"),
@@ -96,6 +99,9 @@ impl Page {
         fs::create_dir_all(aside.path().join("home")).unwrap();
         let binary = std::env::var_os("KEYPEBBLE_BIN").map_or_else(|| PathBuf::from(BINARY), PathBuf::from);
         link(&fs::canonicalize(binary).unwrap(), &programs.join("keypebble"));
+        if name == CLONE_PAGE {
+            link(&repository("examples"), &folder.path().join("examples"));
+        }
         if with == With::RustAlone {
             stand_in::install(&programs);
         } else {

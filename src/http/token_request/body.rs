@@ -3,7 +3,7 @@
 //! Owns the fields that count. Decision: a field that is not known is refused, since what it asks for would
 //! silently not be so.
 
-use crate::claims::ServiceAccount;
+use crate::claims::{ServiceAccount, whole_number};
 use crate::http::refusal::Refusal;
 use serde_json::{Map, Value};
 
@@ -62,7 +62,7 @@ impl TokenRequestBody {
                 .map_err(|_| Refusal::Spec(AUDIENCES, "is not a list of texts"))?,
         };
         let seconds = present("expirationSeconds")
-            .map(|value| value.as_i64().ok_or(Refusal::Spec(SECONDS, "is not a whole number")));
+            .map(|value| whole_number(value).ok_or(Refusal::Spec(SECONDS, "is not a whole number")));
         Ok(Self {
             api_version: text(body, "apiVersion")?,
             kind: text(body, "kind")?,

@@ -1,0 +1,18 @@
+//! `keypebble openapi`: the HTTP API as programs read it.
+
+use super::args::Spec;
+use super::stdout::print_raw;
+use super::{Command, Error};
+use crate::http::openapi::DOCUMENT;
+
+/// The subcommand.
+pub(super) const SPEC: Spec = Spec {
+    name: "openapi",
+    operands: 0,
+    help: include_str!("help/openapi.txt"),
+    read: |_| Ok(Command::OpenApi),
+};
+
+pub(super) fn run() -> Result<(), Error> {
+    print_raw(DOCUMENT)
+}
