@@ -6,7 +6,7 @@
 //! | fence | what happens |
 //! | --- | --- |
 //! | `sh` | run by `sh -eu`, block after block, in one folder for each page; needs Rust and nothing else |
-//! | `sh registry` | the same, but it needs more programs (skopeo, nginx, ...): run by the ignored test |
+//! | `sh registry` | the same, but it needs more programs (skopeo, nginx, ...) or features: run by the ignored test |
 //! | `sh registry-2.8`, `registry-3`, `nginx`, `caddy` | one of several ways: the ignored tests take each in turn |
 //! | `sh cargo` | `cargo run` is run with the built binary; of others the features must exist |
 //! | `sh docker`, `systemd`, `kubernetes`, `host` | cannot be run here: its syntax is checked |
