@@ -112,14 +112,16 @@ fn the_mode_says_whom_a_certificate_must_convince() {
         ("127.0.0.1", "verify-ca", "root", true),
         ("localhost", "verify-full", "other", false),
         ("localhost", "verify-ca", "other", false),
-        ("127.0.0.1", "require", "other", true),
-        ("127.0.0.1", "disable", "root", true),
+        // As libpq has it: a root given with `require` is verified; without one, whoever answers.
+        ("127.0.0.1", "require", "other", false),
+        ("127.0.0.1", "require", "root", true),
+        ("127.0.0.1", "require", "", true),
+        ("127.0.0.1", "disable", "root", false),
+        ("127.0.0.1", "disable", "", true),
     ] {
         let roots = pki.join(&format!("{root}.pem")).display().to_string();
-        let url = format!(
-            "postgres://k@{host}:{}/k?passfile=passfile&sslmode={mode}&sslrootcert={roots}",
-            cluster.port
-        );
+        let roots = if root.is_empty() { String::new() } else { format!("&sslrootcert={roots}") };
+        let url = format!("postgres://k@{host}:{}/k?passfile=passfile&sslmode={mode}{roots}", cluster.port);
         let (code, text) = said(&line(&folder(&url, ""), "store init --config config.yaml"));
         assert_eq!(code, if fine { 0 } else { 3 }, "{host} {mode} {root}: {text}");
     }
