@@ -94,7 +94,7 @@ def explore(folder, address, found, *arguments):
     (folder / "openapi.json").write_text(json.dumps(found))
     (folder / "schemathesis.toml").write_text(CONFIG)
     command = [TOOLS / "schemathesis", "--config-file", "schemathesis.toml", "run", "openapi.json", "--url", address]
-    command += ["--max-examples", "20", "--checks", "all", "--no-color", "--continue-on-failure", *arguments]
+    command += ["--max-examples", "20", "--generation-deterministic", "--checks", "all", "--no-color", "--continue-on-failure", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     print(done.stdout, done.stderr)
     assert done.returncode == 0
