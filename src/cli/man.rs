@@ -135,7 +135,11 @@ fn body(text: &str) -> String {
         let continues = item && line.starts_with("      ");
         let stands = line.starts_with("  ") && term.is_none() && !continues;
         if verbatim != stands {
-            out.push_str(if stands { ".PP\n.nf\n" } else { ".fi\n.PP\n" });
+            out.push_str(match (stands, term) {
+                (true, _) => ".PP\n.nf\n",
+                (false, None) => ".fi\n.PP\n",
+                (false, Some(_)) => ".fi\n", // an item begins a paragraph of its own
+            });
             verbatim = stands;
         }
         // Writing to a String does not fail.
@@ -201,8 +205,8 @@ mod tests {
     #[test]
     fn text_flows_items_hang_and_the_rest_stands_as_it_is() {
         assert_eq!(
-            body("a\n.b\n  -x  one\n        two\nc:\n  d: \\e\n"),
-            "a\n\\&.b\n.TP\n\\fB\\-x\\fR\none\ntwo\n.PP\nc:\n.PP\n.nf\n  d: \\ee\n.fi\n"
+            body("a\n.b\n  -x  one\n        two\nc:\n  d: \\e\n  y  z\n"),
+            "a\n\\&.b\n.TP\n\\fB\\-x\\fR\none\ntwo\n.PP\nc:\n.PP\n.nf\n  d: \\ee\n.fi\n.TP\n\\fBy\\fR\nz\n"
         );
     }
 }
