@@ -319,7 +319,6 @@ fn a_user_that_a_proxy_names_asks_for_themselves() {
     assert_eq!(server.post(COMMAND, &page, &of("")).status, 403);
 }
 
-#[cfg(feature = "passwords")]
 #[test]
 fn a_proxy_lends_its_trust_to_nobody_that_it_passes_on() {
     let (_folder, server) = with_profiles();
@@ -341,6 +340,7 @@ fn a_proxy_lends_its_trust_to_nobody_that_it_passes_on() {
 }
 
 #[test]
+#[cfg(feature = "passwords")]
 fn a_user_with_a_password_asks_for_themselves() {
     let password = common::basic("alice", "sesame");
     let alice = [JSON, ("Authorization", &*password)];
