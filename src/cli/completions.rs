@@ -150,11 +150,6 @@ fn beginnings() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
     beginnings
 }
 
-/// A text as all three shells take it.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

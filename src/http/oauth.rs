@@ -129,18 +129,22 @@ fn by_refresh_token(
     Err(Refusal::RefreshToken)
 }
 
+/// What the store may know of a refresh token.
+pub(super) fn sought(holder: &Holder) -> Sought<'_> {
+    Sought {
+        id: &holder.id,
+        subject: &holder.user,
+        key_id: holder.key_id.as_deref(),
+        issued_at: holder.issued_at,
+    }
+}
+
 /// Whether the store, where there is one, says that a refresh token was revoked. One that it does not know is
 /// taken unless the store is required: it may be older than the store, or its record was dropped.
 fn is_revoked(call: &mut Call<'_>, holder: &Holder) -> Result<bool, Refusal> {
     let Some(store) = &call.service.store else { return Ok(false) };
     let now = call.now();
-    let sought = Sought {
-        id: &holder.id,
-        subject: &holder.user,
-        key_id: holder.key_id.as_deref(),
-        issued_at: holder.issued_at,
-    };
-    let known = store.look(&sought, now);
+    let known = store.look(&sought(holder), now);
     match known.map_err(|fault| call.forgetful(&fault))? {
         Known::Revoked(..) => {
             if let Some(left_out) = call.service.revoked_uses.take(now) {

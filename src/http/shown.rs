@@ -51,12 +51,7 @@ impl Shown {
                 key_id: opened.key_id.as_deref(),
                 issued_at: opened.issued_at,
             },
-            Self::Refresh(holder) => Sought {
-                id: &holder.id,
-                subject: &holder.user,
-                key_id: holder.key_id.as_deref(),
-                issued_at: holder.issued_at,
-            },
+            Self::Refresh(holder) => oauth::sought(holder),
         }
     }
 

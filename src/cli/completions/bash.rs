@@ -1,6 +1,7 @@
 //! For bash, of any version and without its package of completions.
 
-use super::{Offer, OfferedFlag, Values, beginnings, quoted};
+use super::{Offer, OfferedFlag, Values, beginnings};
+use crate::ground::text::single_quoted as quoted;
 use std::fmt::Write;
 
 const HEAD: &str = r#"# bash completion for keypebble; made by: keypebble completions bash

@@ -1,6 +1,7 @@
 //! For zsh: `_arguments` does the work.
 
-use super::{Offer, OfferedFlag, Values, beginnings, quoted};
+use super::{Offer, OfferedFlag, Values, beginnings};
+use crate::ground::text::single_quoted as quoted;
 use std::fmt::Write;
 
 /// The script: a function for the folder of them, or to be sourced.
