@@ -1,6 +1,7 @@
 //! What every other folder stands on, and what knows none of them: files and how they change, YAML with places, text, time,
 //! secrets, limits, addresses, diagnostics, how names are compared.
 
+pub mod authorities;
 pub mod base64;
 pub mod diagnostic;
 pub(crate) mod digest;

@@ -8,6 +8,7 @@
 use crate::cli::error::Error;
 use crate::cli::key_file::file;
 use crate::diagnosis::doctor::running::Answer;
+use crate::ground::authorities as system;
 use crate::ground::diagnostic::{Diagnostic, shortened};
 use crate::ground::file;
 use crate::ground::text::quoted;
@@ -25,17 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The most bytes of an answer's head and of its body.
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_BODY: u64 = 128 * 1024;
-/// The most bytes of the system's authorities.
-const MAX_BUNDLE: u64 = 4 * 1024 * 1024;
-
-/// Where systems keep the authorities that they trust: Debian and Alpine, Fedora, `OpenSUSE`, older RHEL, BSD.
-const BUNDLES: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
 
 /// Asks over http and https.
 pub(super) struct Client(ureq::Agent);
@@ -97,9 +87,9 @@ impl Client {
 /// The authorities of `SSL_CERT_FILE`, or of the first bundle that is there.
 fn system_authorities() -> Result<Vec<Certificate<'static>>, Error> {
     let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    let bundle = named.or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| path.exists()));
+    let bundle = named.or_else(system::bundle);
     let Some(path) = bundle else { return Ok(Vec::new()) };
-    let bytes = file::read(&path, MAX_BUNDLE).map_err(|source| Error::file("read", &path, source))?;
+    let bytes = file::read(&path, system::MAX_BYTES).map_err(|source| Error::file("read", &path, source))?;
     Ok(certificates(&bytes))
 }
 

@@ -3,6 +3,7 @@
 //! Owns whom a certificate must convince. Decision: `require` and `verify-ca` check the same handshake as
 //! `verify-full` and pass over the name, or over who signed; a signature that does not stand is never taken.
 
+use crate::ground::authorities;
 use crate::ground::file;
 use crate::store::server::{Server, TlsMode};
 use rustls::client::WebPkiServerVerifier;
@@ -11,22 +12,11 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
-
-/// The longest file of certificates, in bytes.
-const MAX_BYTES: u64 = 4 * 1024 * 1024;
-
-/// Where systems keep the certificates that they trust.
-const SYSTEM: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// What makes a TLS connection to that host. An error says what is wrong and what to do.
 pub(super) fn connector(
@@ -63,7 +53,7 @@ pub(super) fn connector(
 fn roots(named: Option<&Path>) -> Result<RootCertStore, [String; 2]> {
     let path = match named {
         Some(path) => path.to_owned(),
-        None => SYSTEM.iter().map(PathBuf::from).find(|path| path.exists()).ok_or_else(|| {
+        None => authorities::bundle().ok_or_else(|| {
             [
                 "this system has no file of root certificates".to_owned(),
                 "add ?sslrootcert=PATH with the certificate of whoever signed the server's".to_owned(),
@@ -71,7 +61,7 @@ fn roots(named: Option<&Path>) -> Result<RootCertStore, [String; 2]> {
         })?,
     };
     let shown = path.display();
-    let text = file::read(&path, MAX_BYTES)
+    let text = file::read(&path, authorities::MAX_BYTES)
         .map_err(|error| [format!("the root certificates {shown} cannot be read: {error}"), String::new()])?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&text) {
