@@ -6,10 +6,9 @@
 
 use super::call::Call;
 use super::credentials::Credentials;
-use super::identity;
+use super::identity::{self, Words};
 use super::refusal::Refusal;
 use super::route::Parameters;
-use crate::login::attempts::{self, Outcome};
 use crate::login::clients::{Act, Client, Clients};
 use zeroize::Zeroizing;
 
@@ -77,25 +76,9 @@ pub(super) fn of<'c>(call: &mut Call<'c>, form: &Parameters<'_>, act: Act) -> Re
 fn checked<'c>(call: &mut Call<'c>, credentials: Credentials) -> Result<(String, &'c Client), Refusal> {
     let Credentials { user: name, password } = credentials;
     let clients = &call.state.clients;
-    let from = attempts::Client::of(call.client.address());
-    let passwords = &call.service.passwords;
-    let outcome = passwords.check(clients.proofs(), &Clients::proof_name(&name), &password, from);
-    call.service.metrics.password(outcome);
-    identity::tell_of_shared_address(call, outcome);
     let known = clients.find(&name);
-    // An unknown name is not logged: it may be a secret in the wrong field.
-    let of =
-        known.map_or_else(|| "of a client that is not in `clients`".to_owned(), |_| format!("of {name}"));
-    let (refusal, what) = match outcome {
-        Outcome::Right | Outcome::Remembered => {
-            return known.map(|client| (name, client)).ok_or(Refusal::Client);
-        }
-        Outcome::Wrong => (Refusal::Client, "wrong secret"),
-        Outcome::Throttled(seconds) => {
-            (Refusal::Throttled(seconds), "too many wrong secrets; not checked that")
-        }
-        Outcome::Busy => (Refusal::Busy, "too many checks at once; not checked the secret"),
-    };
-    call.note.detail = Some(format!("{what} {of}"));
-    Err(refusal)
+    let whose = if known.is_some() { &*name } else { "a client that is not in `clients`" };
+    let words = Words { proof: "secret", whose, wrong: Refusal::Client };
+    identity::prove(call, clients.proofs(), (&Clients::proof_name(&name), &password), words)?;
+    known.map(|client| (name, client)).ok_or(Refusal::Client)
 }

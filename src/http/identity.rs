@@ -17,6 +17,8 @@ use crate::config::shared_address;
 use crate::ground::name;
 use crate::login::Logins;
 use crate::login::attempts::{Client, Outcome};
+use crate::login::password::Password;
+use crate::login::users::Users;
 use crate::policy::{Enforcement, Who};
 
 /// Who asks, and how that is known.
@@ -137,28 +139,49 @@ pub(super) fn checked(
     credentials: Credentials,
 ) -> Result<String, Refusal> {
     let Credentials { user, password } = credentials;
+    let known = logins.users.hash_of(&user).is_some();
+    let whose = if known { &*user } else { "a user that the users file does not have" };
+    let words = Words { proof: "password", whose, wrong: Refusal::Password };
+    prove(call, &logins.users, (&user, &password), words)?;
+    Ok(user)
+}
+
+/// How a proof that fails is told.
+pub(super) struct Words<'w> {
+    /// What it is called.
+    pub(super) proof: &'static str,
+    /// Whose it was, for the log. An unknown name is none: it may be a secret in the wrong field.
+    pub(super) whose: &'w str,
+    /// What the client is told of a wrong one.
+    pub(super) wrong: Refusal,
+}
+
+/// Checks a password or a secret, within the limits of guessing; counts it, and notes why it does not hold.
+pub(super) fn prove(
+    call: &mut Call<'_>,
+    proofs: &Users,
+    (name, proof): (&str, &Password),
+    words: Words<'_>,
+) -> Result<(), Refusal> {
     let client = Client::of(call.client.address());
-    let outcome = call.service.passwords.check(&logins.users, &user, &password, client);
+    let outcome = call.service.passwords.check(proofs, name, proof, client);
     call.service.metrics.password(outcome);
     tell_of_shared_address(call, outcome);
-    // An unknown name is not logged: it may be a password in the wrong field.
-    let known = logins.users.hash_of(&user).is_some();
-    let of =
-        if known { format!("of {user}") } else { "of a user that the users file does not have".to_owned() };
+    let Words { proof, whose, wrong } = words;
     let (refusal, what) = match outcome {
-        Outcome::Right | Outcome::Remembered => return Ok(user),
-        Outcome::Wrong => (Refusal::Password, "wrong password"),
+        Outcome::Right | Outcome::Remembered => return Ok(()),
+        Outcome::Wrong => (wrong, format!("wrong {proof}")),
         Outcome::Throttled(seconds) => {
-            (Refusal::Throttled(seconds), "too many wrong passwords; not checked that")
+            (Refusal::Throttled(seconds), format!("too many wrong {proof}s; not checked that"))
         }
-        Outcome::Busy => (Refusal::Busy, "too many checks at once; not checked the password"),
+        Outcome::Busy => (Refusal::Busy, format!("too many checks at once; not checked the {proof}")),
     };
-    call.note.detail = Some(format!("{what} {of}"));
+    call.note.detail = Some(format!("{what} of {whose}"));
     Err(refusal)
 }
 
 /// Says once that a proxy on this host passes on logins that all count as its own.
-pub(super) fn tell_of_shared_address(call: &Call<'_>, outcome: Outcome) {
+fn tell_of_shared_address(call: &Call<'_>, outcome: Outcome) {
     let peer = call.request.peer;
     let is_local = peer.address().is_none_or(|address| address.is_loopback());
     let bites = is_forwarded(call.request) || matches!(outcome, Outcome::Throttled(_));
