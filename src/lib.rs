@@ -19,6 +19,12 @@ macro_rules! key_file {
     };
 }
 
+/// Folders of the unit tests' own: the same file as the other tests use.
+#[cfg(test)]
+#[path = "../tests/common/folder.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the other tests use the rest")]
+mod scratch;
+
 pub mod cli;
 pub mod load;
 pub mod server;

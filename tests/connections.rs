@@ -4,8 +4,7 @@
 
 mod common;
 
-use common::{Answer, Folder, Server, exchange, keypebble, line, metric, stderr, until};
-use std::fmt::Write as _;
+use common::{Answer, Folder, Server, TURNS, exchange, keypebble, line, metric, pipelined, stderr, until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -69,22 +68,10 @@ impl Drop for Busy {
 /// Pipelines requests for three users in pieces of all sizes, again and again over new connections, for a
 /// while: each answer must be for the user whose turn it is. Gives how many were answered.
 fn pipeline<S: Read + Write>(connect: impl Fn() -> S, time: Duration) -> usize {
-    const USERS: [&str; 3] = ["alice", "bob", "carol"];
     let (started, mut answered, mut seed) = (Instant::now(), 0, 1_u64);
     while started.elapsed() < time {
         let mut stream = connect();
-        let mut requests = String::new();
-        for turn in 0..12 {
-            let (user, pad) = (USERS[turn % 3], "p".repeat((turn * 67 + answered) % 700));
-            let body = "b".repeat(turn * 31 % 200);
-            write!(
-                requests,
-                "GET /v2/token?n={turn} HTTP/1.1\r\nHost: localhost\r\nX-Pad: {pad}\r\n\
-                 X-Authenticated-User: {user}\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            )
-            .unwrap();
-        }
+        let requests = pipelined(12, |turn| ((turn * 67 + answered) % 700, turn * 31 % 200));
         let mut rest = requests.as_bytes();
         while !rest.is_empty() {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -94,7 +81,7 @@ fn pipeline<S: Read + Write>(connect: impl Fn() -> S, time: Duration) -> usize {
         }
         for turn in 0..12 {
             let claims = Answer::read(&mut stream, false).claims();
-            assert_eq!(claims["sub"], USERS[turn % 3], "answer {turn} after {answered}");
+            assert_eq!(claims["sub"], TURNS[turn % 3], "answer {turn} after {answered}");
         }
         answered += 12;
     }

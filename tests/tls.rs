@@ -6,9 +6,10 @@
 mod common;
 
 use common::tls::{Authority, Client, Secure, secure_folder};
-use common::{Answer, Folder, Server, connect, exchange, line, metric_in, run, said, stderr, until};
+use common::{
+    Answer, Folder, Server, TURNS, connect, exchange, line, metric_in, pipelined, run, said, stderr, until,
+};
 use rustls::version::{TLS12, TLS13};
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -58,18 +59,7 @@ fn both_versions_carry_requests_of_all_sizes_in_records_of_all_sizes() {
     assert!(server.address.starts_with("https://127.0.0.1:"), "{}", server.address);
     for version in [&TLS13, &TLS12] {
         let client = Client::of(&authority.pem, &[version]);
-        let mut requests = String::new();
-        for turn in 0..60 {
-            let (user, pad) = (["alice", "bob", "carol"][turn % 3], "p".repeat(turn * 397 % 9000));
-            let body = "b".repeat(turn * 31 % 2000);
-            write!(
-                requests,
-                "GET /v2/token?n={turn} HTTP/1.1\r\nHost: localhost\r\nX-Pad: {pad}\r\n\
-                 X-Authenticated-User: {user}\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            )
-            .unwrap();
-        }
+        let requests = pipelined(60, |turn| (turn * 397 % 9000, turn * 31 % 2000));
         for size in [1, 700, 5000, 40_000] {
             // Byte by byte for the first requests alone.
             let (sent, turns) =
@@ -80,7 +70,7 @@ fn both_versions_carry_requests_of_all_sizes_in_records_of_all_sizes() {
             }
             for turn in 0..turns {
                 let claims = Answer::read(&mut stream, false).claims();
-                assert_eq!(claims["sub"], ["alice", "bob", "carol"][turn % 3], "{version:?} {size} {turn}");
+                assert_eq!(claims["sub"], TURNS[turn % 3], "{version:?} {size} {turn}");
             }
         }
     }

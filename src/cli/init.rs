@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_was_not_made_here_is_left_alone() {
-        let folder = env::temp_dir().join(format!("keypebble-init-{}", std::process::id()));
+        let folder = crate::scratch::Folder::new();
         let (aside, wanted) = (folder.join("aside"), folder.join("wanted"));
         fs::create_dir_all(&aside).unwrap();
         fs::write(aside.join("photo"), "of somebody").unwrap();
@@ -246,6 +246,5 @@ mod tests {
         assert!(error.to_string().contains("cannot create"), "{error}");
         assert_eq!(fs::read_to_string(aside.join("photo")).unwrap(), "of somebody");
         assert!(!wanted.exists());
-        fs::remove_dir_all(&folder).unwrap();
     }
 }

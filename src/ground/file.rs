@@ -217,46 +217,32 @@ fn contents(file: File, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Folder;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
 
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path = Path::new("/tmp").join(format!("keypebble-file-{}-{name}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
-        fn file(&self, name: &str, bytes: &[u8], mode: u32) -> PathBuf {
-            let path = self.0.join(name);
-            fs::write(&path, bytes).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            path
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    /// A file with these bytes and this mode.
+    fn file(folder: &Folder, name: &str, bytes: &[u8], mode: u32) -> PathBuf {
+        let path = folder.join(name);
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
     }
 
     #[test]
     fn only_a_regular_file_is_read_and_the_error_names_what_is_there() {
-        let folder = Folder::new("kinds");
-        let pipe = folder.0.join("pipe");
+        let folder = Folder::new();
+        let pipe = folder.join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        let _socket = UnixListener::bind(folder.0.join("socket")).unwrap();
-        symlink("pipe", folder.0.join("link")).unwrap();
+        let _socket = UnixListener::bind(folder.join("socket")).unwrap();
+        symlink("pipe", folder.join("link")).unwrap();
         for (path, what) in [
             (pipe, "it is a pipe, not a regular file"),
-            (folder.0.join("link"), "it is a pipe"),
-            (folder.0.join("socket"), "it is a socket"),
-            (folder.0.clone(), "it is a folder"),
+            (folder.join("link"), "it is a pipe"),
+            (folder.join("socket"), "it is a socket"),
+            (folder.path().to_owned(), "it is a folder"),
             ("/dev/null".into(), "it is a device"),
-            (folder.0.join("absent"), "No such file"),
+            (folder.join("absent"), "No such file"),
         ] {
             let mut files = Files::default();
             let error = files.read(&path, 10).unwrap_err().to_string();
@@ -267,13 +253,13 @@ mod tests {
 
     #[test]
     fn a_file_that_may_not_be_read_is_told_with_its_owner_and_who_asked() {
-        let folder = Folder::new("denied");
-        let path = folder.file("key", b"", 0o640);
-        fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o750)).unwrap();
+        let folder = Folder::new();
+        let path = file(&folder, "key", b"", 0o640);
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o750)).unwrap();
         let said = |path: &Path| denied(path, ErrorKind::PermissionDenied.into()).to_string();
         let us = user_id();
         for (asked, seen, mode) in
-            [(path.clone(), &path, "0640"), (folder.0.join("closed/key"), &folder.0, "0750")]
+            [(path.clone(), path.as_path(), "0640"), (folder.join("closed/key"), folder.path(), "0750")]
         {
             let told = format!(
                 "this is user {us}, and {} belongs to user {us} and group {}, with mode {mode}",
@@ -287,20 +273,20 @@ mod tests {
 
     #[test]
     fn what_is_to_be_replaced_is_read_itself_and_never_through_a_link() {
-        let folder = Folder::new("itself");
-        let path = folder.file("a", b"text", 0o640);
+        let folder = Folder::new();
+        let path = file(&folder, "a", b"text", 0o640);
         let (bytes, metadata) = Files::default().read_itself(&path, 10).unwrap();
         assert_eq!((bytes.as_slice(), metadata.mode() & 0o777), (&b"text"[..], 0o640));
-        symlink("a", folder.0.join("link")).unwrap();
-        let error = Files::default().read_itself(&folder.0.join("link"), 10).unwrap_err();
+        symlink("a", folder.join("link")).unwrap();
+        let error = Files::default().read_itself(&folder.join("link"), 10).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
-        assert!(Files::default().read_itself(&folder.0, 10).is_err());
+        assert!(Files::default().read_itself(folder.path(), 10).is_err());
     }
 
     #[test]
     fn a_file_is_bounded_and_a_secret_loses_its_line_end_alone() {
-        let folder = Folder::new("bounds");
-        let path = folder.file("a", b" a\tsecret \r\n\n", 0o600);
+        let folder = Folder::new();
+        let path = file(&folder, "a", b" a\tsecret \r\n\n", 0o600);
         assert_eq!(read(&path, 13).unwrap().len(), 13);
         assert_eq!(read(&path, 12).unwrap_err().kind(), ErrorKind::FileTooLarge);
         assert_eq!(Files::default().secret(&path, 13).unwrap().expose(), b" a\tsecret ");
@@ -308,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_mark_or_an_encoding_is_named_and_never_part_of_a_secret() {
-        let folder = Folder::new("marks");
+        let folder = Folder::new();
         let utf16 = |unit: fn(u16) -> [u8; 2]| "a secret".encode_utf16().flat_map(unit).collect::<Vec<u8>>();
         for (bytes, named) in [
             (b"\xef\xbb\xbfa secret".to_vec(), "a byte order mark"),
@@ -316,17 +302,17 @@ mod tests {
             ([&b"\xfe\xff"[..], &utf16(u16::to_be_bytes)].concat(), "UTF-16"),
             (utf16(u16::to_le_bytes), "UTF-16"),
         ] {
-            let path = folder.file("secret", &bytes, 0o600);
+            let path = file(&folder, "secret", &bytes, 0o600);
             let error = Files::default().secret(&path, 100).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
         }
-        let random = folder.file("secret", b"\xff\xfe\x01\xd8 random bytes", 0o600);
+        let random = file(&folder, "secret", b"\xff\xfe\x01\xd8 random bytes", 0o600);
         assert!(Files::default().secret(&random, 100).is_ok());
     }
 
     #[test]
     fn others_who_can_read_or_change_what_is_read_are_warned_of() {
-        let folder = Folder::new("modes");
+        let folder = Folder::new();
         let messages = |path: &Path, private: bool| {
             let mut files = Files::default();
             files.read(path, 10).unwrap();
@@ -341,12 +327,12 @@ mod tests {
             (0o644, true, "holds a secret and can be read by every user of this host (mode 0644)"),
             (0o666, false, "every user of this host can change it (mode 0666)"),
         ] {
-            let messages = messages(&folder.file("a", b"", mode), private);
+            let messages = messages(&file(&folder, "a", b"", mode), private);
             assert_eq!(messages.is_empty(), said.is_empty(), "{mode:o}: {messages}");
             assert!(messages.contains(said), "{mode:o}: {messages}");
         }
-        let (path, open) = (folder.file("a", b"", 0o600), folder.0.join("open"));
-        symlink(&path, folder.0.join("link")).unwrap();
+        let (path, open) = (file(&folder, "a", b"", 0o600), folder.join("open"));
+        symlink(&path, folder.join("link")).unwrap();
         fs::create_dir(&open).unwrap();
         symlink(&path, open.join("link")).unwrap();
         for mode in [0o777, 0o1777] {
@@ -354,8 +340,8 @@ mod tests {
             let said = messages(&open.join("link"), false);
             assert!(said.contains(&format!("can put other files into it (mode {mode:04o})")), "{said}");
         }
-        assert_eq!(messages(&folder.0.join("link"), false), "");
-        fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(messages(&folder.join("link"), false), "");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
         assert!(
             messages(&open.join("link"), false).contains("other files into it (mode 0777)"),
@@ -365,8 +351,8 @@ mod tests {
 
     #[test]
     fn a_foreign_owner_is_warned_of() {
-        let folder = Folder::new("owner");
-        let path = folder.file("a", b"", 0o600);
+        let folder = Folder::new();
+        let path = file(&folder, "a", b"", 0o600);
         let mut files = Files::default();
         files.read(&path, 10).unwrap();
         assert_eq!(files.warnings(), []);

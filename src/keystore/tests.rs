@@ -3,18 +3,15 @@ use crate::ground::disk::faulty::Faulty;
 use crate::ground::disk::{self, Disk, System};
 use crate::ground::time::{Ttl, UnixTime};
 use crate::key::algorithm::Algorithm;
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::scratch;
+use std::sync::atomic::Ordering;
 
 /// A folder's place, gone when the test is.
-struct Place(PathBuf);
+struct Place(scratch::Folder);
 
 impl Place {
     fn new() -> Place {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("kp-keystore-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).unwrap();
-        Place(path)
+        Place(scratch::Folder::new())
     }
 
     fn keys(&self) -> PathBuf {
@@ -27,12 +24,6 @@ impl Place {
             let entry = entry.unwrap();
             std::fs::copy(entry.path(), self.keys().join(entry.file_name())).unwrap();
         }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -367,7 +358,7 @@ fn publishing_follows_no_link_and_replaces_only_a_file() {
     assert!(error.contains("it is a link to /") && error.contains("name the file itself"), "{error}");
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "root's");
     assert!(link.symlink_metadata().unwrap().is_symlink());
-    for path in [Path::new("/dev/null"), &place.0] {
+    for path in [Path::new("/dev/null"), place.0.path()] {
         let error = disk::publish(&System, path, b"new").unwrap_err().to_string();
         assert!(error.contains("not a regular file"), "{error}");
     }
@@ -378,5 +369,5 @@ fn publishing_follows_no_link_and_replaces_only_a_file() {
     disk::publish(&System, &planted, b"new").unwrap();
     assert_eq!(theirs.metadata().unwrap().len(), 0);
     assert_eq!(planted.metadata().unwrap().permissions().mode() & 0o777, 0o644);
-    assert_eq!(std::fs::read_dir(&place.0).unwrap().count(), 3, "nothing is left aside");
+    assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 3, "nothing is left aside");
 }

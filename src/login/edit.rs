@@ -114,29 +114,22 @@ mod tests {
     use super::*;
     use crate::ground::disk::System;
     use crate::ground::disk::faulty::Faulty;
+    use crate::scratch::Folder;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
     const HASH: &str = "$2y$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s.";
     const NEW: &str = "$2b$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s.";
 
-    struct Place(PathBuf);
+    struct Place(Folder);
 
     impl Place {
-        fn new(name: &str) -> Self {
-            let place = std::env::temp_dir().join(format!("keypebble-users-{}-{name}", std::process::id()));
-            fs::create_dir_all(&place).unwrap();
-            Self(place)
+        fn new() -> Self {
+            Self(Folder::new())
         }
 
         fn file(&self) -> PathBuf {
             self.0.join("users")
-        }
-    }
-
-    impl Drop for Place {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 
@@ -146,7 +139,7 @@ mod tests {
 
     #[test]
     fn one_line_changes_and_every_other_stays_to_the_byte() {
-        let place = Place::new("lines");
+        let place = Place::new();
         let set: fn(&mut Editor) -> bool = |editor| editor.set("bob", &NEW.parse().unwrap());
         let remove: fn(&mut Editor) -> bool = |editor| editor.remove("bob");
         let hash: Hash = NEW.parse().unwrap();
@@ -171,12 +164,12 @@ mod tests {
             editor.save(&System).unwrap();
             assert_eq!(fs::read_to_string(place.file()).unwrap(), after, "{before:?}");
         }
-        assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1, "no lock and no copy is left");
+        assert_eq!(fs::read_dir(place.0.path()).unwrap().count(), 1, "no lock and no copy is left");
     }
 
     #[test]
     fn mode_and_owner_are_kept_and_a_new_file_is_private() {
-        let place = Place::new("mode");
+        let place = Place::new();
         let mode = |path: &Path| path.metadata().unwrap().mode() & 0o7777;
         let mut editor = open(&place.file());
         assert!(!editor.set("bob", &HASH.parse().unwrap()));
@@ -197,7 +190,7 @@ mod tests {
     /// Whoever owns the folder may put another file there meanwhile, to be given what stands in the one that was read.
     #[test]
     fn the_file_that_was_read_decides_whose_the_new_one_is() {
-        let place = Place::new("swapped");
+        let place = Place::new();
         let put = |mode| {
             let _ = fs::remove_file(place.file());
             fs::write(place.file(), "alice:1\n").unwrap();
@@ -213,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_crash_at_any_step_leaves_the_old_file_or_the_new_one() {
-        let place = Place::new("crash");
+        let place = Place::new();
         let mut steps = 0;
         loop {
             fs::write(place.file(), format!("bob:{HASH}\n")).unwrap();
@@ -235,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_second_editor_waits_for_the_first() {
-        let place = Place::new("lock");
+        let place = Place::new();
         let (first, path) = (open(&place.file()), place.file());
         let second = std::thread::spawn(move || {
             let mut editor = open(&path);
@@ -249,13 +242,13 @@ mod tests {
 
     #[test]
     fn a_link_or_a_folder_is_not_changed() {
-        let place = Place::new("link");
+        let place = Place::new();
         std::os::unix::fs::symlink("elsewhere", place.file()).unwrap();
         let Err(EditError { what, source }) = Editor::open(&place.file(), &mut Files::default()) else {
             panic!("it was opened");
         };
         assert_eq!(what, "change");
         assert!(source.to_string().contains("a link to elsewhere: name the file itself"), "{source}");
-        assert!(Editor::open(&place.0, &mut Files::default()).is_err());
+        assert!(Editor::open(place.0.path(), &mut Files::default()).is_err());
     }
 }

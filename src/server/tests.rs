@@ -471,8 +471,7 @@ fn asking_twice_ends_at_once() {
 
 #[test]
 fn a_unix_socket_serves_and_its_file_comes_and_goes() {
-    let folder = std::env::temp_dir().join(format!("keypebble-server-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = crate::scratch::Folder::new();
     let path = folder.join("socket");
     let bind = Bind::Unix(path.clone());
     // A stale file: bound, and nobody listens any more.
@@ -492,7 +491,6 @@ fn a_unix_socket_serves_and_its_file_comes_and_goes() {
     std::fs::write(&path, "not a socket").unwrap();
     let error = Server::bind(&bind, 0o600, Limits::default()).unwrap_err();
     assert!(error.to_string().ends_with("the path is not a socket"), "{error}");
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -103,8 +103,10 @@ pub(super) fn migrate(connection: &mut Connection, migrations: &[&[&str]]) -> Re
     Ok(found)
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
 mod tests {
+    #![cfg(feature = "sqlite")]
+
     use super::*;
     use crate::ground::time::UnixTime;
     use crate::store::config::Place;
@@ -116,8 +118,7 @@ mod tests {
 
     #[test]
     fn who_runs_goes_on_while_the_schema_is_brought_up_to_date_and_nothing_is_lost() {
-        let folder = std::env::temp_dir().join(format!("keypebble-schema-{}", std::process::id()));
-        std::fs::create_dir(&folder).unwrap();
+        let folder = crate::scratch::Folder::new();
         let config = StoreConfig { place: Place::Sqlite(folder.join("s.db")), required: true, keep_days: 1 };
         init(&config).unwrap();
         let running = Store::open(&config, Box::new(|notice| panic!("{notice:?}"))).unwrap();
@@ -142,6 +143,5 @@ mod tests {
         // A program that starts now is to be the newer one.
         assert!(Store::open(&config, Box::new(|_| ())).is_err_and(|fault| fault.lasting));
         drop((running, connection));
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -231,19 +231,17 @@ mod tests {
     use super::*;
     use crate::ground::secret::Secret;
     use crate::key::Key;
+    use crate::scratch;
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
     use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
 
     const NOW: UnixTime = UnixTime(1_800_000_000); // 2027-01-15
 
-    struct Folder(PathBuf);
+    struct Folder(scratch::Folder);
 
     impl Folder {
-        fn new(name: &str) -> Self {
-            let path = Path::new("/tmp").join(format!("keypebble-tls-{}-{name}", std::process::id()));
-            std::fs::create_dir_all(&path).unwrap();
-            Self(path)
+        fn new() -> Self {
+            Self(scratch::Folder::new())
         }
 
         fn load(
@@ -264,12 +262,6 @@ mod tests {
             assert_eq!(reads.paths(), [files.certificate, files.key], "both are watched, whatever is wrong");
             let warnings: Vec<&str> = reads.warnings().iter().map(|warning| warning.what.as_str()).collect();
             (loaded, warnings.join("\n"))
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
         }
     }
 
@@ -296,7 +288,7 @@ mod tests {
 
     #[test]
     fn each_wrong_file_is_named_with_what_is_wrong() {
-        let folder = Folder::new("wrong");
+        let folder = Folder::new();
         let ([own, middle, root], key) = chain();
         let (other, other_key) = chain();
         let sent = format!("{own}{middle}");
@@ -344,7 +336,7 @@ mod tests {
 
     #[test]
     fn every_key_that_openssl_makes_for_tls_is_taken() {
-        let folder = Folder::new("keys");
+        let folder = Folder::new();
         for name in [
             "p256.pem",
             "p256-sec1-params.pem",
@@ -363,7 +355,7 @@ mod tests {
 
     #[test]
     fn what_some_clients_or_times_refuse_is_warned_of() {
-        let folder = Folder::new("warned");
+        let folder = Folder::new();
         let ([own, middle, root], key) = chain();
         let all = format!("{own}{middle}{root}");
         let (loaded, warnings) =
@@ -390,7 +382,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key() {
-        let folder = Folder::new("debug");
+        let folder = Folder::new();
         let ([own, ..], key) = chain();
         let (loaded, _) = folder.load(own.as_bytes(), key.as_bytes(), &[]);
         assert_eq!(format!("{:?}", loaded.unwrap()), "Identity { until: UnixTime(1830297600), .. }");

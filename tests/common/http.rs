@@ -121,3 +121,22 @@ impl Answer {
         claims
     }
 }
+
+/// The users whose turn it is, one after the other, in `pipelined`.
+pub const TURNS: [&str; 3] = ["alice", "bob", "carol"];
+
+/// Requests for a token, one behind the other, each for the user whose turn it is, with so many bytes of padding
+/// in the head and of body.
+pub fn pipelined(count: usize, sizes: impl Fn(usize) -> (usize, usize)) -> String {
+    let request = |turn| {
+        let (pad, body) = sizes(turn);
+        let user = TURNS[turn % 3];
+        format!(
+            "GET /v2/token?n={turn} HTTP/1.1\r\nHost: localhost\r\nX-Pad: {}\r\n\
+             X-Authenticated-User: {user}\r\nContent-Length: {body}\r\n\r\n{}",
+            "p".repeat(pad),
+            "b".repeat(body)
+        )
+    };
+    (0..count).map(request).collect()
+}

@@ -12,7 +12,7 @@ mod server;
 pub mod tls;
 
 pub use folder::{Folder, copy_folder, folder, repository};
-pub use http::{Answer, FORM, JSON, PATIENCE, access, basic, connect, exchange};
+pub use http::{Answer, FORM, JSON, PATIENCE, TURNS, access, basic, connect, exchange, pipelined};
 pub use server::{Killed, Server, free_address, free_port, listening_address, metric, metric_in, serve};
 
 use serde_json::Value;

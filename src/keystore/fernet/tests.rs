@@ -1,29 +1,19 @@
 use super::*;
 use crate::ground::disk::System;
 use crate::ground::disk::faulty::Faulty;
+use crate::scratch;
 use std::fs;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A folder's place, gone when the test is.
-struct Place(PathBuf);
+struct Place(scratch::Folder);
 
 impl Place {
     fn new() -> Place {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("kp-fernet-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Place(path)
+        Place(scratch::Folder::new())
     }
 
     fn keys(&self) -> PathBuf {
         self.0.join("keys")
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -125,34 +125,13 @@ fn hash_file(path: &Path) -> io::Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("keypebble-watch-{}-{name}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
-        fn write(&self, name: &str, text: &str) -> PathBuf {
-            let path = self.0.join(name);
-            fs::write(&path, text).unwrap();
-            path
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::scratch::Folder;
 
     #[test]
     fn every_way_to_change_a_file_shows_and_a_touch_is_no_change() {
-        let folder = Folder::new("ways");
+        let folder = Folder::new();
         let file = folder.write("a", "one");
-        let files = [file.clone(), folder.0.join("absent")];
+        let files = [file.clone(), folder.join("absent")];
         let first = Seen::look(&files, &Seen::default());
         let look = || Seen::look(&files, &first);
         assert_eq!(look(), first);
@@ -160,32 +139,32 @@ mod tests {
         folder.write("a", "two"); // of the same length, within one tick of the clock
         assert!(!look().same_content(&first));
         folder.write("b", "one");
-        fs::rename(folder.0.join("b"), &file).unwrap();
+        fs::rename(folder.join("b"), &file).unwrap();
         assert!(look().same_content(&first) && look() != first && !look().agrees(&first));
 
         folder.write("absent", "");
         assert!(!look().same_content(&first));
-        fs::remove_file(folder.0.join("absent")).unwrap();
+        fs::remove_file(folder.join("absent")).unwrap();
         fs::remove_file(&file).unwrap();
         assert!(!look().same_content(&first));
     }
 
     #[test]
     fn a_link_is_what_it_leads_to() {
-        let folder = Folder::new("links");
+        let folder = Folder::new();
         let (one, two) = (folder.write("1", "one"), folder.write("2", "two"));
-        let link = folder.0.join("link");
+        let link = folder.join("link");
         std::os::unix::fs::symlink(&one, &link).unwrap();
         let files = [link.clone()];
         let first = Seen::look(&files, &Seen::default());
-        std::os::unix::fs::symlink(&two, folder.0.join("new")).unwrap();
-        fs::rename(folder.0.join("new"), &link).unwrap();
+        std::os::unix::fs::symlink(&two, folder.join("new")).unwrap();
+        fs::rename(folder.join("new"), &link).unwrap();
         assert!(!Seen::look(&files, &first).same_content(&first));
     }
 
     #[test]
     fn a_young_file_is_read_again_though_it_looks_the_same() {
-        let folder = Folder::new("young");
+        let folder = Folder::new();
         let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
         let files = [folder.write("a", "one"), old];
         let first = Seen::look(&files, &Seen::default());
