@@ -103,10 +103,9 @@ pub(super) fn migrate(connection: &mut Connection, migrations: &[&[&str]]) -> Re
     Ok(found)
 }
 
+#[cfg(feature = "sqlite")]
 #[cfg(test)]
 mod tests {
-    #![cfg(feature = "sqlite")]
-
     use super::*;
     use crate::ground::time::UnixTime;
     use crate::store::config::Place;
