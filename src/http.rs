@@ -24,19 +24,17 @@ mod introspect;
 mod oauth;
 mod revoke;
 mod shown;
+mod state;
 mod token;
 mod token_request;
 mod wellknown;
 
+pub use state::State;
+
 use crate::claims::ClaimsError;
-use crate::config::{Profiles, ServiceConfig};
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::time::UnixTime;
-use crate::issuer::Issuer;
-use crate::login::Logins;
 use crate::login::attempts::Passwords;
-use crate::login::clients::Clients;
-use crate::policy::Enforcement;
 use crate::store::Store;
 use crate::store::entry::Event;
 use crate::telemetry::event::EventKind;
@@ -51,63 +49,6 @@ use route::{Route, split_target};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
-use trust::Trust;
-
-/// What an answer depends on beside the request.
-#[derive(Debug)]
-pub struct State {
-    /// Makes the tokens.
-    pub issuer: Issuer,
-    /// Decides what may be in them.
-    pub enforcement: Enforcement,
-    /// Who may say who the user is.
-    pub trust: Trust,
-    /// Who has a password; `None` where none is checked here.
-    pub logins: Option<Logins>,
-    /// The programs that may ask about tokens, or end them.
-    pub clients: Clients,
-    /// The audiences beside the issuer's own.
-    pub allowed_services: Vec<String>,
-    /// Which further tokens are made.
-    pub profiles: Profiles,
-}
-
-impl State {
-    /// Puts together what a configuration, a policy and a users file say.
-    pub fn new(
-        issuer: Issuer,
-        enforcement: Enforcement,
-        logins: Option<Logins>,
-        clients: Clients,
-        profiles: Profiles,
-        service: &ServiceConfig,
-    ) -> Self {
-        Self {
-            issuer,
-            enforcement,
-            trust: Trust::new(service),
-            logins,
-            clients,
-            allowed_services: service.allowed_services.clone(),
-            profiles,
-        }
-    }
-
-    /// Every service that registry tokens are for, the issuer's own audience first.
-    pub fn services(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.issuer.audience()).chain(self.allowed_services.iter().map(String::as_str))
-    }
-
-    /// Whether there is anything at a route: a profile that is not switched on is nowhere.
-    fn has(&self, route: Route<'_>) -> bool {
-        match route {
-            Route::Command => self.profiles.command,
-            Route::TokenRequest { .. } => self.profiles.kubernetes,
-            Route::Other => false,
-            _ => true,
-        }
-    }
-}
 
 /// The label values of what is counted here: closed sets, so that no client can add one.
 const LABELS: Labels =
