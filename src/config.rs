@@ -17,7 +17,7 @@ mod tls;
 pub use crate::ground::net::Bind;
 pub use profiles::Profiles;
 pub use sealing::{FernetFolder, Sealing};
-pub use service::{LogFormat, ServiceConfig, shared_address};
+pub use service::{LogFormat, ServiceConfig, services, shared_address};
 
 use crate::claims::{self, ClaimFilter, ISSUER_CLAIMS};
 use crate::ground::diagnostic::Diagnostic;
@@ -98,7 +98,7 @@ const KEYS: [&str; 9] = [
 impl Config {
     /// Every audience that a registry's token may be for.
     pub fn services(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.audience).chain(&self.service.allowed_services).map(String::as_str)
+        services(&self.audience, &self.service.allowed_services)
     }
 
     /// Warns where tokens would live for less than clients of registries can use.
@@ -155,8 +155,7 @@ impl Config {
         let root = document.root();
         let Terms { issuer, audience, lifetimes, policy_off, policy_file } = Terms::read(&root, files)?;
         let (filter, service) = (filter(&root)?, ServiceConfig::read(&root)?);
-        let services: Vec<&str> =
-            service.allowed_services.iter().map(String::as_str).chain([audience.as_str()]).collect();
+        let services: Vec<&str> = services(&audience, &service.allowed_services).collect();
         let profiles = Profiles::read(&root, lifetimes, &filter, &services)?;
         let keyring = match ring::load(&root, files)? {
             Some(ring) => ring,

@@ -57,6 +57,11 @@ const KEYS: [&str; 10] = [
     "limits",
 ];
 
+/// Every audience that a registry's token may be for, the issuer's own first.
+pub fn services<'s>(audience: &'s str, allowed: &'s [String]) -> impl Iterator<Item = &'s str> {
+    std::iter::once(audience).chain(allowed.iter().map(String::as_str))
+}
+
 impl ServiceConfig {
     /// Reads the section from the root of a configuration.
     pub fn read(root: &Node<'_>) -> Result<Self, DocumentError> {

@@ -4,7 +4,7 @@
 
 use super::route::Route;
 use super::trust::Trust;
-use crate::config::{Profiles, ServiceConfig};
+use crate::config::{Profiles, ServiceConfig, services};
 use crate::issuer::Issuer;
 use crate::login::Logins;
 use crate::login::clients::Clients;
@@ -52,7 +52,7 @@ impl State {
 
     /// Every service that registry tokens are for, the issuer's own audience first.
     pub fn services(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.issuer.audience()).chain(self.allowed_services.iter().map(String::as_str))
+        services(self.issuer.audience(), &self.allowed_services)
     }
 
     /// Whether there is anything at a route: a profile that is not switched on is nowhere.
