@@ -177,17 +177,22 @@ impl Page {
 
     /// A text of the page as it is run here.
     fn here(&self, text: &str) -> String {
-        let names = self.names.iter();
-        let text = names.fold(text.to_owned(), |text, (name, local)| text.replace(name, local));
-        let text = self.ports.iter().fold(text, |text, (port, free)| text.replace(port, free));
+        // The folder's own name may have the digits of a port.
+        let folder = self.folder.path().display().to_string();
+        let outside = text.split(&folder).map(|text| {
+            let names = self.names.iter();
+            let text = names.fold(text.to_owned(), |text, (name, local)| text.replace(name, local));
+            self.ports.iter().fold(text, |text, (port, free)| text.replace(port, free))
+        });
+        let text = outside.collect::<Vec<_>>().join(&folder);
         text.replace(PUBLIC_IMAGE, &format!("oci:{}/image", self.aside.path().display()))
     }
 
     /// What was printed here, as the page has it.
     fn there(&self, text: &str) -> String {
-        let text = self.ports.iter().fold(text.to_owned(), |text, (port, free)| text.replace(free, port));
-        let text = self.names.iter().fold(text, |text, (name, local)| text.replace(local, name));
-        text.replace(&self.folder.path().display().to_string(), "/srv")
+        let text = text.replace(&self.folder.path().display().to_string(), "/srv");
+        let text = self.ports.iter().fold(text, |text, (port, free)| text.replace(free, port));
+        self.names.iter().fold(text, |text, (name, local)| text.replace(local, name))
     }
 
     fn write(&mut self, name: &str, text: &str) -> Result<(), String> {
