@@ -39,7 +39,7 @@ use crate::store::Store;
 use crate::store::entry::Event;
 use crate::telemetry::event::EventKind;
 use crate::telemetry::log::{Allowance, Level, Log};
-use crate::telemetry::metrics::{Format, Labels, Metrics};
+use crate::telemetry::metrics::{Format, Labels, Metrics, RefreshEvent};
 use call::{Call, Note, Origin};
 use handler::{ConnectionEvent, Handler};
 use refusal::Refusal;
@@ -182,13 +182,21 @@ impl Service {
         }
     }
 
-    /// Has the store keep the tokens of an answer before it is given.
-    fn remember(&self, answer: Response, note: &mut Note) -> Result<Response, Refusal> {
-        let (Some(store), false) = (&self.store, note.entries.is_empty()) else { return Ok(answer) };
-        store.remember(std::mem::take(&mut note.entries)).map(|()| answer).map_err(|fault| {
-            note.detail = Some(fault.to_string());
-            Refusal::Forgetful
-        })
+    /// Has the store keep the tokens of an answer, and counts them, before it is given.
+    fn remember(&self, route: Route<'_>, answer: Response, note: &mut Note) -> Result<Response, Refusal> {
+        if let (Some(store), false) = (&self.store, note.entries.is_empty()) {
+            store.remember(std::mem::take(&mut note.entries)).map_err(|fault| {
+                note.detail = Some(fault.to_string());
+                Refusal::Forgetful
+            })?;
+        }
+        if let Some(sealed_by) = note.sealed_by {
+            self.metrics.token(route.label(), sealed_by);
+        }
+        if note.began {
+            self.metrics.refresh_token(RefreshEvent::Issued);
+        }
+        Ok(answer)
     }
 
     fn metrics_text(&self, request: &Request<'_>) -> Response {
@@ -212,9 +220,11 @@ impl Handler for Service {
         let state = self.state();
         let (client, problem) = forwarded::client(request, &state.trust);
         let answer = self.answer(&state, (request, client), (route, query), &mut note);
-        let (response, refusal) = match answer.and_then(|answer| self.remember(answer, &mut note)) {
+        let (response, refusal) = match answer.and_then(|answer| self.remember(route, answer, &mut note)) {
             Ok(response) => (response, None),
             Err(refusal) => {
+                // What was made is not given.
+                note.tokens = None;
                 self.metrics.refusal(refusal.code());
                 let response = match route {
                     Route::Token if request.method == Method::Post => refusal.oauth_response(),

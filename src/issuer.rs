@@ -59,6 +59,9 @@ pub enum Profile<'a> {
     },
 }
 
+/// How logs and records name the profile of a refresh token, with which a login begins.
+pub const REFRESH: &str = "refresh";
+
 impl<'a> Profile<'a> {
     /// The profile as logs and records name it.
     pub fn name(self) -> &'static str {
@@ -68,7 +71,7 @@ impl<'a> Profile<'a> {
             Profile::Registry(_) => "registry",
             Profile::Command(_) => "command",
             Profile::Kubernetes(_) => "kubernetes",
-            Profile::Refresh { .. } => "refresh",
+            Profile::Refresh { .. } => REFRESH,
         }
     }
 

@@ -206,6 +206,7 @@ fn the_server_publishes_the_bytes_that_are_exported() {
     assert_eq!(answer.header("Cache-Control"), Some("public, max-age=300"));
     let answer = server.get("/.well-known/openid-configuration", &[]);
     assert_eq!(answer.header("Cache-Control"), Some("public, max-age=300"));
+    assert_eq!(server.get("/.well-known/oauth-authorization-server", &[]).body, answer.body);
     assert_eq!(answer.json()["jwks_uri"], "https://keys.example.com/.well-known/jwks.json");
     assert_eq!(answer.json()["issuer"], claims(&done(&folder, "issue --config config.yaml"))["iss"]);
     assert_eq!(server.request("DELETE", "/.well-known/jwks.json", &[], None).status, 405);

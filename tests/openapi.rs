@@ -194,6 +194,7 @@ fn every_operation_answers_what_is_documented_and_nothing_else() {
         "/openapi.json",
         "/.well-known/jwks.json",
         "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
     ] {
         seen.ask(&server, ("GET", path), &[], None, 200);
     }

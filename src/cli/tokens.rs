@@ -12,6 +12,7 @@ use crate::cli::error::{Error, Exit};
 use crate::ground::text::{printable, shortened};
 use crate::ground::time::UnixTime;
 use crate::ground::when::{Readable, distance};
+use crate::issuer::REFRESH;
 use crate::store::Store;
 use crate::store::entry::{Filter, Listed};
 use serde_json::{Value, json};
@@ -56,7 +57,7 @@ pub(super) fn state(token: &Listed, now: UnixTime) -> &'static str {
 pub(super) fn granted(token: &Listed) -> String {
     let entry = &token.entry;
     match (entry.profile.as_str(), entry.granted.as_str()) {
-        ("refresh", _) => format!("a login at {}", printable(&entry.audience)),
+        (REFRESH, _) => format!("a login at {}", printable(&entry.audience)),
         (_, "") => format!("no registry access, for {}", printable(&entry.audience)),
         (_, granted) => printable(granted),
     }

@@ -8,7 +8,7 @@ use super::request::{Body, Peer, Request};
 use super::route::{Parameters, Route};
 use super::{Service, State};
 use crate::ground::time::UnixTime;
-use crate::issuer::{Issuance, IssueError, Issued, Record};
+use crate::issuer::{Issuance, IssueError, Issued, REFRESH, Record, SealedBy};
 use crate::policy::Asker;
 use crate::policy::scope::Access;
 use crate::store::entry::{self, Entry};
@@ -21,7 +21,11 @@ pub(super) struct Note {
     pub(super) user: Option<String>,
     /// What the operator should know and the client should not.
     pub(super) detail: Option<String>,
-    /// The lines of the tokens that were made; they are written with the request's.
+    /// What sealed the token that was made; it is counted when it is given.
+    pub(super) sealed_by: Option<SealedBy>,
+    /// Whether a refresh token was made.
+    pub(super) began: bool,
+    /// The lines of the tokens that were made; they are written with the request's, when they are given.
     pub(super) tokens: Option<Finished>,
     /// The same tokens for the store, where there is one; they are kept before the answer is given.
     pub(super) entries: Vec<Entry>,
@@ -76,7 +80,7 @@ impl<'c> Call<'c> {
         if is_json { Ok(body) } else { Err(Refusal::MediaType) }
     }
 
-    /// Makes a token, counts it and notes its line of the log, with `more` fields of the endpoint's.
+    /// Makes a token, and notes it for the counters and, with its line, for the log, with `more` fields of the endpoint's.
     pub(super) fn issue<'i>(
         &mut self,
         issuance: &Issuance<'i>,
@@ -94,7 +98,10 @@ impl<'c> Call<'c> {
             IssueError::Claims(error) => error.into(),
             IssueError::Seal(error) => self.fault(error.to_string()),
         })?;
-        self.service.metrics.token(self.route.label(), &issued.record);
+        match issued.record.profile {
+            REFRESH => self.note.began = true,
+            _ => self.note.sealed_by = Some(issued.record.algorithm),
+        }
         let line = self.service.log.line(now, "token").text("route", self.route.label());
         let line = line.record(&issued.record).plain("peer", self.request.peer).plain("client", self.client);
         let line = more.iter().fold(line, |line, (key, value)| line.text(key, value));
@@ -122,7 +129,7 @@ impl<'c> Call<'c> {
 
     /// A token as the store keeps it.
     fn entry(&self, record: &Record<'_>) -> Entry {
-        let begins = record.profile == "refresh"; // a login
+        let begins = record.profile == REFRESH;
         Entry {
             peer: self.request.peer.to_string(),
             address: self.client.to_string(),

@@ -33,7 +33,7 @@ pub enum Route<'p> {
     Revoke,
     /// `/.well-known/jwks.json`
     Jwks,
-    /// `/.well-known/openid-configuration`
+    /// `/.well-known/openid-configuration`, and the same where OAuth clients look: `/.well-known/oauth-authorization-server`
     Discovery,
     /// `/metrics`
     Metrics,
@@ -70,7 +70,9 @@ impl<'p> Route<'p> {
             "/introspect" => Route::Introspect,
             "/revoke" => Route::Revoke,
             "/.well-known/jwks.json" => Route::Jwks,
-            "/.well-known/openid-configuration" => Route::Discovery,
+            "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server" => {
+                Route::Discovery
+            }
             "/metrics" => Route::Metrics,
             "/openapi.json" => Route::OpenApi,
             _ => token_request(path).unwrap_or(Route::Other),

@@ -20,7 +20,8 @@ pub(super) fn jwks(keyring: &Keyring) -> Response {
     Response::json(200, keyring.jwks_text().into_bytes()).header("Cache-Control", CACHE)
 }
 
-/// `GET /.well-known/openid-configuration` (`OpenID` Connect Discovery 1.0, 3; RFC 8414).
+/// `GET /.well-known/openid-configuration` (`OpenID` Connect Discovery 1.0, 3) and
+/// `GET /.well-known/oauth-authorization-server` (RFC 8414, 3).
 ///
 /// The endpoints that clients ask about tokens are named only where there are such clients, and the one that ends
 /// tokens only where a store remembers that.

@@ -9,7 +9,7 @@ mod store;
 mod text;
 
 use crate::ground::time::UnixTime;
-use crate::issuer::{Record, SealedBy};
+use crate::issuer::SealedBy;
 use crate::login::attempts::Outcome;
 use crate::store::Store;
 use crate::telemetry::event::HandshakeFailure;
@@ -116,12 +116,9 @@ impl Metrics {
         add(Some(&route.nanoseconds), nanoseconds);
     }
 
-    /// Counts an issued token.
-    pub fn token(&self, route: &str, record: &Record<'_>) {
-        if record.profile == "refresh" {
-            return self.refresh_token(RefreshEvent::Issued);
-        }
-        add(self.route(route).and_then(|route| route.tokens.get(record.algorithm.place())), 1);
+    /// Counts an issued token that is no refresh token.
+    pub fn token(&self, route: &str, sealed_by: SealedBy) {
+        add(self.route(route).and_then(|route| route.tokens.get(sealed_by.place())), 1);
     }
 
     /// Counts a refusal.
@@ -257,20 +254,6 @@ mod tests {
     use super::*;
     use crate::key::algorithm::Algorithm;
 
-    fn record(profile: &'static str) -> Record<'static> {
-        Record {
-            id: "x".to_owned(),
-            profile,
-            subject: "alice",
-            audience: "a",
-            granted: String::new(),
-            issued_at: UnixTime(0),
-            expires_at: UnixTime(60),
-            algorithm: SealedBy::Signature(Algorithm::ES256),
-            key_id: None,
-        }
-    }
-
     #[test]
     fn counts_appear_under_their_labels_and_buckets_are_cumulative() {
         let labels = Labels { routes: &["v2_token", "other"], refusals: &["NOT_FOUND"], events: &["silent"] };
@@ -279,8 +262,8 @@ mod tests {
         metrics.request("v2_token", 200, Duration::from_secs(6));
         metrics.request("other", 404, Duration::ZERO);
         metrics.request("a client's text", 200, Duration::ZERO);
-        metrics.token("v2_token", &record("registry"));
-        metrics.token("v2_token", &record("refresh"));
+        metrics.token("v2_token", SealedBy::Signature(Algorithm::ES256));
+        metrics.refresh_token(RefreshEvent::Issued);
         metrics.refusal("NOT_FOUND");
         metrics.refusal("a client's text");
         metrics.event("silent");

@@ -38,6 +38,31 @@ impl Cluster {
         cluster
     }
 
+    /// A standby that repeats what this server does. From now on nothing is acknowledged here before it is there.
+    pub fn standby(&self) -> Self {
+        let standby = Self { folder: Folder::new(), port: free_port(), settings: Vec::new(), server: None };
+        if is_root() {
+            chown(standby.folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let copied = standby
+            .program("pg_basebackup")
+            .args(["--no-sync", "--write-recovery-conf", "--checkpoint=fast", "--username=postgres", "-h"])
+            .arg(self.folder.path())
+            .args(["-p", &self.port.to_string(), "-D"])
+            .arg(standby.data())
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        let mut standby = standby;
+        standby.resume();
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names TO '*'");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        until("the standby follows", || {
+            self.sql("postgres", "SELECT sync_state FROM pg_stat_replication") == "sync"
+        });
+        standby
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.join("data")
     }

@@ -268,6 +268,39 @@ fn a_server_that_stops_starts_and_fails_costs_answers_and_no_record() {
     server.stop("TERM");
 }
 
+/// Asks servers from several threads until `act` is done, and gives the `jti` of each token that was given. The
+/// second argument of `act` says how many those are by then.
+fn under_load(servers: &[&Server], act: impl FnOnce(&dyn Fn() -> usize)) -> Vec<String> {
+    let over = AtomicBool::new(false);
+    let had = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for server in servers {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        let answer = server.get(TARGET, &[ALICE]);
+                        assert!([200, 503].contains(&answer.status), "{answer:?}");
+                        if answer.status == 200 {
+                            had.lock().unwrap().push(answer.claims()["jti"].as_str().unwrap().to_owned());
+                        }
+                    }
+                });
+            }
+        }
+        act(&|| had.lock().unwrap().len());
+        over.store(true, Ordering::Relaxed);
+    });
+    had.into_inner().unwrap()
+}
+
+/// Each of these tokens is in the store.
+#[track_caller]
+fn all_are_there(had: &[String], store: &Store) {
+    let found = store.list(&Filter { limit: 1_000_000, ..Filter::default() }).unwrap();
+    let kept: std::collections::HashSet<String> = found.into_iter().map(|token| token.entry.id).collect();
+    assert!(had.iter().all(|id| kept.contains(id)), "{} of {} are there", kept.len(), had.len());
+}
+
 /// What is not required waits for the server, in order, and is written when it is back.
 #[test]
 #[ignore = "needs a PostgreSQL server: see .ci/run"]
@@ -364,30 +397,75 @@ fn a_connection_that_is_cut_or_goes_silent_is_given_up() {
     proxy.held.store(false, Ordering::Relaxed);
     until("it is back", || server.get(TARGET, &[ALICE]).status == 200);
     // While a client asks without end, the connection is cut again and again.
-    let over = AtomicBool::new(false);
-    let had = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    let answer = server.get(TARGET, &[ALICE]);
-                    if answer.status == 200 {
-                        had.lock().unwrap().push(answer.claims()["jti"].as_str().unwrap().to_owned());
-                    }
-                }
-            });
-        }
+    let had = under_load(&[&server], |count| {
         for round in 1..=20 {
-            until("tokens are given", || had.lock().unwrap().len() >= round * 10);
+            until("tokens are given", || count() >= round * 10);
             proxy.cut();
         }
-        over.store(true, Ordering::Relaxed);
     });
-    let store = open(&cluster.socket_url("k"));
-    let found = store.list(&Filter { limit: 100_000, ..Filter::default() }).unwrap();
-    let kept: std::collections::HashSet<String> = found.into_iter().map(|token| token.entry.id).collect();
-    let had = had.into_inner().unwrap();
-    assert!(had.iter().all(|id| kept.contains(id)), "{} of {} are there", kept.len(), had.len());
+    all_are_there(&had, &open(&cluster.socket_url("k")));
+}
+
+/// The primary is lost in the middle of the work, and the standby takes its place.
+#[test]
+#[ignore = "needs a PostgreSQL server: see .ci/run"]
+fn a_standby_that_takes_over_has_every_token_that_was_given() {
+    let mut primary = Cluster::start("trust");
+    primary.database("k");
+    let standby = primary.standby();
+    let url = format!("postgres://k@127.0.0.1:{},127.0.0.1:{}/k", primary.port, standby.port);
+    let folder = folder(&url, "store_required: true\n");
+    done(&folder, "store init --config config.yaml");
+    let server = serve(&folder);
+    let had = under_load(&[&server], |count| {
+        until("tokens are given", || count() >= 50);
+        primary.crash();
+        // The standby can only be read: it is not taken for a store.
+        until("it is said", || server.log().contains("\"what\":\"down\""));
+        let before = count();
+        standby.sql("postgres", "SELECT pg_promote()");
+        until("tokens are given again", || count() >= before + 50);
+    });
+    all_are_there(&had, &open(&standby.socket_url("k")));
+    assert!(server.log().contains("\"what\":\"up\""), "{}", server.log());
+}
+
+/// Two nodes work while a newer program, for which `psql` stands, brings the schema up to date, from two places at
+/// once as nodes do. They go on until they are replaced, and one that starts after that must be the newer one.
+#[test]
+#[ignore = "needs a PostgreSQL server: see .ci/run"]
+fn nodes_go_on_while_the_schema_is_brought_up_to_date_under_them() {
+    let cluster = Cluster::start("trust");
+    cluster.database("k");
+    let folder = folder(&cluster.socket_url("k"), "store_required: true\n");
+    done(&folder, "store init --config config.yaml");
+    let nodes = [serve(&folder), serve(&folder)];
+    let migrate = "BEGIN; SELECT pg_advisory_xact_lock(1265657186);
+        DO $$ BEGIN IF (SELECT max(number) FROM keypebble.version) = 1 THEN
+            ALTER TABLE keypebble.token ADD COLUMN note BIGINT;
+            ALTER TABLE keypebble.revocation ADD COLUMN note TEXT;
+            DELETE FROM keypebble.version; INSERT INTO keypebble.version VALUES (2);
+        END IF; END $$; COMMIT";
+    let had = under_load(&[&nodes[0], &nodes[1]], |count| {
+        until("tokens are given", || count() >= 100);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| cluster.sql("k", migrate));
+            }
+        });
+        let before = count();
+        until("tokens are given", || count() >= before + 100);
+    });
+    for node in &nodes {
+        assert_eq!(metric(node, "keypebble_store_failures_total"), 0, "{}", node.log());
+        assert_eq!(node.get(TARGET, &[ALICE]).status, 200);
+    }
+    assert_eq!(cluster.sql("k", "SELECT number FROM keypebble.version"), "2");
+    let stored = cluster.sql("k", "SELECT count(*) FROM keypebble.token").parse::<usize>().unwrap();
+    assert!(stored >= had.len() + 2, "{stored} of {}", had.len());
+    let (code, text) = said(&line(&folder, "serve --config config.yaml"));
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("its schema has version 2, and this program knows those up to 1"), "{text}");
 }
 
 #[test]

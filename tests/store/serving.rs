@@ -116,6 +116,12 @@ fn a_required_store_that_is_away_is_503_until_it_is_back() {
             assert_eq!(answer.json()["errors"][0]["code"], "UNAVAILABLE");
             assert!(!answer.body.contains("token\""), "{answer:?}");
             until("it is said", || server.log().contains("\"what\":\"down\""));
+            // What nobody got was not issued.
+            assert_eq!(
+                metric(&server, "keypebble_tokens_issued_total{route=\"v2_token\",algorithm=\"HS256\"}"),
+                1
+            );
+            assert_eq!(server.log().matches("\"event\":\"token\"").count(), 1, "{}", server.log());
             // Whoever comes now need not wait for the lock.
             let began = std::time::Instant::now();
             assert_eq!(server.get(TARGET, &[ALICE]).status, 503);

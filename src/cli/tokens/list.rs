@@ -6,6 +6,7 @@ use super::{MOST, object, open, some, table, tell_of_more};
 use crate::cli::error::Error;
 use crate::ground::diagnostic::ascii_json;
 use crate::ground::time::UnixTime;
+use crate::issuer::REFRESH;
 use crate::store::entry::Filter;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         subject: arguments.name("user")?,
         client: arguments.name("client")?,
         key_id: arguments.name("key")?,
-        profile: arguments.switch("logins").then(|| "refresh".to_owned()),
+        profile: arguments.switch("logins").then(|| REFRESH.to_owned()),
         limit: arguments.number("limit", 1..=MOST)?.unwrap_or(LIMIT),
         ..Filter::default()
     };

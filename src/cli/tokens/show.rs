@@ -8,6 +8,7 @@ use crate::ground::diagnostic::ascii_json;
 use crate::ground::text::printable;
 use crate::ground::time::UnixTime;
 use crate::ground::when::{Readable, distance};
+use crate::issuer::REFRESH;
 use crate::store::entry::{Filter, Listed};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -42,7 +43,7 @@ pub(in crate::cli) fn run(command: &Show) -> Result<(), Error> {
     }
     let mut text = lines(&token, now);
     let mut more = false;
-    if token.entry.profile == "refresh" {
+    if token.entry.profile == REFRESH {
         let login = Filter { login: Some(token.entry.id.clone()), limit: LIMIT, ..Filter::default() };
         let (mut others, more_of_them) = some(&store, login)?;
         others.retain(|other| other.entry.id != token.entry.id);
