@@ -424,6 +424,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
         ("init new --registry https://a", 2, "is not the name of a registry"),
         ("init new --registry registry", 2, "neither a dot nor a port"),
         ("init new --user #x", 2, "a comment in a users file"),
+        ("init new --user <<", 2, "merge key"),
         ("init new --url a.example.com", 2, "is not the address of a server"),
         ("init none/new", 1, "cannot create"),
         ("init new\u{1b}[2J", 2, "the folder's path has a control character"),

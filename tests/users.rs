@@ -92,6 +92,7 @@ fn what_cannot_be_done_changes_nothing() {
         ("user set alice --config config.yaml --cost 99", "x", 2, "from 4 to 14"),
         ("user set a:b --config config.yaml", "x", 2, "NAME: a user name cannot hold a colon"),
         ("user set #a --config config.yaml", "x", 2, "a comment in a users file"),
+        ("user set << --config config.yaml", "x", 2, "merge key"),
         ("user set alice --config none.yaml", "x", 2, "none.yaml names no users file"),
         ("user set alice --config config.yaml", "", 1, "the password is empty"),
         ("user set alice --config config.yaml", "one\ntwo\n", 1, "no control characters"),

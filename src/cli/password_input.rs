@@ -23,7 +23,8 @@ pub(super) fn cost(arguments: &mut Arguments) -> Result<u8, Error> {
 /// A name that can stand in a users file; `what` says where it was given.
 pub(super) fn checked_name(name: String, what: &str) -> Result<String, Error> {
     let comment = name.starts_with('#').then_some("a line that begins with # is a comment in a users file");
-    match name_problem(&name).or(comment) {
+    let merge = (name == "<<").then_some("`<<` is YAML's merge key, which no policy can have as a name");
+    match name_problem(&name).or(comment).or(merge) {
         Some(problem) => Err(usage(format!("{what}: {problem}"))),
         None => Ok(name),
     }
