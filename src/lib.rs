@@ -11,6 +11,9 @@
 //! Each folder is a room that knows only rooms below it in the list of modules; `tests/layers.rs` holds that as a
 //! table. `docs/architecture.md` follows a request, a token, a login, a reload and a rotation through them.
 
+#[cfg(not(unix))]
+compile_error!("Keypebble needs Unix sockets, users and file modes: Linux, macOS or FreeBSD; on Windows, use WSL");
+
 /// A test key of the repository, as bytes.
 #[cfg(test)]
 macro_rules! key_file {

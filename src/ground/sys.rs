@@ -124,10 +124,12 @@ fn network_kind(found: &libc::statfs) -> Option<&'static str> {
 }
 
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "for a store in a file"))]
-#[cfg(target_vendor = "apple")]
+#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
 fn network_kind(found: &libc::statfs) -> Option<&'static str> {
-    let local = u32::try_from(libc::MNT_LOCAL).unwrap_or(0);
-    (found.f_flags & local == 0).then_some("by the system's word")
+    // The types differ between the platforms; the flag has the 13th bit.
+    #[allow(clippy::cast_sign_loss, clippy::useless_conversion)]
+    let local = u64::from(found.f_flags) & libc::MNT_LOCAL as u64;
+    (local == 0).then_some("by the system's word")
 }
 
 /// The user that the process acts as.
