@@ -104,7 +104,9 @@ fn no_target_is_left_out() {
     assert!(names(&fuzz().join("dictionaries")).is_subset(&known));
     assert!(names(&fuzz().join("regressions")).is_subset(&known));
     let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
+    let readme = fs::read_to_string(fuzz().join("README.md")).unwrap();
     for name in &known {
+        assert!(readme.contains(&format!("\n| `{name}` | ")), "{name}");
         assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{name}");
     }
 }

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Keypebble beside other token servers: the same key, one token a request, one run. Prints a table in markdown.
+"""Keypebble beside other token servers: the same keys, one token a request, one run. Prints tables in markdown.
 
     cargo build --release --features full
     target/foreign/bin/python benches/peers/run.py [KEYPEBBLE...]
 
-Needs wrk, Go, and for mock-oauth2-server Java and Maven. The Python is the one that `.ci/run foreign` installs. Who cannot
-be had is named and left out. All load is on loopback. Other work makes rates and times worse; the processor time of a token
+Needs wrk, Go, and for mock-oauth2-server Java and Maven. docker_auth is the program of that name in PATH: the registry of Go
+modules does not give it out, and its repository builds with `go build` in auth_server. The Python is the one that
+`.ci/run foreign` installs. Who cannot be had is named and left out. All load is on loopback. Other work makes rates and times worse; the processor time of a token
 is the figure that suffers least.
 """
 
 import base64
 import contextlib
+import datetime
 import json
 import os
 import pathlib
@@ -23,8 +25,10 @@ import tempfile
 import time
 import urllib.request
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -141,43 +145,57 @@ def measured(peer, folder):
 
 def jwk(key):
     """The private key for mock-oauth2-server, which takes no PEM."""
-    number = lambda value: base64.urlsafe_b64encode(value.to_bytes(32, "big")).rstrip(b"=").decode()
+
+    def number(value, length):
+        return base64.urlsafe_b64encode(value.to_bytes(length, "big")).rstrip(b"=").decode()
+
     private = key.private_numbers()
     public = private.public_numbers
-    parts = {"d": private.private_value, "x": public.x, "y": public.y}
-    return {"kty": "EC", "crv": "P-256", "kid": "k", "use": "sig", **{name: number(part) for name, part in parts.items()}}
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        kind, parts = {"kty": "EC", "crv": "P-256"}, {"d": private.private_value, "x": public.x, "y": public.y}
+        lengths = dict.fromkeys(parts, 32)
+    else:
+        names = {"d": "d", "p": "p", "q": "q", "dp": "dmp1", "dq": "dmq1", "qi": "iqmp"}
+        parts = {name: getattr(private, of) for name, of in names.items()}
+        kind, parts = {"kty": "RSA"}, parts | {"n": public.n, "e": public.e}
+        lengths = {name: (part.bit_length() + 7) // 8 for name, part in parts.items()}
+    return {**kind, "kid": "k", "use": "sig", **{name: number(part, lengths[name]) for name, part in parts.items()}}
 
 
-def peers(folder, binaries):
-    """Each that can be had."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    pem = folder / "key.pem"
-    pem.touch(mode=0o600)
-    pem.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    config = "issuer: i\naudience: registry.example.com\nprivate_key_path: key.pem\n"
-    (folder / "config.yaml").write_text(config)
-    (folder / "policy.yaml").write_text("users:\n  alice: {namespace: alice, repos: [app], actions: [pull]}\n")
-    path = "/v2/token?service=registry.example.com&scope=repository:alice/app:pull"
-    for binary in binaries:
-        command = [binary, "serve", "--config", folder / "config.yaml", "--policy", folder / "policy.yaml"]
-        headers = {"X-Authenticated-User": "alice"}
-        yield Peer(f"Keypebble ({binary})", [pathlib.Path(binary)], [*command, "--listen", "127.0.0.1:PORT"], path, headers=headers)
+def certificate(key):
+    """Signed by itself: docker_auth reads the public key from there."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "i")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
-    program = folder / "peer"
-    subprocess.run(["go", "build", "-ldflags=-s -w", "-o", program, ROOT / "benches/peer/main.go"], check=True)
-    yield Peer("net/http and Go's cryptography", [program], [program, "127.0.0.1:PORT", "ES256", pem], path)
 
-    # Its module has no driver here: the registry of Go modules has refused it so far.
-    module = "github.com/cesanta/docker_auth/auth_server@latest"
-    found = subprocess.run(["go", "list", "-m", module], cwd=folder, capture_output=True, text=True)
-    print(f"docker_auth: {found.stdout or found.stderr.strip().splitlines()[-1].strip()}", file=sys.stderr)
+def docker_auth(folder):
+    """Without a password, as the others are asked."""
+    program = shutil.which("docker_auth")
+    if not program:
+        print("docker_auth: left out: there is no program of that name in PATH", file=sys.stderr)
+        return
+    config = {
+        "server": {"addr": "127.0.0.1:PORT"},
+        "token": {"issuer": "i", "expiration": 300, "certificate": f"{folder}/cert.pem", "key": f"{folder}/key.pem"},
+        "users": {"": {}},
+        "acl": [{"match": {"account": ""}, "actions": ["pull"]}],
+    }
+    (folder / "docker_auth.yml").write_text(json.dumps(config))
+    start = 'sed "s/PORT/$1/" docker_auth.yml >docker_auth-here.yml && exec "$0" docker_auth-here.yml'
+    command = ["sh", "-c", f"cd {folder} && {start}", program, "PORT"]
+    yield Peer("docker_auth", [pathlib.Path(program)], command, "/auth?service=registry.example.com&scope=repository:alice/app:pull")
 
+
+def mock_oauth2_server(folder, algorithm, key):
     jars = folder / "jars"
     fetch = ["mvn", "-q", "-B", "-f", HERE / "pom.xml", "dependency:copy-dependencies", f"-DoutputDirectory={jars}"]
     if not shutil.which("mvn") or subprocess.run(fetch, stdout=subprocess.DEVNULL).returncode:
         print("mock-oauth2-server: left out: Maven cannot fetch it", file=sys.stderr)
         return
-    provider = {"keyProvider": {"initialKeys": json.dumps(jwk(key)), "algorithm": "ES256"}}
+    provider = {"keyProvider": {"initialKeys": json.dumps(jwk(key)), "algorithm": algorithm}}
     environment = {"JSON_CONFIG": json.dumps({"tokenProvider": provider}), "SERVER_PORT": "PORT", "SERVER_HOSTNAME": "127.0.0.1"}
     yield Peer(
         "mock-oauth2-server 2.1.10 (without its Java)",
@@ -190,16 +208,42 @@ def peers(folder, binaries):
     )
 
 
+def peers(folder, binaries, algorithm):
+    """Each that can be had."""
+    key = ec.generate_private_key(ec.SECP256R1()) if algorithm == "ES256" else rsa.generate_private_key(65537, 2048)
+    pem = folder / "key.pem"
+    pem.touch(mode=0o600)
+    pem.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    (folder / "cert.pem").write_bytes(certificate(key))
+    config = "issuer: i\naudience: registry.example.com\nprivate_key_path: key.pem\n"
+    (folder / "config.yaml").write_text(config)
+    (folder / "policy.yaml").write_text("users:\n  alice: {namespace: alice, repos: [app], actions: [pull]}\n")
+    path = "/v2/token?service=registry.example.com&scope=repository:alice/app:pull"
+    for binary in binaries:
+        command = [binary, "serve", "--config", folder / "config.yaml", "--policy", folder / "policy.yaml"]
+        headers = {"X-Authenticated-User": "alice"}
+        yield Peer(f"Keypebble ({binary})", [pathlib.Path(binary)], [*command, "--listen", "127.0.0.1:PORT"], path, headers=headers)
+
+    program = folder / "peer"
+    subprocess.run(["go", "build", "-ldflags=-s -w", "-o", program, ROOT / "benches/peer/main.go"], check=True)
+    yield Peer("net/http and Go's cryptography", [program], [program, "127.0.0.1:PORT", algorithm, pem], path)
+
+    yield from docker_auth(folder)
+    yield from mock_oauth2_server(folder, algorithm, key)
+
+
 def main():
     binaries = sys.argv[1:] or [str(ROOT / "target/release/keypebble")]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        print(f"ES256, {CONNECTIONS} connections, best of {ROUNDS} rounds of {SECONDS} s; {os.cpu_count()} cores\n")
-        print("| server | start to first token, ms | on the disk, MiB | resident idle; after load, MiB | tokens a second "
-              f"| processor time of a token, us | with {SILENT} silent connections: failed; p50; p99, ms |")
-        print("|---|---|---|---|---|---|---|")
-        for peer in peers(folder, binaries):
-            print(measured(peer, folder), flush=True)
+        for algorithm in ("ES256", "RS256"):
+            print(f"{algorithm}, {CONNECTIONS} connections, best of {ROUNDS} rounds of {SECONDS} s; {os.cpu_count()} cores\n")
+            print("| server | start to first token, ms | on the disk, MiB | resident idle; after load, MiB | tokens a second "
+                  f"| processor time of a token, us | with {SILENT} silent connections: failed; p50; p99, ms |")
+            print("|---|---|---|---|---|---|---|")
+            for peer in peers(folder, binaries, algorithm):
+                print(measured(peer, folder), flush=True)
+            print()
 
 
 main()

@@ -20,7 +20,11 @@ const CONNECTIONS: usize = 16;
 pub(crate) fn run() {
     let place = Place::new();
     let files = Folder::new();
-    let cluster = Cluster::start("scram-sha-256");
+    let mut cluster = Cluster::start("scram-sha-256");
+    // As a server is that keeps what it acknowledges.
+    cluster.set("fsync=on");
+    cluster.crash();
+    cluster.resume();
     let mut kinds = vec![("none".to_owned(), String::new())];
     for required in [false, true] {
         let name = if required { "required" } else { "not required" };
@@ -42,6 +46,14 @@ pub(crate) fn run() {
         println!("| {name} | {:.0} | {of_none:.2} | {:.1} |", round.rate, round.server * 1e6);
     }
     println!("\nAn fsync of 4 KiB in the same folder: {:.0} us.", fsync(&files) * 1e6);
+    let server = Postgres::parse(&cluster.socket_url("benchtrue"), std::path::Path::new("/")).unwrap();
+    let config = StoreConfig { place: Where::Postgres(server), required: true, keep_days: 1 };
+    let store = Store::open(&config, Box::new(|_| ())).unwrap();
+    let sought = Sought { id: "none", subject: "x", key_id: None, issued_at: UnixTime(0) };
+    let looks = (0..200).map(|_| time(|| drop(store.look(&sought, UnixTime(0)).unwrap())));
+    println!("A look at PostgreSQL, there and back: {:.0} us.", median(looks.collect()) * 1e6);
+    let one = (0..200).map(|number| time(|| store.commit(vec![entry(number)]).unwrap()));
+    println!("One record written there, alone: {:.0} us.", median(one.collect()) * 1e6);
 }
 
 fn serve(place: &Place, store: &str) -> Server {
@@ -91,9 +103,9 @@ fn grow(engine: &str, config: &StoreConfig, most: u64, size: impl Fn() -> u64) {
     store::init(config).unwrap();
     let store = Store::open(config, Box::new(|notice| panic!("{notice:?}"))).unwrap();
     println!("\n## A store that grows, {engine}\n");
-    println!("| tokens | issue us | look us | list 50 of a user us | revoke ms | size MB | bytes a token |");
-    println!("|---|---|---|---|---|---|---|");
-    let (mut number, mut goal) = (0, 1000);
+    println!("| tokens | issue us | look us | list 50 of a user us | revoke ms | prune us | size MB | bytes a token |");
+    println!("|---|---|---|---|---|---|---|---|");
+    let (mut number, mut goal, mut pruned) = (0, 1000, 0);
     while goal <= most {
         let mut last = Duration::ZERO;
         while number < goal {
@@ -124,21 +136,27 @@ fn grow(engine: &str, config: &StoreConfig, most: u64, size: impl Fn() -> u64) {
         });
         let revokes = median(revokes.collect());
         let bytes = size();
+        // The oldest thousand, of which each costs so much.
+        let began = Instant::now();
+        pruned += 1000;
+        let now = UnixTime(LIFE + 86_400 + i64::try_from(pruned).unwrap());
+        assert_eq!(store::prune(config, now).unwrap(), 1000);
+        let prune = began.elapsed();
         println!(
-            "| {number} | {:.1} | {:.0} | {:.0} | {:.2} | {} | {} |",
+            "| {number} | {:.1} | {:.0} | {:.0} | {:.2} | {:.1} | {} | {} |",
             last.as_secs_f64() * 1e3,
             looks * 1e6,
             lists * 1e6,
             revokes * 1e3,
+            prune.as_secs_f64() * 1e3,
             bytes / 1_000_000,
             bytes / number
         );
         goal *= 10;
     }
     let began = Instant::now();
-    let pruned = store::prune(config, UnixTime(10_000_000_000)).unwrap();
-    let each = began.elapsed().as_secs_f64() / pruned as f64;
-    println!("\nPruning all {pruned}: {:.1} us each.", each * 1e6);
+    let all = store::prune(config, UnixTime(10_000_000_000)).unwrap();
+    println!("\nPruning all {all}: {:.1} us each.", began.elapsed().as_secs_f64() / all as f64 * 1e6);
 }
 
 fn time(act: impl FnOnce()) -> f64 {
@@ -152,6 +170,9 @@ fn id(number: u64) -> String {
     format!("{:016x}{number:06x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
+/// Of the tokens of a store that grows, in seconds: longer than any that it really holds.
+const LIFE: i64 = 5_000_000_000;
+
 fn entry(number: u64) -> Entry {
     let at = i64::try_from(number).unwrap();
     Entry {
@@ -161,7 +182,7 @@ fn entry(number: u64) -> Entry {
         audience: "registry.example.com".to_owned(),
         granted: "repository:alice-space/app-api:pull,push".to_owned(),
         issued_at: UnixTime(at),
-        expires_at: UnixTime(at + 5_000_000_000),
+        expires_at: UnixTime(at + LIFE),
         key_id: Some("PYYO:TEWU:V7JH:26JV:AQTZ:LJC3:SXVJ:XGHA:34F2:2LAQ:ZRMK:Z7Q6".to_owned()),
         peer: "127.0.0.1".to_owned(),
         address: "10.0.0.1".to_owned(),
