@@ -12,7 +12,9 @@
 //! table. `docs/architecture.md` follows a request, a token, a login, a reload and a rotation through them.
 
 #[cfg(not(unix))]
-compile_error!("Keypebble needs Unix sockets, users and file modes: Linux, macOS or FreeBSD; on Windows, use WSL");
+compile_error!(
+    "Keypebble needs Unix sockets, users and file modes: Linux, macOS or FreeBSD; on Windows, use WSL"
+);
 
 /// A test key of the repository, as bytes.
 #[cfg(test)]

@@ -103,7 +103,9 @@ fn grow(engine: &str, config: &StoreConfig, most: u64, size: impl Fn() -> u64) {
     store::init(config).unwrap();
     let store = Store::open(config, Box::new(|notice| panic!("{notice:?}"))).unwrap();
     println!("\n## A store that grows, {engine}\n");
-    println!("| tokens | issue us | look us | list 50 of a user us | revoke ms | prune us | size MB | bytes a token |");
+    println!(
+        "| tokens | issue us | look us | list 50 of a user us | revoke ms | prune us | size MB | bytes a token |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     let (mut number, mut goal, mut pruned) = (0, 1000, 0);
     while goal <= most {
