@@ -104,9 +104,9 @@ fn grow(engine: &str, config: &StoreConfig, most: u64, size: impl Fn() -> u64) {
     let store = Store::open(config, Box::new(|notice| panic!("{notice:?}"))).unwrap();
     println!("\n## A store that grows, {engine}\n");
     println!(
-        "| tokens | issue us | look us | list 50 of a user us | revoke ms | prune us | size MB | bytes a token |"
+        "| tokens | issue us | look us | list 50 of a user us | search all for a repository ms | revoke ms | prune us | size MB | bytes a token |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     let (mut number, mut goal, mut pruned) = (0, 1000, 0);
     while goal <= most {
         let mut last = Duration::ZERO;
@@ -128,6 +128,8 @@ fn grow(engine: &str, config: &StoreConfig, most: u64, size: impl Fn() -> u64) {
             time(|| drop(store.list(&filter).unwrap()))
         });
         let lists = median(lists.collect());
+        let filter = Filter { repository: Some("nobody/has".to_owned()), limit: 50, ..Filter::default() };
+        let search = time(|| drop(store.list(&filter).unwrap()));
         let revokes = (0..20).map(|user| {
             let target = Target::User(format!("user{user}"));
             let before = UnixTime(i64::try_from(number).unwrap());
@@ -145,10 +147,11 @@ fn grow(engine: &str, config: &StoreConfig, most: u64, size: impl Fn() -> u64) {
         assert_eq!(store::prune(config, now).unwrap(), 1000);
         let prune = began.elapsed();
         println!(
-            "| {number} | {:.1} | {:.0} | {:.0} | {:.2} | {:.1} | {} | {} |",
+            "| {number} | {:.1} | {:.0} | {:.0} | {:.1} | {:.2} | {:.1} | {} | {} |",
             last.as_secs_f64() * 1e3,
             looks * 1e6,
             lists * 1e6,
+            search * 1e3,
             revokes * 1e3,
             prune.as_secs_f64() * 1e3,
             bytes / 1_000_000,
