@@ -178,13 +178,13 @@ def docker_auth(folder):
         print("docker_auth: left out: there is no program of that name in PATH", file=sys.stderr)
         return
     config = {
-        "server": {"addr": "127.0.0.1:PORT"},
+        "server": {"addr": "127.0.0.1:HERE"},
         "token": {"issuer": "i", "expiration": 300, "certificate": f"{folder}/cert.pem", "key": f"{folder}/key.pem"},
         "users": {"": {}},
         "acl": [{"match": {"account": ""}, "actions": ["pull"]}],
     }
     (folder / "docker_auth.yml").write_text(json.dumps(config))
-    start = 'sed "s/PORT/$1/" docker_auth.yml >docker_auth-here.yml && exec "$0" docker_auth-here.yml'
+    start = 'sed "s/HERE/$1/" docker_auth.yml >docker_auth-here.yml && exec "$0" docker_auth-here.yml'
     command = ["sh", "-c", f"cd {folder} && {start}", program, "PORT"]
     yield Peer("docker_auth", [pathlib.Path(program)], command, "/auth?service=registry.example.com&scope=repository:alice/app:pull")
 
