@@ -28,7 +28,7 @@ pub(super) const MIGRATIONS: [&[&str]; 1] = [&[
         policy TEXT,
         rules TEXT NOT NULL
     ){table}",
-    "CREATE INDEX token_subject ON token (subject, issued_at)",
+    "CREATE INDEX token_subject ON token (subject, number)",
     "CREATE INDEX token_issued_at ON token (issued_at)",
     "CREATE INDEX token_expires_at ON token (expires_at)",
     "CREATE INDEX token_login ON token (login) WHERE login IS NOT NULL",
