@@ -143,7 +143,7 @@ fn grow(engine: &str, config: &StoreConfig, most: u64, size: impl Fn() -> u64) {
         // The oldest thousand, of which each costs so much.
         let began = Instant::now();
         pruned += 1000;
-        let now = UnixTime(LIFE + 86_400 + i64::try_from(pruned).unwrap());
+        let now = UnixTime(LIFE + 86_400 + pruned);
         assert_eq!(store::prune(config, now).unwrap(), 1000);
         let prune = began.elapsed();
         println!(
