@@ -159,9 +159,6 @@ fn grow(engine: &str, config: &StoreConfig, most: u64, size: impl Fn() -> u64) {
         );
         goal *= 10;
     }
-    let began = Instant::now();
-    let all = store::prune(config, UnixTime(10_000_000_000)).unwrap();
-    println!("\nPruning all {all}: {:.1} us each.", began.elapsed().as_secs_f64() / all as f64 * 1e6);
 }
 
 fn time(act: impl FnOnce()) -> f64 {
