@@ -113,7 +113,7 @@ fn grow(engine: &str, config: &StoreConfig, most: u64, size: impl Fn() -> u64) {
         let mut commits = Vec::new();
         while number < goal {
             let left = goal - number;
-            let count = if left > 10_000 { (left - 10_000).min(50_000) } else { 1000 };
+            let count = if left > 10_000 { (left - 10_000).min(10_000) } else { 1000 };
             let batch: Vec<Entry> = (number..number + count).map(entry).collect();
             let took = time(|| {
                 store.commit(batch).unwrap();
