@@ -12,9 +12,6 @@ use std::time::{Duration, Instant};
 const MOST_MEMORY: f64 = 64.0;
 /// Nor the good client's 99th of a hundred this, in milliseconds.
 const MOST_WAIT: f64 = 250.0;
-/// The same when all attacks come at once over TLS: thousands of handshakes a second, of which the attackers' half
-/// is made on the same processors.
-const MOST_WAIT_OF_HANDSHAKES: f64 = 1500.0;
 /// What may remain of the memory that an attack took, in MiB: every attack, and all that came before it,
 /// is held against the process as it was before the first. A static binary gives back all but 2; glibc keeps up
 /// to 10 in its arenas for the next crowd.
@@ -104,12 +101,7 @@ fn row(victim: &Victim<'_>, seconds: u64, name: &str, attacks: &[(&str, usize)],
     seen.failures.iter().take(3).for_each(|failure| println!("<!-- {failure} -->"));
     !seen.times.is_empty()
         && seen.failures.is_empty()
-        && p99
-            < if victim.authority.is_some() && attacks.len() > 1 {
-                MOST_WAIT_OF_HANDSHAKES
-            } else {
-                MOST_WAIT
-            }
+        && p99 < MOST_WAIT
         && mebibytes < MOST_MEMORY
         && is_back(after, before, first)
 }
