@@ -6,8 +6,8 @@
 
 Needs wrk, Go, and for mock-oauth2-server Java and Maven. docker_auth is the program of that name in PATH: the registry of Go
 modules does not give it out, and its repository builds with `go build` in auth_server. The Python is the one that
-`.ci/run foreign` installs. Who cannot be had is named and left out. All load is on loopback. Other work makes rates and times worse; the processor time of a token
-is the figure that suffers least.
+`.ci/run foreign` installs. Who cannot be had is named and left out. All load is on loopback. Other work makes rates and times
+worse; the processor time of a token is the figure that suffers least.
 """
 
 import base64

@@ -80,7 +80,7 @@ impl<'c> Call<'c> {
         if is_json { Ok(body) } else { Err(Refusal::MediaType) }
     }
 
-    /// Makes a token, and notes it for the counters and, with its line, for the log, with `more` fields of the endpoint's.
+    /// Makes a token, and notes it for the counters, and for the log with `more` fields of the endpoint's.
     pub(super) fn issue<'i>(
         &mut self,
         issuance: &Issuance<'i>,

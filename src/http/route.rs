@@ -33,7 +33,8 @@ pub enum Route<'p> {
     Revoke,
     /// `/.well-known/jwks.json`
     Jwks,
-    /// `/.well-known/openid-configuration`, and the same where OAuth clients look: `/.well-known/oauth-authorization-server`
+    /// `/.well-known/openid-configuration`, and the same where OAuth clients look:
+    /// `/.well-known/oauth-authorization-server`
     Discovery,
     /// `/metrics`
     Metrics,

@@ -20,11 +20,7 @@ pub struct Cluster {
 impl Cluster {
     /// A server that runs; who comes over TCP gives a password in the way of `pg_hba.conf`'s `method`.
     pub fn start(method: &str) -> Self {
-        let folder = Folder::new();
-        let mut cluster = Self { folder, port: free_port(), settings: Vec::new(), server: None };
-        if is_root() {
-            chown(cluster.folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-        }
+        let mut cluster = Self::empty();
         let data = cluster.data();
         let made = cluster
             .program("initdb")
@@ -38,12 +34,18 @@ impl Cluster {
         cluster
     }
 
+    /// A folder that the server's programs may write, and a port.
+    fn empty() -> Self {
+        let cluster = Self { folder: Folder::new(), port: free_port(), settings: Vec::new(), server: None };
+        if is_root() {
+            chown(cluster.folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        cluster
+    }
+
     /// A standby that repeats what this server does. From now on nothing is acknowledged here before it is there.
     pub fn standby(&self) -> Self {
-        let standby = Self { folder: Folder::new(), port: free_port(), settings: Vec::new(), server: None };
-        if is_root() {
-            chown(standby.folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-        }
+        let mut standby = Self::empty();
         let copied = standby
             .program("pg_basebackup")
             .args(["--no-sync", "--write-recovery-conf", "--checkpoint=fast", "--username=postgres", "-h"])
@@ -53,7 +55,6 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
-        let mut standby = standby;
         standby.resume();
         self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names TO '*'");
         self.sql("postgres", "SELECT pg_reload_conf()");

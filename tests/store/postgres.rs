@@ -9,6 +9,7 @@ use keypebble::store::entry::{Entry, Filter, Known, Revocation, Sought, Target};
 use keypebble::store::{self, Store};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -268,8 +269,8 @@ fn a_server_that_stops_starts_and_fails_costs_answers_and_no_record() {
     server.stop("TERM");
 }
 
-/// Asks servers from several threads until `act` is done, and gives the `jti` of each token that was given. The
-/// second argument of `act` says how many those are by then.
+/// Asks servers from several threads until `act` is done, and gives the `jti` of each token that was given;
+/// `act` can ask how many those are by then.
 fn under_load(servers: &[&Server], act: impl FnOnce(&dyn Fn() -> usize)) -> Vec<String> {
     let over = AtomicBool::new(false);
     let had = Mutex::new(Vec::new());
@@ -287,8 +288,10 @@ fn under_load(servers: &[&Server], act: impl FnOnce(&dyn Fn() -> usize)) -> Vec<
                 });
             }
         }
-        act(&|| had.lock().unwrap().len());
+        // Whoever asks is told to end also where the test fails.
+        let acted = catch_unwind(AssertUnwindSafe(|| act(&|| had.lock().unwrap().len())));
         over.store(true, Ordering::Relaxed);
+        acted.unwrap_or_else(|panic| resume_unwind(panic));
     });
     had.into_inner().unwrap()
 }
