@@ -19,13 +19,17 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// `application_id`: the file is ours ("Kpeb").
 const APPLICATION: i64 = 0x4b70_6562;
 
 /// How long to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(2);
+
+/// Between two tries where SQLite does not wait of itself.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The words in which the schema and the statements differ.
 pub(super) const WORDS: [(&str, &str); 4] = [
@@ -34,6 +38,13 @@ pub(super) const WORDS: [(&str, &str); 4] = [
     ("{table}", " STRICT"),
     ("{position}", "instr"),
 ];
+
+/// Whose database it is, of which version, and whether nothing was ever made in it.
+struct Mark {
+    application: i64,
+    version: i64,
+    empty: bool,
+}
 
 /// An open file.
 #[derive(Debug)]
@@ -88,21 +99,34 @@ impl Sqlite {
             file: (there.dev(), there.ino()),
             full: false,
         };
-        if create && opened.is_empty()? {
-            opened.connection.pragma_update(None, "journal_mode", "wal").map_err(fault)?;
+        if create {
+            opened.keep_a_log()?;
         }
         opened.sync_each(config.required)?;
         Ok(opened)
     }
 
-    /// Whether nothing was ever made in the database.
-    fn is_empty(&self) -> Result<bool, StoreFault> {
-        let sql = "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)";
-        self.connection.query_row(sql, [], |row| row.get(0)).map_err(|error| self.fault(&error))
+    /// Gives a database in which nothing was made yet its write-ahead log. SQLite does not wait here for another
+    /// that does the same: it refuses one of the two at once.
+    fn keep_a_log(&self) -> Result<(), StoreFault> {
+        let end = Instant::now() + BUSY;
+        while self.mark()?.empty {
+            match self.connection.pragma_update(None, "journal_mode", "wal") {
+                Err(error) if is_busy(&error) && Instant::now() < end => thread::sleep(PAUSE),
+                result => return result.map_err(|error| self.fault(&error)),
+            }
+        }
+        Ok(())
     }
 
-    fn pragma(&self, name: &str) -> Result<i64, StoreFault> {
-        self.connection.pragma_query_value(None, name, |row| row.get(0)).map_err(|error| self.fault(&error))
+    /// What says whose database it is: one statement, so that another's transaction is in all of it or in none.
+    fn mark(&self) -> Result<Mark, StoreFault> {
+        let sql = "SELECT application_id, user_version, NOT EXISTS (SELECT 1 FROM sqlite_schema)
+            FROM pragma_application_id, pragma_user_version";
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(Mark { application: row.get(0)?, version: row.get(1)?, empty: row.get(2)? })
+        };
+        self.connection.query_row(sql, [], read).map_err(|error| self.fault(&error))
     }
 
     fn sync_each(&mut self, full: bool) -> Result<(), StoreFault> {
@@ -112,10 +136,11 @@ impl Sqlite {
     }
 
     pub(super) fn version(&mut self) -> Result<Option<usize>, StoreFault> {
-        if self.pragma("application_id")? != APPLICATION {
-            return Ok(if self.is_empty()? { Some(0) } else { None });
+        let mark = self.mark()?;
+        if mark.application != APPLICATION {
+            return Ok(mark.empty.then_some(0));
         }
-        Ok(usize::try_from(self.pragma("user_version")?).ok())
+        Ok(usize::try_from(mark.version).ok())
     }
 
     pub(super) fn set_version(&mut self, version: usize) -> Result<(), StoreFault> {
@@ -263,11 +288,16 @@ fn system(config: &StoreConfig, error: &io::Error) -> StoreFault {
     }
 }
 
+/// Whether another process is in the way.
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 /// What SQLite said.
 fn fault(config: &StoreConfig, error: &rusqlite::Error) -> StoreFault {
     let code = error.sqlite_error_code();
     let (what, hint, lasting) = match code {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+        _ if is_busy(error) => {
             ("another process holds its lock", "end what holds it: `fuser FILE` shows it", false)
         }
         Some(ErrorCode::DiskFull) => ("the disk is full", "make room", false),
