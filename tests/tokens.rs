@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Folder, run, run_with_input, stderr, stdout};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const CHAIN: &str = include_str!("data/x509/chain.pem");
 const CONFIG: &str = "issuer: https://i\naudience: s\nprivate_key_path: key.pem\n";
@@ -269,6 +269,34 @@ fn doctor_compares_both_sides() {
     folder.write("key.pem", "rubbish");
     let (code, text) = said(&folder, doctor, "");
     assert!(code == 1 && text.contains("config.yaml:3:"), "an unreadable key is a finding: {text}");
+}
+
+#[test]
+fn doctor_reads_the_configuration_of_zot() {
+    let folder = folder();
+    let zot = |service: &str| {
+        json!({ "distSpecVersion": "1.1.0", "http": { "port": "5000", "auth": { "bearer": {
+            "realm": "https://k/v2/token", "service": service, "cert": "bundle.pem" } } } })
+        .to_string()
+    };
+    folder.write("zot.json", &zot("s"));
+    folder.write("open.json", &zot(""));
+    let doctor = "doctor --config config.yaml --policy policy.yaml --registry-config";
+    for (line, code, part) in [
+        ("zot.json", 0, "zot would take a token made now"),
+        ("zot.json --for zot", 0, "zot does not look at the issuer"),
+        (
+            "zot.json --for registry-3",
+            1,
+            "--for names distribution, and the file of --registry-config is zot's",
+        ),
+        ("registry.yml --for zot", 1, "does not start: its file has a `version`, as distribution's has"),
+        ("open.json", 1, "anybody who reaches it may pull, push and delete"),
+        ("zot.json --for zot --registry-env env", 2, "--registry-env is for distribution"),
+    ] {
+        let (found, text) = said(&folder, &format!("{doctor} {line}"), "");
+        assert!(found == code && text.contains(part), "{line}: {found} {text}");
+    }
 }
 
 #[cfg(not(feature = "tls"))]

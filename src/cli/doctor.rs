@@ -67,13 +67,17 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     if ca.is_some() && url.is_none() {
         return Err(usage("--ca is for --url"));
     }
+    let (program, registry_env) = (arguments.parsed("for")?, arguments.path("registry-env")?);
+    if program == Some(Program::Zot) && registry_env.is_some() {
+        return Err(usage("--registry-env is for distribution: zot reads no variables"));
+    }
     Ok(Command::Doctor(Doctor {
         files: arguments.files()?,
         registry_config: arguments.path("registry-config")?,
-        registry_env: arguments.path("registry-env")?,
+        registry_env,
         bundle: arguments.path("rootcertbundle")?,
         jwks: arguments.path("jwks")?,
-        program: arguments.parsed("for")?,
+        program,
         url,
         ca,
         json: arguments.switch("json"),
@@ -119,7 +123,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         let told = !complaints.is_empty();
         findings.extend(complaints);
         if registry.may_ask_for_tokens() && !told && (registry.bundle.is_some() || registry.jwks.is_some()) {
-            findings.extend(doctor::ring(issuer.keyring(), &trust));
+            findings.extend(doctor::ring(issuer.keyring(), &trust, registry));
             findings.extend(doctor::self_check(issuer, services, registry, &trust, &programs, now));
         }
     }
@@ -220,7 +224,13 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
     let wrong = LoadError::of("the registry's configuration");
     let load = |path: &PathBuf| Document::load(path, &mut Files::default());
     let document = command.registry_config.as_ref().map(load).transpose().map_err(&wrong)?;
+    let is_zots = document.as_ref().is_some_and(RegistryConfig::is_zots);
+    if is_zots && command.program.is_some_and(|program| program != Program::Zot) {
+        return Err(usage("--for names distribution, and the file of --registry-config is zot's"));
+    }
+    let zots = is_zots || command.program == Some(Program::Zot);
     let variables = match &command.registry_env {
+        _ if zots => Vec::new(),
         Some(path) => env_file(&String::from_utf8_lossy(&file(path)?)),
         None => std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -231,7 +241,11 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
     if document.is_none() && variables.is_empty() {
         return Ok(None);
     }
-    let read = RegistryConfig::read(document.as_ref(), &variables).map_err(&wrong)?;
+    let read = match &document {
+        Some(document) if zots => RegistryConfig::of_zot(document),
+        _ => RegistryConfig::read(document.as_ref(), &variables),
+    };
+    let read = read.map_err(&wrong)?;
     // What the command line names is where its files are on this host.
     Ok(Some(RegistryConfig {
         bundle: command.bundle.clone().or(read.bundle),

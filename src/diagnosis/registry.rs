@@ -1,10 +1,11 @@
 //! A registry's own configuration, as far as it speaks of who is let in.
 //!
-//! Owns `auth` of distribution's config.yml and the `REGISTRY_AUTH*` variables over it. Must not know
-//! Keypebble's configuration. Decision: read leniently, as the registry reads it: what else its file holds is
+//! Owns `auth` of distribution's config.yml and the `REGISTRY_AUTH*` variables over it, and which file is zot's.
+//! Must not know Keypebble's configuration. Decision: read leniently, as the registry reads it: what else its file holds is
 //! none of our business.
 
 mod auth;
+mod zot;
 
 use crate::diagnosis::verdict::{KNOWN_TO_3, Program};
 use crate::ground::diagnostic::shortened;
@@ -37,6 +38,8 @@ pub enum Gate {
 /// What a registry is told about who is let in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegistryConfig {
+    /// Whether it is zot's. Else it is distribution's.
+    pub zot: bool,
     /// What decides.
     pub gate: Gate,
     /// `realm`: where clients are sent for a token.
@@ -45,7 +48,7 @@ pub struct RegistryConfig {
     pub service: Option<String>,
     /// `issuer`: what `iss` must be.
     pub issuer: Option<String>,
-    /// `rootcertbundle`
+    /// `rootcertbundle`, or zot's `cert`.
     pub bundle: Option<PathBuf>,
     /// `jwks` (3.x)
     pub jwks: Option<PathBuf>,
@@ -58,7 +61,7 @@ pub struct RegistryConfig {
 }
 
 impl RegistryConfig {
-    /// Reads the file, if there is one, and the variables over it.
+    /// Reads the file, if there is one, and the variables over it, which are distribution's.
     pub fn read(
         document: Option<&Document>,
         variables: &[(String, String)],
@@ -73,6 +76,24 @@ impl RegistryConfig {
         let options = auth.get("token").and_then(Value::as_object).unwrap_or(&none);
         let replaced = variables.iter().any(|(name, _)| name == "REGISTRY_AUTH");
         Ok(RegistryConfig { gate: gate(&auth, replaced), ..of_options(options) })
+    }
+
+    /// Reads zot's file.
+    pub fn of_zot(document: &Document) -> Result<RegistryConfig, DocumentError> {
+        Ok(zot::read(&document.root().json()?))
+    }
+
+    /// Whether a file is zot's: distribution's has a `version`.
+    pub fn is_zots(document: &Document) -> bool {
+        let root = document.root();
+        let has = |key: &str| root.get(key).is_some();
+        !has("version")
+            && (has("distSpecVersion") || root.get("http").is_some_and(|http| http.get("auth").is_some()))
+    }
+
+    /// Where the file has these settings.
+    pub fn section(&self) -> &'static str {
+        if self.zot { "http.auth.bearer" } else { "auth.token" }
     }
 
     /// Whether tokens may decide.

@@ -12,7 +12,7 @@ use crate::key::keyring::{Keyring, RingKey, State};
 
 /// The registry's configuration beside the issuer's.
 pub fn registry(config: &Config, registry: &RegistryConfig, programs: &[Program]) -> Vec<Diagnostic> {
-    let mut findings: Vec<Diagnostic> = gate(&registry.gate).into_iter().collect();
+    let mut findings: Vec<Diagnostic> = gate(registry).into_iter().collect();
     if !registry.may_ask_for_tokens() {
         return findings;
     }
@@ -22,8 +22,15 @@ pub fn registry(config: &Config, registry: &RegistryConfig, programs: &[Program]
     }));
     let services: Vec<&str> = config.services().collect();
     findings.push(service(registry.service.as_deref(), &services));
-    findings.push(issuer_name(registry.issuer.as_deref(), &config.issuer));
     findings.push(realm(registry));
+    if registry.zot {
+        findings.push(Diagnostic::ok("issuer", "zot does not look at the issuer"));
+        let elsewhere =
+            || Diagnostic::unknown("trust", "its keys are in AWS Secrets Manager, and were not compared");
+        findings.extend(registry.bundle.is_none().then(elsewhere));
+        return findings;
+    }
+    findings.push(issuer_name(registry.issuer.as_deref(), &config.issuer));
     if registry.bundle.is_none() && registry.jwks.is_none() {
         findings.push(
             Diagnostic::error("trust", "the registry has neither rootcertbundle nor jwks: it does not start")
@@ -34,10 +41,10 @@ pub fn registry(config: &Config, registry: &RegistryConfig, programs: &[Program]
 }
 
 /// What lets clients in, if it is not tokens alone.
-fn gate(gate: &Gate) -> Option<Diagnostic> {
+fn gate(registry: &RegistryConfig) -> Option<Diagnostic> {
     let several =
         |types| format!("its `auth` has several types ({types}), and which one counts is left to chance");
-    let (code, what, why) = match gate {
+    let (code, what, why) = match &registry.gate {
         Gate::Token => return None,
         Gate::Open(why) => (
             "open",
@@ -59,10 +66,12 @@ fn gate(gate: &Gate) -> Option<Diagnostic> {
         }
         Gate::Stops(why) => ("no-start", format!("the registry does not start: {why}"), String::new()),
     };
-    Some(Diagnostic::error(code, what).why(why).hint(
+    Some(Diagnostic::error(code, what).why(why).hint(if registry.zot {
+        "set realm, service and cert of http.auth.bearer, and restart zot"
+    } else {
         "take the other REGISTRY_AUTH variables out of its environment, and set auth: {token: {realm, service, \
-         issuer, rootcertbundle}} or the variables REGISTRY_AUTH_TOKEN_*",
-    ))
+         issuer, rootcertbundle}} or the variables REGISTRY_AUTH_TOKEN_*"
+    }))
 }
 
 /// Whether tokens are signed for the service that the registry names.
@@ -96,7 +105,7 @@ fn same(code: &'static str, theirs: Option<&str>, ours: &[&str], key: &str) -> D
         format!("the registry's {code} is `{}`, Keypebble's {}", shortened(theirs, 120), own.join(" or "));
     Diagnostic::error(code, what)
         .why(why)
-        .hint(format!("make auth.token.{code} and {key} the same text, and restart the registry"))
+        .hint(format!("make the registry's {code} and {key} the same text, and restart the registry"))
 }
 
 fn realm(registry: &RegistryConfig) -> Diagnostic {
@@ -116,7 +125,7 @@ fn realm(registry: &RegistryConfig) -> Diagnostic {
     let path = realm.strip_prefix("https://").or_else(|| realm.strip_prefix("http://"));
     match path.map(|rest| rest.split_once('/').map_or("", |(_, path)| path)) {
         None => {
-            let what = format!("auth.token.realm is not an http or https URL: `{shown}`");
+            let what = format!("{}.realm is not an http or https URL: `{shown}`", registry.section());
             Diagnostic::error("realm", what).hint(address)
         }
         Some("v2/token") => Diagnostic::ok("realm", format!("clients are sent to `{shown}`")),
@@ -177,6 +186,9 @@ pub fn self_check(
 
 /// Which programs may be meant: those that could start with this configuration.
 pub fn programs(registry: &RegistryConfig) -> Vec<Program> {
+    if registry.zot {
+        return vec![Program::Zot];
+    }
     if registry.bundle.is_none() || registry.jwks.is_some() || !registry.algorithms.is_empty() {
         // 2.8 knows neither jwks nor signingalgorithms, and needs a bundle.
         return vec![Program::Registry3];
@@ -185,7 +197,7 @@ pub fn programs(registry: &RegistryConfig) -> Vec<Program> {
 }
 
 /// Whether the registry knows the keys that sign next, and those whose tokens are still valid.
-pub fn ring(keyring: &Keyring, trust: &Trust) -> Vec<Diagnostic> {
+pub fn ring(keyring: &Keyring, trust: &Trust, registry: &RegistryConfig) -> Vec<Diagnostic> {
     let others = keyring.verifiers().iter().filter(|key| key.state() != State::Active);
     let unknown = others.filter(|key| key.public().is_some_and(|own| !trust.holds(own)));
     let finding = |key: &RingKey| {
@@ -198,7 +210,11 @@ pub fn ring(keyring: &Keyring, trust: &Trust) -> Vec<Diagnostic> {
         }
         Diagnostic::warning("next-key", what)
             .why("once `keypebble keys rotate` lets it sign, every token is refused")
-            .hint("export it into the registry's bundle or jwks, and restart the registry, before you rotate")
+            .hint(if registry.zot {
+                "zot holds one key: give it the new one right after you rotate, and restart it"
+            } else {
+                "export it into the registry's bundle or jwks, and restart the registry, before you rotate"
+            })
     };
     unknown.map(finding).collect()
 }

@@ -209,8 +209,13 @@ fn a_staged_key_that_the_registry_does_not_know_is_said() {
     let next = RingKey::own(key(include_bytes!("../../../tests/data/keys/ed25519.pem")), State::Next);
     let keyring = Keyring::new(active(), vec![next]).unwrap();
     let bundle = Trust::default().with_bundle(include_bytes!("../../../tests/data/x509/chain.pem"));
-    assert!(has(&ring(&keyring, &bundle), Level::Warning, "next-key", "does not know the next key"));
+    assert!(has(
+        &ring(&keyring, &bundle, &RegistryConfig::default()),
+        Level::Warning,
+        "next-key",
+        "does not know the next key"
+    ));
     let all = Trust::default().with_jwks(keyring.jwks().to_string().as_bytes());
-    assert_eq!(ring(&keyring, &all), []);
-    assert_eq!(ring(&Keyring::single(active()), &Trust::default()), []);
+    assert_eq!(ring(&keyring, &all, &RegistryConfig::default()), []);
+    assert_eq!(ring(&Keyring::single(active()), &Trust::default(), &RegistryConfig::default()), []);
 }
