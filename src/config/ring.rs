@@ -96,9 +96,7 @@ fn read(item: &Node<'_>, state: State, files: &mut Files) -> Result<Read, Docume
 }
 
 fn state(item: &Node<'_>) -> Result<State, DocumentError> {
-    let Some(node) = item.get("state") else {
-        return Err(item.error("`state` is missing").hint("one of next, active, previous"));
-    };
+    let node = item.required("state", "one of next, active, previous")?;
     let name = node.string()?;
     State::named(name).ok_or_else(|| {
         node.error(format!("expected next, active or previous, found {}", node.quoted())).hint(

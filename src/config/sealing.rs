@@ -191,9 +191,7 @@ impl FernetFolder {
         let Some(section) = root.get("fernet") else { return Ok(None) };
         section.needs(ENABLED, NOT_ENABLED)?;
         section.allow_keys(&["key_dir", "max_active_keys"])?;
-        let Some(node) = section.get("key_dir") else {
-            return Err(section.error("`key_dir` is missing").hint("name the folder of the Fernet keys"));
-        };
+        let node = section.required("key_dir", "name the folder of the Fernet keys")?;
         let most = match section.get("max_active_keys") {
             None => MAX_ACTIVE_KEYS,
             Some(node) => usize::try_from(node.integer(2, 1000)?).unwrap_or(MAX_ACTIVE_KEYS),

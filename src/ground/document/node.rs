@@ -136,6 +136,14 @@ impl<'a> Node<'a> {
         Some(self.below(tree, Step::Key(key)))
     }
 
+    /// The value of a key that this mapping must have, and a hint for where it has not.
+    pub fn required<'n>(&'n self, key: &'n str, hint: &str) -> Result<Node<'n>, DocumentError>
+    where
+        'a: 'n,
+    {
+        self.get(key).ok_or_else(|| self.error(format!("`{key}` is missing")).hint(hint))
+    }
+
     /// Every entry of this mapping, in the file's order.
     pub fn entries<'n>(&'n self) -> Result<impl Iterator<Item = (&'n str, Node<'n>)> + 'n, DocumentError>
     where
