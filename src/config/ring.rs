@@ -88,8 +88,7 @@ fn read(item: &Node<'_>, state: State, files: &mut Files) -> Result<Read, Docume
     {
         return Ok(Read::Public(Box::new(public), id.or(kid)));
     }
-    let file = path.path(files)?;
-    files.private(&file);
+    path.private(files)?;
     let key = Key::read(&bytes.into(), algorithm, id).map_err(|error| key_error(&path, &error))?;
     warn_if_weak(&key, files);
     Ok(Read::Private(Box::new(key)))

@@ -6,7 +6,6 @@
 use super::key::{checked_id, folder_error, key_error};
 use crate::ground::document::{DocumentError, Node};
 use crate::ground::file::Files;
-use crate::key::KeyError;
 use crate::key::encryption::{EncryptionKey, Management};
 use crate::key::fernet::{ENABLED, FernetKeys, NOT_ENABLED};
 use crate::key::keyring::Keyring;
@@ -158,7 +157,14 @@ fn encryption(
     let key = match first {
         "secret_path" => EncryptionKey::shared(&node.secret(files)?, algorithm, id),
         "public_key_path" => EncryptionKey::public(&node.contents(files)?, algorithm, id),
-        _ => jwk(&node, algorithm, id, files)?,
+        _ => {
+            // It may hold a secret, which others must not read.
+            let key = EncryptionKey::from_jwk(&node.contents(files)?, algorithm, id);
+            if key.as_ref().is_ok_and(|key| key.management().is_shared()) {
+                node.private(files)?;
+            }
+            key
+        }
     };
     let key = key.map_err(|error| key_error(&node, &error))?;
     let mut signing = keyring.verifiers().iter().filter_map(|key| key.public());
@@ -168,21 +174,6 @@ fn encryption(
             .hint("ask the recipient for a key of their own, for encryption"));
     }
     Ok(Some(key))
-}
-
-/// A JWK may hold a secret, which others must not read.
-fn jwk(
-    node: &Node<'_>,
-    algorithm: Option<Management>,
-    id: Option<String>,
-    files: &mut Files,
-) -> Result<Result<EncryptionKey, KeyError>, DocumentError> {
-    let key = EncryptionKey::from_jwk(&node.contents(files)?, algorithm, id);
-    if key.as_ref().is_ok_and(|key| key.management().is_shared()) {
-        let path = node.path(files)?;
-        files.private(&path);
-    }
-    Ok(key)
 }
 
 impl FernetFolder {

@@ -72,23 +72,25 @@ impl EncryptionKey {
         if is_json(text.expose()) {
             return EncryptionKey::from_jwk(text.expose(), algorithm, id);
         }
-        let bytes = read_secret(text)?;
         let management = algorithm.unwrap_or(Management::A256Kw);
-        EncryptionKey::of_secret(bytes, management, id)
+        EncryptionKey::of_secret(&read_secret(text)?, Some(management), id)
     }
 
+    /// Without an algorithm, the one for a secret of that length.
     fn of_secret(
-        bytes: Zeroizing<Vec<u8>>,
-        management: Management,
+        bytes: &[u8],
+        algorithm: Option<Management>,
         id: Option<String>,
     ) -> Result<EncryptionKey, KeyError> {
+        let fitting = if bytes.len() == 16 { Management::A128Kw } else { Management::A256Kw };
+        let management = algorithm.unwrap_or(fitting);
         if !management.is_shared() {
             return Err(KeyError::Encryption { why: "a shared secret is for A256KW and A128KW" });
         }
         if bytes.len() != management.key_bytes() {
             return Err(secret_length(management));
         }
-        Ok(EncryptionKey { management, id, to: To::Shared(bytes) })
+        Ok(EncryptionKey { management, id, to: To::Shared(bytes.to_vec().into()) })
     }
 
     /// A recipient's public key on P-256 or X25519, in PEM or as a JWK. Without an algorithm, ECDH-ES+A256KW.
@@ -133,9 +135,7 @@ impl EncryptionKey {
             None => jwk.kid()?,
         };
         if jwk.is_shared() {
-            let bytes = Zeroizing::new(jwk.secret()?.expose().to_vec());
-            let default = if bytes.len() == 16 { Management::A128Kw } else { Management::A256Kw };
-            return EncryptionKey::of_secret(bytes, algorithm.unwrap_or(default), id);
+            return EncryptionKey::of_secret(jwk.secret()?.expose(), algorithm, id);
         }
         if jwk.is_private() {
             return Err(KeyError::NotPublic { found: "a private JWK".to_owned() });
@@ -217,7 +217,7 @@ impl DecryptionKey {
             jwk.check_use(Use::Decrypt)?;
             let asked = algorithm_of(&jwk, None)?;
             if jwk.is_shared() {
-                return DecryptionKey::of_secret(Zeroizing::new(jwk.secret()?.expose().to_vec()), asked);
+                return DecryptionKey::of_secret(jwk.secret()?.expose(), asked);
             }
             if !jwk.is_private() {
                 return Err(KeyError::NotPrivate { found: "a public JWK".to_owned() });
@@ -227,12 +227,11 @@ impl DecryptionKey {
         if bytes.windows(11).any(|window| window == b"-----BEGIN ") {
             return DecryptionKey::of_material(&Material::from_pem(bytes)?, None);
         }
-        DecryptionKey::of_secret(read_secret(text)?, None)
+        DecryptionKey::of_secret(&read_secret(text)?, None)
     }
 
-    fn of_secret(bytes: Zeroizing<Vec<u8>>, asked: Option<Management>) -> Result<DecryptionKey, KeyError> {
-        let default = if bytes.len() == 16 { Management::A128Kw } else { Management::A256Kw };
-        let key = EncryptionKey::of_secret(bytes, asked.unwrap_or(default), None)?;
+    fn of_secret(bytes: &[u8], asked: Option<Management>) -> Result<DecryptionKey, KeyError> {
+        let key = EncryptionKey::of_secret(bytes, asked, None)?;
         key.opener().ok_or(KeyError::Malformed { what: "key" })
     }
 

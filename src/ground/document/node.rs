@@ -245,6 +245,13 @@ impl<'a> Node<'a> {
         self.read(files, |files, path| files.read(path, MAX_KEY_FILE_BYTES))
     }
 
+    /// Warns where everybody can read the file that this names: it holds a secret.
+    pub fn private(&self, files: &mut Files) -> Result<(), DocumentError> {
+        let path = self.path(files)?;
+        files.private(&path);
+        Ok(())
+    }
+
     fn read<T>(
         &self,
         files: &mut Files,
