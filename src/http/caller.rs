@@ -40,10 +40,7 @@ impl Caller<'_> {
 
 /// Who sends this form, if they may ask this at all.
 pub(super) fn of<'c>(call: &mut Call<'c>, form: &Parameters<'_>, act: Act) -> Result<Caller<'c>, Refusal> {
-    let one = |name| match form.one(name) {
-        Ok(value) => Ok(value.filter(|value| !value.is_empty())),
-        Err(problem) => Err(Refusal::Invalid(problem)),
-    };
+    let one = |name| form.one(name).map(|value| value.filter(|value| !value.is_empty()));
     let (name, secret) = (one("client_id")?, one("client_secret")?);
     let credentials = match (call.request.header_text("Authorization")?, name, secret) {
         (Some(_), _, Some(_)) => {
