@@ -5,6 +5,7 @@
 
 use super::refusal::Refusal;
 use super::request::Method;
+use crate::ground::percent;
 use std::borrow::Cow;
 use std::fmt;
 use zeroize::Zeroize;
@@ -214,25 +215,12 @@ impl<'a> Parameters<'a> {
 
 /// One name or value decoded.
 pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, Refusal> {
-    Ok(if text.contains(['%', '+']) { Cow::Owned(unescape(text)?) } else { Cow::Borrowed(text) })
-}
-
-fn unescape(text: &str) -> Result<String, Refusal> {
-    const BAD: Refusal = Refusal::Invalid("a parameter holds a % without two hex digits");
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    let hex = |digit: Option<u8>| digit.and_then(|digit| char::from(digit).to_digit(16)).ok_or(BAD);
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let (high, low) = (hex(rest.next())?, hex(rest.next())?);
-                bytes.push(u8::try_from(high * 16 + low).map_err(|_| BAD)?);
-            }
-            byte => bytes.push(byte),
-        }
+    if !text.contains(['%', '+']) {
+        return Ok(Cow::Borrowed(text));
     }
-    String::from_utf8(bytes).map_err(|_| Refusal::Invalid("a parameter is not UTF-8"))
+    let bytes = percent::decode(text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }))
+        .ok_or(Refusal::Invalid("a parameter holds a % without two hex digits"))?;
+    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Refusal::Invalid("a parameter is not UTF-8"))
 }
 
 #[cfg(test)]
