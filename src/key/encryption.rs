@@ -85,10 +85,14 @@ impl EncryptionKey {
         let fitting = if bytes.len() == 16 { Management::A128Kw } else { Management::A256Kw };
         let management = algorithm.unwrap_or(fitting);
         if !management.is_shared() {
-            return Err(KeyError::Encryption { why: "a shared secret is for A256KW and A128KW" });
+            return Err(KeyError::encryption("a shared secret is for A256KW and A128KW"));
         }
         if bytes.len() != management.key_bytes() {
-            return Err(secret_length(management));
+            return Err(KeyError::encryption(if management == Management::A128Kw {
+                "A128KW takes a secret of 16 bytes"
+            } else {
+                "A256KW takes a secret of 32 bytes"
+            }));
         }
         Ok(EncryptionKey { management, id, to: To::Shared(bytes.to_vec().into()) })
     }
@@ -114,9 +118,7 @@ impl EncryptionKey {
     ) -> Result<EncryptionKey, KeyError> {
         let management = algorithm.unwrap_or(Management::EcdhEsA256Kw);
         if management.is_shared() {
-            return Err(KeyError::Encryption {
-                why: "a public key is for ECDH-ES+A256KW and ECDH-ES+A128KW",
-            });
+            return Err(KeyError::encryption("a public key is for ECDH-ES+A256KW and ECDH-ES+A128KW"));
         }
         Ok(EncryptionKey { management, id, to: To::Public(Recipient::new(kind, numbers)?) })
     }
@@ -237,9 +239,7 @@ impl DecryptionKey {
 
     fn of_material(material: &Material, asked: Option<Management>) -> Result<DecryptionKey, KeyError> {
         if asked.is_some_and(Management::is_shared) {
-            return Err(KeyError::Encryption {
-                why: "a private key is for ECDH-ES+A256KW and ECDH-ES+A128KW",
-            });
+            return Err(KeyError::encryption("a private key is for ECDH-ES+A256KW and ECDH-ES+A128KW"));
         }
         Ok(DecryptionKey { management: asked, with: With::Private(Private::new(material)?) })
     }
@@ -297,22 +297,10 @@ fn algorithm_of(jwk: &Jwk, asked: Option<Management>) -> Result<Option<Managemen
     }
 }
 
-fn secret_length(management: Management) -> KeyError {
-    KeyError::Encryption {
-        why: if management == Management::A128Kw {
-            "A128KW takes a secret of 16 bytes"
-        } else {
-            "A256KW takes a secret of 32 bytes"
-        },
-    }
-}
-
 /// A secret's text in base64, of either alphabet, padded or not. No other form: a password has too little in it.
 fn read_secret(text: &Secret) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let text = std::str::from_utf8(text.expose().trim_ascii()).ok();
     let bytes = text.and_then(|text| base64::read_padded(text).or_else(|| base64::read_standard(text)));
     let bytes = bytes.map(Zeroizing::new).filter(|bytes| matches!(bytes.len(), 16 | 32));
-    bytes.ok_or(KeyError::Encryption {
-        why: "expected 32 bytes in base64 (16 for A128KW), a JWK or a PEM text",
-    })
+    bytes.ok_or(KeyError::encryption("expected 32 bytes in base64 (16 for A128KW), a JWK or a PEM text"))
 }
