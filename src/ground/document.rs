@@ -29,7 +29,8 @@ pub const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
 /// A parsed file.
 pub struct Document {
     path: PathBuf,
-    text: String,
+    /// Wiped when it is dropped, as every string of the tree.
+    text: Zeroizing<String>,
     root: Tree,
 }
 
@@ -37,14 +38,6 @@ impl fmt::Debug for Document {
     /// Only the path: the text may hold a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Document").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Document {
-    /// Wipes what was read: the text and every string of the tree.
-    fn drop(&mut self) {
-        self.text.zeroize();
-        self.root.wipe();
     }
 }
 
@@ -74,7 +67,7 @@ impl Document {
     /// Parses a text as if read from `path`.
     pub fn parse(path: &Path, text: String) -> Result<Self, DocumentError> {
         let root = Tree { number: 0, value: Value::Null };
-        let mut document = Self { path: path.to_owned(), text, root };
+        let mut document = Self { path: path.to_owned(), text: text.into(), root };
         document.root = document.read(None).map_err(|error| document.syntax_error(&error))?;
         if matches!(document.root.value, Value::Null) {
             return Err(DocumentError::new(path, "there is nothing in it").at(Some((1, 1))));

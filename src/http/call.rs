@@ -141,8 +141,8 @@ impl<'c> Call<'c> {
         }
     }
 
-    /// What the store knows of a token. `None` where nothing speaks against it: there is no store, or one that is not
-    /// required and does not know it. It may be older than the store, or its record was dropped.
+    /// What the store knows of a token. `None` where that is nothing, and the token counts all the same: there is no
+    /// store, or it is not required. The token may be older than the store, or its record was dropped.
     pub(super) fn known(&mut self, sought: &Sought<'_>, now: UnixTime) -> Result<Option<Known>, Refusal> {
         let Some(store) = &self.service.store else { return Ok(None) };
         let known = store.look(sought, now).map_err(|fault| self.forgetful(&fault))?;

@@ -138,7 +138,7 @@ pub(super) fn sought(holder: &Holder) -> Sought<'_> {
     }
 }
 
-/// Whether the store says that a refresh token was revoked.
+/// Whether the store says that a refresh token was revoked, or would have to know it and does not.
 fn is_revoked(call: &mut Call<'_>, holder: &Holder) -> Result<bool, Refusal> {
     let now = call.now();
     let known = call.known(&sought(holder), now)?;
