@@ -196,6 +196,11 @@ impl Terms {
             .chain(key::KEYS)
             .chain(sealing::KEYS)
             .collect();
+        let astray = |key: &&&str| root.get(key).is_some() && !known.contains(*key);
+        if let Some(key) = service::KEYS.iter().find(astray) {
+            let error = root.key_error(key, format!("unknown key `{key}`"));
+            return Err(error.hint(format!("`{key}` belongs under `service`")));
+        }
         root.allow_keys(&known)?;
         let default_ttl = ttl(root, "default_ttl_seconds")?;
         let max_ttl = ttl(root, "max_ttl_seconds")?;

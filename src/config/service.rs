@@ -6,7 +6,7 @@ use crate::ground::document::{DocumentError, Node};
 use crate::ground::limits::Limits;
 use crate::ground::net::{Bind, LOOPBACK, Network, NetworkError, Peers, host_of, is_local};
 use crate::tls::TlsFiles;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 /// The `service` section.
@@ -44,7 +44,7 @@ pub enum LogFormat {
     Json,
 }
 
-const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 10] = [
     "host",
     "port",
     "socket_mode",
@@ -195,11 +195,23 @@ fn bind(service: &Node<'_>) -> Result<Bind, DocumentError> {
             _ => Ok(Bind::Unix(path.into())),
         };
     }
+    if let Some(node) = service.get("host").filter(|_| !is_host(host)) {
+        let found = host.parse::<Bind>().map_or_else(|_| node.quoted(), |_| "one with a port".to_owned());
+        let error = node.error(format!("expected an address or a name, found {found}"));
+        return Err(error.hint("the port belongs in `service.port`; a Unix socket is unix:/PATH"));
+    }
     let port = match port {
         None => u64::from(DEFAULT_PORT),
         Some(port) => port.integer(0, u64::from(u16::MAX))?,
     };
     Ok(Bind::Tcp(host.to_owned(), u16::try_from(port).unwrap_or(DEFAULT_PORT)))
+}
+
+/// Whether it is a name or an address alone, IPv6 with or without brackets and zone.
+fn is_host(text: &str) -> bool {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.split('%').next().unwrap_or(bare);
+    !text.contains([':', '/', '[', ' ']) || address.parse::<Ipv6Addr>().is_ok()
 }
 
 /// The permissions of the socket's file. Whoever may write it can connect; the server must be able to.
