@@ -243,7 +243,8 @@ impl Terms {
 pub fn document(path: &Path, files: &mut Files) -> Result<Document, DocumentError> {
     static STANDARD_INPUT: Mutex<Option<Zeroizing<Vec<u8>>>> = Mutex::new(None);
     if path != Path::new("-") {
-        return Document::load(path, files);
+        return Document::load(path, files)
+            .map_err(|error| error.if_absent("keypebble init DIR makes a configuration"));
     }
     let mut kept = STANDARD_INPUT.lock().unwrap_or_else(PoisonError::into_inner);
     let bytes = match kept.take() {

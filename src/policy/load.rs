@@ -25,13 +25,20 @@ impl Policy {
     /// Reads and compiles a policy file, and holds it to its own expectations: a file that contradicts
     /// itself is wrong, whichever half of it is.
     pub fn load(path: &Path, files: &mut Files) -> Result<Self, DocumentError> {
-        let document = Document::load(path, files)?;
-        let policy = Self::compile(&document)?;
+        let (document, policy) = Self::read(path, files)?;
         expect::verify(&policy, &document)?;
         Ok(policy)
     }
 
-    /// Compiles a parsed policy file; its expectations are read but not tried.
+    /// Reads and compiles a policy file; its expectations are read but not tried.
+    pub fn read(path: &Path, files: &mut Files) -> Result<(Document, Self), DocumentError> {
+        let document = Document::load(path, files)
+            .map_err(|error| error.if_absent("keypebble init DIR makes a policy beside a configuration"))?;
+        let policy = Self::compile(&document)?;
+        Ok((document, policy))
+    }
+
+    /// Compiles a parsed policy file, likewise.
     pub fn compile(document: &Document) -> Result<Self, DocumentError> {
         let root = document.root();
         check_top_level(document, root)?;
