@@ -127,7 +127,8 @@ fn a_backup_is_a_whole_store_and_replaces_nothing() {
     let mode = fs::metadata(folder.join("b.db")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let (code, text) = said(&line(&folder, "store backup --config config.yaml b.db"));
-    assert!(code == 1 && text.contains("File exists"), "{text}");
+    assert!(code == 1 && text.contains("store b.db: it exists already"), "{text}");
+    assert!(text.contains("hint: name a file that does not exist: nothing is overwritten"), "{text}");
     done(&folder, "issue --config config.yaml");
     fs::rename(folder.join("b.db"), folder.join("store.db")).unwrap();
     assert!(done(&folder, "store check --config config.yaml").contains(" 1 token(s)"));
