@@ -147,7 +147,7 @@ fn realm(registry: &RegistryConfig, service: &ServiceConfig) -> Diagnostic {
 /// The issuer's port, if the realm names another one of this host and nothing says that a proxy stands in between:
 /// one that the configuration lists, or that ends TLS.
 fn other_port(service: &ServiceConfig, realm: &str) -> Option<u16> {
-    let Bind::Tcp(_, own) = service.bind else { return None };
+    let Bind::Tcp(_, own @ 1..) = service.bind else { return None };
     let (scheme, rest) = realm.split_once("://")?;
     let authority = rest.split('/').next()?;
     let tls = scheme == "https";

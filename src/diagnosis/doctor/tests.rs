@@ -168,6 +168,7 @@ fn a_realm_on_this_host_has_the_port_that_the_issuer_listens_on_unless_a_proxy_m
         ("{port: 9000, trusted_proxies: []}", "http://[::1]:8080/v2/token", true),
         ("{port: 9000}", "http://localhost:9000/v2/token", false),
         ("{port: 80}", "http://[::1]/v2/token", false),
+        ("{port: 0}", "http://localhost:8080/v2/token", false),
         ("{port: 9000}", "http://auth.example.com:8080/v2/token", false),
         ("{port: 9000}", "https://localhost:8443/v2/token", false),
         ("{port: 9000, trusted_proxies: [127.0.0.1]}", "http://localhost:8080/v2/token", false),
