@@ -89,6 +89,12 @@ impl Allowed {
         self.0.keys().map(String::as_str)
     }
 
+    /// Whom they are about: `sub`, else `user`, else [`UNKNOWN_USER`]; an empty name is none.
+    pub fn subject(&self) -> &str {
+        let named = |name| self.0.get(name).and_then(Value::as_str).filter(|name: &&str| !name.is_empty());
+        named("sub").or_else(|| named("user")).unwrap_or(UNKNOWN_USER)
+    }
+
     /// The same with what an access token must say (RFC 9068, 2.2): `sub`, and `client_id`, the client that asks.
     /// Where neither the caller nor the static claims name one, the subject is the client itself.
     pub fn for_access_token(&self, filter: &ClaimFilter, subject: &str) -> Result<Allowed, ClaimsError> {

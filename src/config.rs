@@ -210,7 +210,8 @@ impl Terms {
         {
             return Err(node.error(format!("{default} is more than `max_ttl_seconds`, {max}")));
         }
-        let default_ttl = default_ttl.unwrap_or(Lifetimes::default().default);
+        let none = Lifetimes::default();
+        let default_ttl = default_ttl.unwrap_or(none.default.min(max_ttl.unwrap_or(Ttl::MAX)));
         let policy_off = policy_off(root)?;
         let policy_file = root.get("policy_file");
         if let Some(node) = policy_file.as_ref().filter(|_| policy_off) {
@@ -228,10 +229,7 @@ impl Terms {
                 "audience",
                 "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
             )?,
-            lifetimes: Lifetimes {
-                default: default_ttl,
-                max: max_ttl.unwrap_or(Lifetimes::default().max).max(default_ttl),
-            },
+            lifetimes: Lifetimes { default: default_ttl, max: max_ttl.unwrap_or(none.max.max(default_ttl)) },
             policy_off,
             policy_file: policy_file.map(|node| node.path(files)).transpose()?,
         })

@@ -115,6 +115,20 @@ fn every_way_to_name_a_key_works() {
 }
 
 #[test]
+fn the_longest_life_bounds_the_default_and_an_unset_one_follows_it() {
+    for (yaml, default, max) in [
+        ("", 3600, 86_400),
+        ("max_ttl_seconds: 300", 300, 300),
+        ("max_ttl_seconds: 7200", 3600, 7200),
+        ("default_ttl_seconds: 172800", 172_800, 172_800),
+        ("default_ttl_seconds: 60\nmax_ttl_seconds: 60", 60, 60),
+    ] {
+        let lifetimes = base(&format!("hs256_secret: x\n{yaml}")).unwrap().lifetimes;
+        assert_eq!((lifetimes.default.seconds(), lifetimes.max.seconds()), (default, max), "{yaml}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
     for (yaml, part) in [
         ("hs256_secret: x\nisuer: y", "config.yaml:4:1: unknown key `isuer` | did you mean `issuer`?"),

@@ -29,7 +29,8 @@ pub const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
 /// A parsed file.
 pub struct Document {
     path: PathBuf,
-    text: String,
+    /// Wiped when it is dropped, as every string of the tree.
+    text: Zeroizing<String>,
     root: Tree,
 }
 
@@ -37,14 +38,6 @@ impl fmt::Debug for Document {
     /// Only the path: the text may hold a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Document").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Document {
-    /// Wipes what was read: the text and every string of the tree.
-    fn drop(&mut self) {
-        self.text.zeroize();
-        self.root.wipe();
     }
 }
 
@@ -74,10 +67,8 @@ impl Document {
     /// Parses a text as if read from `path`.
     pub fn parse(path: &Path, text: String) -> Result<Self, DocumentError> {
         let root = Tree { number: 0, value: Value::Null };
-        let mut document = Self { path: path.to_owned(), text, root };
-        let reading = document.reading(None);
-        let read = document.read(&reading);
-        document.root = read.map_err(|error| document.syntax_error(&error, reading.twice.get()))?;
+        let mut document = Self { path: path.to_owned(), text: text.into(), root };
+        document.root = document.read(None).map_err(|(error, twice)| document.syntax_error(&error, twice))?;
         if matches!(document.root.value, Value::Null) {
             return Err(DocumentError::new(path, "there is nothing in it").at(Some((1, 1))));
         }
@@ -88,12 +79,11 @@ impl Document {
         Ok(document)
     }
 
-    fn reading(&self, stop: Option<u32>) -> Reading {
-        Reading::new(self.text.len(), stop)
-    }
-
-    fn read(&self, reading: &Reading) -> serde_yaml::Result<Tree> {
-        reading.deserialize(serde_yaml::Deserializer::from_str(&self.text))
+    /// Reads it up to the node of a number, or all of it. The error says which key stands twice, if that is why.
+    fn read(&self, stop: Option<u32>) -> Result<Tree, (serde_yaml::Error, Option<Twice>)> {
+        let reading = Reading::new(self.text.len(), stop);
+        let read = reading.deserialize(serde_yaml::Deserializer::from_str(&self.text));
+        read.map_err(|error| (error, reading.twice.get()))
     }
 
     /// The file's path.
@@ -147,7 +137,7 @@ impl Document {
 
     /// Line and column of the node of a number: where a second reading stops.
     fn place(&self, number: u32) -> Option<(usize, usize)> {
-        let stopped = self.read(&self.reading(Some(number))).err()?;
+        let (stopped, _) = self.read(Some(number)).err()?;
         stopped.location().map(|place| (place.line(), place.column()))
     }
 

@@ -1,6 +1,6 @@
-//! `/auth`: a generic token, for claims that a trusted peer sends, or for a user about himself.
+//! `/auth`: a generic token, for claims that a trusted peer sends, or for a user about themselves.
 //!
-//! Owns what this endpoint takes and what a user may say of himself. Must not know the registry's protocol.
+//! Owns what this endpoint takes and what users may say of themselves. Must not know the registry's protocol.
 
 use super::call::Call;
 use super::identity;
@@ -28,23 +28,22 @@ pub(super) fn auth(mut call: Call<'_>, query: &str) -> Result<Response, Refusal>
     let body = claims::read_object(call.json()?)?;
     let body = if own.is_none() { mapped(&call, body, &parameters)? } else { body };
     let requested = Requested::new(body)?;
-    let user = match &own {
-        None => requested.user()?.to_owned(),
-        Some(user) => user.clone(),
-    };
-    call.note.user = Some(user.clone());
     let issuer = &call.state.issuer;
     let (none, lifetimes) = (Allowed::default(), issuer.lifetimes());
-    let (asked, grant, dropped) = match own {
+    let (asked, grant, dropped) = match &own {
         None => {
+            requested.user()?;
             let (asked, dropped) = issuer.filter().apply(requested);
             (asked, None, dropped)
         }
         Some(user) => {
-            let (grant, dropped) = granted_to_themselves(&mut call, &user, &requested)?;
+            let (grant, dropped) = granted_to_themselves(&mut call, user, &requested)?;
             (none, Some(grant), dropped)
         }
     };
+    // What the allow-list leaves out names nobody.
+    let user = own.unwrap_or_else(|| asked.subject().to_owned());
+    call.note.user = Some(user.clone());
     let (profile, ttl) = match &grant {
         None => (Profile::Generic(&asked), ttl(asked_ttl, lifetimes)?),
         Some(grant) => (Profile::Granted(&asked, &grant.access), lifetimes.registry(grant.ttl)),
@@ -96,7 +95,7 @@ fn mapped(
 
 /// What users may have in a token that they ask of `/auth` for themselves: their name, and of `scope` and `access`
 /// what the policy gives. Such a token has the registry's audience, so it must not say more than one of
-/// `/v2/token`; and what a user says of himself is not for the issuer to vouch for, so that the other
+/// `/v2/token`; and what users say of themselves is not for the issuer to vouch for, so that the other
 /// claims are left out, whatever `allowed_custom_claims` lets a trusted peer say.
 fn granted_to_themselves(
     call: &mut Call<'_>,

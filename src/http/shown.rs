@@ -18,7 +18,7 @@ use crate::store::entry::{Known, Sought};
 /// What somebody asks about a token.
 pub(super) struct Asked<'c> {
     pub(super) caller: Caller<'c>,
-    /// The token, if it is one that counts as far as it alone can tell.
+    /// The token, if it is one that counts as far as it alone can tell, or may count again.
     pub(super) shown: Option<Shown>,
 }
 
@@ -31,15 +31,16 @@ pub(super) enum Shown {
 }
 
 impl Shown {
-    /// The one place where every kind is known.
-    fn read(call: &Call<'_>, token: &str) -> Option<Self> {
+    /// The one place where every kind is known. A refresh token whose user is out of the policy counts for nothing,
+    /// and can be revoked: they may come back.
+    fn read(call: &Call<'_>, token: &str, act: Act) -> Option<Self> {
         let (state, now) = (call.state, call.now());
         if let Some(opened) = state.issuer.open(token, now) {
             return Some(Self::Access(opened));
         }
         let logins = state.logins.as_ref()?;
         let holder = logins.refresh.as_ref()?.verify(&state.issuer, &logins.users, token, now).ok()?;
-        state.enforcement.may_know(&holder.user).then_some(Self::Refresh(holder))
+        (act == Act::Revoke || state.enforcement.may_know(&holder.user)).then_some(Self::Refresh(holder))
     }
 
     /// What the store may know of it.
@@ -102,6 +103,6 @@ impl<'c> Asked<'c> {
         }
         let token = form.all(ONCE[0]).next().filter(|token| !token.is_empty());
         let token = token.ok_or(Refusal::Invalid("the form has no `token`"))?;
-        Ok(Self { caller, shown: Shown::read(call, token) })
+        Ok(Self { caller, shown: Shown::read(call, token, act) })
     }
 }

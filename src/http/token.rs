@@ -75,17 +75,19 @@ pub(super) fn answer(
     let issued = call.issue(&issuance, now, &[("asked", &scope::join(&wanted.scopes))])?;
     let made = if wanted.refresh { refresh_token(&mut call, identity, service, now)? } else { None };
     let mut more = Vec::new();
-    let kept = match form {
-        Answer::Query => None,
-        Answer::Form(sent) => {
-            more.extend([("token_type", json!("Bearer")), ("scope", json!(issued.record.granted))]);
-            sent
-        }
+    let (oauth, kept) = match form {
+        Answer::Query => (false, None),
+        Answer::Form(sent) => (true, sent),
     };
+    if oauth {
+        more.extend([("token_type", json!("Bearer")), ("scope", json!(issued.record.granted))]);
+    }
     if let Some(refresh) = made.as_ref().map(Token::expose).or(kept) {
         more.push(("refresh_token", json!(refresh)));
     }
-    Ok(no_store(200, body(&issued, &more)))
+    let answer = no_store(200, body(&issued, &more));
+    // RFC 6749, 5.1.
+    Ok(if oauth { answer.header("Pragma", "no-cache") } else { answer })
 }
 
 /// A refresh token, for a user who just gave their password and whom it will be of use to. It is a

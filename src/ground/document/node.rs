@@ -275,7 +275,7 @@ impl<'a> Node<'a> {
         Ok(match &self.tree.value {
             Value::Null => serde_json::Value::Null,
             Value::Bool(truth) => (*truth).into(),
-            Value::Text(text) => text.clone().into(),
+            Value::Text(text) => text.as_str().into(),
             Value::Unsigned(number) => (*number).into(),
             Value::Negative(number) => (*number).into(),
             Value::Float(number) => serde_json::Number::from_f64(*number)

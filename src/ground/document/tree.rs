@@ -13,7 +13,7 @@ use serde::de::{
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 /// A node of the file.
 #[derive(Debug)]
@@ -31,7 +31,8 @@ pub(super) enum Value {
     Unsigned(u64),
     Negative(i64),
     Float(f64),
-    Text(String),
+    /// Wiped when it is dropped: it may be a secret.
+    Text(Zeroizing<String>),
     List(Vec<Tree>),
     Mapping(Vec<(Tree, Tree)>),
     /// `!tag value`, which nothing here reads.
@@ -92,16 +93,6 @@ impl Tree {
             Value::Negative(number) => Some(number.to_string()),
             Value::Float(number) => Some(format!("{number:?}")),
             _ => None,
-        }
-    }
-
-    /// Wipes every string; a file may hold a secret.
-    pub(super) fn wipe(&mut self) {
-        match &mut self.value {
-            Value::Text(text) => text.zeroize(),
-            Value::List(list) => list.iter_mut().for_each(Tree::wipe),
-            Value::Mapping(entries) => entries.iter_mut().for_each(|(_, value)| value.wipe()),
-            _ => {}
         }
     }
 
@@ -246,7 +237,7 @@ impl<'de> Visitor<'de> for &Reading {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Tree, E> {
         let number = self.number(text.len())?; // before the text is copied
-        Ok(Tree { number, value: Value::Text(text.to_owned()) })
+        Ok(Tree { number, value: Value::Text(text.to_owned().into()) })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
@@ -277,7 +268,7 @@ impl<'de> Visitor<'de> for &Reading {
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Tree, A::Error> {
         let number = self.number(0)?;
         let (_, content): (serde::de::IgnoredAny, _) = data.variant()?;
-        content.newtype_variant_seed(self)?.wipe();
+        content.newtype_variant_seed(self)?;
         Ok(Tree { number, value: Value::Tagged })
     }
 }
