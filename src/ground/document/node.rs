@@ -6,7 +6,7 @@
 use super::tree::{Tree, Value};
 use super::{Document, DocumentError};
 use crate::ground::file::Files;
-use crate::ground::nearest::nearest;
+use crate::ground::nearest::did_you_mean;
 use crate::ground::secret::Secret;
 use crate::ground::text;
 use std::fmt::Write as _;
@@ -158,10 +158,8 @@ impl<'a> Node<'a> {
         for (key, _) in self.entries()? {
             if !known.contains(&key) {
                 let error = self.key_error(key, format!("unknown key {}", text::quoted("", key)));
-                return Err(match nearest(key, known.iter().copied()) {
-                    Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
-                    None => error.hint(format!("the keys here are {}", known.join(", "))),
-                });
+                let all = format!("the keys here are {}", known.join(", "));
+                return Err(error.hint(did_you_mean(key, known.iter().copied(), &all)));
             }
         }
         Ok(())
