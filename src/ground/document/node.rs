@@ -136,6 +136,15 @@ impl<'a> Node<'a> {
         Some(self.below(tree, Step::Key(key)))
     }
 
+    /// The same for a mapping whose keys may all be left out: an empty one where the key is not there.
+    pub fn section<'n>(&'n self, key: &'n str) -> Node<'n>
+    where
+        'a: 'n,
+    {
+        static EMPTY: Tree = Tree { number: 0, value: Value::Mapping(Vec::new()) };
+        self.get(key).unwrap_or_else(|| self.below(&EMPTY, Step::Key(key)))
+    }
+
     /// Every entry of this mapping, in the file's order.
     pub fn entries<'n>(&'n self) -> Result<impl Iterator<Item = (&'n str, Node<'n>)> + 'n, DocumentError>
     where
