@@ -276,6 +276,11 @@ fn fernet_tokens_follow_their_folder_of_keys() {
         ("keys export --dir fernet --format jwks", 1, "never printed"),
         ("keys generate --dir fernet", 1, "has its keys already"),
         ("keys generate --dir fernet --fernet --algorithm ES256", 2, "--algorithm is for keys that sign"),
+        ("keys generate --dir fernet --algorithm ES256", 2, "--algorithm is for keys that sign"),
+        ("keys rotate --dir fernet --algorithm ES256", 2, "--algorithm is for keys that sign"),
+        ("keys rotate --dir fernet --dry-run", 2, "--dry-run is for keys that sign"),
+        ("keys rotate --config config.yaml --fernet --force", 2, "--force is for keys that sign"),
+        ("keys list --dir fernet", 0, "active    Fernet     4  encrypts"),
     ] {
         let (found, text) = keys(line);
         assert!(found == code && text.contains(part), "{line}: {found} {text}");

@@ -10,10 +10,11 @@ use crate::config::{self, Bind, ServiceConfig};
 use crate::ground::file::Files;
 use crate::load::LoadError;
 use crate::load::setup::Paths;
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const WAITING: &str = "waiting for the server";
@@ -55,12 +56,9 @@ pub(super) fn run(paths: &Paths) -> Result<(), Error> {
                 Some(_) => return Err(Error::not_enabled(crate::tls::NOT_ENABLED)),
             }
         }
-        #[cfg(unix)]
         Bind::Unix(path) => {
             (format!("unix:{}", path.display()), progress::during(WAITING, || ask_unix(path)))
         }
-        #[cfg(not(unix))]
-        Bind::Unix(path) => (format!("unix:{}", path.display()), Err(io::ErrorKind::Unsupported.into())),
     };
     let message = match answer {
         Ok(status) if status.starts_with("HTTP/1.1 200 ") => return Ok(()),
@@ -85,19 +83,28 @@ fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(last)
 }
 
-#[cfg(unix)]
 fn ask_unix(path: &Path) -> io::Result<String> {
-    let stream = std::os::unix::net::UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    ask(stream)
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.connect_timeout(&SockAddr::unix(path)?, PATIENCE)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    ask(socket)
 }
 
 /// Asks, and gives back the status line.
 fn ask(mut stream: impl Read + Write) -> io::Result<String> {
+    let end = Instant::now() + PATIENCE;
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.take(4096).read_to_end(&mut answer)?;
+    let (mut answer, mut part) = (Vec::new(), [0; 512]);
+    while !answer.contains(&b'\n') && answer.len() < 4096 {
+        if Instant::now() > end {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match stream.read(&mut part)? {
+            0 => break,
+            count => answer.extend_from_slice(&part[..count]),
+        }
+    }
     let answer = String::from_utf8_lossy(&answer);
     Ok(answer.lines().next().unwrap_or_default().chars().take(100).collect())
 }

@@ -31,6 +31,8 @@ const ASIDE: &str = "0.tmp";
 const MAX_BYTES: u64 = 1024;
 /// More keys than anybody needs: every one is tried for a token.
 const MAX_KEYS: usize = 1000;
+/// More files than are listed, so that there is a bound; below it, `retire` can take the number down.
+const MAX_FILES: usize = 100 * MAX_KEYS;
 
 /// A key's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,12 @@ impl Folder {
         let mut attempt = 1;
         loop {
             let entries = entries(folder)?;
+            if entries.len() > MAX_KEYS {
+                return Err(KeystoreError::refused(
+                    format!("{} holds more than {MAX_KEYS} keys", folder.display()),
+                    "remove those whose tokens have ended: keypebble keys retire",
+                ));
+            }
             let read = entries.iter().map(|entry| read(&path(folder, entry.number), files)).collect();
             match read {
                 Ok(keys) => {
@@ -125,10 +133,10 @@ fn entries(folder: &Path) -> Result<Vec<Entry>, KeystoreError> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
         }
-        if found.len() > MAX_KEYS {
+        if found.len() > MAX_FILES {
             return Err(KeystoreError::refused(
-                format!("{} holds more than {MAX_KEYS} keys", folder.display()),
-                "remove those whose tokens have ended: keypebble keys retire",
+                format!("{} holds more than {MAX_FILES} keys", folder.display()),
+                "is it a folder of keys?",
             ));
         }
     }

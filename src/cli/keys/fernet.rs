@@ -49,6 +49,15 @@ fn longest(place: &Place, given: Option<Ttl>) -> Result<Ttl, Error> {
     })
 }
 
+/// Refuses flags that are for keys that sign, if they were given.
+pub(super) fn refuse(flags: &[(&str, bool)]) -> Result<(), Error> {
+    match flags.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(usage(format!("--{flag} is for keys that sign, and these are Fernet keys"))
+            .with_hint("leave it out")),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn generate(place: &Place) -> Result<(), Error> {
     let folder = folder(place)?;
     let editor = Editor::create(&folder.path, &System).map_err(Error::Keys)?;

@@ -1,6 +1,6 @@
 //! `keypebble keys generate`: a folder's first key, or the next one.
 
-use super::super::args::{Arguments, Spec, usage};
+use super::super::args::{Arguments, Spec};
 use super::super::{Command, print, progress};
 use super::{Place, fernet};
 use crate::cli::error::Error;
@@ -26,14 +26,12 @@ pub(in crate::cli) struct Generate {
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let place = super::place(&mut arguments)?;
     let (algorithm, fernet) = (arguments.algorithm()?, arguments.switch("fernet"));
-    if fernet && algorithm.is_some() {
-        return Err(usage("--algorithm is for keys that sign").with_hint("leave it out, or --fernet"));
-    }
     Ok(Command::KeysGenerate(Generate { place, algorithm, fernet }))
 }
 
 pub(in crate::cli) fn run(command: &Generate) -> Result<(), Error> {
     if command.place.is_fernet(command.fernet) {
+        fernet::refuse(&[("algorithm", command.algorithm.is_some())])?;
         return fernet::generate(&command.place);
     }
     let folder = command.place.folder()?;

@@ -1,6 +1,6 @@
 //! `keypebble keys rotate`: the staged key signs, a new one is staged.
 
-use super::super::args::{Arguments, Spec, usage};
+use super::super::args::{Arguments, Spec};
 use super::super::{Command, print, progress};
 use super::{Place, fernet};
 use crate::cli::error::Error;
@@ -30,14 +30,16 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let algorithm = arguments.algorithm()?;
     let (force, dry_run) = (arguments.switch("force"), arguments.switch("dry-run"));
     let fernet = arguments.switch("fernet");
-    if fernet && dry_run {
-        return Err(usage("--dry-run is for keys that sign").with_hint("leave it out, or --fernet"));
-    }
     Ok(Command::KeysRotate(Rotate { place, algorithm, force, dry_run, fernet }))
 }
 
 pub(in crate::cli) fn run(command: &Rotate) -> Result<(), Error> {
     if command.place.is_fernet(command.fernet) {
+        fernet::refuse(&[
+            ("dry-run", command.dry_run),
+            ("force", command.force),
+            ("algorithm", command.algorithm.is_some()),
+        ])?;
         return fernet::rotate(&command.place);
     }
     let folder = command.place.folder()?;
