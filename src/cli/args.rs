@@ -8,7 +8,7 @@
 use super::flags::{self, Flag};
 use super::{COMMANDS, Command, help};
 use crate::cli::error::{Error, Exit};
-use crate::ground::nearest::nearest;
+use crate::ground::nearest::{did_you_mean, nearest};
 use crate::ground::text::word;
 use crate::key::algorithm::Algorithm;
 use crate::load::setup::{DEFAULT_CONFIG, Paths};
@@ -213,11 +213,8 @@ fn longer(name: &str, word: &str) -> Result<String, Error> {
     if words.is_empty() {
         return Err(usage(format!("unexpected argument `{word}` after `keypebble {name}`")));
     }
-    let error = usage(format!("unknown command `{longer}`"));
-    Err(match nearest(word, words.iter().copied()) {
-        Some(nearest) => error.with_hint(format!("did you mean `{nearest}`?")),
-        None => error.with_hint(format!("the commands are {}", words.join(", "))),
-    })
+    let all = format!("the commands are {}", words.join(", "));
+    Err(usage(format!("unknown command `{longer}`")).with_hint(did_you_mean(word, words, &all)))
 }
 
 /// The flags and operands after a command; `None` where help is asked for.
