@@ -196,6 +196,11 @@ impl Terms {
             .chain(key::KEYS)
             .chain(sealing::KEYS)
             .collect();
+        let astray = |key: &&&str| root.get(key).is_some() && !known.contains(*key);
+        if let Some(key) = service::KEYS.iter().find(astray) {
+            let error = root.key_error(key, format!("unknown key `{key}`"));
+            return Err(error.hint(format!("`{key}` belongs under `service`")));
+        }
         root.allow_keys(&known)?;
         let default_ttl = ttl(root, "default_ttl_seconds")?;
         let max_ttl = ttl(root, "max_ttl_seconds")?;
@@ -236,7 +241,8 @@ impl Terms {
 pub fn document(path: &Path, files: &mut Files) -> Result<Document, DocumentError> {
     static STANDARD_INPUT: Mutex<Option<Zeroizing<Vec<u8>>>> = Mutex::new(None);
     if path != Path::new("-") {
-        return Document::load(path, files);
+        return Document::load(path, files)
+            .map_err(|error| error.if_absent("keypebble init DIR makes a configuration"));
     }
     let mut kept = STANDARD_INPUT.lock().unwrap_or_else(PoisonError::into_inner);
     let bytes = match kept.take() {

@@ -636,6 +636,7 @@ fn check_tells_of_the_users_file_and_what_is_wrong_with_it() {
     );
     for (config, part) in [
         (CONFIG.replace("users.htpasswd", "none"), "none: cannot be read"),
+        (CONFIG.replace("users.htpasswd", "none"), "; keypebble user set NAME --users-file none makes it"),
         (CONFIG.replace("users.htpasswd", "md5"), "md5:2:3: expected a bcrypt hash"),
         (CONFIG.replace("users.htpasswd", "\"\""), "users_file: expected a string that is not empty"),
         (

@@ -174,6 +174,18 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
             "service.port: expected a whole number from 0 to 65535, found 70000",
         ),
         ("hs256_secret: x\nservice: {hots: a}", "service: unknown key `hots` | did you mean `host`?"),
+        (
+            "hs256_secret: x\nservice: {host: \"127.0.0.1:9000\"}",
+            "service.host: expected an address or a name, found one with a port | the port belongs in `service.port`",
+        ),
+        ("hs256_secret: x\nservice: {host: \"[::1]:9000\"}", "found one with a port"),
+        ("hs256_secret: x\nservice: {host: \"[::1\"}", "expected an address or a name, found `[::1`"),
+        ("hs256_secret: x\nservice: {host: \"http://a\"}", "expected an address or a name, found `http://a`"),
+        (
+            "hs256_secret: x\nport: 9000",
+            "config.yaml:4:1: unknown key `port` | `port` belongs under `service`",
+        ),
+        ("hs256_secret: x\nhost: a", "unknown key `host` | `host` belongs under `service`"),
         ("hs256_secret: x\nservice: {host: \"unix:a\"}", "expected an absolute path after `unix:`"),
         ("hs256_secret: x\nservice: {host: \"unix:/a\", port: 1}", "service.port: a Unix socket has no port"),
         (
@@ -217,6 +229,14 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
     ] {
         let error = read(yaml).expect_err(yaml).to_string();
         assert!(error.contains(part), "{yaml}: {error}");
+    }
+}
+
+#[test]
+fn a_host_is_a_name_or_an_address() {
+    for host in ["localhost", "0.0.0.0", "::", "::1", "[::1]", "fe80::1%eth0", "auth.example.com"] {
+        let config = base(&format!("hs256_secret: x\nservice: {{host: \"{host}\", port: 1}}")).unwrap();
+        assert_eq!(config.service.bind, Bind::Tcp(host.into(), 1));
     }
 }
 

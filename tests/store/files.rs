@@ -141,7 +141,8 @@ fn a_backup_is_a_whole_store_and_replaces_nothing() {
     let mode = fs::metadata(folder.join("b.db")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let (code, text) = said(&line(&folder, "store backup --config config.yaml b.db"));
-    assert!(code == 1 && text.contains("File exists"), "{text}");
+    assert!(code == 1 && text.contains("store b.db: it exists already"), "{text}");
+    assert!(text.contains("hint: name a file that does not exist: nothing is overwritten"), "{text}");
     // To SQLite these names are something else, and to us they are files.
     for name in [":memory:", "file:c.db?mode=memory"] {
         assert_eq!(

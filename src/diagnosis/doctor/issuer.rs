@@ -2,11 +2,11 @@
 
 use crate::claims::Requested;
 use crate::config::Config;
-use crate::diagnosis::inspect::duration;
 use crate::diagnosis::verdict::{Form, Program, form};
 use crate::ground::diagnostic::{Diagnostic, Level, shortened};
 use crate::ground::net::LOOPBACK;
 use crate::ground::time::UnixTime;
+use crate::ground::when::duration;
 use crate::key::algorithm::Algorithm;
 use crate::key::x509::{PathError, verify_path};
 use crate::key::{Chain, Key};

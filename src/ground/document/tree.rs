@@ -11,7 +11,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -127,10 +127,21 @@ impl Tree {
     }
 }
 
-/// The first key that stands twice.
-fn repeated(entries: &[(Tree, Tree)]) -> Option<&str> {
-    let mut seen = HashSet::with_capacity(entries.len());
-    entries.iter().filter_map(|(key, _)| key.text()).find(|key| !seen.insert(*key))
+/// The first key that stands twice: where it does, and its text.
+fn repeated(entries: &[(Tree, Tree)]) -> Option<(Twice, &str)> {
+    let mut seen = HashMap::with_capacity(entries.len());
+    entries.iter().find_map(|(key, _)| {
+        let text = key.text()?;
+        let first = seen.insert(text, key.number)?;
+        Some((Twice { first, second: key.number }, text))
+    })
+}
+
+/// The numbers of a key that stands twice.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Twice {
+    pub(super) first: u32,
+    pub(super) second: u32,
 }
 
 /// What a node takes at most, beside its text, in bytes: twice itself, as a list that grows has room.
@@ -145,13 +156,15 @@ pub(super) struct Reading {
     next: Cell<u32>,
     left: Cell<usize>,
     stop: Option<u32>,
+    /// Why it ended, if for a key that stands twice: the parser names the place of the mapping alone.
+    pub(super) twice: Cell<Option<Twice>>,
 }
 
 impl Reading {
     /// A reading of a text of that many bytes, which may stop at the node of a number.
     pub(super) fn new(length: usize, stop: Option<u32>) -> Self {
         let budget = length.saturating_mul(NODE_BYTES + 1).saturating_add(LEAST_BUDGET);
-        Self { next: Cell::new(0), left: Cell::new(budget), stop }
+        Self { next: Cell::new(0), left: Cell::new(budget), stop, twice: Cell::new(None) }
     }
 
     fn number<E: Error>(&self, bytes: usize) -> Result<u32, E> {
@@ -243,7 +256,10 @@ impl<'de> Visitor<'de> for &Reading {
             entries.push(entry);
         }
         match repeated(&entries) {
-            Some(key) => Err(Error::custom(format_args!("duplicate key {}", quoted("", key)))),
+            Some((twice, key)) => {
+                self.twice.set(Some(twice));
+                Err(Error::custom(format_args!("duplicate key {}", quoted("", key))))
+            }
             None => Ok(Tree { number, value: Value::Mapping(entries) }),
         }
     }

@@ -233,7 +233,11 @@ impl Sqlite {
     pub(super) fn backup(&mut self, file: &Path) -> Result<(), StoreFault> {
         let target = StoreConfig { place: Place::Sqlite(file.to_owned()), ..self.config.clone() };
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-        made.map_err(|error| StoreFault::passing(&target, error.to_string()))?;
+        made.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => StoreFault::passing(&target, "it exists already")
+                .hint("name a file that does not exist: nothing is overwritten"),
+            _ => StoreFault::passing(&target, error.to_string()),
+        })?;
         let copy = || {
             let mut copy = Connection::open_with_flags(literal(file), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
             let step = Backup::new(&self.connection, &mut copy)?.step(-1)?;
