@@ -80,7 +80,7 @@ impl ClaimFilter {
 }
 
 /// A caller's claims, as far as the allow-list lets them through.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Allowed(Map<String, Value>);
 
 impl Allowed {

@@ -254,10 +254,7 @@ pub fn document(path: &Path, files: &mut Files) -> Result<Document, DocumentErro
 }
 
 fn required(root: &Node<'_>, key: &str, what: &str) -> Result<String, DocumentError> {
-    match root.get(key) {
-        Some(node) => Ok(node.string()?.to_owned()),
-        None => Err(root.error(format!("`{key}` is missing")).hint(format!("add `{key}:` with {what}"))),
-    }
+    Ok(root.required(key, &format!("add `{key}:` with {what}"))?.string()?.to_owned())
 }
 
 fn ttl(root: &Node<'_>, key: &str) -> Result<Option<Ttl>, DocumentError> {

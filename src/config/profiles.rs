@@ -134,9 +134,7 @@ fn rule(claim: &str, value: &Node<'_>) -> Result<Rule, DocumentError> {
     value
         .allow_keys(&["from", "required"])
         .map_err(|error| error.hint("a fixed mapping belongs into `static_claims`"))?;
-    let from = value
-        .get("from")
-        .ok_or_else(|| value.error("`from` is missing").hint("write {from: $.query.NAME, required: true}"))?;
+    let from = value.required("from", "write {from: $.query.NAME, required: true}")?;
     let required = value.get("required").map_or(Ok(false), |node| node.boolean())?;
     match source(&from, claim)? {
         Source::Literal(_) => Err(from

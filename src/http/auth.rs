@@ -20,8 +20,7 @@ pub(super) fn auth(mut call: Call<'_>, query: &str) -> Result<Response, Refusal>
     let own = identity::of_auth(&mut call)?;
     call.note.user.clone_from(&own);
     let parameters = parameters(&call, query)?;
-    let one = |name| parameters.one(name).map_err(Refusal::Invalid);
-    let (asked_audience, asked_ttl) = (one(AUDIENCE)?, one(TTL)?);
+    let (asked_audience, asked_ttl) = (parameters.one(AUDIENCE)?, parameters.one(TTL)?);
     if own.is_some() && (asked_audience.is_some() || asked_ttl.is_some()) {
         return Err(Refusal::PeersOnly);
     }
@@ -62,7 +61,7 @@ const TTL: &str = "ttl_seconds";
 /// The query's parameters. One that nothing looks at is refused: a slip of the pen in `ttl_seconds` would
 /// otherwise make a token that lives too long.
 fn parameters<'q>(call: &Call<'_>, query: &'q str) -> Result<Parameters<'q>, Refusal> {
-    let parameters = Parameters::parse(query).map_err(Refusal::Invalid)?;
+    let parameters = Parameters::parse(query)?;
     let mapping = &call.state.profiles.mapping;
     let known =
         |name: &str| [AUDIENCE, TTL].contains(&name) || mapping.parameters().any(|known| known == name);

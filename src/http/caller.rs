@@ -40,11 +40,10 @@ impl Caller<'_> {
 
 /// Who sends this form, if they may ask this at all.
 pub(super) fn of<'c>(call: &mut Call<'c>, form: &Parameters<'_>, act: Act) -> Result<Caller<'c>, Refusal> {
-    let one = |name| form.one(name).map_err(Refusal::Invalid);
     let authorization = call.request.header_text("Authorization")?;
-    let name = one("client_id")?.filter(|name| !name.is_empty());
+    let name = form.one("client_id")?.filter(|name| !name.is_empty());
     // An empty one is none beside `Authorization`; alone, it is a wrong one.
-    let secret = one("client_secret")?.filter(|secret| !secret.is_empty() || authorization.is_none());
+    let secret = form.one("client_secret")?.filter(|secret| !secret.is_empty() || authorization.is_none());
     let credentials = match (authorization, name, secret) {
         (Some(_), _, Some(_)) => {
             return Err(Refusal::Invalid("credentials are both in the form and in Authorization"));

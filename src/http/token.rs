@@ -19,14 +19,13 @@ use std::fmt::Write as _;
 /// `GET /v2/token`: the Docker registry token protocol (distribution: docs/spec/auth/token.md).
 pub(super) fn get(mut call: Call<'_>, query: &str) -> Result<Response, Refusal> {
     let identity = identity::of_get(&mut call)?;
-    let parameters = Parameters::parse(query).map_err(Refusal::Invalid)?;
+    let parameters = Parameters::parse(query)?;
     call.note_client(&parameters);
-    let one = |name| parameters.one(name).map_err(Refusal::Invalid);
     let wanted = Wanted {
-        service: one("service")?.filter(|service| !service.is_empty()),
+        service: parameters.one("service")?.filter(|service| !service.is_empty()),
         scopes: asked_scopes(&mut call, &parameters)?,
         everything: wants_everything(&mut call)?,
-        refresh: one("offline_token")?.is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        refresh: parameters.one("offline_token")?.is_some_and(|value| value.eq_ignore_ascii_case("true")),
     };
     answer(call, &identity, &wanted, Answer::Query)
 }

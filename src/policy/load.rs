@@ -209,20 +209,14 @@ fn rule(
     effect: Effect,
     place: Place,
 ) -> Result<Rule, DocumentError> {
-    let Some(repos) = node.get("repos") else {
-        return Err(node
-            .error("`repos` is missing")
-            .hint("add `repos: [\"name\", ...]`; `*` matches within a segment, `**` across"));
-    };
+    let repos =
+        node.required("repos", "add `repos: [\"name\", ...]`; `*` matches within a segment, `**` across")?;
     let patterns = patterns(&repos, namespace)?;
     let actions = match (node.get("actions"), effect) {
-        (Some(list), _) => actions(&list)?,
         (None, Effect::Deny) => Actions::ALL,
-        (None, Effect::Allow) => {
-            return Err(node
-                .error("`actions` is missing")
-                .hint("add `actions: [pull]`; there are pull, push, delete and \"*\""));
-        }
+        _ => actions(
+            &node.required("actions", "add `actions: [pull]`; there are pull, push, delete and \"*\"")?,
+        )?,
     };
     Ok(Rule { effect, patterns, actions, ttl: life(node)?, place })
 }

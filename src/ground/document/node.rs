@@ -145,6 +145,14 @@ impl<'a> Node<'a> {
         self.get(key).unwrap_or_else(|| self.below(&EMPTY, Step::Key(key)))
     }
 
+    /// The value of a key that this mapping must have, and a hint for where it has not.
+    pub fn required<'n>(&'n self, key: &'n str, hint: &str) -> Result<Node<'n>, DocumentError>
+    where
+        'a: 'n,
+    {
+        self.get(key).ok_or_else(|| self.error(format!("`{key}` is missing")).hint(hint))
+    }
+
     /// Every entry of this mapping, in the file's order.
     pub fn entries<'n>(&'n self) -> Result<impl Iterator<Item = (&'n str, Node<'n>)> + 'n, DocumentError>
     where
@@ -242,6 +250,13 @@ impl<'a> Node<'a> {
     /// What is in the file that this names.
     pub fn contents(&self, files: &mut Files) -> Result<Zeroizing<Vec<u8>>, DocumentError> {
         self.read(files, |files, path| files.read(path, MAX_KEY_FILE_BYTES))
+    }
+
+    /// Warns where everybody can read the file that this names: it holds a secret.
+    pub fn private(&self, files: &mut Files) -> Result<(), DocumentError> {
+        let path = self.path(files)?;
+        files.private(&path);
+        Ok(())
     }
 
     fn read<T>(
