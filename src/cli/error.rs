@@ -119,6 +119,9 @@ impl Error {
             Error::Keys(error) => error.hint(),
             Error::Store(fault) => fault.hint.clone(),
             Error::Listen(error) => error.hint().map(str::to_owned),
+            Error::System { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                Some("remove it first, or name another file".to_owned())
+            }
             _ => None,
         }
     }

@@ -54,7 +54,7 @@ pub(super) fn run(command: &Man) -> Result<(), Error> {
     let names: Vec<&str> = std::iter::once("").chain(COMMANDS.iter().map(|spec| spec.name)).collect();
     for name in &names {
         let path = folder.join(format!("{}.1", title(name)));
-        disk::publish(&System, &path, page(name).as_bytes())
+        disk::publish(&System, &path, page(name).as_bytes(), |there| there.starts_with(b".TH "))
             .map_err(|source| Error::file("write", &path, source))?;
     }
     say_line(&format!("wrote {} pages into {}", names.len(), folder.display()));
