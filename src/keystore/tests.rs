@@ -335,6 +335,24 @@ fn a_key_file_that_was_swapped_is_noticed_and_a_stray_one_listed() {
 }
 
 #[test]
+fn nothing_is_rotated_where_a_key_is_lost_or_is_another() {
+    let spoil: [fn(&[PathBuf]); 3] = [
+        |files| std::fs::remove_file(&files[1]).unwrap(),
+        |files| std::fs::copy(&files[0], &files[1]).map(drop).unwrap(),
+        |files| std::fs::write(&files[2], "").unwrap(),
+    ];
+    for spoil in spoil {
+        let place = full();
+        spoil(&key_files(&place));
+        let manifest = std::fs::read(place.keys().join(MANIFEST)).unwrap();
+        let there = std::fs::read_dir(place.keys()).unwrap().count();
+        assert!(Editor::open(&place.keys(), &System).unwrap().rotate(None, true, later(10)).is_err());
+        assert_eq!(std::fs::read(place.keys().join(MANIFEST)).unwrap(), manifest);
+        assert_eq!(std::fs::read_dir(place.keys()).unwrap().count(), there);
+    }
+}
+
+#[test]
 fn what_is_published_replaces_only_what_was_published_before() {
     let place = Place::new();
     let out = place.0.join("out");
