@@ -231,6 +231,41 @@ fn what_is_wrong_is_said_with_the_right_exit_code() {
 }
 
 #[test]
+fn a_secret_that_is_out_of_place_is_not_shown() {
+    let folder = folder();
+    const PASSWORD: &str = "hunter2 hunter2";
+    const RANDOM: &str = "eyJhbGciOiJFUzI1NiJ9eyJzdWIiOiJhIn0";
+    for (line, secret) in [
+        (&["hash-password", PASSWORD][..], PASSWORD),
+        (&["user", "set", "alice", PASSWORD, "--users-file", "users"], PASSWORD),
+        (&["check", "-c", "config.yaml", &format!("--json={PASSWORD}")], PASSWORD),
+        (&["init", "new", "--registry", &format!("u:{PASSWORD}@h")], PASSWORD),
+        (&["init", "new", "--url", &format!("u:{PASSWORD}@h")], PASSWORD),
+        (&["check", "-c", "config.yaml", RANDOM], RANDOM),
+        (&["inspect", RANDOM, RANDOM], RANDOM),
+        (&[RANDOM], RANDOM),
+        (&["keys", RANDOM], RANDOM),
+        (&["help", "issue", RANDOM], RANDOM),
+        (&["issue", "-c", "strong.yaml", "--claim", RANDOM], RANDOM),
+        (&["issue", "-c", "strong.yaml", "--claim", &format!("a:={RANDOM}")], RANDOM),
+        (&["issue", "-c", "c", "--format", RANDOM], RANDOM),
+        (&["issue", "-c", "c", "--at", RANDOM], RANDOM),
+        (&["issue", "-c", "c", "--ttl", RANDOM], RANDOM),
+        (&["serve", "-c", "c", "--listen", RANDOM], RANDOM),
+        (&["policy", "explain", "--policy", "policy.yaml", "--user", "alice", "--scope", RANDOM], RANDOM),
+        (&["verify", "--for", RANDOM, "-"], RANDOM),
+        (&["hash-password", "--cost", RANDOM], RANDOM),
+        (&["completions", RANDOM], RANDOM),
+        (&["man", RANDOM], RANDOM),
+    ] {
+        let output = run(&folder, line);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{line:?}: {said}");
+        assert!(!said.contains(secret), "{line:?}: {said}");
+    }
+}
+
+#[test]
 fn the_allow_list_leaves_out_and_says_so() {
     let folder = folder();
     folder.write(

@@ -9,6 +9,7 @@ use super::flags::{self, Flag};
 use super::{COMMANDS, Command, help};
 use crate::cli::error::{Error, Exit};
 use crate::ground::nearest::nearest;
+use crate::ground::text::quoted;
 use crate::key::algorithm::Algorithm;
 use crate::load::setup::{DEFAULT_CONFIG, Paths};
 use lexopt::{Arg, Parser, ValueExt};
@@ -82,10 +83,16 @@ impl Arguments {
         }
     }
 
+    /// A flag's path of what is written or changed.
+    pub(super) fn target(&mut self, flag: &str) -> Result<Option<PathBuf>, Error> {
+        self.path(flag)?.map(|path| target(&format!("--{flag}"), path)).transpose()
+    }
+
     /// What a flag's text says, such as how long something lives.
     pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, flag: &str) -> Result<Option<T>, Error> {
-        let read =
-            |text: String| text.parse().map_err(|error| usage(format!("--{flag}: {error}, found `{text}`")));
+        let read = |text: String| {
+            text.parse().map_err(|error| usage(format!("--{flag}: {error}, found {}", quoted("", &text))))
+        };
         self.text(flag)?.map(read).transpose()
     }
 
@@ -97,7 +104,8 @@ impl Arguments {
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, Error> {
         let Some(text) = self.name(flag)? else { return Ok(None) };
-        let wrong = || usage(format!("--{flag}: expected one of {}, found `{text}`", names.join(", ")));
+        let wrong =
+            || usage(format!("--{flag}: expected one of {}, found {}", names.join(", "), quoted("", &text)));
         read(&text).map(Some).ok_or_else(wrong)
     }
 
@@ -113,7 +121,10 @@ impl Arguments {
         let number = text.parse().ok().filter(|number| digits && bounds.contains(number));
         number.map(Some).ok_or_else(|| {
             let (least, most) = bounds.into_inner();
-            usage(format!("--{flag}: expected a whole number from {least} to {most}, found `{text}`"))
+            usage(format!(
+                "--{flag}: expected a whole number from {least} to {most}, found {}",
+                quoted("", &text)
+            ))
         })
     }
 
@@ -178,7 +189,7 @@ pub(super) fn parse(mut parser: Parser) -> Result<Command, Error> {
                 None => Ok(Command::Help(spec.help.to_owned())),
             };
         }
-        match parser.next().map_err(|error| usage(error.to_string()))? {
+        match next(&mut parser)? {
             Some(Arg::Long("help") | Arg::Short('h')) => helping = true,
             Some(Arg::Long("version") | Arg::Short('V')) if name.is_empty() => return Ok(Command::Version),
             Some(Arg::Value(word)) if word == "help" => helping = true,
@@ -200,6 +211,14 @@ pub(super) fn parse(mut parser: Parser) -> Result<Command, Error> {
     }
 }
 
+/// The next flag or word. A value that belongs to no flag is not quoted: it may be a secret.
+fn next(parser: &mut Parser) -> Result<Option<Arg<'_>>, Error> {
+    parser.next().map_err(|error| match error {
+        lexopt::Error::UnexpectedValue { option, .. } => usage(format!("{option} takes no value")),
+        other => usage(other.to_string()),
+    })
+}
+
 /// The name with another word, where a command begins so.
 fn longer(name: &str, word: &str) -> Result<String, Error> {
     let longer = format!("{name} {word}").trim_start().to_owned();
@@ -208,9 +227,9 @@ fn longer(name: &str, word: &str) -> Result<String, Error> {
         return Ok(longer);
     }
     if words.is_empty() {
-        return Err(usage(format!("unexpected argument `{word}` after `keypebble {name}`")));
+        return Err(too_many(name));
     }
-    let error = usage(format!("unknown command `{longer}`"));
+    let error = usage(format!("unknown command {}", quoted("", &longer)));
     Err(match nearest(word, words.iter().copied()) {
         Some(nearest) => error.with_hint(format!("did you mean `{nearest}`?")),
         None => error.with_hint(format!("the commands are {}", words.join(", "))),
@@ -220,12 +239,13 @@ fn longer(name: &str, word: &str) -> Result<String, Error> {
 /// The flags and operands after a command; `None` where help is asked for.
 fn arguments(parser: &mut Parser, spec: &'static Spec) -> Result<Option<Arguments>, Error> {
     let mut given = Arguments { spec, flags: Vec::new(), operands: Vec::new() };
-    while let Some(arg) = parser.next().map_err(|error| usage(error.to_string()))? {
+    while let Some(arg) = next(parser)? {
         let flag = match arg {
             Arg::Value(value) if given.operands.len() < spec.operands => {
                 given.operands.push(value);
                 continue;
             }
+            Arg::Value(_) => return Err(too_many(spec.name)),
             Arg::Long(name) => {
                 let known = flags::of(spec.help).find(|known| known.name == name);
                 known.ok_or_else(|| unknown_flag(spec, name))?
@@ -255,6 +275,12 @@ fn arguments(parser: &mut Parser, spec: &'static Spec) -> Result<Option<Argument
     Ok(Some(given))
 }
 
+/// An argument that has no place. It is not quoted: where a prompt is expected, it is a password.
+fn too_many(command: &str) -> Error {
+    usage(format!("one argument too many after `keypebble {command}`"))
+        .with_hint(format!("see keypebble {command} --help"))
+}
+
 fn unknown_flag(spec: &Spec, name: &str) -> Error {
     let error = usage(format!("`keypebble {}` has no flag --{name}", spec.name));
     match nearest(name, flags::of(spec.help).map(|flag| flag.name)) {
@@ -267,12 +293,21 @@ fn described(arg: &Arg<'_>) -> String {
     match arg {
         Arg::Short(flag) => format!("flag -{flag}"),
         Arg::Long(flag) => format!("flag --{flag}"),
-        Arg::Value(value) => format!("argument `{}`", value.to_string_lossy()),
+        Arg::Value(_) => "argument".to_owned(),
     }
 }
 
 fn text(value: OsString, what: &str) -> Result<String, Error> {
     value.string().map_err(|_| usage(format!("{what} is not UTF-8")))
+}
+
+/// A path that is written: `-` would be a file of that name, where standard output is meant.
+pub(super) fn target(what: &str, path: PathBuf) -> Result<PathBuf, Error> {
+    if path.as_os_str() != "-" {
+        return Ok(path);
+    }
+    let stdout = if what == "--out" { "leave --out out for standard output; " } else { "" };
+    Err(usage(format!("{what}: expected a path, found `-`")).with_hint(format!("{stdout}./- has that name")))
 }
 
 /// The command line is wrong.
@@ -370,7 +405,7 @@ mod tests {
             ("keys rotat", "unknown command `keys rotat` | did you mean `rotate`?"),
             ("help keys frobnicate", "the commands are generate, list"),
             ("help issue --json", "unexpected flag --json"),
-            ("help issue extra", "unexpected argument `extra` after `keypebble issue`"),
+            ("help issue extra", "one argument too many after `keypebble issue`"),
             ("isue", "unknown command `isue` | did you mean `issue`?"),
             ("frobnicate", "the commands are init, issue, command, serve, check"),
             ("--config c", "unexpected flag --config | the command comes first"),
@@ -378,7 +413,10 @@ mod tests {
             ("issue --config c --config d", "--config is given twice"),
             ("issue --config c --polcy p", "has no flag --polcy | did you mean --policy?"),
             ("serve --config c --claims {}", "`keypebble serve` has no flag --claims"),
-            ("issue --config c extra", "unexpected argument `extra`"),
+            (
+                "issue --config c extra",
+                "one argument too many after `keypebble issue` | see keypebble issue --help",
+            ),
             ("issue -c c --config d", "--config is given twice"),
             ("issue -c", "--config needs a value"),
             ("issue --config c -x", "unexpected flag -x"),
@@ -386,7 +424,7 @@ mod tests {
                 "serve -c c --listen 8080",
                 "--listen: expected HOST:PORT, [IPv6]:PORT or unix:/PATH, found `8080`",
             ),
-            ("issue --config c --policy p --generate=yes", "unexpected"),
+            ("issue --config c --policy p --generate=yes", "--generate takes no value"),
             ("issue --config c --ttl 0", "--ttl: expected a time from 1 s to ten years, such as 90, 15m"),
             ("issue --config c --ttl 1w", "found `1w`"),
             ("issue --config c --ttl -5", "--ttl"),

@@ -11,7 +11,7 @@ use super::tokens::{MOST, open, some};
 use super::{Command, print};
 use crate::cli::error::{Error, Exit};
 use crate::ground::file::Files;
-use crate::ground::text::shortened;
+use crate::ground::text::quoted;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::ground::when::{FORMS, Readable, Span};
 use crate::load::setup;
@@ -121,7 +121,7 @@ impl Reach {
             Reach::Since => "--since",
         };
         let span = Span::parse(text, now);
-        let span = span.ok_or_else(|| usage(format!("{flag}: {FORMS}, found `{}`", shortened(text, 40))))?;
+        let span = span.ok_or_else(|| usage(format!("{flag}: {FORMS}, found {}", quoted("", text))))?;
         if span.from > now {
             return Err(usage(format!("{flag}: {} UTC is yet to come", Readable(span.from))));
         }

@@ -8,6 +8,7 @@ use super::{COMMANDS, Command, help, say_line};
 use crate::cli::error::Error;
 use crate::cli::stdout::print_raw;
 use crate::ground::disk::{self, System};
+use crate::ground::text::quoted;
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         words.push(word);
     }
     let name = words.join(" ");
-    let all = arguments.path("all")?;
+    let all = arguments.target("all")?;
     if all.is_some() && !name.is_empty() {
         return Err(
             usage("--all writes every page, not that of one command").with_hint("leave one of them out")
@@ -39,7 +40,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let one = || match COMMANDS.iter().find(|spec| spec.name == name) {
         Some(spec) => Ok(spec.name),
         None if name.is_empty() => Ok(""),
-        None => Err(usage(format!("there is no page for `{name}`"))
+        None => Err(usage(format!("there is no page for {}", quoted("", &name)))
             .with_hint("such as keypebble man issue, or keypebble man keys rotate")),
     };
     Ok(Command::Man(all.map_or_else(|| one().map(Man::One), |folder| Ok(Man::All(folder)))?))

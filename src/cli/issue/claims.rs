@@ -8,6 +8,7 @@ use crate::claims::{self, Requested};
 use crate::cli::args::{Arguments, usage};
 use crate::cli::error::Error;
 use crate::ground::input;
+use crate::ground::text::quoted;
 use serde_json::{Map, Value};
 use std::fs::File;
 use std::path::Path;
@@ -54,7 +55,7 @@ impl ClaimFlags {
 /// `name=text` or `name:=json`
 fn single(text: &str) -> Result<(String, Value), Error> {
     let expected = || {
-        usage(format!("--claim: expected NAME=TEXT or NAME:=JSON, found `{text}`"))
+        usage(format!("--claim: expected NAME=TEXT or NAME:=JSON, found {}", quoted("", text)))
             .with_hint("such as --claim edge_id=eu-west-7 or --claim 'roles:=[\"reader\"]'")
     };
     let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(expected)?;
@@ -65,7 +66,7 @@ fn single(text: &str) -> Result<(String, Value), Error> {
     // Read as part of an object, by the one reader of claims; more than one value makes more than one member.
     let object = format!("{{{}:{value}}}", Value::from(name));
     let mut object = claims::read_object(object.as_bytes()).map_err(|error| {
-        usage(format!("--claim {name}: {error}")).with_hint(format!("for a text: --claim '{name}={value}'"))
+        usage(format!("--claim {name}: {error}")).with_hint(format!("for a text: --claim '{name}=TEXT'"))
     })?;
     match object.remove(name) {
         Some(value) if object.is_empty() => Ok((name.to_owned(), value)),

@@ -52,7 +52,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let Some((_, format)) = arguments.one_of("format", &FORMATS.map(|(name, _)| name), read)? else {
         return Err(arguments.missing("--format jwks|pem|cert|id"));
     };
-    let (out, id) = (arguments.path("out")?, arguments.name("id")?);
+    let (out, id) = (arguments.target("out")?, arguments.name("id")?);
     let state = arguments.one_of("state", &State::ALL.map(State::name), State::named)?;
     if id.is_some() && state.is_some() {
         return Err(usage("--id and --state both choose keys").with_hint("leave one of them out"));
