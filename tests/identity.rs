@@ -578,7 +578,7 @@ fn hash_password_makes_lines_that_work_and_says_what_does_not() {
         (&["--cost", "3"], "x", 2, "expected a whole number from 4 to 14, found `3`"),
         (&["--cost", "15"], "x", 2, "found `15`"),
         (&["--cost", "+9"], "x", 2, "found `+9`"),
-        (&["hunter2"], "x", 2, "unexpected argument"),
+        (&["hunter2"], "x", 2, "one argument too many"),
     ] {
         let (found, out, err) = run(arguments, input);
         assert_eq!((found, out.as_str()), (Some(code), ""), "{arguments:?} {err}");

@@ -405,6 +405,7 @@ mod tests {
             ("keys rotat", "unknown command `keys rotat` | did you mean `rotate`?"),
             ("help keys frobnicate", "the commands are generate, list"),
             ("help issue --json", "unexpected flag --json"),
+            ("man nosuch", "there is no page for `nosuch`"),
             ("help issue extra", "one argument too many after `keypebble issue`"),
             ("isue", "unknown command `isue` | did you mean `issue`?"),
             ("frobnicate", "the commands are init, issue, command, serve, check"),
@@ -452,6 +453,12 @@ mod tests {
             assert!(text.contains(part), "{line}: {text}");
             assert_eq!(error.exit_code(), 2);
         }
+    }
+
+    #[test]
+    fn an_empty_word_is_no_page() {
+        let error = parse(Parser::from_args(["man", ""])).unwrap_err();
+        assert_eq!(error.to_string(), "there is no page for ``");
     }
 
     #[test]

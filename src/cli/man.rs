@@ -39,7 +39,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     }
     let one = || match COMMANDS.iter().find(|spec| spec.name == name) {
         Some(spec) => Ok(spec.name),
-        None if name.is_empty() => Ok(""),
+        None if words.is_empty() => Ok(""),
         None => Err(usage(format!("there is no page for {}", quoted("", &name)))
             .with_hint("such as keypebble man issue, or keypebble man keys rotate")),
     };
