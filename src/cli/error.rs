@@ -5,6 +5,7 @@
 
 use crate::claims::ClaimsError;
 use crate::diagnosis::unverified::Malformed;
+use crate::ground::input;
 use crate::keystore::KeystoreError;
 use crate::load::LoadError;
 use crate::server::BindError;
@@ -91,6 +92,7 @@ impl Error {
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         let exit = match self {
+            _ if input::is_given_twice(self) => Exit::Usage,
             Error::Said { exit, .. } => *exit,
             Error::Keys(error) => return error.exit_code(),
             Error::Claims(_) | Error::Load(LoadError::Contradiction(_)) => Exit::Usage,
