@@ -572,6 +572,7 @@ fn hash_password_makes_lines_that_work_and_says_what_does_not() {
         (&[], &*long, 1, "at most 72 bytes: bcrypt reads no more"),
         (&[], "a\0b", 1, "no control characters"),
         (&[], "a\nb\n", 1, "no control characters"),
+        (&[], "\u{feff}hunter2", 1, "it begins with a byte order mark"),
         (&["--user", "a:b"], "x", 2, "cannot hold a colon"),
         (&["--user", "#a"], "x", 2, "is a comment"),
         (&["--user", ""], "x", 2, "--user is empty"),
