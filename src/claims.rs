@@ -80,13 +80,19 @@ impl ClaimFilter {
 }
 
 /// A caller's claims, as far as the allow-list lets them through.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Allowed(Map<String, Value>);
 
 impl Allowed {
     /// The names of the claims.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
+    }
+
+    /// Whom they are about: `sub`, else `user`, else [`UNKNOWN_USER`]; an empty name is none.
+    pub fn subject(&self) -> &str {
+        let named = |name| self.0.get(name).and_then(Value::as_str).filter(|name: &&str| !name.is_empty());
+        named("sub").or_else(|| named("user")).unwrap_or(UNKNOWN_USER)
     }
 
     /// The same with what an access token must say (RFC 9068, 2.2): `sub`, and `client_id`, the client that asks.

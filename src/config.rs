@@ -196,6 +196,11 @@ impl Terms {
             .chain(key::KEYS)
             .chain(sealing::KEYS)
             .collect();
+        let astray = |key: &&&str| root.get(key).is_some() && !known.contains(*key);
+        if let Some(key) = service::KEYS.iter().find(astray) {
+            let error = root.key_error(key, format!("unknown key `{key}`"));
+            return Err(error.hint(format!("`{key}` belongs under `service`")));
+        }
         root.allow_keys(&known)?;
         let default_ttl = ttl(root, "default_ttl_seconds")?;
         let max_ttl = ttl(root, "max_ttl_seconds")?;
@@ -205,7 +210,8 @@ impl Terms {
         {
             return Err(node.error(format!("{default} is more than `max_ttl_seconds`, {max}")));
         }
-        let default_ttl = default_ttl.unwrap_or(Lifetimes::default().default);
+        let none = Lifetimes::default();
+        let default_ttl = default_ttl.unwrap_or(none.default.min(max_ttl.unwrap_or(Ttl::MAX)));
         let policy_off = policy_off(root)?;
         let policy_file = root.get("policy_file");
         if let Some(node) = policy_file.as_ref().filter(|_| policy_off) {
@@ -223,10 +229,7 @@ impl Terms {
                 "audience",
                 "the name that verifiers expect in `aud`, such as \"registry.example.com\"",
             )?,
-            lifetimes: Lifetimes {
-                default: default_ttl,
-                max: max_ttl.unwrap_or(Lifetimes::default().max).max(default_ttl),
-            },
+            lifetimes: Lifetimes { default: default_ttl, max: max_ttl.unwrap_or(none.max.max(default_ttl)) },
             policy_off,
             policy_file: policy_file.map(|node| node.path(files)).transpose()?,
         })
@@ -238,7 +241,8 @@ impl Terms {
 pub fn document(path: &Path, files: &mut Files) -> Result<Document, DocumentError> {
     static STANDARD_INPUT: Mutex<Option<Zeroizing<Vec<u8>>>> = Mutex::new(None);
     if path != Path::new("-") {
-        return Document::load(path, files);
+        return Document::load(path, files)
+            .map_err(|error| error.if_absent("keypebble init DIR makes a configuration"));
     }
     let mut kept = STANDARD_INPUT.lock().unwrap_or_else(PoisonError::into_inner);
     let bytes = match kept.take() {
@@ -250,10 +254,7 @@ pub fn document(path: &Path, files: &mut Files) -> Result<Document, DocumentErro
 }
 
 fn required(root: &Node<'_>, key: &str, what: &str) -> Result<String, DocumentError> {
-    match root.get(key) {
-        Some(node) => Ok(node.string()?.to_owned()),
-        None => Err(root.error(format!("`{key}` is missing")).hint(format!("add `{key}:` with {what}"))),
-    }
+    Ok(root.required(key, &format!("add `{key}:` with {what}"))?.string()?.to_owned())
 }
 
 fn ttl(root: &Node<'_>, key: &str) -> Result<Option<Ttl>, DocumentError> {

@@ -17,6 +17,7 @@ pub mod lock;
 pub mod name;
 pub mod nearest;
 pub mod net;
+pub mod percent;
 pub mod secret;
 pub(crate) mod sys;
 pub mod text;

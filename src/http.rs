@@ -101,16 +101,16 @@ impl Service {
         service
     }
 
-    /// Notes in the store which policy is in force from now on.
+    /// Notes in the store which policy is in force from now on, also that none is.
     fn note_policy(&self, state: &State) {
-        let (Some(store), Some(digest)) = (&self.store, state.enforcement.digest()) else { return };
-        store.note(Event::policy((self.sources.clock)(), digest));
+        let Some(store) = &self.store else { return };
+        store.note(Event::policy((self.sources.clock)(), state.enforcement.in_force()));
     }
 
     /// Answers from another state from now on; requests in flight finish with the one that they began with.
     /// Gives the time.
     pub fn replace(&self, state: State) -> UnixTime {
-        if state.enforcement.digest() != self.state().enforcement.digest() {
+        if state.enforcement.in_force() != self.state().enforcement.in_force() {
             self.note_policy(&state);
         }
         let new = Arc::new(state);
@@ -243,7 +243,8 @@ impl Handler for Service {
             .plain("peer", request.peer)
             .plain("client", client)
             .text("method", request.method.name());
-        // A query may hold what is nobody's business; an unknown path may be long.
+        // A query may hold what is nobody's business, also in a target that is no path; an unknown path may be long.
+        let path = path.split('?').next().unwrap_or_default();
         line = line.text("path", path.get(..200).unwrap_or(path));
         line = line.number("status", response.status).maybe("user", note.user.as_deref());
         if let Some(refusal) = refusal {

@@ -16,6 +16,7 @@ use crate::key::algorithm::Algorithm;
 use crate::key::keyring::Keyring;
 use crate::policy::scope::{self, Access};
 use crate::token::{Opener, SealError, Sealer, Typ, refresh};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -266,16 +267,18 @@ impl Issuer {
         let key = self.keyring.active();
         let sealer = if matches!(profile, Profile::Registry(_)) { &self.sealer } else { self.format() };
         let (mut algorithm, mut key_id) = sealer.sealed_by();
-        let mut typ = Typ::Jwt;
-        let completed = |claims: &Allowed| claims.for_access_token(&self.filter, subject);
+        let typ =
+            if matches!(profile, Profile::Generic(_) | Profile::Granted(..)) { self.typ } else { Typ::Jwt };
+        let completed = |claims: &'a Allowed| match typ {
+            Typ::AccessToken => claims.for_access_token(&self.filter, subject).map(Cow::Owned),
+            Typ::Jwt => Ok(Cow::Borrowed(claims)),
+        };
         let payload = match profile {
-            Profile::Generic(claims) | Profile::Granted(claims, _) if self.typ == Typ::AccessToken => {
-                typ = self.typ;
-                completed(claims).and_then(|claims| self.claims_of(&frame, profile, &claims, subject))
+            Profile::Generic(claims) => {
+                completed(claims).and_then(|claims| claims::generic(&frame, &self.filter, &claims))
             }
-            Profile::Generic(claims) | Profile::Granted(claims, _) => {
-                self.claims_of(&frame, profile, claims, subject)
-            }
+            Profile::Granted(claims, access) => completed(claims)
+                .and_then(|claims| claims::granted(&frame, &self.filter, &claims, subject, access)),
             Profile::Registry(access) => claims::registry(&frame, &self.filter, subject, access),
             Profile::Command(command) => claims::command(&frame, &self.filter, command, subject),
             Profile::Kubernetes(request) => claims::service_account(&frame, &self.filter, request),
@@ -306,19 +309,5 @@ impl Issuer {
             key_id,
         };
         Ok(Issued { token: Token(token.map_err(IssueError::Seal)?), claims: payload, record })
-    }
-
-    /// The claims of a token that a caller has a say in.
-    fn claims_of(
-        &self,
-        frame: &Frame<'_>,
-        profile: Profile<'_>,
-        claims: &Allowed,
-        subject: &str,
-    ) -> Result<String, ClaimsError> {
-        match profile {
-            Profile::Granted(_, access) => claims::granted(frame, &self.filter, claims, subject, access),
-            _ => claims::generic(frame, &self.filter, claims),
-        }
     }
 }

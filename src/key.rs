@@ -73,13 +73,13 @@ impl Key {
         let secret = secret.expose();
         let least = algorithm.hmac_bytes().ok_or(KeyError::SecretForKeyPair { algorithm })?;
         if secret.is_empty() {
-            return Err(KeyError::EmptySecret);
+            return Err(KeyError::EMPTY_SECRET);
         }
         if secret.trim_ascii_start().starts_with(b"-----BEGIN ") {
-            return Err(KeyError::PemAsSecret);
+            return Err(KeyError::PEM_AS_SECRET);
         }
         if jwk::is_json(secret) && jwk::Jwk::parse(secret).is_ok_and(|jwk| jwk.text("kty").is_some()) {
-            return Err(KeyError::JwkAsSecret);
+            return Err(KeyError::JWK_AS_SECRET);
         }
         let keyed = engine::hmac(algorithm, secret);
         let (signer, verifier) = keyed.ok_or(KeyError::SecretForKeyPair { algorithm })?;
@@ -257,10 +257,10 @@ mod tests {
         }
         assert!(load(key_file!("p256.pem"), None).unwrap().weakness().is_none());
         let empty = Key::from_secret(Algorithm::HS256, &Secret::new(Vec::new()), None);
-        assert_eq!(empty.err(), Some(KeyError::EmptySecret));
+        assert_eq!(empty.err(), Some(KeyError::EMPTY_SECRET));
         let public = Secret::new(key_file!("p256-pub.pem").to_vec());
         let public = Key::from_secret(Algorithm::HS256, &public, None);
-        assert_eq!(public.err(), Some(KeyError::PemAsSecret));
+        assert_eq!(public.err(), Some(KeyError::PEM_AS_SECRET));
         let secret = Secret::new(vec![b'x'; 32]);
         assert_eq!(
             Key::from_secret(Algorithm::RS256, &secret, None).err(),
@@ -331,8 +331,8 @@ mod tests {
         let label = String::from;
         let unsupported = |what: &str| KeyError::Unsupported { what: what.to_owned() };
         for (name, pem, expected) in [
-            ("encrypted PKCS#8", key_file!("rsa2048-encrypted.pem"), KeyError::Encrypted),
-            ("encrypted PKCS#1", key_file!("rsa2048-encrypted-pkcs1.pem"), KeyError::Encrypted),
+            ("encrypted PKCS#8", key_file!("rsa2048-encrypted.pem"), KeyError::ENCRYPTED),
+            ("encrypted PKCS#1", key_file!("rsa2048-encrypted-pkcs1.pem"), KeyError::ENCRYPTED),
             ("public", key_file!("p256-pub.pem"), KeyError::NotPrivate { found: label("PUBLIC KEY") }),
             (
                 "certificate",
@@ -351,7 +351,7 @@ mod tests {
             ("secp256k1", key_file!("secp256k1.pem"), unsupported("an EC key on secp256k1")),
             ("Ed448", key_file!("ed448.pem"), unsupported("an Ed448 key")),
             ("X25519", key_file!("x25519.pem"), unsupported("an X25519 key")),
-            ("OpenSSH", key_file!("openssh.pem"), KeyError::OpenSsh),
+            ("OpenSSH", key_file!("openssh.pem"), KeyError::OPENSSH),
         ] {
             assert_eq!(load(pem, None).err(), Some(expected), "{name}");
         }

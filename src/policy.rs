@@ -19,6 +19,7 @@ pub use enforcement::Enforcement;
 pub use expect::{Expectation, Outcome};
 pub use explain::{Because, Decision, Explained, Explanation, Listed, Near};
 pub use generate::Generated;
+pub use lint::PUSH_SECONDS;
 
 use crate::ground::time::Ttl;
 use explain::SubjectName;

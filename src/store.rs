@@ -191,11 +191,15 @@ impl Store {
         self.shared.leave(Act::Event(Box::new(event)));
     }
 
-    /// Revokes; durable before it returns. What it ends is in the answer.
-    pub fn revoke(&self, revocation: &Revocation) -> Result<entry::Ended, StoreFault> {
-        self.shared.wait(vec![Act::Revoke(Box::new(revocation.clone()))])?;
-        let now = UnixTime::now();
-        self.read(|reader| statements::ended(reader, &revocation.target, revocation.before, now))
+    /// Revokes; durable before it returns.
+    pub fn revoke(&self, revocation: &Revocation) -> Result<(), StoreFault> {
+        self.shared.wait(vec![Act::Revoke(Box::new(revocation.clone()))]).map(|_| ())
+    }
+
+    /// What a revocation ended: tokens that had not expired when it was made.
+    pub fn ended(&self, revocation: &Revocation) -> Result<entry::Ended, StoreFault> {
+        let Revocation { target, before, at, .. } = revocation;
+        self.read(|reader| statements::ended(reader, target, *before, *at))
     }
 
     /// What is known of a token. Every record that was left before is seen.

@@ -228,8 +228,6 @@ pub enum SealError {
     Sign(KeyError),
     /// The key did not encrypt; `source` says why.
     Encrypt(KeyError),
-    /// The claims are so long that their encoded length overflows.
-    TooLong,
 }
 
 impl fmt::Display for SealError {
@@ -237,17 +235,14 @@ impl fmt::Display for SealError {
         match self {
             SealError::Sign(_) => write!(f, "cannot sign the token"),
             SealError::Encrypt(_) => write!(f, "cannot encrypt the token"),
-            SealError::TooLong => write!(f, "the claims are too long"),
         }
     }
 }
 
 impl std::error::Error for SealError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            SealError::Sign(error) | SealError::Encrypt(error) => Some(error),
-            SealError::TooLong => None,
-        }
+        let (SealError::Sign(error) | SealError::Encrypt(error)) = self;
+        Some(error)
     }
 }
 

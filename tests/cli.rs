@@ -226,6 +226,9 @@ fn what_is_wrong_is_said_with_the_right_exit_code() {
             3,
             "cannot load configuration: nowhere.yaml: cannot be read: No such file",
         ),
+        ("serve --config a/nowhere.yaml", 3, "; keypebble init DIR makes a configuration\n"),
+        ("serve --config /nowhere.yaml", 3, "hint: keypebble init DIR makes a configuration\n"),
+        ("check --config strong.yaml --policy nowhere.yaml", 3, "; keypebble init DIR makes a policy"),
         ("issue --config typo.yaml", 3, "typo.yaml:3:1: unknown key `hs256_secrett`"),
         ("issue --config typo.yaml", 3, "keypebble: hint: did you mean `hs256_secret`?"),
         ("issue --config broken.yaml", 3, "broken.yaml:2:1: not valid YAML"),
@@ -248,6 +251,9 @@ fn what_is_wrong_is_said_with_the_right_exit_code() {
         assert!(said.contains(part), "{line}: {said}");
         assert!(said.starts_with("keypebble: "), "{line}: {said}");
     }
+    let said = stderr(&common::line(&folder, "serve --config a/nowhere.yaml"));
+    let looked = format!("looked in {};", folder.path().canonicalize().unwrap().display());
+    assert!(said.contains(&looked), "{said}");
 }
 
 #[test]

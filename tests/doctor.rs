@@ -225,8 +225,10 @@ fn what_a_registry_should_not_answer_has_a_finding() {
     ] {
         finds(&doctor(&folder, url, ""), "error", "url", part);
     }
+    let said = doctor(&folder, "localhost:5000", "");
+    assert!(said.1.contains("hint: begin it with https://, or http:// where"), "{}", said.1);
     let said = doctor(&folder, "http://alice:sesame@localhost:1", "");
-    assert!(!said.1.contains("sesame"), "{}", said.1);
+    assert!(!said.1.contains("sesame") && said.1.contains("hint: a name and password"), "{}", said.1);
     let html = HTML.replace("200 OK", "404 Not Found");
     for (answer, code, part) in [
         (

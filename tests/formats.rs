@@ -144,6 +144,12 @@ fn an_access_token_says_what_rfc_9068_asks_and_is_of_its_own_kind() {
             assert!(claims.get(name).is_some(), "{name}");
         }
     }
+    // What the allow-list leaves out comes back in no other place.
+    folder.write("strict.yaml", &(folder.read("config.yaml") + "allowed_custom_claims: [role]\n"));
+    let named = r#"{"sub":"root","user":"root","client_id":"x","role":"r"}"#;
+    let output = run(&folder, &["issue", "--config", "strict.yaml", "--claims", named]);
+    let claims = claims_of(stdout(&output).trim());
+    assert_eq!([&claims["sub"], &claims["client_id"], &claims["role"]], ["unknown", "unknown", "r"]);
     for (line, code) in [
         ("verify --config config.yaml --typ at+jwt", 0),
         ("verify --config config.yaml", 0),

@@ -320,6 +320,44 @@ fn healthcheck_asks_the_server_of_its_configuration() {
 
 #[cfg(unix)]
 #[test]
+fn healthcheck_does_not_wait_for_a_server_that_takes_nobody() {
+    let folder = folder(CONFIG, POLICY);
+    let path = folder.path().join("s");
+    folder.write(
+        "config.yaml",
+        &CONFIG.replace("host: 127.0.0.1\n  port: 0", &format!("host: 'unix:{}'", path.display())),
+    );
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+    socket.listen(0).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let one = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        one.set_nonblocking(true).unwrap();
+        let full = one.connect(&socket2::SockAddr::unix(&path).unwrap()).is_err();
+        waiting.push(one);
+        if full {
+            break;
+        }
+    }
+    let output = line(&folder, "healthcheck --config config.yaml");
+    assert!(output.status.code() == Some(1) && stderr(&output).contains("does not answer"), "{output:?}");
+}
+
+#[test]
+fn a_target_that_is_no_path_keeps_its_query_out_of_the_log() {
+    let folder = folder(CONFIG, POLICY);
+    let server = serve(&folder);
+    for target in ["http://evil/v2/token?password=hunter2", "auth?password=hunter2", "/none?password=hunter2"]
+    {
+        assert!(server.get(target, &[]).status >= 400, "{target}");
+    }
+    let (_, log) = server.stop("TERM");
+    assert!(log.contains("path=/none") && !log.contains("hunter2"), "{log}");
+}
+
+#[cfg(unix)]
+#[test]
 fn a_unix_socket_s_peer_is_trusted() {
     use std::os::unix::net::UnixStream;
     let folder = Folder::new();

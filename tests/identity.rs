@@ -240,7 +240,8 @@ fn auth_from_a_peer_that_is_not_trusted_needs_a_password() {
     let alice = basic("alice", "alice's secret");
     let answer = server.post("/auth", &[JSON, ("Authorization", &alice)], "{}");
     assert_eq!((answer.status, &answer.json()["claims"]["sub"]), (200, &json!("alice")));
-    // Without a users file a password changes nothing.
+    // Without a users file a password changes nothing for who is not trusted; and who is trusted shows none that
+    // nobody can check, unless it is another's.
     let config = CONFIG
         .replace("users_file: users.htpasswd\n", "")
         .replace("port: 0,", "port: 0, trusted_proxies: [],");
@@ -248,6 +249,16 @@ fn auth_from_a_peer_that_is_not_trusted_needs_a_password() {
     let server = serve(&folder);
     for headers in [&[JSON][..], &[JSON, ("Authorization", &alice)]] {
         assert_eq!(refused(&server.post("/auth", headers, "{}")), (403, "DENIED".into()));
+    }
+    folder.write("config.yaml", &config.replace(", trusted_proxies: []", ""));
+    let trusting = serve(&folder);
+    for (headers, status) in [
+        (&[JSON][..], 200),
+        (&[JSON, ("Authorization", &alice)], 401),
+        (&[JSON, ("Authorization", &alice), ("X-Authenticated-User", "")], 401),
+        (&[JSON, ("Authorization", &alice), ("X-Authenticated-User", "alice")], 200),
+    ] {
+        assert_eq!(trusting.post("/auth", headers, "{}").status, status, "{headers:?}");
     }
     assert_eq!(summary(&server.get(ASK, &[])), "200  public/app:pull");
     assert_eq!(summary(&server.get(ASK, &[("Authorization", &alice)])), "401 UNAUTHORIZED");
@@ -626,6 +637,7 @@ fn check_tells_of_the_users_file_and_what_is_wrong_with_it() {
     );
     for (config, part) in [
         (CONFIG.replace("users.htpasswd", "none"), "none: cannot be read"),
+        (CONFIG.replace("users.htpasswd", "none"), "; keypebble user set NAME --users-file none makes it"),
         (CONFIG.replace("users.htpasswd", "md5"), "md5:2:3: expected a bcrypt hash"),
         (CONFIG.replace("users.htpasswd", "\"\""), "users_file: expected a string that is not empty"),
         (

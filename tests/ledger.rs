@@ -7,7 +7,9 @@
 mod common;
 
 use common::encode::base64url;
-use common::{Answer, FORM, Folder, JSON, Server, basic, done, line, run_with_input, serve, stderr, stdout};
+use common::{
+    Answer, FORM, Folder, JSON, Server, basic, done, line, run_with_input, serve, stderr, stdout, until,
+};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -525,6 +527,7 @@ fn a_trusted_peer_asks_for_itself_and_lends_its_trust_to_nobody() {
         ("Via", "1.1 front"),
         ("Forwarded", "for=10.0.0.1"),
         ("X-Authenticated-User", "alice"),
+        ("X-Authenticated-User", ""),
         ("Origin", "https://evil.example"),
         ("Authorization", "Basic YTpi"),
     ] {
@@ -536,6 +539,10 @@ fn a_trusted_peer_asks_for_itself_and_lends_its_trust_to_nobody() {
                 "{name}"
             );
         }
+    }
+    for named in [&[("client_id", "gateway")][..], &[("client_id", "gateway"), ("client_secret", "")]] {
+        let body = form(&[&[("token", token.as_str())], named].concat());
+        assert_eq!(server.post("/introspect", &[FORM], &body).status, 401, "a client that shows no secret");
     }
     let behind = [FORM, ("X-Forwarded-For", "10.0.0.1"), ("Authorization", &*basic("gateway", SECRET))];
     assert_inactive(
@@ -588,6 +595,29 @@ fn revoking_ends_a_token_and_a_login_what_came_from_it() {
 }
 
 /// A refresh token that is older than the store is ended with what came from it since.
+#[test]
+fn a_login_can_be_ended_while_its_user_is_out_of_the_policy() {
+    let folder = folder(STORE);
+    let server = serve(&folder);
+    let [_, refresh] = log_in(&server, "registry.example.com");
+    let [_, kept] = log_in(&server, "registry.example.com");
+    folder.write("policy.yaml", "users: {}\n");
+    until("alice is out", || !is_active(&server, &refresh));
+    revoke(&server, &refresh);
+    folder.write("policy.yaml", POLICY);
+    until("alice is back", || is_active(&server, &kept));
+    assert_eq!((refreshed(&server, &refresh).status, refreshed(&server, &kept).status), (401, 200));
+}
+
+#[test]
+fn an_access_token_s_client_is_said() {
+    let folder = folder(&format!("{STORE}\ntoken_type: at+jwt"));
+    let server = serve(&folder);
+    let token = done(&folder, "issue --config config.yaml --sub alice --claim client_id=app");
+    let answer = introspect(&server, "admin", token.trim()).json();
+    assert_eq!((&answer["client_id"], &answer["username"]), (&json!("app"), &json!("alice")));
+}
+
 #[test]
 fn a_login_that_was_never_recorded_ends_whole() {
     let folder = folder("");
@@ -870,6 +900,17 @@ fn another_policy_is_not_asked_what_it_would_have_granted() {
         assert_eq!(found["able"].as_array().unwrap().len(), users, "{policy}");
         assert_eq!(found["policies"].as_array().unwrap().len(), 2);
     }
+    // When there was none, everybody got everything, and that is said.
+    let config = folder.read("config.yaml");
+    folder.write("config.yaml", &format!("{config}policy: none\n"));
+    Server::start(&folder, &["--config", "config.yaml"]).stop("TERM");
+    folder.write("config.yaml", &config);
+    serve(&folder).stop("TERM");
+    let text = done(&folder, "audit --config config.yaml");
+    assert!(text.contains("\npolicy   none: everything is granted since "), "{text}");
+    let policies = parsed(&stdout(&able("policy.yaml")))["policies"].take();
+    let hashes: Vec<_> = policies.as_array().unwrap().iter().map(|one| one["sha256"].is_string()).collect();
+    assert_eq!(hashes, [true, false, true, true]);
     folder.write("old.yaml", &format!("{old}# changed\n"));
     let refused = able("old.yaml");
     assert_eq!(refused.status.code(), Some(1));

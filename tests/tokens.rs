@@ -85,7 +85,14 @@ fn what_is_no_token_is_refused_with_its_reason_and_1() {
     }
     let (code, text) = said(&folder, "inspect -", &"A".repeat(1 << 20));
     assert!(code == 1 && text.contains("longer than 65536 bytes"), "{text}");
+    folder.write("tok", "a.b.c");
     for (line, part) in [
+        (
+            "inspect tok",
+            "expected a token, found `tok`\nkeypebble: hint: that is a file: give - in its place, and the file on \
+             standard input: - < tok\n",
+        ),
+        ("verify --config config.yaml tok", "that is a file"),
         ("inspect", "`keypebble inspect` needs a token, or - to read it from standard input"),
         ("inspect a.b.c d", "one argument too many"),
         ("verify -", "needs --config PATH, --jwks FILE or --key FILE"),

@@ -8,13 +8,13 @@
 use super::flags::{self, Flag};
 use super::{COMMANDS, Command, help};
 use crate::cli::error::{Error, Exit};
-use crate::ground::nearest::nearest;
-use crate::ground::text::quoted;
+use crate::ground::nearest::{did_you_mean, nearest};
+use crate::ground::text::{quoted, word};
 use crate::key::algorithm::Algorithm;
 use crate::load::setup::{DEFAULT_CONFIG, Paths};
 use lexopt::{Arg, Parser, ValueExt};
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -196,7 +196,9 @@ pub(super) fn parse(mut parser: Parser) -> Result<Command, Error> {
             Some(Arg::Value(word)) => name = longer(&name, &text(word, "the command")?)?,
             Some(flag) if name.is_empty() || helping => {
                 let error = usage(format!("unexpected {}", described(&flag)));
-                return Err(error.with_hint("the command comes first: keypebble issue --config PATH"));
+                return Err(error.with_hint(
+                    "the command comes first: keypebble serve --config PATH, or keypebble issue --config PATH",
+                ));
             }
             None if helping => return Ok(Command::Help(help::of(&name))),
             None if name.is_empty() => {
@@ -229,11 +231,8 @@ fn longer(name: &str, word: &str) -> Result<String, Error> {
     if words.is_empty() {
         return Err(too_many(name));
     }
-    let error = usage(format!("unknown command {}", quoted("", &longer)));
-    Err(match nearest(word, words.iter().copied()) {
-        Some(nearest) => error.with_hint(format!("did you mean `{nearest}`?")),
-        None => error.with_hint(format!("the commands are {}", words.join(", "))),
-    })
+    let all = format!("the commands are {}", words.join(", "));
+    Err(usage(format!("unknown command {}", quoted("", &longer))).with_hint(did_you_mean(word, words, &all)))
 }
 
 /// The flags and operands after a command; `None` where help is asked for.
@@ -244,6 +243,10 @@ fn arguments(parser: &mut Parser, spec: &'static Spec) -> Result<Option<Argument
             Arg::Value(value) if given.operands.len() < spec.operands => {
                 given.operands.push(value);
                 continue;
+            }
+            Arg::Value(path) if is_config(spec, &path) => {
+                let hint = format!("did you mean --config {}?", word(&path.to_string_lossy()));
+                return Err(too_many(spec.name).with_hint(hint));
             }
             Arg::Value(_) => return Err(too_many(spec.name)),
             Arg::Long(name) => {
@@ -281,9 +284,19 @@ fn too_many(command: &str) -> Error {
         .with_hint(format!("see keypebble {command} --help"))
 }
 
+/// Whether an argument looks like the path of a configuration, where one can be named.
+fn is_config(spec: &Spec, argument: &OsStr) -> bool {
+    let yaml = Path::new(argument).extension().is_some_and(|end| end == "yaml" || end == "yml");
+    yaml && flags::of(spec.help).any(|flag| flag.name == "config")
+}
+
 fn unknown_flag(spec: &Spec, name: &str) -> Error {
     let error = usage(format!("`keypebble {}` has no flag --{name}", spec.name));
-    match nearest(name, flags::of(spec.help).map(|flag| flag.name)) {
+    let known = || flags::of(spec.help).map(|flag| flag.name);
+    if matches!(name, "host" | "port") && known().any(|flag| flag == "listen") {
+        return error.with_hint(format!("--listen HOST:PORT, or `service.{name}` in the configuration"));
+    }
+    match nearest(name, known()) {
         Some(nearest) => error.with_hint(format!("did you mean --{nearest}?")),
         None => error.with_hint(format!("see keypebble {} --help", spec.name)),
     }
@@ -409,7 +422,19 @@ mod tests {
             ("help issue extra", "one argument too many after `keypebble issue`"),
             ("isue", "unknown command `isue` | did you mean `issue`?"),
             ("frobnicate", "the commands are init, issue, command, serve, check"),
-            ("--config c", "unexpected flag --config | the command comes first"),
+            (
+                "--config c",
+                "unexpected flag --config | the command comes first: keypebble serve --config PATH, or keypebble issue",
+            ),
+            (
+                "serve config.yaml",
+                "one argument too many after `keypebble serve` | did you mean --config config.yaml?",
+            ),
+            ("check a.yml", "did you mean --config a.yml?"),
+            ("serve config", "see keypebble serve --help"),
+            ("openapi config.yaml", "see keypebble openapi --help"),
+            ("serve --port 9000", "has no flag --port | --listen HOST:PORT, or `service.port`"),
+            ("issue --port 9000", "see keypebble issue --help"),
             ("issue --config", "--config needs a value"),
             ("issue --config c --config d", "--config is given twice"),
             ("issue --config c --polcy p", "has no flag --polcy | did you mean --policy?"),

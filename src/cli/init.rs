@@ -85,21 +85,17 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 pub(super) fn run(command: &Init) -> Result<(), Error> {
     let folder = std::path::absolute(&command.folder)
         .map_err(|source| Error::file("find", &command.folder, source))?;
-    let Some(name) = command.folder.file_name().and(folder.file_name()) else {
+    if command.folder.file_name().and(folder.file_name()).is_none() {
         let error = usage(format!("{} does not name a new folder", command.folder.display()));
         return Err(error.with_hint("give the folder a name: keypebble init registry-auth"));
-    };
+    }
     // The files name it, each in a syntax of its own: a line end in a unit would be a directive of its own.
     if folder.to_str().is_none_or(|path| path.chars().any(acts)) {
         let error = usage("the folder's path has a control character, or is not UTF-8");
         return Err(error.with_hint("name another folder: the files that are made hold its path"));
     }
     refuse_taken(&folder)?;
-    let mut aside = std::ffi::OsString::from(".");
-    aside.push(name);
-    let random = disk::random_name();
-    aside.push(format!(".init-{}", random.map_err(|source| Error::file("name", &folder, source))?));
-    let aside = folder.with_file_name(aside);
+    let aside = disk::aside(&folder).map_err(|source| Error::file("name", &folder, source))?;
     let hash = command.user.as_deref().map(|user| ask(Some(user), DEFAULT_COST)).transpose()?;
     let plan = make(&aside, &folder, hash.as_ref(), |made| {
         let program = env::current_exe().unwrap_or_else(|_| "keypebble".into());

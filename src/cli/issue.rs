@@ -74,7 +74,7 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
     let requested = command.claims.load()?;
     let issuer = config.into_issuer();
     let audience = command.audience.as_deref().unwrap_or(issuer.audience());
-    let subject = requested.user().map_err(Error::Claims)?.to_owned();
+    let user = requested.user().map_err(Error::Claims)?.to_owned();
     let grant = match &policy {
         None => None,
         Some(path) => Some(grant(&issuer, audience, &requested, path, command, &mut files)?),
@@ -84,13 +84,14 @@ pub(super) fn run(command: &Issue) -> Result<(), Error> {
     let ours = |name: &&str| grant.is_some() && matches!(*name, "sub" | "scope" | "access");
     let (claims, dropped) = issuer.filter().apply(requested);
     warn_dropped(dropped.iter().map(String::as_str).filter(|name| !ours(name)));
-    let (profile, life) = match &grant {
-        None => (Profile::Generic(&claims), issuer.lifetimes().default),
-        Some(grant) => (Profile::Granted(&claims, &grant.access), grant.ttl),
+    let (profile, life, subject) = match &grant {
+        // What the allow-list leaves out names nobody.
+        None => (Profile::Generic(&claims), issuer.lifetimes().default, claims.subject()),
+        Some(grant) => (Profile::Granted(&claims, &grant.access), grant.ttl, &*user),
     };
     let (wrong, ttl) = (&command.wrong, command.ttl.unwrap_or(life));
     let (audience, now) = (wrong.audience(audience), wrong.time(UnixTime::now(), ttl));
-    let issuance = Issuance { profile, subject: &subject, audience: &audience, ttl };
+    let issuance = Issuance { profile, subject, audience: &audience, ttl };
     let issued = make(&issuer, &issuance, now)?;
     if let Some(config) = &store {
         let entry = Entry::of(&issued.record);

@@ -9,7 +9,7 @@ pub(super) mod test;
 
 use super::args::{Arguments, usage};
 use crate::cli::error::Error;
-use crate::ground::document::{Document, DocumentError};
+use crate::ground::document::Document;
 use crate::ground::file::Files;
 use crate::ground::text::printable;
 use crate::ground::time::Lifetimes;
@@ -76,12 +76,8 @@ struct File {
 impl File {
     /// Reads it, without holding it to its own expectations: what becomes of those is asked here.
     fn load(path: &Path) -> Result<Self, Error> {
-        let load = || -> Result<_, DocumentError> {
-            let document = Document::load(path, &mut Files::default())?;
-            let policy = Policy::compile(&document)?;
-            Ok((document, policy))
-        };
-        let (document, policy) = load().map_err(LoadError::of("policy"))?;
+        let read = Policy::read(path, &mut Files::default());
+        let (document, policy) = read.map_err(LoadError::of("policy"))?;
         Ok(Self { document, policy, places: RefCell::default() })
     }
 

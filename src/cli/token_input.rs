@@ -3,10 +3,11 @@
 //! Decision: one of the two must be said: a program that waits for input that nobody means to give looks
 //! as if it hung.
 
-use super::args::Arguments;
+use super::args::{Arguments, usage};
 use crate::cli::error::Error;
 use crate::diagnosis::unverified::{MAX_BYTES, Malformed};
 use crate::ground::input;
+use crate::ground::text::{quoted, word};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -18,6 +19,11 @@ pub(super) fn read(arguments: &mut Arguments) -> Result<String, Error> {
 /// The token itself: the argument's, or that of standard input, without the white space around it.
 pub(super) fn load(argument: &str) -> Result<String, Error> {
     if argument != "-" {
+        if Path::new(argument).is_file() {
+            let error = usage(format!("expected a token, found {}", quoted("", argument)));
+            let hint = "that is a file: give - in its place, and the file on standard input: - <";
+            return Err(error.with_hint(format!("{hint} {}", word(argument))));
+        }
         return Ok(argument.trim().to_owned());
     }
     // A little more than a token may have is left to whoever judges it.

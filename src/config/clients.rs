@@ -36,9 +36,7 @@ pub(super) fn read(root: &Node<'_>, files: &mut Files) -> Result<Clients, Docume
 }
 
 fn name(item: &Node<'_>) -> Result<String, DocumentError> {
-    let Some(node) = item.get("name") else {
-        return Err(item.error("`name` is missing").hint("it is the client's `client_id`"));
-    };
+    let node = item.required("name", "it is the client's `client_id`")?;
     let name = node.string()?;
     match name_problem(name) {
         None => Ok(name.to_owned()),
@@ -85,9 +83,7 @@ fn proof(item: &Node<'_>, name: &str, files: &mut Files) -> Result<Hash, Documen
 
 fn may(item: &Node<'_>) -> Result<Vec<Act>, DocumentError> {
     const ONE_OF: &str = "expected `introspect` or `revoke`";
-    let Some(list) = item.get("may") else {
-        return Err(item.error("`may` is missing").hint("say what the client may ask: may: [introspect]"));
-    };
+    let list = item.required("may", "say what the client may ask: may: [introspect]")?;
     let mut acts = Vec::new();
     for act in list.items()? {
         let name = act.string()?;

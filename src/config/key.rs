@@ -78,7 +78,8 @@ pub(super) fn load(
                 files.private(document.path());
                 Secret::new(text.as_bytes().to_vec())
             } else {
-                private_pem(&node, files)?
+                node.private(files)?;
+                node.contents(files)?.into()
             };
             Key::read(&pem, algorithm, id).map_err(|error| key_error(&node, &error))?
         }
@@ -160,13 +161,6 @@ pub(super) fn checked_id(node: &Node<'_>) -> Result<String, DocumentError> {
         return Err(node.error("expected a key id of at most 256 bytes without control characters"));
     }
     Ok(id.to_owned())
-}
-
-/// The text of a private key's file.
-fn private_pem(node: &Node<'_>, files: &mut Files) -> Result<Secret, DocumentError> {
-    let path = node.path(files)?;
-    files.private(&path);
-    node.contents(files).map(Secret::from)
 }
 
 fn check_public_key(node: &Node<'_>, key: &Key, files: &mut Files) -> Result<(), DocumentError> {

@@ -5,7 +5,7 @@ use super::check_claim;
 use crate::claims::mapping::{ClaimMapping, Rule, Source};
 use crate::claims::{self, ClaimFilter, Recipient};
 use crate::ground::document::{DocumentError, Node};
-use crate::ground::nearest::nearest;
+use crate::ground::nearest::did_you_mean;
 use crate::ground::time::{Lifetimes, Ttl};
 
 /// The keys of the file that this reads.
@@ -62,10 +62,8 @@ impl Profiles {
                 "kubernetes" => &mut self.kubernetes,
                 other => {
                     let error = item.error(format!("there is no profile {}", item.quoted()));
-                    return Err(match nearest(other, ["command", "kubernetes"].into_iter()) {
-                        Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
-                        None => error.hint("the profiles are command and kubernetes"),
-                    });
+                    let all = "the profiles are command and kubernetes";
+                    return Err(error.hint(did_you_mean(other, ["command", "kubernetes"], all)));
                 }
             };
             if std::mem::replace(profile, true) {
@@ -136,9 +134,7 @@ fn rule(claim: &str, value: &Node<'_>) -> Result<Rule, DocumentError> {
     value
         .allow_keys(&["from", "required"])
         .map_err(|error| error.hint("a fixed mapping belongs into `static_claims`"))?;
-    let from = value
-        .get("from")
-        .ok_or_else(|| value.error("`from` is missing").hint("write {from: $.query.NAME, required: true}"))?;
+    let from = value.required("from", "write {from: $.query.NAME, required: true}")?;
     let required = value.get("required").map_or(Ok(false), |node| node.boolean())?;
     match source(&from, claim)? {
         Source::Literal(_) => Err(from

@@ -88,17 +88,14 @@ fn read(item: &Node<'_>, state: State, files: &mut Files) -> Result<Read, Docume
     {
         return Ok(Read::Public(Box::new(public), id.or(kid)));
     }
-    let file = path.path(files)?;
-    files.private(&file);
+    path.private(files)?;
     let key = Key::read(&bytes.into(), algorithm, id).map_err(|error| key_error(&path, &error))?;
     warn_if_weak(&key, files);
     Ok(Read::Private(Box::new(key)))
 }
 
 fn state(item: &Node<'_>) -> Result<State, DocumentError> {
-    let Some(node) = item.get("state") else {
-        return Err(item.error("`state` is missing").hint("one of next, active, previous"));
-    };
+    let node = item.required("state", "one of next, active, previous")?;
     let name = node.string()?;
     State::named(name).ok_or_else(|| {
         node.error(format!("expected next, active or previous, found {}", node.quoted())).hint(

@@ -7,7 +7,6 @@ use super::key::{checked_id, folder_error, key_error};
 use crate::ground::document::{DocumentError, Node};
 use crate::ground::file::Files;
 use crate::ground::text::quoted;
-use crate::key::KeyError;
 use crate::key::encryption::{EncryptionKey, Management};
 use crate::key::fernet::{ENABLED, FernetKeys, NOT_ENABLED};
 use crate::key::keyring::Keyring;
@@ -163,7 +162,14 @@ fn encryption(
     let key = match first {
         "secret_path" => EncryptionKey::shared(&node.secret(files)?, algorithm, id),
         "public_key_path" => EncryptionKey::public(&node.contents(files)?, algorithm, id),
-        _ => jwk(&node, algorithm, id, files)?,
+        _ => {
+            // It may hold a secret, which others must not read.
+            let key = EncryptionKey::from_jwk(&node.contents(files)?, algorithm, id);
+            if key.as_ref().is_ok_and(|key| key.management().is_shared()) {
+                node.private(files)?;
+            }
+            key
+        }
     };
     let key = key.map_err(|error| key_error(&node, &error))?;
     let mut signing = keyring.verifiers().iter().filter_map(|key| key.public());
@@ -175,30 +181,13 @@ fn encryption(
     Ok(Some(key))
 }
 
-/// A JWK may hold a secret, which others must not read.
-fn jwk(
-    node: &Node<'_>,
-    algorithm: Option<Management>,
-    id: Option<String>,
-    files: &mut Files,
-) -> Result<Result<EncryptionKey, KeyError>, DocumentError> {
-    let key = EncryptionKey::from_jwk(&node.contents(files)?, algorithm, id);
-    if key.as_ref().is_ok_and(|key| key.management().is_shared()) {
-        let path = node.path(files)?;
-        files.private(&path);
-    }
-    Ok(key)
-}
-
 impl FernetFolder {
     /// Reads `fernet`; the keys in the folder are not read.
     pub(super) fn read(root: &Node<'_>, files: &mut Files) -> Result<Option<Self>, DocumentError> {
         let Some(section) = root.get("fernet") else { return Ok(None) };
         section.needs(ENABLED, NOT_ENABLED)?;
         section.allow_keys(&["key_dir", "max_active_keys"])?;
-        let Some(node) = section.get("key_dir") else {
-            return Err(section.error("`key_dir` is missing").hint("name the folder of the Fernet keys"));
-        };
+        let node = section.required("key_dir", "name the folder of the Fernet keys")?;
         let most = match section.get("max_active_keys") {
             None => MAX_ACTIVE_KEYS,
             Some(node) => usize::try_from(node.integer(2, 1000)?).unwrap_or(MAX_ACTIVE_KEYS),

@@ -6,7 +6,7 @@ use crate::ground::document::{DocumentError, Node};
 use crate::ground::limits::Limits;
 use crate::ground::net::{Bind, LOOPBACK, Network, NetworkError, Peers, host_of, is_local};
 use crate::tls::TlsFiles;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 /// The `service` section.
@@ -44,7 +44,7 @@ pub enum LogFormat {
     Json,
 }
 
-const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 10] = [
     "host",
     "port",
     "socket_mode",
@@ -66,20 +66,7 @@ impl ServiceConfig {
     /// Reads the section from the root of a configuration.
     pub fn read(root: &Node<'_>) -> Result<Self, DocumentError> {
         let passwords = root.get("users_file").is_some();
-        let Some(service) = root.get("service") else {
-            return Ok(Self {
-                bind: Bind::Tcp(DEFAULT_HOST.to_owned(), DEFAULT_PORT),
-                socket_mode: DEFAULT_SOCKET_MODE,
-                tls: None,
-                trusted_proxies: on_this_host(passwords),
-                lists_proxies: false,
-                forwarded_by: Peers::default(),
-                hosts: Vec::new(),
-                allowed_services: Vec::new(),
-                log: LogFormat::default(),
-                limits: Limits::default(),
-            });
-        };
+        let service = root.section("service");
         service.allow_keys(&KEYS)?;
         let proxies = peers(&service, "trusted_proxies")?;
         let bind = bind(&service)?;
@@ -196,11 +183,23 @@ fn bind(service: &Node<'_>) -> Result<Bind, DocumentError> {
             _ => Ok(Bind::Unix(path.into())),
         };
     }
+    if let Some(node) = service.get("host").filter(|_| !is_host(host)) {
+        let found = host.parse::<Bind>().map_or_else(|_| node.quoted(), |_| "one with a port".to_owned());
+        let error = node.error(format!("expected an address or a name, found {found}"));
+        return Err(error.hint("the port belongs in `service.port`; a Unix socket is unix:/PATH"));
+    }
     let port = match port {
         None => u64::from(DEFAULT_PORT),
         Some(port) => port.integer(0, u64::from(u16::MAX))?,
     };
     Ok(Bind::Tcp(host.to_owned(), u16::try_from(port).unwrap_or(DEFAULT_PORT)))
+}
+
+/// Whether it is a name or an address alone, IPv6 with or without brackets and zone.
+fn is_host(text: &str) -> bool {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.split('%').next().unwrap_or(bare);
+    !text.contains([':', '/', '[', ' ']) || address.parse::<Ipv6Addr>().is_ok()
 }
 
 /// The permissions of the socket's file. Whoever may write it can connect; the server must be able to.
@@ -254,39 +253,31 @@ fn strings(
 fn limits(service: &Node<'_>) -> Result<Limits, DocumentError> {
     let mut limits = Limits::default();
     let Some(node) = service.get("limits") else { return Ok(limits) };
-    node.allow_keys(&[
-        "connections",
-        "head_bytes",
-        "head_fields",
-        "body_bytes",
-        "large_requests",
-        "head_seconds",
-        "body_seconds",
-        "write_seconds",
-        "idle_seconds",
-        "requests_per_connection",
-    ])?;
-    let count = |key, least, most, field: &mut usize| -> Result<(), DocumentError> {
+    let counts = [
+        ("connections", 1, 100_000, &mut limits.connections),
+        ("head_bytes", 1024, 1024 * 1024, &mut limits.head_bytes),
+        ("head_fields", 8, 1000, &mut limits.header_count),
+        ("body_bytes", 1024, 1024 * 1024, &mut limits.body_bytes),
+        ("large_requests", 1, 10_000, &mut limits.large_requests),
+    ];
+    let seconds = [
+        ("head_seconds", &mut limits.head_deadline),
+        ("body_seconds", &mut limits.body_deadline),
+        ("write_seconds", &mut limits.write_deadline),
+        ("idle_seconds", &mut limits.idle_deadline),
+    ];
+    let keys = counts.iter().map(|(key, ..)| *key).chain(seconds.iter().map(|(key, _)| *key));
+    node.allow_keys(&keys.chain(["requests_per_connection"]).collect::<Vec<_>>())?;
+    for (key, least, most, field) in counts {
         if let Some(number) = node.get(key) {
             *field = usize::try_from(number.integer(least, most)?).unwrap_or(usize::MAX);
         }
-        Ok(())
-    };
-    count("connections", 1, 100_000, &mut limits.connections)?;
-    count("head_bytes", 1024, 1024 * 1024, &mut limits.head_bytes)?;
-    count("head_fields", 8, 1000, &mut limits.header_count)?;
-    count("body_bytes", 1024, 1024 * 1024, &mut limits.body_bytes)?;
-    count("large_requests", 1, 10_000, &mut limits.large_requests)?;
-    let seconds = |key, field: &mut Duration| -> Result<(), DocumentError> {
+    }
+    for (key, field) in seconds {
         if let Some(number) = node.get(key) {
             *field = Duration::from_secs(number.integer(1, 3600)?);
         }
-        Ok(())
-    };
-    seconds("head_seconds", &mut limits.head_deadline)?;
-    seconds("body_seconds", &mut limits.body_deadline)?;
-    seconds("write_seconds", &mut limits.write_deadline)?;
-    seconds("idle_seconds", &mut limits.idle_deadline)?;
+    }
     if let Some(number) = node.get("requests_per_connection") {
         limits.requests_per_connection = u32::try_from(number.integer(1, 1_000_000_000)?).unwrap_or(u32::MAX);
     }

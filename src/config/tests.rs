@@ -115,6 +115,20 @@ fn every_way_to_name_a_key_works() {
 }
 
 #[test]
+fn the_longest_life_bounds_the_default_and_an_unset_one_follows_it() {
+    for (yaml, default, max) in [
+        ("", 3600, 86_400),
+        ("max_ttl_seconds: 300", 300, 300),
+        ("max_ttl_seconds: 7200", 3600, 7200),
+        ("default_ttl_seconds: 172800", 172_800, 172_800),
+        ("default_ttl_seconds: 60\nmax_ttl_seconds: 60", 60, 60),
+    ] {
+        let lifetimes = base(&format!("hs256_secret: x\n{yaml}")).unwrap().lifetimes;
+        assert_eq!((lifetimes.default.seconds(), lifetimes.max.seconds()), (default, max), "{yaml}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
     for (yaml, part) in [
         ("hs256_secret: x\nisuer: y", "config.yaml:4:1: unknown key `isuer` | did you mean `issuer`?"),
@@ -161,6 +175,18 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
         ),
         ("hs256_secret: x\nservice: {hots: a}", "service: unknown key `hots` | did you mean `host`?"),
         ("hs256_secret: x\nservice: {hosts: [\"*\"]}", "expected a host name such as registry.example.com"),
+        (
+            "hs256_secret: x\nservice: {host: \"127.0.0.1:9000\"}",
+            "service.host: expected an address or a name, found one with a port | the port belongs in `service.port`",
+        ),
+        ("hs256_secret: x\nservice: {host: \"[::1]:9000\"}", "found one with a port"),
+        ("hs256_secret: x\nservice: {host: \"[::1\"}", "expected an address or a name, found `[::1`"),
+        ("hs256_secret: x\nservice: {host: \"http://a\"}", "expected an address or a name, found `http://a`"),
+        (
+            "hs256_secret: x\nport: 9000",
+            "config.yaml:4:1: unknown key `port` | `port` belongs under `service`",
+        ),
+        ("hs256_secret: x\nhost: a", "unknown key `host` | `host` belongs under `service`"),
         ("hs256_secret: x\nservice: {host: \"unix:a\"}", "expected an absolute path after `unix:`"),
         ("hs256_secret: x\nservice: {host: \"unix:/a\", port: 1}", "service.port: a Unix socket has no port"),
         (
@@ -204,6 +230,14 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
     ] {
         let error = read(yaml).expect_err(yaml).to_string();
         assert!(error.contains(part), "{yaml}: {error}");
+    }
+}
+
+#[test]
+fn a_host_is_a_name_or_an_address() {
+    for host in ["localhost", "0.0.0.0", "::", "::1", "[::1]", "fe80::1%eth0", "auth.example.com"] {
+        let config = base(&format!("hs256_secret: x\nservice: {{host: \"{host}\", port: 1}}")).unwrap();
+        assert_eq!(config.service.bind, Bind::Tcp(host.into(), 1));
     }
 }
 

@@ -14,9 +14,7 @@ pub(super) fn files(service: &Node<'_>, bind: &Bind) -> Result<Option<TlsFiles>,
         let error = tls.error("a Unix socket needs no TLS: nobody but this host can come by it");
         return Err(error.hint("leave `tls` out, or listen on an address"));
     }
-    let path = |key: &str| match tls.get(key) {
-        Some(node) => node.path(&mut Files::default()),
-        None => Err(tls.error(format!("`{key}` is missing")).hint("`tls` has certificate_path and key_path")),
-    };
+    let path =
+        |key: &str| tls.required(key, "`tls` has certificate_path and key_path")?.path(&mut Files::default());
     Ok(Some(TlsFiles { certificate: path("certificate_path")?, key: path("key_path")? }))
 }

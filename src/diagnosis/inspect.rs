@@ -10,6 +10,7 @@ use crate::diagnosis::unverified::Unverified;
 use crate::diagnosis::verdict::{Form, form, size};
 use crate::ground::diagnostic::{Diagnostic, printable, shortened};
 use crate::ground::time::UnixTime;
+use crate::ground::when::duration;
 use crate::key::x509::X509;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -208,16 +209,6 @@ pub(super) fn time_text(name: &str, value: &Value, time: i64, now: UnixTime) -> 
     format!("{}  ({relation}; {})", UnixTime(time), shortened(&value.to_string(), 40))
 }
 
-/// A length of time in the unit that a person would use.
-pub(crate) fn duration(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}
-
 fn certificate_text(certificate: &Value, now: UnixTime) -> String {
     let Some(read) = certificate.as_str().and_then(|text| X509::from_base64(text).ok()) else {
         return "not a certificate in base64".to_owned();
@@ -283,20 +274,6 @@ mod tests {
     fn token(header: &Value, claims: &Value) -> Unverified {
         let part = |value: &Value| base64url(value.to_string().as_bytes());
         Unverified::parse(&format!("{}.{}.AAAA", part(header), part(claims))).unwrap()
-    }
-
-    #[test]
-    fn durations_are_in_the_unit_that_fits() {
-        for (seconds, text) in [
-            (0, "0 s"),
-            (119, "119 s"),
-            (120, "2 min"),
-            (7199, "119 min"),
-            (7200, "2 h"),
-            (172_800, "2 days"),
-        ] {
-            assert_eq!(duration(seconds), text);
-        }
     }
 
     #[test]

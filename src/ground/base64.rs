@@ -1,11 +1,11 @@
-//! Base64 (RFC 4648): the URL alphabet without padding, in which tokens are written, and the standard one
-//! with padding, which PEM and HTTP have.
+//! Base64 (RFC 4648): the URL alphabet without padding, in which tokens are written, the standard one with
+//! padding, which PEM and HTTP have, and bcrypt's.
 //!
 //! The only file that names the crate for it. `base64ct` needs no table, so that neither the time nor the
 //! cache tells what a secret is, and takes one text only for the same bytes: no line ends, no padding too few
 //! or too many, no bits that are left over.
 
-use base64ct::{Base64, Base64Url, Base64UrlUnpadded, Encoding};
+use base64ct::{Base64, Base64Bcrypt, Base64Url, Base64UrlUnpadded, Encoding};
 
 /// Appends the bytes in base64url.
 pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -33,6 +33,16 @@ pub(crate) fn padded(bytes: &[u8]) -> String {
 /// The bytes of a text in base64url, with all of its padding or none.
 pub(crate) fn read_padded(text: &str) -> Option<Vec<u8>> {
     if text.ends_with('=') { Base64Url::decode_vec(text).ok() } else { read(text) }
+}
+
+/// The bytes in bcrypt's own alphabet, without padding.
+pub(crate) fn bcrypt(bytes: &[u8]) -> String {
+    Base64Bcrypt::encode_string(bytes)
+}
+
+/// The bytes of a text in bcrypt's alphabet.
+pub(crate) fn read_bcrypt(text: &str) -> Option<Vec<u8>> {
+    Base64Bcrypt::decode_vec(text).ok()
 }
 
 /// The bytes in standard base64.

@@ -153,8 +153,8 @@ pub fn there(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// A hidden name beside a file.
-fn aside(path: &Path) -> io::Result<PathBuf> {
+/// A hidden name beside a file or a folder.
+pub(crate) fn aside(path: &Path) -> io::Result<PathBuf> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}", random_name()?));

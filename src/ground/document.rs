@@ -20,7 +20,7 @@ use super::text::{line_may_be_secret, looks_secret};
 use serde::de::DeserializeSeed;
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
-use tree::{Reading, Tree, Value};
+use tree::{Reading, Tree, Twice, Value};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The longest file that is read, in bytes.
@@ -29,7 +29,8 @@ pub const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
 /// A parsed file.
 pub struct Document {
     path: PathBuf,
-    text: String,
+    /// Wiped when it is dropped, as every string of the tree.
+    text: Zeroizing<String>,
     root: Tree,
 }
 
@@ -37,14 +38,6 @@ impl fmt::Debug for Document {
     /// Only the path: the text may hold a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Document").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Document {
-    /// Wipes what was read: the text and every string of the tree.
-    fn drop(&mut self) {
-        self.text.zeroize();
-        self.root.wipe();
     }
 }
 
@@ -74,8 +67,8 @@ impl Document {
     /// Parses a text as if read from `path`.
     pub fn parse(path: &Path, text: String) -> Result<Self, DocumentError> {
         let root = Tree { number: 0, value: Value::Null };
-        let mut document = Self { path: path.to_owned(), text, root };
-        document.root = document.read(None).map_err(|error| document.syntax_error(&error))?;
+        let mut document = Self { path: path.to_owned(), text: text.into(), root };
+        document.root = document.read(None).map_err(|(error, twice)| document.syntax_error(&error, twice))?;
         if matches!(document.root.value, Value::Null) {
             return Err(DocumentError::new(path, "there is nothing in it").at(Some((1, 1))));
         }
@@ -86,9 +79,11 @@ impl Document {
         Ok(document)
     }
 
-    fn read(&self, stop: Option<u32>) -> serde_yaml::Result<Tree> {
+    /// Reads it up to the node of a number, or all of it. The error says which key stands twice, if that is why.
+    fn read(&self, stop: Option<u32>) -> Result<Tree, (serde_yaml::Error, Option<Twice>)> {
         let reading = Reading::new(self.text.len(), stop);
-        reading.deserialize(serde_yaml::Deserializer::from_str(&self.text))
+        let read = reading.deserialize(serde_yaml::Deserializer::from_str(&self.text));
+        read.map_err(|error| (error, reading.twice.get()))
     }
 
     /// The file's path.
@@ -142,7 +137,7 @@ impl Document {
 
     /// Line and column of the node of a number: where a second reading stops.
     fn place(&self, number: u32) -> Option<(usize, usize)> {
-        let stopped = self.read(Some(number)).err()?;
+        let (stopped, _) = self.read(Some(number)).err()?;
         stopped.location().map(|place| (place.line(), place.column()))
     }
 
@@ -154,12 +149,14 @@ impl Document {
         error
     }
 
-    fn syntax_error(&self, error: &serde_yaml::Error) -> DocumentError {
+    fn syntax_error(&self, error: &serde_yaml::Error, twice: Option<Twice>) -> DocumentError {
         let message = error.to_string();
+        let first = twice.and_then(|twice| self.place(twice.first));
+        let again = twice.and_then(|twice| self.place(twice.second));
         let second = if message.contains("more than one document") { self.second_document() } else { None };
         // The parser names no place where it speaks of the whole.
         let place = error.location().map_or((1, 1), |place| (place.line(), place.column()));
-        let place = second.map_or(place, |line| (line, 1));
+        let place = again.or(second.map(|line| (line, 1))).unwrap_or(place);
         // The place stands in front already.
         let problem = message.split(" at ").next().unwrap_or_default();
         let hint = if second.is_some() {
@@ -170,11 +167,21 @@ impl Document {
             Some("YAML is indented with spaces, never with tabs")
         } else if message.contains("cannot start any token") {
             Some("put a value that begins with this character in quotes")
+        } else if message.contains("mapping values are not allowed") || message.contains("expected ':'") {
+            Some(
+                "a space must follow each colon, here or on the line before; a value with `: ` in it needs \
+                 quotes; keys side by side begin in one column",
+            )
+        } else if message.contains("did not find expected key") {
+            Some("is a quote open on the line before? if not, let keys side by side begin in one column")
+        } else if message.contains("unexpected end of stream") {
+            Some("a quote is open that nothing closes")
         } else {
             None
         };
         // The parser may name keys, and a key may be anything.
         let problem = if looks_secret(problem) { String::new() } else { format!(": {problem}") };
+        let problem = problem + &first.map(|(line, _)| format!(", first on line {line}")).unwrap_or_default();
         let mut error = DocumentError::new(&self.path, format!("not valid YAML{problem}")).at(Some(place));
         error.line = self.line(place.0);
         error.hint = hint.map(str::to_owned);
@@ -304,6 +311,20 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_stands_twice_is_shown_where_it_does_and_where_it_stood_first() {
+        for (text, problem) in [
+            ("a: 1\nb: 2\na: 3\n", "c.yaml:3:1: not valid YAML: duplicate key `a`, first on line 1"),
+            (
+                "a: 1\nb:\n  - c: {d: 1,\n      e: 2, d: 3}\n",
+                "c.yaml:4:13: not valid YAML: b[0].c: duplicate key `d`, first on line 3",
+            ),
+        ] {
+            let error = Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap_err().to_string();
+            assert_eq!(error, problem);
+        }
+    }
+
+    #[test]
     fn what_the_parser_has_no_place_for_has_one() {
         for (text, problem) in [
             (
@@ -388,6 +409,10 @@ mod tests {
             ("a:\n\tb: 1\n", (2, 1), "never with tabs"),
             ("a: @b\n", (1, 4), "in quotes"),
             ("a: 1\n---\nb: 1\n", (2, 1), "a file holds one document"),
+            ("a:\"b\"\nc: d\n", (2, 2), "a space must follow each colon, here or on the line before"),
+            ("a: b\nc:d\ne: f\n", (3, 1), "a space must follow each colon"),
+            ("a: \"b\nc: \"d\"\n", (2, 5), "is a quote open on the line before?"),
+            ("a: 'b\nc: d\n", (3, 1), "a quote is open that nothing closes"),
         ] {
             let error = Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap_err();
             assert_eq!(error.location, Some(place), "{text}: {error}");

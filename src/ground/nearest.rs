@@ -11,6 +11,12 @@ pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&
         .map(|(_, candidate)| candidate)
 }
 
+/// A hint: the word that was probably meant, or else what to say of those there are.
+pub fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>, otherwise: &str) -> String {
+    nearest(word, known.into_iter())
+        .map_or_else(|| otherwise.to_owned(), |nearest| format!("did you mean `{nearest}`?"))
+}
+
 /// How many characters to add, drop, change or swap with the next one, over the first 64 of each word.
 pub(crate) fn edits(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().take(64).collect();

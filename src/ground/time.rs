@@ -7,6 +7,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 /// Seconds since 1970-01-01T00:00:00Z, leap seconds not counted: JWT's `NumericDate` (RFC 7519, 2).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(pub i64);
@@ -44,8 +47,6 @@ impl UnixTime {
     /// RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`, for years to 9999.
     pub fn http_date(self) -> [u8; 29] {
         const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-        const MONTHS: [&str; 12] =
-            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let (days, second) = (self.0.div_euclid(86_400), self.0.rem_euclid(86_400));
         let (year, month, day) = civil(days);
         let name = |names: &[&'static str], index: i64| names[usize::try_from(index).unwrap_or(0)].as_bytes();
@@ -55,6 +56,19 @@ impl UnixTime {
         put_digits(&mut text, [(5, day), (12, year / 100), (14, year % 100)]);
         put_digits(&mut text, [(17, second / 3600), (20, second / 60 % 60), (23, second % 60)]);
         text
+    }
+
+    /// Reads an HTTP date, in the one form that is still written. Not the name of the day.
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        let words: Vec<&str> = text.trim().split([' ', ':']).collect();
+        let [_, day, month, year, hour, minute, second, "GMT"] = words[..] else { return None };
+        let number = |text: &str, least: i64, most: i64| {
+            text.parse().ok().filter(|number| (least..=most).contains(number))
+        };
+        let month = i64::try_from(MONTHS.iter().position(|name| *name == month)?).ok()? + 1;
+        let days = days_from_civil(number(year, 1970, 9999)?, month, number(day, 1, 31)?);
+        let clock = number(hour, 0, 23)? * 3600 + number(minute, 0, 59)? * 60 + number(second, 0, 60)?;
+        Some(Self(days * 86_400 + clock))
     }
 
     /// This many seconds earlier, not before 1970.
@@ -201,18 +215,21 @@ impl FromStr for Ttl {
 
     /// Whole seconds, or a whole number with its unit: `s`, `m`, `h` or `d`.
     fn from_str(text: &str) -> Result<Self, NoTtl> {
-        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let unit = match &text[digits.len()..] {
-            "" | "s" => 1,
-            "m" => 60,
-            "h" => 60 * 60,
-            "d" => 24 * 60 * 60,
-            _ => return Err(NoTtl),
-        };
-        let number = Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-        let number: Option<u64> = number.and_then(|digits| digits.parse().ok());
-        number.and_then(|number| number.checked_mul(unit)).and_then(Self::new).ok_or(NoTtl)
+        seconds(text).and_then(Self::new).ok_or(NoTtl)
     }
+}
+
+/// How many seconds a whole number with a unit, or with none, comes to.
+pub(super) fn seconds(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 impl fmt::Display for Ttl {
@@ -284,6 +301,22 @@ mod tests {
             (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
         ] {
             assert_eq!(str::from_utf8(&UnixTime(second).http_date()), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn dates_are_read_as_http_writes_them() {
+        for (text, expected) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", None),
+            ("Sun, 06 Foo 1994 08:49:37 GMT", None),
+            ("Sun, 06 Nov 9223372036854775807 08:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:99999999999999999:37 GMT", None),
+            ("Sun, 06 Nov 1994 24:49:37 GMT", None),
+            ("", None),
+        ] {
+            assert_eq!(UnixTime::from_http_date(text).map(|time| time.0), expected, "{text}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! Owns these forms. Must not know any clock. Decision: all of it is UTC, as in the log and in tokens, so that one line
 //! means the same on every machine; and what a text names is a span, because a day is one.
 
-use super::time::{UnixTime, days_from_civil};
+use super::time::{UnixTime, days_from_civil, seconds};
 use std::fmt;
 
 /// What [`Span::parse`] takes, for messages.
@@ -33,16 +33,10 @@ impl Span {
     }
 }
 
-/// A whole number and a unit.
+/// A whole number of at most nine digits and a unit.
 fn age(text: &str) -> Option<i64> {
-    let unit = match text.chars().last()? {
-        's' => 1,
-        'm' => MINUTE,
-        'h' => HOUR,
-        'd' => DAY,
-        _ => return None,
-    };
-    number(&text[..text.len() - 1], 1..=9)?.checked_mul(unit)
+    let has_unit = !text.ends_with(|last: char| last.is_ascii_digit());
+    seconds(text).filter(|_| has_unit && text.len() <= 10)?.try_into().ok()
 }
 
 /// `YYYY-MM-DD`, perhaps with `HH:MM` or `HH:MM:SS` behind a `T` or a space and `Z` at the end: its first second, and
@@ -71,12 +65,12 @@ fn point(text: &str) -> Option<(i64, i64)> {
 /// Three numbers of so many digits each.
 fn numbers(text: &str, mark: char, digits: [usize; 3]) -> Option<[i64; 3]> {
     let parts: Vec<i64> =
-        text.split(mark).zip(digits).map_while(|(part, digits)| number(part, digits..=digits)).collect();
+        text.split(mark).zip(digits).map_while(|(part, digits)| number(part, digits)).collect();
     (text.split(mark).count() == 3).then(|| parts.try_into().ok()).flatten()
 }
 
-fn number(text: &str, digits: std::ops::RangeInclusive<usize>) -> Option<i64> {
-    let plain = digits.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+fn number(text: &str, digits: usize) -> Option<i64> {
+    let plain = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()
 }
 
@@ -93,14 +87,22 @@ impl fmt::Display for Readable {
 /// How far away a time is, in one unit: `in 4 min`, `3 days ago`, `now`.
 pub fn distance(time: UnixTime, now: UnixTime) -> String {
     let seconds = time.0.saturating_sub(now.0);
-    let length = match seconds.unsigned_abs() {
-        0 => return "now".to_owned(),
-        seconds if seconds < 120 => format!("{seconds} s"),
-        seconds if seconds < 120 * 60 => format!("{} min", seconds / 60),
-        seconds if seconds < 48 * 3600 => format!("{} h", seconds / 3600),
-        seconds => format!("{} days", seconds / 86_400),
-    };
-    if seconds > 0 { format!("in {length}") } else { format!("{length} ago") }
+    let length = duration(seconds.unsigned_abs());
+    match seconds {
+        0 => "now".to_owned(),
+        1.. => format!("in {length}"),
+        _ => format!("{length} ago"),
+    }
+}
+
+/// A length of time in the unit that a person would use.
+pub fn duration(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }
 
 #[cfg(test)]
@@ -175,5 +177,6 @@ mod tests {
         ] {
             assert_eq!(distance(UnixTime(now.0 + seconds), now), text);
         }
+        assert_eq!(duration(0), "0 s");
     }
 }

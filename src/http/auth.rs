@@ -1,6 +1,6 @@
-//! `/auth`: a generic token, for claims that a trusted peer sends, or for a user about himself.
+//! `/auth`: a generic token, for claims that a trusted peer sends, or for a user about themselves.
 //!
-//! Owns what this endpoint takes and what a user may say of himself. Must not know the registry's protocol.
+//! Owns what this endpoint takes and what users may say of themselves. Must not know the registry's protocol.
 
 use super::call::Call;
 use super::identity;
@@ -20,31 +20,29 @@ pub(super) fn auth(mut call: Call<'_>, query: &str) -> Result<Response, Refusal>
     let own = identity::of_auth(&mut call)?;
     call.note.user.clone_from(&own);
     let parameters = parameters(&call, query)?;
-    let one = |name| parameters.one(name).map_err(Refusal::Invalid);
-    let (asked_audience, asked_ttl) = (one(AUDIENCE)?, one(TTL)?);
+    let (asked_audience, asked_ttl) = (parameters.one(AUDIENCE)?, parameters.one(TTL)?);
     if own.is_some() && (asked_audience.is_some() || asked_ttl.is_some()) {
         return Err(Refusal::PeersOnly);
     }
     let body = claims::read_object(call.json()?)?;
     let body = if own.is_none() { mapped(&call, body, &parameters)? } else { body };
     let requested = Requested::new(body)?;
-    let user = match &own {
-        None => requested.user()?.to_owned(),
-        Some(user) => user.clone(),
-    };
-    call.note.user = Some(user.clone());
     let issuer = &call.state.issuer;
     let (none, lifetimes) = (Allowed::default(), issuer.lifetimes());
-    let (asked, grant, dropped) = match own {
+    let (asked, grant, dropped) = match &own {
         None => {
+            requested.user()?;
             let (asked, dropped) = issuer.filter().apply(requested);
             (asked, None, dropped)
         }
         Some(user) => {
-            let (grant, dropped) = granted_to_themselves(&mut call, &user, &requested)?;
+            let (grant, dropped) = granted_to_themselves(&mut call, user, &requested)?;
             (none, Some(grant), dropped)
         }
     };
+    // What the allow-list leaves out names nobody.
+    let user = own.unwrap_or_else(|| asked.subject().to_owned());
+    call.note.user = Some(user.clone());
     let (profile, ttl) = match &grant {
         None => (Profile::Generic(&asked), ttl(asked_ttl, lifetimes)?),
         Some(grant) => (Profile::Granted(&asked, &grant.access), lifetimes.registry(grant.ttl)),
@@ -63,7 +61,7 @@ const TTL: &str = "ttl_seconds";
 /// The query's parameters. One that nothing looks at is refused: a slip of the pen in `ttl_seconds` would
 /// otherwise make a token that lives too long.
 fn parameters<'q>(call: &Call<'_>, query: &'q str) -> Result<Parameters<'q>, Refusal> {
-    let parameters = Parameters::parse(query).map_err(Refusal::Invalid)?;
+    let parameters = Parameters::parse(query)?;
     let mapping = &call.state.profiles.mapping;
     let known =
         |name: &str| [AUDIENCE, TTL].contains(&name) || mapping.parameters().any(|known| known == name);
@@ -96,7 +94,7 @@ fn mapped(
 
 /// What users may have in a token that they ask of `/auth` for themselves: their name, and of `scope` and `access`
 /// what the policy gives. Such a token has the registry's audience, so it must not say more than one of
-/// `/v2/token`; and what a user says of himself is not for the issuer to vouch for, so that the other
+/// `/v2/token`; and what users say of themselves is not for the issuer to vouch for, so that the other
 /// claims are left out, whatever `allowed_custom_claims` lets a trusted peer say.
 fn granted_to_themselves(
     call: &mut Call<'_>,

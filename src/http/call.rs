@@ -11,7 +11,7 @@ use crate::ground::time::UnixTime;
 use crate::issuer::{Issuance, IssueError, Issued, REFRESH, Record, SealedBy};
 use crate::policy::Asker;
 use crate::policy::scope::Access;
-use crate::store::entry::{self, Entry};
+use crate::store::entry::{self, Entry, Known, Sought};
 use crate::store::fault::StoreFault;
 use crate::telemetry::log::Finished;
 
@@ -139,6 +139,14 @@ impl<'c> Call<'c> {
             rules: if begins { String::new() } else { self.origin.rules.clone() },
             ..Entry::of(record)
         }
+    }
+
+    /// What the store knows of a token. `None` where that is nothing, and the token counts all the same: there is no
+    /// store, or it is not required. The token may be older than the store, or its record was dropped.
+    pub(super) fn known(&mut self, sought: &Sought<'_>, now: UnixTime) -> Result<Option<Known>, Refusal> {
+        let Some(store) = &self.service.store else { return Ok(None) };
+        let known = store.look(sought, now).map_err(|fault| self.forgetful(&fault))?;
+        Ok(Some(known).filter(|known| *known != Known::Unknown || store.config().required))
     }
 
     /// The store cannot be asked: the log says why.

@@ -40,12 +40,11 @@ impl Caller<'_> {
 
 /// Who sends this form, if they may ask this at all.
 pub(super) fn of<'c>(call: &mut Call<'c>, form: &Parameters<'_>, act: Act) -> Result<Caller<'c>, Refusal> {
-    let one = |name| match form.one(name) {
-        Ok(value) => Ok(value.filter(|value| !value.is_empty())),
-        Err(problem) => Err(Refusal::Invalid(problem)),
-    };
-    let (name, secret) = (one("client_id")?, one("client_secret")?);
-    let credentials = match (call.request.header_text("Authorization")?, name, secret) {
+    let authorization = call.request.header_text("Authorization")?;
+    let name = form.one("client_id")?.filter(|name| !name.is_empty());
+    // An empty one is none beside `Authorization`; alone, it is a wrong one.
+    let secret = form.one("client_secret")?.filter(|secret| !secret.is_empty() || authorization.is_none());
+    let credentials = match (authorization, name, secret) {
         (Some(_), _, Some(_)) => {
             return Err(Refusal::Invalid("credentials are both in the form and in Authorization"));
         }
@@ -58,7 +57,9 @@ pub(super) fn of<'c>(call: &mut Call<'c>, form: &Parameters<'_>, act: Act) -> Re
         }
         (None, Some(name), Some(secret)) => Credentials::new(name, Zeroizing::new(secret.to_owned()))?,
         (None, None, Some(_)) => return Err(Refusal::Invalid("the form has `client_secret` alone")),
-        (None, _, None) => {
+        // Whoever says which client they are has to show that they are it.
+        (None, Some(_), None) => return Err(Refusal::Client),
+        (None, None, None) => {
             let itself = identity::is_peer_itself(call)?;
             return if itself { Ok(Caller::Peer) } else { Err(Refusal::Unauthenticated) };
         }

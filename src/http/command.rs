@@ -91,7 +91,7 @@ impl<'b> CommandRequest<'b> {
 }
 
 /// A member that is a text, or not there, or `null`.
-fn text<'b>(
+pub(super) fn text<'b>(
     body: &'b Map<String, Value>,
     name: &str,
     problem: &'static str,

@@ -12,7 +12,7 @@ use crate::login::password::Password;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// Who somebody claims to be, and his proof. Not shown in `Debug`.
+/// Who somebody claims to be, and their proof. Not shown in `Debug`.
 pub struct Credentials {
     /// The name, at most [`MAX_NAME_BYTES`], without a colon or control characters.
     pub user: String,

@@ -62,10 +62,15 @@ pub(super) fn of_get(call: &mut Call<'_>) -> Result<Identity, Refusal> {
 pub(super) fn of_auth(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
     let state = call.state;
     let trusted = trusts(call)?;
-    let Some(logins) = &state.logins else {
-        return if trusted { Ok(None) } else { Err(untrusted(call, Refusal::Untrusted)) };
-    };
     let speaks_for_another = trusted && names_a_user(call.request);
+    let Some(logins) = &state.logins else {
+        if !trusted {
+            return Err(untrusted(call, Refusal::Untrusted));
+        }
+        // Nobody here can check it, as in `of_get`.
+        let claims = !speaks_for_another && has_authorization(call.request);
+        return if claims { Err(Refusal::Unauthenticated) } else { Ok(None) };
+    };
     if !speaks_for_another && let Some(user) = by_basic(call, logins)? {
         return Ok(Some(user));
     }
@@ -100,7 +105,9 @@ pub(super) fn by_proxy(call: &mut Call<'_>) -> Result<Option<String>, Refusal> {
 
 /// Whether a trusted peer sends this of its own: neither for a user nor for a client of its own.
 pub(super) fn is_peer_itself(call: &mut Call<'_>) -> Result<bool, Refusal> {
-    let passed_on = is_forwarded(call.request) || names_a_user(call.request);
+    // An empty name is how a proxy passes on somebody who has not logged in.
+    let passed_on =
+        is_forwarded(call.request) || call.request.header_values("X-Authenticated-User").next().is_some();
     Ok(!passed_on && trusts(call)?)
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 const INACTIVE: &str = "{\"active\": false}";
 
 /// Members of the answer that no claim of a token's own may stand for, nor be read as by a program that ignores
-/// letter case.
+/// letter case; but for the `client_id` of an access token.
 const OURS: [&str; 4] = ["active", "client_id", "username", "token_type"];
 
 pub(super) fn post(mut call: Call<'_>, query: &str) -> Result<Response, Refusal> {
@@ -37,7 +37,9 @@ fn members(issuer: &str, shown: Shown) -> Map<String, Value> {
     let (mut members, token_type) = match shown {
         Shown::Access(opened) => {
             let mut claims = opened.claims;
-            claims.retain(|name, _| !OURS.iter().any(|ours| folds_to(name, ours)));
+            // The client that an access token was issued to (RFC 9068, 2.2) is what the answer's is (RFC 7662, 2.2).
+            let is_client = |name: &str| opened.is_access_token && name == "client_id";
+            claims.retain(|name, _| is_client(name) || !OURS.iter().any(|ours| folds_to(name, ours)));
             // A list of values, or the claim of another profile, is no `scope` (RFC 6749, 3.3).
             if claims.get("scope").is_some_and(|scope| !scope.is_string()) {
                 claims.remove("scope");

@@ -27,12 +27,12 @@ pub(super) fn post(mut call: Call<'_>) -> Result<Response, Refusal> {
     let state = call.state;
     let Some(logins) = &state.logins else { return Err(Refusal::Method("GET, HEAD")) };
     let body = form(&call)?;
-    let form = Parameters::parse(body).map_err(Refusal::Invalid)?;
+    let form = Parameters::parse(body)?;
     call.note_client(&form);
     for name in ONCE {
-        form.one(name).map_err(Refusal::Invalid)?;
+        form.one(name)?;
     }
-    let one = |name| form.one(name).map(Option::unwrap_or_default).map_err(Refusal::Invalid);
+    let one = |name| form.one(name).map(Option::unwrap_or_default);
     let asked = Some(one("service")?).filter(|service| !service.is_empty());
     let token = one("refresh_token")?;
     // Who asks, and for a refresh token the service that it is for.
@@ -77,8 +77,7 @@ fn by_password(call: &mut Call<'_>, logins: &Logins, form: &Parameters<'_>) -> R
     if let Some(user) = by_proxy(call)? {
         return Ok(Identity::Proxy(user));
     }
-    let one = |name| form.one(name).map_err(Refusal::Invalid);
-    let (name, password) = (one("username")?, one("password")?);
+    let (name, password) = (form.one("username")?, form.one("password")?);
     let has_basic = has_authorization(call.request);
     if has_basic && (name.is_some() || password.is_some()) {
         return Err(Refusal::Invalid("credentials are both in the form and in Authorization"));
@@ -139,25 +138,18 @@ pub(super) fn sought(holder: &Holder) -> Sought<'_> {
     }
 }
 
-/// Whether the store, where there is one, says that a refresh token was revoked. One that it does not know is
-/// taken unless the store is required: it may be older than the store, or its record was dropped.
+/// Whether the store says that a refresh token was revoked, or would have to know it and does not.
 fn is_revoked(call: &mut Call<'_>, holder: &Holder) -> Result<bool, Refusal> {
-    let Some(store) = &call.service.store else { return Ok(false) };
     let now = call.now();
-    let known = store.look(&sought(holder), now);
-    match known.map_err(|fault| call.forgetful(&fault))? {
-        Known::Revoked(..) => {
-            if let Some(left_out) = call.service.revoked_uses.take(now) {
-                let more =
-                    if left_out == 0 { String::new() } else { format!(", and {left_out} uses before") };
-                let (kind, detail) = (EventKind::RevokedTokenUsed, format!("{}{more}", holder.service));
-                let (subject, token) = (Some(holder.user.clone()), Some(holder.id.clone()));
-                let actor = Some(call.client.to_string());
-                store.note(Event { number: 0, at: now, kind, subject, token, actor, detail });
-            }
-            Ok(true)
-        }
-        Known::Unknown => Ok(store.config().required),
-        Known::Active(_) | Known::Expired(_) => Ok(false),
+    let known = call.known(&sought(holder), now)?;
+    if let (Some(Known::Revoked(..)), Some(store)) = (&known, &call.service.store)
+        && let Some(left_out) = call.service.revoked_uses.take(now)
+    {
+        let more = if left_out == 0 { String::new() } else { format!(", and {left_out} uses before") };
+        let (kind, detail) = (EventKind::RevokedTokenUsed, format!("{}{more}", holder.service));
+        let (subject, token) = (Some(holder.user.clone()), Some(holder.id.clone()));
+        let actor = Some(call.client.to_string());
+        store.note(Event { number: 0, at: now, kind, subject, token, actor, detail });
     }
+    Ok(matches!(known, Some(Known::Revoked(..) | Known::Unknown)))
 }

@@ -29,10 +29,8 @@ pub(super) fn post(mut call: Call<'_>, query: &str) -> Result<Response, Refusal>
     let now = call.now();
     let target = Target::Token { id, expires_at: shown.expires_at() };
     let revocation = Revocation { target, before: now, at: now, actor: caller.actor(&call) };
-    match store.revoke(&revocation) {
-        Ok(_) => Ok(done()),
-        Err(fault) => Err(call.forgetful(&fault)),
-    }
+    store.revoke(&revocation).map_err(|fault| call.forgetful(&fault))?;
+    Ok(done())
 }
 
 /// What clients pass over (RFC 7009, 2.2).

@@ -3,7 +3,9 @@
 //! Owns paths, query and form decoding. Must not know what the parameters mean. Decision: paths are
 //! compared as sent: an encoded or doubled slash is another path, and so nobody's.
 
+use super::refusal::Refusal;
 use super::request::Method;
+use crate::ground::percent;
 use std::borrow::Cow;
 use std::fmt;
 use zeroize::Zeroize;
@@ -169,22 +171,22 @@ const MAX_PARAMETERS: usize = 128;
 impl<'a> Parameters<'a> {
     /// Decodes `application/x-www-form-urlencoded` (WHATWG URL, 5.1), but refuses what that passes over:
     /// a `%` without two hex digits, bytes that are not UTF-8, control characters.
-    pub fn parse(encoded: &'a str) -> Result<Self, &'static str> {
+    pub fn parse(encoded: &'a str) -> Result<Self, Refusal> {
         Self::parse_all_but(None, encoded)
     }
 
     /// The same, where the value of one name may be any text.
-    pub fn parse_all_but(free: Option<&str>, encoded: &'a str) -> Result<Self, &'static str> {
+    pub fn parse_all_but(free: Option<&str>, encoded: &'a str) -> Result<Self, Refusal> {
         let mut parameters = Vec::new();
         for pair in encoded.split('&').filter(|pair| !pair.is_empty()) {
             if parameters.len() == MAX_PARAMETERS {
-                return Err("too many parameters");
+                return Err(Refusal::Invalid("too many parameters"));
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name)?, decode(value)?);
             let has_control = |text: &str| text.chars().any(char::is_control);
             if has_control(&name) || (free != Some(&*name) && has_control(&value)) {
-                return Err("a parameter holds a control character");
+                return Err(Refusal::Invalid("a parameter holds a control character"));
             }
             parameters.push((name, value));
         }
@@ -202,36 +204,23 @@ impl<'a> Parameters<'a> {
     }
 
     /// The value of a name that may stand once.
-    pub fn one<'s>(&'s self, name: &'s str) -> Result<Option<&'s str>, &'static str> {
+    pub fn one<'s>(&'s self, name: &'s str) -> Result<Option<&'s str>, Refusal> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
-            _ => Err("a parameter that may be given once is given twice"),
+            _ => Err(Refusal::Invalid("a parameter that may be given once is given twice")),
         }
     }
 }
 
 /// One name or value decoded.
-pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
-    Ok(if text.contains(['%', '+']) { Cow::Owned(unescape(text)?) } else { Cow::Borrowed(text) })
-}
-
-fn unescape(text: &str) -> Result<String, &'static str> {
-    const BAD: &str = "a parameter holds a % without two hex digits";
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    let hex = |digit: Option<u8>| digit.and_then(|digit| char::from(digit).to_digit(16)).ok_or(BAD);
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let (high, low) = (hex(rest.next())?, hex(rest.next())?);
-                bytes.push(u8::try_from(high * 16 + low).map_err(|_| BAD)?);
-            }
-            byte => bytes.push(byte),
-        }
+pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, Refusal> {
+    if !text.contains(['%', '+']) {
+        return Ok(Cow::Borrowed(text));
     }
-    String::from_utf8(bytes).map_err(|_| "a parameter is not UTF-8")
+    let bytes = percent::decode(text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }))
+        .ok_or(Refusal::Invalid("a parameter holds a % without two hex digits"))?;
+    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Refusal::Invalid("a parameter is not UTF-8"))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::store::entry::{Known, Sought};
 /// What somebody asks about a token.
 pub(super) struct Asked<'c> {
     pub(super) caller: Caller<'c>,
-    /// The token, if it is one that counts as far as it alone can tell.
+    /// The token, if it is one that counts as far as it alone can tell, or may count again.
     pub(super) shown: Option<Shown>,
 }
 
@@ -31,15 +31,16 @@ pub(super) enum Shown {
 }
 
 impl Shown {
-    /// The one place where every kind is known.
-    fn read(call: &Call<'_>, token: &str) -> Option<Self> {
+    /// The one place where every kind is known. A refresh token whose user is out of the policy counts for nothing,
+    /// and can be revoked: they may come back.
+    fn read(call: &Call<'_>, token: &str, act: Act) -> Option<Self> {
         let (state, now) = (call.state, call.now());
         if let Some(opened) = state.issuer.open(token, now) {
             return Some(Self::Access(opened));
         }
         let logins = state.logins.as_ref()?;
         let holder = logins.refresh.as_ref()?.verify(&state.issuer, &logins.users, token, now).ok()?;
-        state.enforcement.may_know(&holder.user).then_some(Self::Refresh(holder))
+        (act == Act::Revoke || state.enforcement.may_know(&holder.user)).then_some(Self::Refresh(holder))
     }
 
     /// What the store may know of it.
@@ -71,16 +72,10 @@ impl Shown {
         }
     }
 
-    /// Whether the store, where there is one, says that it has ended. One that it does not know counts unless the store
-    /// is required: it may be older than the store, or its record was dropped.
+    /// Whether the store says that it has ended.
     pub(super) fn has_ended(&self, call: &mut Call<'_>) -> Result<bool, Refusal> {
-        let Some(store) = &call.service.store else { return Ok(false) };
-        let known = store.look(&self.sought(), call.now());
-        Ok(match known.map_err(|fault| call.forgetful(&fault))? {
-            Known::Active(_) => false,
-            Known::Revoked(..) | Known::Expired(_) => true,
-            Known::Unknown => store.config().required,
-        })
+        let known = call.known(&self.sought(), call.now())?;
+        Ok(!matches!(known, None | Some(Known::Active(_))))
     }
 }
 
@@ -92,16 +87,16 @@ impl<'c> Asked<'c> {
     pub(super) fn read(call: &mut Call<'c>, query: &str, act: Act) -> Result<Self, Refusal> {
         let text = oauth::form(call)?;
         // A token may be any text: what is none is not active, which is no error.
-        let form = Parameters::parse_all_but(Some(ONCE[0]), text).map_err(Refusal::Invalid)?;
+        let form = Parameters::parse_all_but(Some(ONCE[0]), text)?;
         let caller = caller::of(call, &form, act)?;
         if !query.is_empty() {
             return Err(Refusal::Invalid("parameters are taken from the form, not from the address"));
         }
         for name in ONCE {
-            form.one(name).map_err(Refusal::Invalid)?;
+            form.one(name)?;
         }
         let token = form.all(ONCE[0]).next().filter(|token| !token.is_empty());
         let token = token.ok_or(Refusal::Invalid("the form has no `token`"))?;
-        Ok(Self { caller, shown: Shown::read(call, token) })
+        Ok(Self { caller, shown: Shown::read(call, token, act) })
     }
 }

@@ -19,14 +19,13 @@ use std::fmt::Write as _;
 /// `GET /v2/token`: the Docker registry token protocol (distribution: docs/spec/auth/token.md).
 pub(super) fn get(mut call: Call<'_>, query: &str) -> Result<Response, Refusal> {
     let identity = identity::of_get(&mut call)?;
-    let parameters = Parameters::parse(query).map_err(Refusal::Invalid)?;
+    let parameters = Parameters::parse(query)?;
     call.note_client(&parameters);
-    let one = |name| parameters.one(name).map_err(Refusal::Invalid);
     let wanted = Wanted {
-        service: one("service")?.filter(|service| !service.is_empty()),
+        service: parameters.one("service")?.filter(|service| !service.is_empty()),
         scopes: asked_scopes(&mut call, &parameters)?,
         everything: wants_everything(&mut call)?,
-        refresh: one("offline_token")?.is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        refresh: parameters.one("offline_token")?.is_some_and(|value| value.eq_ignore_ascii_case("true")),
     };
     answer(call, &identity, &wanted, Answer::Query)
 }
@@ -75,17 +74,19 @@ pub(super) fn answer(
     let issued = call.issue(&issuance, now, &[("asked", &scope::join(&wanted.scopes))])?;
     let made = if wanted.refresh { refresh_token(&mut call, identity, service, now)? } else { None };
     let mut more = Vec::new();
-    let kept = match form {
-        Answer::Query => None,
-        Answer::Form(sent) => {
-            more.extend([("token_type", json!("Bearer")), ("scope", json!(issued.record.granted))]);
-            sent
-        }
+    let (oauth, kept) = match form {
+        Answer::Query => (false, None),
+        Answer::Form(sent) => (true, sent),
     };
+    if oauth {
+        more.extend([("token_type", json!("Bearer")), ("scope", json!(issued.record.granted))]);
+    }
     if let Some(refresh) = made.as_ref().map(Token::expose).or(kept) {
         more.push(("refresh_token", json!(refresh)));
     }
-    Ok(no_store(200, body(&issued, &more)))
+    let answer = no_store(200, body(&issued, &more));
+    // RFC 6749, 5.1.
+    Ok(if oauth { answer.header("Pragma", "no-cache") } else { answer })
 }
 
 /// A refresh token, for a user who just gave their password and whom it will be of use to. It is a

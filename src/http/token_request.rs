@@ -95,7 +95,7 @@ fn life(seconds: i64) -> Result<Ttl, Refusal> {
 }
 
 fn check_query(query: &str) -> Result<(), Refusal> {
-    let parameters = Parameters::parse(query).map_err(Refusal::Invalid)?;
+    let parameters = Parameters::parse(query)?;
     if parameters.all("dryRun").next().is_some() {
         return Err(Refusal::Invalid("dryRun is not supported: a token that is made can be used"));
     }

@@ -7,7 +7,7 @@ use super::Issuer;
 use crate::claims::read_object;
 use crate::ground::base64;
 use crate::ground::time::{Ttl, UnixTime};
-use crate::token::{self, Inside};
+use crate::token::{self, Inside, Typ};
 use serde_json::{Map, Value};
 
 /// The clocks of several nodes differ: a token made by another may begin this many seconds from now.
@@ -20,6 +20,8 @@ pub struct Opened {
     pub claims: Map<String, Value>,
     /// The key that signed it, where that has an id.
     pub key_id: Option<String>,
+    /// Whether it says that it is an access token (RFC 9068).
+    pub is_access_token: bool,
     /// `iat`
     pub issued_at: UnixTime,
     /// `exp`
@@ -46,7 +48,7 @@ impl Issuer {
     /// What a token says that this issuer made and that counts now; `None` for any other text. Refresh tokens are
     /// none of these: their form is another, and whether they stand depends on the users file.
     pub fn open(&self, token: &str, now: UnixTime) -> Option<Opened> {
-        let (payload, key_id) = self.payload(token, now)?;
+        let (payload, Header { key_id, is_access_token }) = self.payload(token, now)?;
         let claims = read_object(&payload).ok()?;
         let seconds = |name| claims.get(name).and_then(Value::as_i64);
         let (issued_at, expires_at) = (UnixTime(seconds("iat")?), UnixTime(seconds("exp")?));
@@ -54,16 +56,16 @@ impl Issuer {
         let counts = claims.get("iss").and_then(Value::as_str) == Some(&self.name)
             && now < expires_at
             && begins.is_none_or(|begins| begins <= now.0.saturating_add(LEEWAY_SECONDS));
-        counts.then_some(Opened { claims, key_id, issued_at, expires_at })
+        counts.then_some(Opened { claims, key_id, is_access_token, issued_at, expires_at })
     }
 
-    /// The payload of a token in any format, and its key's id: what a signature of ours stands for, or, if this issuer
+    /// The payload of a token in any format, and what its header says: what a signature of ours stands for, or, if this issuer
     /// gives out such tokens, what only who has our secret can have encrypted. What is encrypted to a recipient nobody
     /// here can open.
-    fn payload(&self, token: &str, now: UnixTime) -> Option<(Vec<u8>, Option<String>)> {
+    fn payload(&self, token: &str, now: UnixTime) -> Option<(Vec<u8>, Header)> {
         let signed = |token: &str| {
             let payload = token::verify(token, self.keyring.verifiers()).ok()?;
-            Some((payload, key_id(token)))
+            Some((payload, Header::of(token)))
         };
         let open = |opener| token::open(token, opener, Ttl::MAX, now).ok().map(|inside| (opener, inside));
         match signed(token) {
@@ -71,18 +73,30 @@ impl Issuer {
             None => match self.openers.iter().find_map(open)? {
                 (_, Inside::Signed(inner)) => signed(&inner),
                 // A recipient of nested tokens has the secret, too, and must not be able to make one.
-                (opener, Inside::Claims { payload, authentic, .. }) => {
-                    (authentic && self.format().relies_on(opener)).then(|| (payload.to_vec(), key_id(token)))
-                }
+                (opener, Inside::Claims { payload, authentic, .. }) => (authentic
+                    && self.format().relies_on(opener))
+                .then(|| (payload.to_vec(), Header::of(token))),
             },
         }
     }
 }
 
-/// `kid` of a token whose signature stands.
-fn key_id(token: &str) -> Option<String> {
-    let header: Value = serde_json::from_slice(&base64::read(token.split('.').next()?)?).ok()?;
-    header.get("kid")?.as_str().map(str::to_owned)
+/// What the header of a token says whose signature stands.
+struct Header {
+    key_id: Option<String>,
+    is_access_token: bool,
+}
+
+impl Header {
+    fn of(token: &str) -> Self {
+        let first = token.split('.').next().and_then(base64::read);
+        let header: Value = first.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+        let text = |name| header.get(name).and_then(Value::as_str);
+        Self {
+            key_id: text("kid").map(str::to_owned),
+            is_access_token: text("typ") == Some(Typ::AccessToken.name()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -95,7 +109,7 @@ mod tests {
     use crate::key::algorithm::Algorithm;
     use crate::key::encryption::EncryptionKey;
     use crate::key::keyring::Keyring;
-    use crate::token::{Opener, Sealer, Typ};
+    use crate::token::{Opener, Sealer};
     use serde_json::json;
     use std::sync::Arc;
 
@@ -211,7 +225,7 @@ mod tests {
     fn an_audience_is_one_or_several() {
         let of = |aud: Value| {
             let claims = json!({ "aud": aud }).as_object().unwrap().clone();
-            Opened { claims, key_id: None, issued_at: NOW, expires_at: NOW }
+            Opened { claims, key_id: None, is_access_token: false, issued_at: NOW, expires_at: NOW }
         };
         assert_eq!(of(json!("a")).audiences(), ["a"]);
         assert_eq!(of(json!(["a", 1, "b"])).audiences(), ["a", "b"]);

@@ -16,11 +16,11 @@ use crate::ground::time::UnixTime;
 use der::asn1::ObjectIdentifier;
 
 // RFC 5280: 4.2.1.9, 4.2.1.3, 4.2.1.2, and A.1 for the names.
-const BASIC_CONSTRAINTS: &str = "2.5.29.19";
-const KEY_USAGE: &str = "2.5.29.15";
+pub(super) const BASIC_CONSTRAINTS: &str = "2.5.29.19";
+pub(super) const KEY_USAGE: &str = "2.5.29.15";
 const SUBJECT_KEY_IDENTIFIER: &str = "2.5.29.14";
 const ORGANIZATION: &str = "2.5.4.10";
-const COMMON_NAME: &str = "2.5.4.3";
+pub(super) const COMMON_NAME: &str = "2.5.4.3";
 
 impl Key {
     /// A certificate, as PEM, for a public key: its own (self-signed) or that of a key whose private half

@@ -72,23 +72,29 @@ impl EncryptionKey {
         if is_json(text.expose()) {
             return EncryptionKey::from_jwk(text.expose(), algorithm, id);
         }
-        let bytes = read_secret(text)?;
         let management = algorithm.unwrap_or(Management::A256Kw);
-        EncryptionKey::of_secret(bytes, management, id)
+        EncryptionKey::of_secret(&read_secret(text)?, Some(management), id)
     }
 
+    /// Without an algorithm, the one for a secret of that length.
     fn of_secret(
-        bytes: Zeroizing<Vec<u8>>,
-        management: Management,
+        bytes: &[u8],
+        algorithm: Option<Management>,
         id: Option<String>,
     ) -> Result<EncryptionKey, KeyError> {
+        let fitting = if bytes.len() == 16 { Management::A128Kw } else { Management::A256Kw };
+        let management = algorithm.unwrap_or(fitting);
         if !management.is_shared() {
-            return Err(KeyError::Encryption { why: "a shared secret is for A256KW and A128KW" });
+            return Err(KeyError::encryption("a shared secret is for A256KW and A128KW"));
         }
         if bytes.len() != management.key_bytes() {
-            return Err(secret_length(management));
+            return Err(KeyError::encryption(if management == Management::A128Kw {
+                "A128KW takes a secret of 16 bytes"
+            } else {
+                "A256KW takes a secret of 32 bytes"
+            }));
         }
-        Ok(EncryptionKey { management, id, to: To::Shared(bytes) })
+        Ok(EncryptionKey { management, id, to: To::Shared(bytes.to_vec().into()) })
     }
 
     /// A recipient's public key on P-256 or X25519, in PEM or as a JWK. Without an algorithm, ECDH-ES+A256KW.
@@ -112,9 +118,7 @@ impl EncryptionKey {
     ) -> Result<EncryptionKey, KeyError> {
         let management = algorithm.unwrap_or(Management::EcdhEsA256Kw);
         if management.is_shared() {
-            return Err(KeyError::Encryption {
-                why: "a public key is for ECDH-ES+A256KW and ECDH-ES+A128KW",
-            });
+            return Err(KeyError::encryption("a public key is for ECDH-ES+A256KW and ECDH-ES+A128KW"));
         }
         Ok(EncryptionKey { management, id, to: To::Public(Recipient::new(kind, numbers)?) })
     }
@@ -133,9 +137,7 @@ impl EncryptionKey {
             None => jwk.kid()?,
         };
         if jwk.is_shared() {
-            let bytes = Zeroizing::new(jwk.secret()?.expose().to_vec());
-            let default = if bytes.len() == 16 { Management::A128Kw } else { Management::A256Kw };
-            return EncryptionKey::of_secret(bytes, algorithm.unwrap_or(default), id);
+            return EncryptionKey::of_secret(jwk.secret()?.expose(), algorithm, id);
         }
         if jwk.is_private() {
             return Err(KeyError::NotPublic { found: "a private JWK".to_owned() });
@@ -217,7 +219,7 @@ impl DecryptionKey {
             jwk.check_use(Use::Decrypt)?;
             let asked = algorithm_of(&jwk, None)?;
             if jwk.is_shared() {
-                return DecryptionKey::of_secret(Zeroizing::new(jwk.secret()?.expose().to_vec()), asked);
+                return DecryptionKey::of_secret(jwk.secret()?.expose(), asked);
             }
             if !jwk.is_private() {
                 return Err(KeyError::NotPrivate { found: "a public JWK".to_owned() });
@@ -227,20 +229,17 @@ impl DecryptionKey {
         if bytes.windows(11).any(|window| window == b"-----BEGIN ") {
             return DecryptionKey::of_material(&Material::from_pem(bytes)?, None);
         }
-        DecryptionKey::of_secret(read_secret(text)?, None)
+        DecryptionKey::of_secret(&read_secret(text)?, None)
     }
 
-    fn of_secret(bytes: Zeroizing<Vec<u8>>, asked: Option<Management>) -> Result<DecryptionKey, KeyError> {
-        let default = if bytes.len() == 16 { Management::A128Kw } else { Management::A256Kw };
-        let key = EncryptionKey::of_secret(bytes, asked.unwrap_or(default), None)?;
+    fn of_secret(bytes: &[u8], asked: Option<Management>) -> Result<DecryptionKey, KeyError> {
+        let key = EncryptionKey::of_secret(bytes, asked, None)?;
         key.opener().ok_or(KeyError::Malformed { what: "key" })
     }
 
     fn of_material(material: &Material, asked: Option<Management>) -> Result<DecryptionKey, KeyError> {
         if asked.is_some_and(Management::is_shared) {
-            return Err(KeyError::Encryption {
-                why: "a private key is for ECDH-ES+A256KW and ECDH-ES+A128KW",
-            });
+            return Err(KeyError::encryption("a private key is for ECDH-ES+A256KW and ECDH-ES+A128KW"));
         }
         Ok(DecryptionKey { management: asked, with: With::Private(Private::new(material)?) })
     }
@@ -298,22 +297,10 @@ fn algorithm_of(jwk: &Jwk, asked: Option<Management>) -> Result<Option<Managemen
     }
 }
 
-fn secret_length(management: Management) -> KeyError {
-    KeyError::Encryption {
-        why: if management == Management::A128Kw {
-            "A128KW takes a secret of 16 bytes"
-        } else {
-            "A256KW takes a secret of 32 bytes"
-        },
-    }
-}
-
 /// A secret's text in base64, of either alphabet, padded or not. No other form: a password has too little in it.
 fn read_secret(text: &Secret) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let text = std::str::from_utf8(text.expose().trim_ascii()).ok();
     let bytes = text.and_then(|text| base64::read_padded(text).or_else(|| base64::read_standard(text)));
     let bytes = bytes.map(Zeroizing::new).filter(|bytes| matches!(bytes.len(), 16 | 32));
-    bytes.ok_or(KeyError::Encryption {
-        why: "expected 32 bytes in base64 (16 for A128KW), a JWK or a PEM text",
-    })
+    bytes.ok_or(KeyError::encryption("expected 32 bytes in base64 (16 for A128KW), a JWK or a PEM text"))
 }

@@ -10,12 +10,13 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The shared secret has no bytes.
-    EmptySecret,
-    /// The shared secret is the text of a key or certificate.
-    PemAsSecret,
-    /// The shared secret is the text of a JWK.
-    JwkAsSecret,
+    /// What has nothing more to say: one of the constants, or [`KeyError::encryption`].
+    Plain {
+        /// What was found, or expected.
+        what: &'static str,
+        /// What helps.
+        hint: &'static str,
+    },
     /// A shared secret was given for an algorithm that needs a key pair.
     SecretForKeyPair {
         /// The asked algorithm.
@@ -43,10 +44,6 @@ pub enum KeyError {
         /// What stands after BEGIN.
         label: String,
     },
-    /// The private key is protected by a passphrase.
-    Encrypted,
-    /// The private key is in OpenSSH's own form.
-    OpenSsh,
     /// A private key was expected.
     NotPrivate {
         /// What the file holds instead.
@@ -93,8 +90,6 @@ pub enum KeyError {
         /// What the key is.
         key: &'static str,
     },
-    /// An ML-DSA private key without its seed (RFC 9881, 6).
-    NoSeed,
     /// The chain holds no certificate.
     EmptyChain,
     /// More certificates than a token can carry.
@@ -114,18 +109,11 @@ pub enum KeyError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// A key that cannot encrypt tokens, or open them.
-    Encryption {
-        /// What was found, or expected.
-        why: &'static str,
-    },
     /// Two keys of one ring have the same id.
     DuplicateId {
         /// The id.
         id: String,
     },
-    /// A ring of several keys has one without an id, so that a verifier couldn't tell them apart.
-    MissingId,
     /// Two keys of one ring would sign.
     SeveralActive,
     /// A set of keys has none that is usable.
@@ -138,31 +126,54 @@ pub enum KeyError {
 }
 
 impl KeyError {
+    pub(crate) const EMPTY_SECRET: Self =
+        plain("the secret is empty", "make a secret with: openssl rand -base64 48");
+    pub(crate) const PEM_AS_SECRET: Self = plain(
+        "the shared secret is a PEM text: a key or a certificate",
+        "for a private key set `private_key_path`; a public key or a certificate can't sign",
+    );
+    pub(crate) const JWK_AS_SECRET: Self = plain(
+        "the shared secret is a JWK: the text of a key, not its bytes",
+        "`private_key_path` and, without `algorithm`, `keys` read JWK files of every kind",
+    );
+    pub(crate) const ENCRYPTED: Self = plain(
+        "the private key is protected by a passphrase",
+        "take the passphrase off with: openssl pkcs8 -topk8 -nocrypt -in key.pem -out plain.pem",
+    );
+    pub(crate) const OPENSSH: Self = plain(
+        "the private key is in OpenSSH's own format",
+        "for RSA and ECDSA convert a copy with: ssh-keygen -p -m PKCS8 -f copy-of-key; \
+         for Ed25519 make a new key with: openssl genpkey -algorithm ed25519 -out key.pem",
+    );
+    /// RFC 9881, 6.
+    pub(crate) const NO_SEED: Self = plain(
+        "an ML-DSA private key without its seed",
+        "make the key again in a form that keeps the seed; OpenSSL 3.5 does so by default",
+    );
+    /// A verifier couldn't tell the keys apart.
+    pub(crate) const MISSING_ID: Self =
+        plain("a key of a ring of several has no id", "give every HMAC key of the ring an `id`");
+
+    /// A key that cannot encrypt tokens, or open them.
+    pub(crate) const fn encryption(what: &'static str) -> Self {
+        plain(
+            what,
+            "make a shared secret with: openssl rand -base64 32; or a recipient's key pair with: \
+             openssl genpkey -algorithm X25519 -out recipient.pem",
+        )
+    }
+
     /// What the operator can do about it, where there is something to say.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            KeyError::EmptySecret => "make a secret with: openssl rand -base64 48",
-            KeyError::PemAsSecret => {
-                "for a private key set `private_key_path`; a public key or a certificate can't sign"
-            }
-            KeyError::JwkAsSecret => {
-                "`private_key_path` and, without `algorithm`, `keys` read JWK files of every kind"
-            }
             KeyError::SecretForKeyPair { .. } => {
                 "a shared secret signs HS256, HS384 and HS512; for this algorithm set `private_key_path`"
             }
-            KeyError::NotPem { hint, .. } => hint,
+            KeyError::Plain { hint, .. } | KeyError::NotPem { hint, .. } => hint,
             KeyError::Unterminated { .. } => "the file is cut short: copy it again, with its END line",
             KeyError::Base64 { .. } => {
                 "copy the file again; in YAML, a PEM text needs `|`, its lines indented alike, and no `\\n` \
                  spelled out"
-            }
-            KeyError::Encrypted => {
-                "take the passphrase off with: openssl pkcs8 -topk8 -nocrypt -in key.pem -out plain.pem"
-            }
-            KeyError::OpenSsh => {
-                "for RSA and ECDSA convert a copy with: ssh-keygen -p -m PKCS8 -f copy-of-key; \
-                 for Ed25519 make a new key with: openssl genpkey -algorithm ed25519 -out key.pem"
             }
             KeyError::NotPrivate { .. } => {
                 "the private key is the file whose first line is -----BEGIN PRIVATE KEY-----, \
@@ -188,9 +199,6 @@ impl KeyError {
             KeyError::RsaSize { .. } | KeyError::RsaExponent => {
                 "make a key with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem"
             }
-            KeyError::NoSeed => {
-                "make the key again in a form that keeps the seed; OpenSSL 3.5 does so by default"
-            }
             KeyError::EmptyChain => "the file must hold the key's own certificate first, as PEM",
             KeyError::LongChain { .. } => {
                 "give the key's own certificate and the intermediates, and nothing else"
@@ -199,11 +207,6 @@ impl KeyError {
             KeyError::ChainOfOtherKey { found_at: None } => {
                 "compare: openssl x509 -in chain.pem -noout -pubkey, and openssl pkey -in key.pem -pubout"
             }
-            KeyError::Encryption { .. } => {
-                "make a shared secret with: openssl rand -base64 32; or a recipient's key pair with: \
-                 openssl genpkey -algorithm X25519 -out recipient.pem"
-            }
-            KeyError::MissingId => "give every HMAC key of the ring an `id`",
             KeyError::TooLong { .. }
             | KeyError::Inconsistent { .. }
             | KeyError::Jwk { .. }
@@ -219,11 +222,7 @@ impl KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            KeyError::EmptySecret => write!(f, "the secret is empty"),
-            KeyError::PemAsSecret => write!(f, "the shared secret is a PEM text: a key or a certificate"),
-            KeyError::JwkAsSecret => {
-                write!(f, "the shared secret is a JWK: the text of a key, not its bytes")
-            }
+            KeyError::Plain { what, .. } => f.write_str(what),
             KeyError::SecretForKeyPair { algorithm } => {
                 write!(f, "{algorithm} needs a private key, not a shared secret")
             }
@@ -231,8 +230,6 @@ impl fmt::Display for KeyError {
             KeyError::TooLong { most } => write!(f, "longer than {most} bytes"),
             KeyError::Unterminated { label } => write!(f, "BEGIN {label} has no END {label}"),
             KeyError::Base64 { label } => write!(f, "the text of {label} is not base64, or is cut short"),
-            KeyError::Encrypted => write!(f, "the private key is protected by a passphrase"),
-            KeyError::OpenSsh => write!(f, "the private key is in OpenSSH's own format"),
             KeyError::NotPrivate { found } => write!(f, "expected a private key, found {found}"),
             KeyError::NotPublic { found } => write!(f, "expected a public key, found {found}"),
             KeyError::SeveralKeys { count } => write!(f, "{count} private keys in one file"),
@@ -248,7 +245,6 @@ impl fmt::Display for KeyError {
             KeyError::Inconsistent { key } => {
                 write!(f, "{key} whose parts don't belong together: the file is damaged")
             }
-            KeyError::NoSeed => write!(f, "an ML-DSA private key without its seed"),
             KeyError::EmptyChain => write!(f, "the chain holds no certificate"),
             KeyError::LongChain { count, most } => {
                 write!(f, "the chain holds {count} certificates, at most {most} are accepted")
@@ -260,9 +256,7 @@ impl fmt::Display for KeyError {
                 write!(f, "the key's own certificate is number {place} of the chain, not the first")
             }
             KeyError::Jwk { why } => write!(f, "unusable JWK: {why}"),
-            KeyError::Encryption { why } => f.write_str(why),
             KeyError::DuplicateId { id } => write!(f, "two keys have the id `{}`", id.escape_debug()),
-            KeyError::MissingId => write!(f, "a key of a ring of several has no id"),
             KeyError::SeveralActive => write!(f, "more than one active key"),
             KeyError::NoKeys => write!(f, "no usable key in the set"),
             KeyError::Crypto { task } => write!(f, "the cryptographic library failed to {task}"),
@@ -276,6 +270,10 @@ impl From<der::Error> for KeyError {
     fn from(_: der::Error) -> KeyError {
         KeyError::Malformed { what: "key" }
     }
+}
+
+const fn plain(what: &'static str, hint: &'static str) -> KeyError {
+    KeyError::Plain { what, hint }
 }
 
 /// `RS256, RS384 or PS256`.
@@ -296,16 +294,16 @@ mod tests {
     fn messages_are_one_line_in_lower_case_without_a_full_stop() {
         let label = || "PRIVATE KEY".to_owned();
         for error in [
-            KeyError::EmptySecret,
-            KeyError::PemAsSecret,
-            KeyError::JwkAsSecret,
+            KeyError::EMPTY_SECRET,
+            KeyError::PEM_AS_SECRET,
+            KeyError::JWK_AS_SECRET,
             KeyError::SecretForKeyPair { algorithm: Algorithm::ES256 },
             KeyError::NotPem { found: "other text", hint: "is this the right file?" },
             KeyError::TooLong { most: 1 },
             KeyError::Unterminated { label: label() },
             KeyError::Base64 { label: label() },
-            KeyError::Encrypted,
-            KeyError::OpenSsh,
+            KeyError::ENCRYPTED,
+            KeyError::OPENSSH,
             KeyError::NotPrivate { found: label() },
             KeyError::NotPublic { found: label() },
             KeyError::SeveralKeys { count: 2 },
@@ -315,15 +313,15 @@ mod tests {
             KeyError::RsaSize { bits: 1024 },
             KeyError::RsaExponent,
             KeyError::Inconsistent { key: "an RSA key" },
-            KeyError::NoSeed,
+            KeyError::NO_SEED,
             KeyError::EmptyChain,
             KeyError::LongChain { count: 11, most: 10 },
             KeyError::ChainOfOtherKey { found_at: None },
             KeyError::ChainOfOtherKey { found_at: Some(2) },
             KeyError::Jwk { why: "not an object" },
-            KeyError::Encryption { why: "a key of zeros" },
+            KeyError::encryption("a key of zeros"),
             KeyError::DuplicateId { id: "a\nb".to_owned() },
-            KeyError::MissingId,
+            KeyError::MISSING_ID,
             KeyError::SeveralActive,
             KeyError::NoKeys,
             KeyError::Crypto { task: "sign" },

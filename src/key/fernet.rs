@@ -28,7 +28,7 @@ impl FernetKey {
         let bytes = bytes.map(Zeroizing::new).and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
         let bytes = bytes.map(Zeroizing::new).ok_or(KeyError::Malformed { what: "Fernet key" })?;
         if *bytes == [0; 32] {
-            return Err(KeyError::Encryption { why: "a Fernet key of zeros alone, which everybody knows" });
+            return Err(KeyError::encryption("a Fernet key of zeros alone, which everybody knows"));
         }
         Ok(FernetKey(bytes))
     }

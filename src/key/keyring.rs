@@ -117,7 +117,7 @@ impl KeySet {
             return Err(KeyError::NoKeys);
         }
         if keys.len() > 1 && keys.iter().any(|key| key.id().is_none()) {
-            return Err(KeyError::MissingId);
+            return Err(KeyError::MISSING_ID);
         }
         let mut ids = keys.iter().filter_map(RingKey::id).enumerate();
         let twice = ids.find(|(index, id)| keys.iter().take(*index).any(|earlier| earlier.id() == Some(id)));
@@ -259,7 +259,7 @@ mod tests {
         let twice = Keyring::new(key(P256, Some("a")), vec![RingKey::own(key(P384, Some("a")), State::Next)]);
         assert_eq!(twice.err(), Some(KeyError::DuplicateId { id: "a".into() }));
         let nameless = Keyring::new(hmac(None), vec![RingKey::own(key(P384, None), State::Next)]);
-        assert_eq!(nameless.err(), Some(KeyError::MissingId));
+        assert_eq!(nameless.err(), Some(KeyError::MISSING_ID));
         let two = Keyring::new(key(P256, None), vec![RingKey::own(key(P384, None), State::Active)]);
         assert_eq!(two.err(), Some(KeyError::SeveralActive));
         assert!(Keyring::single(hmac(None)).verifiers().iter().all(|key| key.id().is_none()));

@@ -110,8 +110,8 @@ pub(crate) fn private_block(text: &[u8]) -> Result<PrivateBlock, KeyError> {
     }
     let count = keys.len();
     match (keys.pop(), count) {
-        (Some((Form::Encrypted, _)), 1) => Err(KeyError::Encrypted),
-        (Some((Form::OpenSsh, _)), 1) => Err(KeyError::OpenSsh),
+        (Some((Form::Encrypted, _)), 1) => Err(KeyError::ENCRYPTED),
+        (Some((Form::OpenSsh, _)), 1) => Err(KeyError::OPENSSH),
         (Some((form, der)), 1) => Ok(PrivateBlock { form, der, curve }),
         (Some(_), _) => Err(KeyError::SeveralKeys { count }),
         (None, _) => {
@@ -200,7 +200,7 @@ fn sec1(bytes: &[u8], around: Option<Kind>) -> Result<Material, KeyError> {
 fn ml_dsa(kind: Kind, bytes: &[u8]) -> Result<Material, KeyError> {
     let choice = AnyRef::from_der(bytes)?;
     match choice.tag() {
-        Tag::OctetString => Err(KeyError::NoSeed),
+        Tag::OctetString => Err(KeyError::NO_SEED),
         Tag::ContextSpecific { constructed: false, number: TagNumber(0) } => {
             Material::new(kind, choice.value())
         }
@@ -290,10 +290,10 @@ mod tests {
             }
             assert_eq!(
                 private(key_file!("rsa2048-encrypted.pem")).err(),
-                Some(KeyError::Encrypted),
+                Some(KeyError::ENCRYPTED),
                 "{label}"
             );
-            assert_eq!(private(key_file!("openssh.pem")).err(), Some(KeyError::OpenSsh), "{label}");
+            assert_eq!(private(key_file!("openssh.pem")).err(), Some(KeyError::OPENSSH), "{label}");
             let found = KeyError::NotPrivate { found: label.to_owned() };
             assert_eq!(private(key_file!("p256-pub.pem")).err(), Some(found), "{label}");
             for (name, pem, same_as) in [
@@ -336,7 +336,7 @@ mod tests {
         expanded[0] ^= 1;
         assert!(is_inconsistent(&load(&both(&expanded))));
         assert_eq!(load(&both(&[])).err(), MALFORMED);
-        assert_eq!(load(&wrapped(kind, &octets(&expanded), &[])).err(), Some(KeyError::NoSeed));
+        assert_eq!(load(&wrapped(kind, &octets(&expanded), &[])).err(), Some(KeyError::NO_SEED));
         assert_eq!(load(&wrapped(kind, &asn1::element(SEED, &[&seed[1..]]), &[])).err(), MALFORMED);
     }
 

@@ -9,6 +9,7 @@ mod path;
 pub use path::{PathError, verify_path};
 
 use super::asn1::{self, sequence_bytes, whole_bytes};
+use super::certificate::{BASIC_CONSTRAINTS, COMMON_NAME, KEY_USAGE};
 use super::engine::Over;
 use super::error::KeyError;
 use super::kind::Kind;
@@ -50,14 +51,11 @@ struct Constraints {
     key_usage: Option<u8>,
 }
 
-const BASIC_CONSTRAINTS: &str = "2.5.29.19";
-const KEY_USAGE: &str = "2.5.29.15";
 /// Verifiers of tokens ask for no usage in particular.
 const EXTENDED_KEY_USAGE: &str = "2.5.29.37";
 /// Name constraints, policy mappings, policy constraints and `inhibitAnyPolicy` (RFC 5280, 4.2.1): they decide
 /// without being critical, too.
 const CONSTRAINTS: [&str; 4] = ["2.5.29.30", "2.5.29.33", "2.5.29.36", "2.5.29.54"];
-const COMMON_NAME: &str = "2.5.4.3";
 /// `keyCertSign`, bit 5 (RFC 5280, 4.2.1.3).
 const CERT_SIGN: u8 = 0x04;
 

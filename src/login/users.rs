@@ -8,7 +8,7 @@
 use crate::ground::document::DocumentError;
 use crate::ground::file::Files;
 use crate::ground::name::{MAX_NAME_BYTES, is_composed};
-use crate::ground::text::quoted;
+use crate::ground::text::{quoted, word};
 use crate::login::password::{DEFAULT_COST, ENABLED, Hash, HashError, Password};
 use std::collections::HashMap;
 use std::fmt;
@@ -67,7 +67,12 @@ impl Users {
             return Err(DocumentError::new(path, problem).hint(hint));
         }
         let text = files.read_text(path, MAX_FILE_BYTES);
-        let users = Self::parse(path, &text.map_err(|error| DocumentError::unreadable(path, error))?)?;
+        let unreadable = |error| {
+            let file = word(&path.display().to_string());
+            let made_by = format!("keypebble user set NAME --users-file {file} makes it");
+            DocumentError::unreadable(path, error).if_absent(&made_by)
+        };
+        let users = Self::parse(path, &text.map_err(unreadable)?)?;
         files.private(path);
         users.warn(path, files);
         Ok(users)

@@ -36,6 +36,15 @@ impl Enforcement {
         }
     }
 
+    /// Which policy is in force, for the record: its hash, or what is done without one.
+    pub fn in_force(&self) -> &str {
+        match self {
+            Enforcement::Policy(policy) => policy.digest(),
+            Enforcement::Nothing => "none: nothing is granted",
+            Enforcement::Off => "none: everything is granted",
+        }
+    }
+
     /// What grants this: rules of the policy, or that there is none.
     pub fn reasons(&self, asker: &Asker<'_>, access: &[Access]) -> String {
         match self {

@@ -111,26 +111,18 @@ fn expectation(node: &Node<'_>) -> Result<Expectation, DocumentError> {
     node.allow_keys(&KEYS)?;
     let anonymous = node.get("anonymous").map_or(Ok(false), |node| node.boolean())?;
     let user = match (node.get("user"), anonymous) {
-        (Some(user), false) => Some(user.string()?.into()),
         (None, true) => None,
         (Some(user), true) => {
             return Err(user.error("`user` and `anonymous` are two askers").hint("leave one of them out"));
         }
-        (None, false) => {
-            return Err(node.error("`user` is missing").hint("add `user: NAME`, or `anonymous: true`"));
-        }
+        (_, false) => Some(node.required("user", "add `user: NAME`, or `anonymous: true`")?.string()?.into()),
     };
     let service = node.get("service").map(|service| service.string().map(Into::into)).transpose()?;
-    let Some(asked) = node.get("scope") else {
-        return Err(node
-            .error("`scope` is missing")
-            .hint("add what is asked: `scope: \"repository:NAME:pull,push\"`"));
-    };
-    let Some(grants) = node.get("grants") else {
-        return Err(node
-            .error("`grants` is missing")
-            .hint("add what is to be granted: `grants: \"repository:NAME:pull\"`, or \"\" for nothing"));
-    };
+    let asked = node.required("scope", "add what is asked: `scope: \"repository:NAME:pull,push\"`")?;
+    let grants = node.required(
+        "grants",
+        "add what is to be granted: `grants: \"repository:NAME:pull\"`, or \"\" for nothing",
+    )?;
     Ok(Expectation { user, service, asked: scopes(&asked)?, grants: granted(&grants)? })
 }
 

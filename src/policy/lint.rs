@@ -11,8 +11,8 @@ use crate::ground::time::Ttl;
 use crate::policy::scope::{Action, Resource};
 use std::collections::BTreeSet;
 
-/// Shorter than this, and a push of large layers outlives its token.
-const PUSH_SECONDS: u32 = 900;
+/// Shorter than this, in seconds, and a push of large layers outlives its token.
+pub const PUSH_SECONDS: u32 = 900;
 
 /// How many places a finding names.
 const NAMED: usize = 3;

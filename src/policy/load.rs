@@ -10,7 +10,7 @@ use super::{Mode, Policy, Subject, expect};
 use crate::ground::document::{Document, DocumentError, Node};
 use crate::ground::file::Files;
 use crate::ground::name::is_composed;
-use crate::ground::nearest::nearest;
+use crate::ground::nearest::did_you_mean;
 use crate::ground::text::quoted;
 use crate::ground::time::Ttl;
 use crate::policy::glob::{Glob, Globs};
@@ -25,13 +25,20 @@ impl Policy {
     /// Reads and compiles a policy file, and holds it to its own expectations: a file that contradicts
     /// itself is wrong, whichever half of it is.
     pub fn load(path: &Path, files: &mut Files) -> Result<Self, DocumentError> {
-        let document = Document::load(path, files)?;
-        let policy = Self::compile(&document)?;
+        let (document, policy) = Self::read(path, files)?;
         expect::verify(&policy, &document)?;
         Ok(policy)
     }
 
-    /// Compiles a parsed policy file; its expectations are read but not tried.
+    /// Reads and compiles a policy file; its expectations are read but not tried.
+    pub fn read(path: &Path, files: &mut Files) -> Result<(Document, Self), DocumentError> {
+        let document = Document::load(path, files)
+            .map_err(|error| error.if_absent("keypebble init DIR makes a policy beside a configuration"))?;
+        let policy = Self::compile(&document)?;
+        Ok((document, policy))
+    }
+
+    /// Compiles a parsed policy file, likewise.
     pub fn compile(document: &Document) -> Result<Self, DocumentError> {
         let root = document.root();
         check_top_level(document, root)?;
@@ -100,13 +107,8 @@ fn check_top_level(document: &Document, root: Node<'_>) -> Result<(), DocumentEr
             continue;
         }
         let error = root.key_error(key, format!("unknown key {}", quoted("", key)));
-        return Err(match nearest(key, TOP.into_iter()) {
-            Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
-            None => error.hint(format!(
-                "the keys here are {}; others may only define anchors (&name)",
-                TOP.join(", ")
-            )),
-        });
+        let all = format!("the keys here are {}; others may only define anchors (&name)", TOP.join(", "));
+        return Err(error.hint(did_you_mean(key, TOP, &all)));
     }
     Ok(())
 }
@@ -119,10 +121,9 @@ fn memberships(node: &Node<'_>, groups: &[(Box<str>, Subject)]) -> Result<Vec<u3
         let name = item.string()?;
         let Some(index) = groups.iter().position(|(known, _)| **known == *name) else {
             let error = item.error(format!("there is no group {}", item.quoted()));
-            return Err(match nearest(name, groups.iter().map(|(known, _)| &**known)) {
-                Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
-                None => error.hint("groups are defined under the top-level key `groups`"),
-            });
+            let known = groups.iter().map(|(known, _)| &**known);
+            let otherwise = "groups are defined under the top-level key `groups`";
+            return Err(error.hint(did_you_mean(name, known, otherwise)));
         };
         if let Ok(index) = u32::try_from(index)
             && !indices.contains(&index)
@@ -208,20 +209,14 @@ fn rule(
     effect: Effect,
     place: Place,
 ) -> Result<Rule, DocumentError> {
-    let Some(repos) = node.get("repos") else {
-        return Err(node
-            .error("`repos` is missing")
-            .hint("add `repos: [\"name\", ...]`; `*` matches within a segment, `**` across"));
-    };
+    let repos =
+        node.required("repos", "add `repos: [\"name\", ...]`; `*` matches within a segment, `**` across")?;
     let patterns = patterns(&repos, namespace)?;
     let actions = match (node.get("actions"), effect) {
-        (Some(list), _) => actions(&list)?,
         (None, Effect::Deny) => Actions::ALL,
-        (None, Effect::Allow) => {
-            return Err(node
-                .error("`actions` is missing")
-                .hint("add `actions: [pull]`; there are pull, push, delete and \"*\""));
-        }
+        _ => actions(
+            &node.required("actions", "add `actions: [pull]`; there are pull, push, delete and \"*\"")?,
+        )?,
     };
     Ok(Rule { effect, patterns, actions, ttl: life(node)?, place })
 }
@@ -252,10 +247,8 @@ fn actions(list: &Node<'_>) -> Result<Actions, DocumentError> {
         let Some(action) = Action::from_name(name) else {
             let error = item.error(format!("unknown action {}", item.quoted()));
             let known = ["pull", "push", "delete", "*"];
-            return Err(match nearest(name, known.into_iter()) {
-                Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
-                None => error.hint(format!("the actions are {}", known.join(", "))),
-            });
+            let all = format!("the actions are {}", known.join(", "));
+            return Err(error.hint(did_you_mean(name, known, &all)));
         };
         actions.add(action);
     }

@@ -34,7 +34,9 @@ impl BindError {
     fn known(&self) -> Option<(&'static str, &'static str)> {
         Some(match (self.error.kind(), &self.bind) {
             (ErrorKind::AddrInUse, Bind::Tcp(..)) => {
-                ("the address is in use", "stop what listens there, or set another service.port")
+                let hint = "stop what listens there, or set another service.port, which the registry's `realm` \
+                            must then name, too";
+                ("the address is in use", hint)
             }
             (ErrorKind::AddrInUse, Bind::Unix(_)) => {
                 ("the address is in use", "stop the server that listens there, or set another path")

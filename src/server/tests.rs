@@ -497,16 +497,20 @@ fn a_unix_socket_serves_and_its_file_comes_and_goes() {
 fn what_cannot_be_bound_is_told_with_a_hint() {
     let server = start(Limits::default());
     let port = tcp(&server.address).port();
-    for (bind, expected) in [
-        (Bind::Tcp("127.0.0.1".into(), port), "the address is in use"),
-        (Bind::Tcp("192.0.2.1".into(), 0), "no such address"),
-        (Bind::Tcp("host.invalid".into(), 0), "no such address"),
-        (Bind::Unix("/no/such/folder/socket".into()), "the folder does not exist"),
-        (Bind::Unix(format!("/tmp/{}", "x".repeat(200)).into()), "the path is too long"),
+    for (bind, expected, hint) in [
+        (
+            Bind::Tcp("127.0.0.1".into(), port),
+            "the address is in use",
+            "the registry's `realm` must then name",
+        ),
+        (Bind::Tcp("192.0.2.1".into(), 0), "no such address", "service.host"),
+        (Bind::Tcp("host.invalid".into(), 0), "no such address", "service.host"),
+        (Bind::Unix("/no/such/folder/socket".into()), "the folder does not exist", "make the folder"),
+        (Bind::Unix(format!("/tmp/{}", "x".repeat(200)).into()), "the path is too long", "107 bytes"),
     ] {
         let error = Server::bind(&bind, 0o600, Limits::default()).unwrap_err();
         assert!(error.to_string().ends_with(expected), "{error}");
-        assert!(error.hint().is_some());
+        assert!(error.hint().is_some_and(|text| text.contains(hint)), "{:?}", error.hint());
     }
 }
 

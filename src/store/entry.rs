@@ -56,8 +56,10 @@ impl Entry {
 
     /// About how much memory it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let texts = [&self.id, &self.subject, &self.audience, &self.granted, &self.rules];
-        512 + texts.iter().map(|text| text.len()).sum::<usize>()
+        let texts =
+            [&self.id, &self.subject, &self.audience, &self.granted, &self.rules, &self.peer, &self.address];
+        let more = [&self.key_id, &self.client, &self.login, &self.policy];
+        512 + texts.into_iter().chain(more.into_iter().flatten()).map(String::len).sum::<usize>()
     }
 }
 
@@ -237,9 +239,9 @@ pub struct Event {
 }
 
 impl Event {
-    /// A policy of that hash is in force from now on.
-    pub fn policy(at: UnixTime, digest: &str) -> Self {
-        let (kind, detail) = (EventKind::Policy, digest.to_owned());
+    /// A policy of that hash, or none, is in force from now on.
+    pub fn policy(at: UnixTime, which: &str) -> Self {
+        let (kind, detail) = (EventKind::Policy, which.to_owned());
         Self { number: 0, at, kind, subject: None, token: None, actor: None, detail }
     }
 }

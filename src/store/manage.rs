@@ -72,6 +72,7 @@ fn look(connection: &mut Connection, config: &StoreConfig) -> Result<Report, Sto
     schema::refuse_newer(connection, config)?;
     connection.begin(false)?;
     connection.commit()?;
+    connection.rows("SELECT 1 FROM token, revocation, event WHERE 1 = 0", &[])?; // every table is there
     let version = connection.version()?.unwrap_or(0);
     Ok(Report { version, tokens: statements::count(connection)? })
 }
@@ -83,5 +84,7 @@ pub fn backup(config: &StoreConfig, file: &Path) -> Result<(), StoreFault> {
 
 /// Takes away what expired longer ago than the store keeps it; gives how many tokens.
 pub fn prune(config: &StoreConfig, now: UnixTime) -> Result<u64, StoreFault> {
-    writer::prune(&mut schema::open(config)?, config.keep_days, now, || true)
+    let mut connection = schema::open(config)?;
+    schema::refuse_newer(&mut connection, config)?;
+    writer::prune(&mut connection, config.keep_days, now, || true)
 }

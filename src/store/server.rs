@@ -5,6 +5,7 @@
 //! configuration is, and the modes that fall back to no encryption.
 
 use crate::ground::net::is_local;
+use crate::ground::percent;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -177,19 +178,8 @@ fn host_of(text: &str) -> Option<Host> {
     if name.starts_with('/') { Some(Host::Unix(name.into(), port)) } else { Some(Host::Tcp(name, port)) }
 }
 
-/// Percent-decoding (RFC 3986, 2.1).
 fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16);
-            bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
+    String::from_utf8(percent::decode(text.bytes())?).ok().filter(|text| !text.contains('\0'))
 }
 
 impl fmt::Display for Host {

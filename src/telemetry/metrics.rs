@@ -177,12 +177,8 @@ impl Metrics {
                 }
             }
         }
-        text.family(
-            "keypebble_request_duration_seconds",
-            "histogram",
-            "seconds",
-            "From a request read whole to its answer made.",
-        );
+        let durations = "From a request read whole to its answer made.";
+        text.family("keypebble_request_duration_seconds", "histogram", "seconds", durations);
         for route in &self.routes {
             route.histogram(&mut text);
         }
@@ -205,42 +201,26 @@ impl Metrics {
         self.events.write(&mut text, "keypebble_connection_events", "event", events);
         let handshakes = "TLS handshakes that did not come to their end, by the reason.";
         self.handshakes.write(&mut text, "keypebble_tls_handshake_failures", "reason", handshakes);
-        text.family("keypebble_log_lines_lost", "counter", "", "Lines that the log did not take.");
-        text.sample("keypebble_log_lines_lost_total", &[], lost_lines);
+        text.counter("keypebble_log_lines_lost", "Lines that the log did not take.", lost_lines);
         if let Some(memory) = memory {
             store::write(&mut text, memory);
         }
-        text.family(
-            "keypebble_reloads",
-            "counter",
-            "",
-            "Times that configuration, policy and keys were read again, by what became of it.",
-        );
+        let reloads = "Times that configuration, policy and keys were read again, by what became of it.";
+        text.family("keypebble_reloads", "counter", "", reloads);
         for (result, count) in ["ok", "failed"].iter().zip(&self.reloads) {
             text.sample("keypebble_reloads_total", &[("result", result)], read(count));
         }
-        text.gauge(
-            "keypebble_reload_failed",
-            "1 while the files are broken and what was loaded before is in force.",
-            read(&self.reload_failing),
-        );
-        text.gauge(
-            "keypebble_loaded_time_seconds",
-            "When what is in force was loaded, in seconds since 1970.",
-            read(&self.loaded),
-        );
-        text.gauge(
-            "keypebble_reload_look_time_seconds",
-            "When the files were last looked at, in seconds since 1970; it stops while a look hangs.",
-            read(&self.looked),
-        );
+        let failed = "1 while the files are broken and what was loaded before is in force.";
+        text.gauge("keypebble_reload_failed", failed, read(&self.reload_failing));
+        let loaded = "When what is in force was loaded, in seconds since 1970.";
+        text.gauge("keypebble_loaded_time_seconds", loaded, read(&self.loaded));
+        let looked =
+            "When the files were last looked at, in seconds since 1970; it stops while a look hangs.";
+        text.gauge("keypebble_reload_look_time_seconds", looked, read(&self.looked));
         text.family("keypebble_build", "info", "", "The program.");
         text.sample("keypebble_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-        text.gauge(
-            "keypebble_start_time_seconds",
-            "When it started, in seconds since 1970.",
-            seconds(self.started),
-        );
+        let started = "When it started, in seconds since 1970.";
+        text.gauge("keypebble_start_time_seconds", started, seconds(self.started));
         text.end()
     }
 }

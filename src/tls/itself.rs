@@ -8,7 +8,7 @@ use super::identity::{provider, read_chain};
 use super::{TlsError, TlsFiles};
 use crate::ground::file::Files;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
@@ -26,7 +26,7 @@ pub(crate) fn connect_to_itself<S: Read + Write>(
     let chain = read_chain(&files.certificate, &mut Files::default())?;
     let own = chain.first().map(|own| own.der().to_vec()).unwrap_or_default();
     let provider = provider();
-    let verifier = Arc::new(Itself { own, provider: Arc::clone(&provider) });
+    let verifier = Arc::new(Itself { own, algorithms: provider.signature_verification_algorithms });
     Ok(move |socket| {
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
@@ -60,7 +60,7 @@ fn named(error: io::Error) -> io::Error {
 #[derive(Debug)]
 struct Itself {
     own: Vec<u8>,
-    provider: Arc<CryptoProvider>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ServerCertVerifier for Itself {
@@ -84,8 +84,7 @@ impl ServerCertVerifier for Itself {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -94,11 +93,10 @@ impl ServerCertVerifier for Itself {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

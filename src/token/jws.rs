@@ -8,7 +8,7 @@ use super::{SealError, Typ};
 use crate::ground::base64;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::{KeySet, RingKey};
-use crate::key::{Key, base64url};
+use crate::key::{Key, KeyError, base64url};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -65,7 +65,8 @@ impl Jws {
         let signature = self.key.sign(&token).map_err(SealError::Sign)?;
         token.push(b'.');
         base64::append(&mut token, &signature);
-        String::from_utf8(token).map_err(|_| SealError::TooLong) // base64url and dots: always text
+        // Base64url and dots: always text.
+        String::from_utf8(token).map_err(|_| SealError::Sign(KeyError::Crypto { task: "sign" }))
     }
 }
 

@@ -111,6 +111,12 @@ impl Page {
                 "{\"default\":[{\"type\":\"insecureAcceptAnything\"}]}",
             );
             let _ = image::write(&aside);
+            // Where PATH's own Python is, with the packages that the pages name.
+            let python = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+                .find(|folder| folder.join("python").exists());
+            if let Some(venv) = python.as_deref().and_then(Path::parent) {
+                link(venv, &folder.path().join("venv"));
+            }
         }
         let path = std::env::var("PATH").unwrap();
         let (aside_path, folder_path) = (aside.path().display(), folder.path().display());

@@ -104,6 +104,20 @@ fn what_is_wrong_with_the_file_is_said_and_the_file_stays() {
 }
 
 #[test]
+fn a_schema_that_is_not_this_program_s_is_left_alone() {
+    let folder = folder();
+    done(&folder, "store init --config config.yaml");
+    sql(&folder, "DROP TABLE revocation");
+    let (code, text) = said(&line(&folder, "store check --config config.yaml"));
+    assert!(code != 0 && text.contains("no such table: revocation"), "{code} {text}");
+    sql(&folder, "PRAGMA user_version = 99");
+    for command in ["prune", "check", "init"] {
+        let (code, text) = said(&line(&folder, &format!("store {command} --config config.yaml")));
+        assert!(code == 3 && text.contains("its schema has version 99"), "{command}: {code} {text}");
+    }
+}
+
+#[test]
 fn a_lock_held_by_another_is_waited_for_and_then_named() {
     let folder = folder();
     done(&folder, "store init --config config.yaml");
@@ -130,7 +144,16 @@ fn a_backup_is_a_whole_store_and_replaces_nothing() {
     let mode = fs::metadata(folder.join("b.db")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let (code, text) = said(&line(&folder, "store backup --config config.yaml b.db"));
-    assert!(code == 1 && text.contains("File exists"), "{text}");
+    assert!(code == 1 && text.contains("store b.db: it exists already"), "{text}");
+    assert!(text.contains("hint: name a file that does not exist: nothing is overwritten"), "{text}");
+    // To SQLite these names are something else, and to us they are files.
+    for name in [":memory:", "file:c.db?mode=memory"] {
+        assert_eq!(
+            done(&folder, &format!("store backup --config config.yaml {name}")),
+            format!("copied to {name}\n")
+        );
+        assert!(fs::metadata(folder.join(name)).unwrap().len() > 0, "{name}");
+    }
     done(&folder, "issue --config config.yaml");
     fs::rename(folder.join("b.db"), folder.join("store.db")).unwrap();
     assert!(done(&folder, "store check --config config.yaml").contains(" 1 token(s)"));

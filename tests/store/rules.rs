@@ -102,7 +102,9 @@ fn state(store: &Store, token: &Entry) -> &'static str {
 }
 
 fn revoke(store: &Store, target: Target) -> Ended {
-    store.revoke(&Revocation { target, before: NOW, at: NOW, actor: "test".to_owned() }).unwrap()
+    let revocation = Revocation { target, before: NOW, at: NOW, actor: "test".to_owned() };
+    store.revoke(&revocation).unwrap();
+    store.ended(&revocation).unwrap()
 }
 
 fn token(id: &str) -> Target {

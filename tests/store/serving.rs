@@ -161,8 +161,13 @@ fn a_revoked_refresh_token_is_refused_and_its_use_is_an_event() {
     assert_eq!(from_it.entry.login, login.login);
     let now = UnixTime::now();
     let target = Target::Token { id: login.id.clone(), expires_at: login.expires_at };
-    let ended = store.revoke(&Revocation { target, before: now, at: now, actor: "test".to_owned() }).unwrap();
-    assert_eq!(ended.tokens, 3, "itself, what was given with it, and what came from it");
+    let revocation = Revocation { target, before: now, at: now, actor: "test".to_owned() };
+    store.revoke(&revocation).unwrap();
+    assert_eq!(
+        store.ended(&revocation).unwrap().tokens,
+        3,
+        "itself, what was given with it, and what came from it"
+    );
     let answer = post(&form);
     assert_eq!((answer.status, answer.json()["error"].as_str()), (401, Some("invalid_grant")), "{answer:?}");
     until("it is noted", || !events(&store, EventKind::RevokedTokenUsed).is_empty());

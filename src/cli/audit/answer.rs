@@ -96,7 +96,8 @@ impl Answer {
     }
 
     pub(super) fn json(&self) -> String {
-        let policy = |event: &Event| json!({ "sha256": event.detail, "since": event.at.to_string() });
+        let hash = |event: &Event| Some(event.detail.clone()).filter(|detail| !detail.contains(' '));
+        let policy = |event: &Event| json!({ "sha256": hash(event), "since": event.at.to_string() });
         let happened = |event: &Event| {
             json!({
                 "at": event.at.to_string(),

@@ -123,7 +123,11 @@ fn check(code: &'static str, url: &str) -> Result<(), Diagnostic> {
         return Ok(());
     }
     let what = format!("{} is not a URL such as https://registry.example.com:5000", quoted("", url));
-    Err(Diagnostic::error(code, what).hint("a name and password do not belong in it: none is sent"))
+    Err(Diagnostic::error(code, what).hint(if url.contains('@') {
+        "a name and password do not belong in it: none is sent"
+    } else {
+        "begin it with https://, or http:// where the registry has no TLS: http://localhost:5000"
+    }))
 }
 
 fn answer(

@@ -3,7 +3,7 @@
 use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print, warn};
 use super::{find, open};
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Exit};
 use crate::ground::diagnostic::{Diagnostic, ascii_json};
 use crate::ground::text::{printable, quoted};
 use crate::ground::time::UnixTime;
@@ -71,7 +71,10 @@ pub(in crate::cli) fn run(command: &Revoke) -> Result<(), Error> {
     let store = open(&command.config)?;
     let target = target(&store, &command.whose)?;
     let revocation = Revocation { target, before, at: now, actor: "command line".to_owned() };
-    let ended = store.revoke(&revocation).map_err(Error::Store)?;
+    store.revoke(&revocation).map_err(Error::Store)?;
+    let ended = store.ended(&revocation).map_err(|fault| {
+        Error::said(Exit::Failed, format!("it is revoked, but what that ended cannot be counted: {fault}"))
+    })?;
     answer(command, ended, before, now)
 }
 

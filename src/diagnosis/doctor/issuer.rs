@@ -2,21 +2,19 @@
 
 use crate::claims::Requested;
 use crate::config::Config;
-use crate::diagnosis::inspect::duration;
 use crate::diagnosis::verdict::{Form, Program, form};
 use crate::ground::diagnostic::{Diagnostic, Level, shortened};
 use crate::ground::net::LOOPBACK;
 use crate::ground::time::UnixTime;
+use crate::ground::when::duration;
 use crate::key::algorithm::Algorithm;
 use crate::key::x509::{PathError, verify_path};
 use crate::key::{Chain, Key};
-use crate::policy::{Enforcement, Mode};
+use crate::policy::{Enforcement, Mode, PUSH_SECONDS};
 use serde_json::Map;
 
 /// A certificate with less than this left is worth a warning, in seconds: 30 days.
 const SOON: i64 = 30 * 86_400;
-/// A push of large layers takes longer than this, in seconds.
-const PUSH: u32 = 900;
 
 /// The issuer's own side: key, certificates, lifetimes, who may ask.
 pub fn issuer(config: &Config, now: UnixTime) -> Vec<Diagnostic> {
@@ -103,11 +101,11 @@ fn lifetimes(config: &Config) -> Vec<Diagnostic> {
     let (default, most) = (config.lifetimes.default, config.lifetimes.max);
     let mut findings: Vec<Diagnostic> = config.short_life().into_iter().collect();
     // The policy's own findings judge the life that it gives a push.
-    if most.seconds() < PUSH {
+    if most.seconds() < PUSH_SECONDS {
         let what = format!("a registry's token lives {most} at most, whatever a policy says");
         let finding = Diagnostic::warning("ttl", what)
             .why("a push of large layers takes longer, and fails in the middle with `unauthorized`");
-        findings.push(finding.hint(format!("set max_ttl_seconds to {PUSH} or more")));
+        findings.push(finding.hint(format!("set max_ttl_seconds to {PUSH_SECONDS} or more")));
     }
     if findings.is_empty() {
         findings.push(Diagnostic::ok("ttl", format!("tokens live {default}, a registry's at most {most}")));

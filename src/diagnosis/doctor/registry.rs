@@ -1,11 +1,12 @@
 //! The registry's side: names, realm, trust, and a token made now as it would judge it.
 
 use super::sample;
-use crate::config::Config;
+use crate::config::{Bind, Config, ServiceConfig};
 use crate::diagnosis::claims::Expected;
 use crate::diagnosis::registry::{Gate, RegistryConfig};
 use crate::diagnosis::verdict::{Program, Trust, judge};
 use crate::ground::diagnostic::{Diagnostic, Level, shortened, worst};
+use crate::ground::net::{host_of, is_local};
 use crate::ground::time::UnixTime;
 use crate::issuer::Issuer;
 use crate::key::keyring::{Keyring, RingKey, State};
@@ -22,7 +23,7 @@ pub fn registry(config: &Config, registry: &RegistryConfig, programs: &[Program]
     }));
     let services: Vec<&str> = config.services().collect();
     findings.push(service(registry.service.as_deref(), &services));
-    findings.push(realm(registry));
+    findings.push(realm(registry, &config.service));
     if registry.zot {
         findings.push(Diagnostic::ok("issuer", "zot does not look at the issuer"));
         let elsewhere =
@@ -108,7 +109,7 @@ fn same(code: &'static str, theirs: Option<&str>, ours: &[&str], key: &str) -> D
         .hint(format!("make the registry's {code} and {key} the same text, and restart the registry"))
 }
 
-fn realm(registry: &RegistryConfig) -> Diagnostic {
+fn realm(registry: &RegistryConfig, service: &ServiceConfig) -> Diagnostic {
     if registry.autoredirect {
         let what = "autoredirect is on: clients are sent to https://<the registry>/auth/token";
         return Diagnostic::warning("realm", what)
@@ -128,11 +129,33 @@ fn realm(registry: &RegistryConfig) -> Diagnostic {
             let what = format!("{}.realm is not an http or https URL: `{shown}`", registry.section());
             Diagnostic::error("realm", what).hint(address)
         }
-        Some("v2/token") => Diagnostic::ok("realm", format!("clients are sent to `{shown}`")),
+        Some("v2/token") => match other_port(service, realm) {
+            None => Diagnostic::ok("realm", format!("clients are sent to `{shown}`")),
+            Some(port) => {
+                let what = format!("clients are sent to `{shown}`, and Keypebble listens on port {port}");
+                Diagnostic::warning("realm", what)
+                    .why("they do not find it, unless a proxy or a container's port leads there")
+                    .hint("make service.port and the port of realm the same, and restart both")
+            }
+        },
         Some(_) => Diagnostic::warning("realm", format!("clients are sent to `{shown}`"))
             .why("Keypebble answers at /v2/token")
             .hint("end it in /v2/token, unless a proxy translates the path"),
     }
+}
+
+/// The issuer's port, if the realm names another one of this host and nothing says that a proxy stands in between:
+/// one that the configuration lists, or that ends TLS.
+fn other_port(service: &ServiceConfig, realm: &str) -> Option<u16> {
+    let Bind::Tcp(_, own @ 1..) = service.bind else { return None };
+    let (scheme, rest) = realm.split_once("://")?;
+    let authority = rest.split('/').next()?;
+    let tls = scheme == "https";
+    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let listed = service.lists_proxies && !service.trusted_proxies.is_empty();
+    let proxy = listed || !service.forwarded_by.is_empty() || tls != service.tls.is_some();
+    let here = host_of(authority).is_some_and(is_local);
+    (here && !proxy && port.unwrap_or(if tls { 443 } else { 80 }) != own).then_some(own)
 }
 
 /// Makes a token as `serve` does and judges it as the registry would.

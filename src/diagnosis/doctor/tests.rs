@@ -161,6 +161,28 @@ fn both_sides_must_say_the_same() {
 }
 
 #[test]
+fn a_realm_on_this_host_has_the_port_that_the_issuer_listens_on_unless_a_proxy_may_be_between() {
+    for (service, realm, warned) in [
+        ("{port: 9000}", "http://localhost:8080/v2/token", true),
+        ("{port: 9000}", "http://127.0.0.1/v2/token", true),
+        ("{port: 9000, trusted_proxies: []}", "http://[::1]:8080/v2/token", true),
+        ("{port: 9000}", "http://localhost:9000/v2/token", false),
+        ("{port: 80}", "http://[::1]/v2/token", false),
+        ("{port: 0}", "http://localhost:8080/v2/token", false),
+        ("{port: 9000}", "http://auth.example.com:8080/v2/token", false),
+        ("{port: 9000}", "https://localhost:8443/v2/token", false),
+        ("{port: 9000, trusted_proxies: [127.0.0.1]}", "http://localhost:8080/v2/token", false),
+        ("{port: 9000, forwarded_by: [127.0.0.1]}", "http://localhost:8080/v2/token", false),
+        ("{host: \"unix:/s\"}", "http://localhost:8080/v2/token", false),
+    ] {
+        let own = config(&format!("{EC}service: {service}"));
+        let findings = registry(&own, &registry_config(|r| r.realm = Some(realm.into())), &Program::ALL);
+        let level = if warned { Level::Warning } else { Level::Ok };
+        assert!(has(&findings, level, "realm", realm), "{service} {realm}: {findings:#?}");
+    }
+}
+
+#[test]
 fn a_token_made_now_is_judged_as_the_registry_would() {
     let bundle = Trust::default().with_bundle(include_bytes!("../../../tests/data/x509/chain.pem"));
     let other = Trust::default().with_bundle(include_bytes!("../../../tests/data/keys/rsa2048-cert.pem"));

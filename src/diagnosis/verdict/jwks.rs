@@ -6,6 +6,7 @@
 use super::go;
 use crate::ground::digest;
 use crate::ground::fold::folds_to;
+use crate::ground::percent::hex_byte;
 use crate::key::x509::X509;
 use crate::key::{PublicKey, base64url};
 use serde_json::value::RawValue;
@@ -217,9 +218,4 @@ impl<'j> Raw<'j> {
         }
         self.unknown("has an `x5u` whose form is not judged here")
     }
-}
-
-fn hex_byte([high, low]: [u8; 2]) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }

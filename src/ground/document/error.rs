@@ -3,8 +3,9 @@
 //! Owns the form. Must not know how the place was found.
 
 use crate::ground::text::{acts, escape, looks_secret, shortened};
+use std::env::current_dir;
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
@@ -102,6 +103,17 @@ impl DocumentError {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// If there is no such file, with where it was looked for and what makes it.
+    #[must_use]
+    pub fn if_absent(self, made_by: &str) -> Self {
+        if self.source.as_ref().is_none_or(|source| source.kind() != ErrorKind::NotFound) {
+            return self;
+        }
+        let folder = current_dir().ok().filter(|_| self.path.is_relative());
+        let looked = folder.map(|folder| format!("looked in {}; ", folder.display()));
+        self.hint(looked.unwrap_or_default() + made_by)
     }
 
     /// The source line with a caret under the column, where both are known.

@@ -6,7 +6,7 @@
 use super::tree::{Tree, Value};
 use super::{Document, DocumentError};
 use crate::ground::file::Files;
-use crate::ground::nearest::nearest;
+use crate::ground::nearest::did_you_mean;
 use crate::ground::secret::Secret;
 use crate::ground::text;
 use std::fmt::Write as _;
@@ -136,6 +136,23 @@ impl<'a> Node<'a> {
         Some(self.below(tree, Step::Key(key)))
     }
 
+    /// The same for a mapping whose keys may all be left out: an empty one where the key is not there.
+    pub fn section<'n>(&'n self, key: &'n str) -> Node<'n>
+    where
+        'a: 'n,
+    {
+        static EMPTY: Tree = Tree { number: 0, value: Value::Mapping(Vec::new()) };
+        self.get(key).unwrap_or_else(|| self.below(&EMPTY, Step::Key(key)))
+    }
+
+    /// The value of a key that this mapping must have, and a hint for where it has not.
+    pub fn required<'n>(&'n self, key: &'n str, hint: &str) -> Result<Node<'n>, DocumentError>
+    where
+        'a: 'n,
+    {
+        self.get(key).ok_or_else(|| self.error(format!("`{key}` is missing")).hint(hint))
+    }
+
     /// Every entry of this mapping, in the file's order.
     pub fn entries<'n>(&'n self) -> Result<impl Iterator<Item = (&'n str, Node<'n>)> + 'n, DocumentError>
     where
@@ -158,10 +175,8 @@ impl<'a> Node<'a> {
         for (key, _) in self.entries()? {
             if !known.contains(&key) {
                 let error = self.key_error(key, format!("unknown key {}", text::quoted("", key)));
-                return Err(match nearest(key, known.iter().copied()) {
-                    Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
-                    None => error.hint(format!("the keys here are {}", known.join(", "))),
-                });
+                let all = format!("the keys here are {}", known.join(", "));
+                return Err(error.hint(did_you_mean(key, known.iter().copied(), &all)));
             }
         }
         Ok(())
@@ -239,6 +254,13 @@ impl<'a> Node<'a> {
         self.read(files, |files, path| files.read(path, MAX_KEY_FILE_BYTES))
     }
 
+    /// Warns where everybody can read the file that this names: it holds a secret.
+    pub fn private(&self, files: &mut Files) -> Result<(), DocumentError> {
+        let path = self.path(files)?;
+        files.private(&path);
+        Ok(())
+    }
+
     fn read<T>(
         &self,
         files: &mut Files,
@@ -277,7 +299,7 @@ impl<'a> Node<'a> {
         Ok(match &self.tree.value {
             Value::Null => serde_json::Value::Null,
             Value::Bool(truth) => (*truth).into(),
-            Value::Text(text) => text.clone().into(),
+            Value::Text(text) => text.as_str().into(),
             Value::Unsigned(number) => (*number).into(),
             Value::Negative(number) => (*number).into(),
             Value::Float(number) => serde_json::Number::from_f64(*number)

@@ -11,9 +11,9 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 /// A node of the file.
 #[derive(Debug)]
@@ -31,7 +31,8 @@ pub(super) enum Value {
     Unsigned(u64),
     Negative(i64),
     Float(f64),
-    Text(String),
+    /// Wiped when it is dropped: it may be a secret.
+    Text(Zeroizing<String>),
     List(Vec<Tree>),
     Mapping(Vec<(Tree, Tree)>),
     /// `!tag value`, which nothing here reads.
@@ -95,16 +96,6 @@ impl Tree {
         }
     }
 
-    /// Wipes every string; a file may hold a secret.
-    pub(super) fn wipe(&mut self) {
-        match &mut self.value {
-            Value::Text(text) => text.zeroize(),
-            Value::List(list) => list.iter_mut().for_each(Tree::wipe),
-            Value::Mapping(entries) => entries.iter_mut().for_each(|(_, value)| value.wipe()),
-            _ => {}
-        }
-    }
-
     /// Puts in place of each `<<` what it names, where the mapping does not say it itself. The error is the
     /// number of a `<<` that names something else than mappings.
     pub(super) fn apply_merge(&mut self) -> Result<(), u32> {
@@ -136,10 +127,21 @@ impl Tree {
     }
 }
 
-/// The first key that stands twice.
-fn repeated(entries: &[(Tree, Tree)]) -> Option<&str> {
-    let mut seen = HashSet::with_capacity(entries.len());
-    entries.iter().filter_map(|(key, _)| key.text()).find(|key| !seen.insert(*key))
+/// The first key that stands twice: where it does, and its text.
+fn repeated(entries: &[(Tree, Tree)]) -> Option<(Twice, &str)> {
+    let mut seen = HashMap::with_capacity(entries.len());
+    entries.iter().find_map(|(key, _)| {
+        let text = key.text()?;
+        let first = seen.insert(text, key.number)?;
+        Some((Twice { first, second: key.number }, text))
+    })
+}
+
+/// The numbers of a key that stands twice.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Twice {
+    pub(super) first: u32,
+    pub(super) second: u32,
 }
 
 /// What a node takes at most, beside its text, in bytes: twice itself, as a list that grows has room.
@@ -154,13 +156,15 @@ pub(super) struct Reading {
     next: Cell<u32>,
     left: Cell<usize>,
     stop: Option<u32>,
+    /// Why it ended, if for a key that stands twice: the parser names the place of the mapping alone.
+    pub(super) twice: Cell<Option<Twice>>,
 }
 
 impl Reading {
     /// A reading of a text of that many bytes, which may stop at the node of a number.
     pub(super) fn new(length: usize, stop: Option<u32>) -> Self {
         let budget = length.saturating_mul(NODE_BYTES + 1).saturating_add(LEAST_BUDGET);
-        Self { next: Cell::new(0), left: Cell::new(budget), stop }
+        Self { next: Cell::new(0), left: Cell::new(budget), stop, twice: Cell::new(None) }
     }
 
     fn number<E: Error>(&self, bytes: usize) -> Result<u32, E> {
@@ -233,7 +237,7 @@ impl<'de> Visitor<'de> for &Reading {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Tree, E> {
         let number = self.number(text.len())?; // before the text is copied
-        Ok(Tree { number, value: Value::Text(text.to_owned()) })
+        Ok(Tree { number, value: Value::Text(text.to_owned().into()) })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
@@ -252,7 +256,10 @@ impl<'de> Visitor<'de> for &Reading {
             entries.push(entry);
         }
         match repeated(&entries) {
-            Some(key) => Err(Error::custom(format_args!("duplicate key {}", quoted("", key)))),
+            Some((twice, key)) => {
+                self.twice.set(Some(twice));
+                Err(Error::custom(format_args!("duplicate key {}", quoted("", key))))
+            }
             None => Ok(Tree { number, value: Value::Mapping(entries) }),
         }
     }
@@ -261,7 +268,7 @@ impl<'de> Visitor<'de> for &Reading {
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Tree, A::Error> {
         let number = self.number(0)?;
         let (_, content): (serde::de::IgnoredAny, _) = data.variant()?;
-        content.newtype_variant_seed(self)?.wipe();
+        content.newtype_variant_seed(self)?;
         Ok(Tree { number, value: Value::Tagged })
     }
 }

@@ -4,6 +4,7 @@
 //! silently not be so.
 
 use crate::claims::{ServiceAccount, whole_number};
+use crate::http::command::text;
 use crate::http::refusal::Refusal;
 use serde_json::{Map, Value};
 
@@ -48,12 +49,9 @@ impl TokenRequestBody {
         {
             return Err(UNKNOWN);
         }
-        let text = |object: &Map<String, Value>, name: &str| match object.get(name) {
-            None | Some(Value::Null) => Ok(String::new()),
-            Some(Value::String(text)) => Ok(text.clone()),
-            Some(_) => {
-                Err(Refusal::Invalid("kind, apiVersion, metadata.name and metadata.namespace are texts"))
-            }
+        let text = |object, name| {
+            let text = text(object, name, "kind, apiVersion, metadata.name and metadata.namespace are texts");
+            text.map(|text| text.unwrap_or_default().to_owned())
         };
         let present = |name| spec.get(name).filter(|value| !value.is_null());
         let audiences = match present("audiences") {

@@ -45,7 +45,7 @@ impl Recipient {
                 key.clear_cofactor().map_err(|_| malformed)?;
                 Ok(Recipient::X25519(key))
             }
-            _ => Err(KeyError::Encryption { why: "tokens are encrypted to keys on P-256 and X25519 alone" }),
+            _ => Err(KeyError::encryption("tokens are encrypted to keys on P-256 and X25519 alone")),
         }
     }
 
@@ -90,9 +90,7 @@ impl Private {
                 Private::X25519(x25519::SecretKey::from_slice(bytes).map_err(|_| inconsistent.clone())?)
             }
             _ => {
-                return Err(KeyError::Encryption {
-                    why: "tokens are opened with keys on P-256 and X25519 alone",
-                });
+                return Err(KeyError::encryption("tokens are opened with keys on P-256 and X25519 alone"));
             }
         };
         let (kind, own) = private.public().ok_or(inconsistent.clone())?.numbers();

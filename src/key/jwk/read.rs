@@ -420,6 +420,6 @@ mod tests {
         let asked = Key::read(&Secret::new(text.clone().into_bytes()), Some(Algorithm::ES384), None).err();
         assert_eq!(asked, Some(bad("its `alg` is not the algorithm that is asked for")));
         let shared = Key::from_secret(Algorithm::HS256, &Secret::new(text.into_bytes()), None).err();
-        assert_eq!(shared, Some(KeyError::JwkAsSecret));
+        assert_eq!(shared, Some(KeyError::JWK_AS_SECRET));
     }
 }

@@ -66,10 +66,7 @@ impl Sqlite {
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&error)),
                 Err(_) => {}
-                // Its name must be there after a power failure, too.
-                Ok(_) => File::open(folder_of(path))
-                    .and_then(|folder| folder.sync_all())
-                    .map_err(|error| failed(&error))?,
+                Ok(_) => sync_name(path).map_err(|error| failed(&error))?,
             }
         }
         let there = fs::metadata(path).map_err(|error| failed(&error))?;
@@ -84,7 +81,7 @@ impl Sqlite {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let fault = |error| fault(config, &error);
-        let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
+        let connection = Connection::open_with_flags(literal(path), flags).map_err(fault)?;
         connection.busy_timeout(BUSY).map_err(fault)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(fault)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(fault)?;
@@ -236,15 +233,19 @@ impl Sqlite {
     pub(super) fn backup(&mut self, file: &Path) -> Result<(), StoreFault> {
         let target = StoreConfig { place: Place::Sqlite(file.to_owned()), ..self.config.clone() };
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-        made.map_err(|error| StoreFault::passing(&target, error.to_string()))?;
+        made.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => StoreFault::passing(&target, "it exists already")
+                .hint("name a file that does not exist: nothing is overwritten"),
+            _ => StoreFault::passing(&target, error.to_string()),
+        })?;
         let copy = || {
-            let mut copy = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            let mut copy = Connection::open_with_flags(literal(file), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
             let step = Backup::new(&self.connection, &mut copy)?.step(-1)?;
             if step == StepResult::Done { Ok(()) } else { Err(rusqlite::Error::InvalidQuery) }
         };
-        copy().map_err(|error| {
+        let copied = copy().map_err(|error| fault(&target, &error));
+        copied.and_then(|()| sync_name(file).map_err(|error| system(&target, &error))).inspect_err(|_| {
             let _ = fs::remove_file(file);
-            fault(&target, &error)
         })
     }
 
@@ -255,6 +256,16 @@ impl Sqlite {
     fn fault(&self, error: &rusqlite::Error) -> StoreFault {
         fault(&self.config, error)
     }
+}
+
+/// The name of a file must be there after a power failure, too.
+fn sync_name(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// A path that SQLite takes for nothing else, such as a URI or `:memory:`.
+fn literal(path: &Path) -> PathBuf {
+    Path::new(".").join(path)
 }
 
 const NO_STORE: &str = "name a file that does not exist, or put a backup in its place";

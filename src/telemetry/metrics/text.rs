@@ -82,6 +82,12 @@ impl Text {
         self.sample(name, &[], value);
     }
 
+    /// A number that goes up.
+    pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.family(name, "counter", "", help);
+        self.sample(&format!("{name}_total"), &[], value);
+    }
+
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
         self.line(name, labels, &value.to_string());
     }
