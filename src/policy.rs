@@ -308,7 +308,7 @@ fn behind_host<'n>(name: &'n str, hosts: &[&str]) -> Option<&'n str> {
 
 /// Every name of a resource, as it was asked first: a repository may stand behind any of the registry's own
 /// names, or behind none.
-fn names(resource: &Resource, hosts: &[&str]) -> Vec<Resource> {
+pub fn names(resource: &Resource, hosts: &[&str]) -> Vec<Resource> {
     let mut names = vec![resource.clone()];
     if let Resource::Repository(name) = resource {
         let mut bare = &**name;

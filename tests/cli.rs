@@ -174,6 +174,9 @@ fn what_is_wrong_is_said_with_the_right_exit_code() {
     folder.write("none.yaml", &format!("{STRONG}policy: none\n"));
     folder.write("broken.yaml", "issuer: [\n");
     folder.write("empty.yaml", "");
+    folder.write("claims.json", "{\n\"a\": nope}");
+    folder.write("list.json", "[]");
+    common::output("mkfifo", &[folder.join("pipe").to_str().unwrap()], "");
     folder.write("free.yaml", "service: {port: 0}\n");
     for (line, code, part) in [
         ("", 2, "a command is required"),
@@ -183,6 +186,23 @@ fn what_is_wrong_is_said_with_the_right_exit_code() {
             "needs --config PATH: KEYPEBBLE_CONFIG is not set, and /etc/keypebble/config.yaml does not exist",
         ),
         ("issue --config strong.yaml --claims {", 2, "cannot take the claims: not valid JSON"),
+        ("issue --config strong.yaml --claims=", 2, "--claims is empty"),
+        ("issue --config strong.yaml --claims @", 2, "--claims: after `@` the name of a file is missing"),
+        (
+            "issue --config strong.yaml --claims @claims.json",
+            2,
+            "cannot take the claims: claims.json:2:7: not valid JSON: expected",
+        ),
+        (
+            "issue --config strong.yaml --claims @list.json",
+            2,
+            "cannot take the claims: list.json: expected a JSON object",
+        ),
+        (
+            "issue --config strong.yaml --claims @pipe",
+            1,
+            "cannot read pipe: it is a pipe, not a regular file",
+        ),
         ("issue --config strong.yaml --claims []", 2, "expected a JSON object"),
         (
             "issue --config strong.yaml --claims {\"exp\":1}",
@@ -234,6 +254,41 @@ fn what_is_wrong_is_said_with_the_right_exit_code() {
     let said = stderr(&common::line(&folder, "serve --config a/nowhere.yaml"));
     let looked = format!("looked in {};", folder.path().canonicalize().unwrap().display());
     assert!(said.contains(&looked), "{said}");
+}
+
+#[test]
+fn a_secret_that_is_out_of_place_is_not_shown() {
+    let folder = folder();
+    const PASSWORD: &str = "hunter2 hunter2";
+    const RANDOM: &str = "eyJhbGciOiJFUzI1NiJ9eyJzdWIiOiJhIn0";
+    for (line, secret) in [
+        (&["hash-password", PASSWORD][..], PASSWORD),
+        (&["user", "set", "alice", PASSWORD, "--users-file", "users"], PASSWORD),
+        (&["check", "-c", "config.yaml", &format!("--json={PASSWORD}")], PASSWORD),
+        (&["init", "new", "--registry", &format!("u:{PASSWORD}@h")], PASSWORD),
+        (&["init", "new", "--url", &format!("u:{PASSWORD}@h")], PASSWORD),
+        (&["check", "-c", "config.yaml", RANDOM], RANDOM),
+        (&["inspect", RANDOM, RANDOM], RANDOM),
+        (&[RANDOM], RANDOM),
+        (&["keys", RANDOM], RANDOM),
+        (&["help", "issue", RANDOM], RANDOM),
+        (&["issue", "-c", "strong.yaml", "--claim", RANDOM], RANDOM),
+        (&["issue", "-c", "strong.yaml", "--claim", &format!("a:={RANDOM}")], RANDOM),
+        (&["issue", "-c", "c", "--format", RANDOM], RANDOM),
+        (&["issue", "-c", "c", "--at", RANDOM], RANDOM),
+        (&["issue", "-c", "c", "--ttl", RANDOM], RANDOM),
+        (&["serve", "-c", "c", "--listen", RANDOM], RANDOM),
+        (&["policy", "explain", "--policy", "policy.yaml", "--user", "alice", "--scope", RANDOM], RANDOM),
+        (&["verify", "--for", RANDOM, "-"], RANDOM),
+        (&["hash-password", "--cost", RANDOM], RANDOM),
+        (&["completions", RANDOM], RANDOM),
+        (&["man", RANDOM], RANDOM),
+    ] {
+        let output = run(&folder, line);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{line:?}: {said}");
+        assert!(!said.contains(secret), "{line:?}: {said}");
+    }
 }
 
 #[test]
@@ -338,8 +393,11 @@ fn the_configuration_may_be_standard_input_once() {
     folder.write("keys/s", "0123456789abcdef0123456789abcdef");
     let output = issue(&["--sub", "alice"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = run_with_input(&folder, &["verify", "--config", "-", "-"], "a.b.c");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("standard input is the token, and can't be"), "{}", stderr(&output));
     let output = issue(&["--claims", "-"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(
         stderr(&output).contains("standard input is the configuration, and can't be the claims as well"),
         "{}",

@@ -583,13 +583,14 @@ fn hash_password_makes_lines_that_work_and_says_what_does_not() {
         (&[], &*long, 1, "at most 72 bytes: bcrypt reads no more"),
         (&[], "a\0b", 1, "no control characters"),
         (&[], "a\nb\n", 1, "no control characters"),
+        (&[], "\u{feff}hunter2", 1, "it begins with a byte order mark"),
         (&["--user", "a:b"], "x", 2, "cannot hold a colon"),
         (&["--user", "#a"], "x", 2, "is a comment"),
         (&["--user", ""], "x", 2, "--user is empty"),
         (&["--cost", "3"], "x", 2, "expected a whole number from 4 to 14, found `3`"),
         (&["--cost", "15"], "x", 2, "found `15`"),
         (&["--cost", "+9"], "x", 2, "found `+9`"),
-        (&["hunter2"], "x", 2, "unexpected argument"),
+        (&["hunter2"], "x", 2, "one argument too many"),
     ] {
         let (found, out, err) = run(arguments, input);
         assert_eq!((found, out.as_str()), (Some(code), ""), "{arguments:?} {err}");

@@ -396,6 +396,39 @@ fn an_export_follows_no_link_that_somebody_planted() {
 }
 
 #[test]
+fn an_export_replaces_an_earlier_one_and_nothing_else() {
+    let folder = folder();
+    folder.write("out", "");
+    for format in ["jwks", "pem", "cert", "id", "jwks"] {
+        done(&folder, &format!("keys export --dir keys --format {format} --out out"));
+    }
+    done(&folder, "keys generate --dir fernet --fernet");
+    let key = done(&folder, "keys export --dir keys --format pem --state active");
+    let private = fs::read_to_string(common::repository("tests/data/keys/p256.pem")).unwrap();
+    let jwk = |more: &str| format!(r#"{{"keys": [{{"kty": "EC", "crv": "P-256", {more}}}]}}"#);
+    folder.write("private.pem", &private);
+    folder.write("both.pem", &(key.clone() + &private));
+    folder.write("beside.pem", &(key + "hunter2hunter2\n"));
+    folder.write("private.jwks", &jwk(r#""x": "AA", "y": "AA", "d": "AA""#));
+    folder.write("oct.jwks", r#"{"keys": [{"kty": "oct", "k": "AAAA"}]}"#);
+    folder.write("jwk.json", r#"{"kty": "oct", "k": "AAAA"}"#);
+    folder.write("users", "alice:$2y$10$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s.\n");
+    folder.write("secret", "hunter2hunter2hunter2");
+    fs::write(folder.join("key.der"), b"\x30\x82\x01\x00\xff").unwrap();
+    for file in
+        "keys/keyring.json fernet/0 config.yaml private.pem both.pem beside.pem private.jwks oct.jwks \
+                 jwk.json users secret key.der"
+            .split_whitespace()
+    {
+        let before = fs::read(folder.join(file)).unwrap();
+        let said = fails(&folder, &format!("keys export --dir keys --format jwks --out {file}"), 1);
+        assert!(said.contains(&format!("cannot write {file}: it holds something else")), "{said}");
+        assert!(said.contains("hint: remove it first, or name another file"), "{said}");
+        assert_eq!(fs::read(folder.join(file)).unwrap(), before, "{file}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_with_what_to_do() {
     let folder = folder();
     folder.write("keys/note.txt", "");
@@ -418,6 +451,16 @@ fn what_is_wrong_is_said_with_what_to_do() {
         ("keys export --dir keys --format jwks --state previous", 1, "no key is previous"),
         ("keys export --dir keys --format jwks --id x", 1, "no key has the id `x`"),
         ("init", 2, "needs a folder: keypebble init DIR"),
+        ("init -", 2, "DIR: expected a path, found `-`\nkeypebble: hint: ./- has that name"),
+        ("keys generate --dir -", 2, "--dir: expected a path, found `-`"),
+        (
+            "keys export --dir keys --format jwks --out -",
+            2,
+            "hint: leave --out out for standard output; ./- has",
+        ),
+        ("store backup - --config config.yaml", 2, "FILE: expected a path, found `-`"),
+        ("user set alice --users-file -", 2, "--users-file: expected a path, found `-`"),
+        ("man --all -", 2, "--all: expected a path, found `-`"),
         ("init keys", 1, "is not empty"),
         ("init .", 2, "does not name a new folder"),
         ("init new --algorithm HS256", 2, "no Docker registry accepts HS256"),

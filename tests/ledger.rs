@@ -793,6 +793,11 @@ fn what_is_wrong_on_the_command_line_is_said() {
             2,
             "expected one of pull, push, delete, found `write`",
         ),
+        ("audit --config config.yaml --repository repository:al/app:push", 2, "is not a repository's name"),
+        ("audit --config config.yaml --repository al/app:latest", 2, "hint: such as alice/app: without"),
+        ("audit --config config.yaml --repository al/APP", 2, "`al/APP` is not a repository's name"),
+        ("audit --config config.yaml --repository al/*", 2, "is not a repository's name"),
+        ("audit --config config.yaml --repository /al/app", 2, "is not a repository's name"),
         ("audit --config config.yaml --repository a --policy policy.yaml", 1, "was not in force then"),
     ] {
         let output = line(&folder, command);
@@ -839,6 +844,12 @@ fn an_audit_says_who_got_what_when_and_by_which_rule() {
     );
     assert_eq!(users(&audit("--repository alice/app --since 1d")), ["bob", "alice"]);
     assert_eq!(users(&audit("--repository alice/app --at 1d")), [""; 0], "nothing was issued yet");
+    assert_eq!(
+        users(&audit("--repository Registry.example.com/alice/app")),
+        ["bob", "alice"],
+        "its own name"
+    );
+    assert_eq!(users(&audit("--repository other.example/alice/app")), [""; 0]);
     assert_eq!(users(&audit("--repository alice")), [""; 0], "the whole name");
     let kinds = |found: &Value| -> Vec<String> {
         let kind = |event: &Value| event["kind"].as_str().unwrap().to_owned();

@@ -52,6 +52,10 @@ fn inspect_says_what_a_token_says_and_that_it_was_not_checked() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains(&token));
+    for (line, code) in [("-c nosuch", 3), ("--decrypt-key nosuch", 1)] {
+        let (found, text) = said(&folder, &format!("inspect {line} -"), &token);
+        assert!(found == code && text.contains("nosuch"), "{line}: {found} {text}");
+    }
     let output = run(&folder, &["inspect", "--json", &token]);
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&json["signature_checked"], &json["header"]["alg"]), (&false.into(), &"ES256".into()));
@@ -90,7 +94,7 @@ fn what_is_no_token_is_refused_with_its_reason_and_1() {
         ),
         ("verify --config config.yaml tok", "that is a file"),
         ("inspect", "`keypebble inspect` needs a token, or - to read it from standard input"),
-        ("inspect a.b.c d", "unexpected argument `d`"),
+        ("inspect a.b.c d", "one argument too many"),
         ("verify -", "needs --config PATH, --jwks FILE or --key FILE"),
         ("verify --config c --jwks j -", "one of --config, --jwks and --key"),
         ("verify --config c", "needs a token"),
@@ -196,6 +200,12 @@ fn verify_for_a_registry_gives_its_verdict() {
         ("registry-2.8 --config config.yaml", 0, "accepted: distribution 2.8 would take this token\n"),
         ("registry-3 --config config.yaml", 0, "accepted: distribution 3 would take this token\n"),
         ("zot --config config.yaml", 0, "accepted: zot would take this token\n"),
+        (
+            "zot --config config.yaml --issuer x",
+            0,
+            "warning  issuer           zot does not compare the issuer",
+        ),
+        ("zot --key bundle.pem --service x", 0, "zot does not compare the service"),
         ("registry-3 --config config.yaml --service t", 1, "`aud` is `s`, expected `t`"),
         (
             "registry-3 --config config.yaml --issuer https://x",
@@ -243,6 +253,14 @@ fn doctor_compares_both_sides() {
         ),
         (format!("{doctor} --for registry-3"), &["distribution 3: `", "is the libtrust id of a trusted key"]),
         (format!("{doctor} --rootcertbundle none.pem"), &["cannot read none.pem", "--rootcertbundle"]),
+        (
+            format!("{doctor} --registry-env registry.yml"),
+            &["cannot use registry.yml: its line 1 has no `=`"],
+        ),
+        (
+            "doctor --config config.yaml --jwks jwks.json".to_owned(),
+            &["--rootcertbundle and --jwks are a registry's, and its configuration is missing"],
+        ),
         (
             "doctor --config none.yaml --registry-config registry.yml".to_owned(),
             &["error    config", "cannot load configuration"],
@@ -300,6 +318,7 @@ fn doctor_reads_the_configuration_of_zot() {
         ("registry.yml --for zot", 1, "does not start: its file has a `version`, as distribution's has"),
         ("open.json", 1, "anybody who reaches it may pull, push and delete"),
         ("zot.json --for zot --registry-env env", 2, "--registry-env is for distribution"),
+        ("zot.json --registry-env env", 1, "--registry-env is for distribution"),
     ] {
         let (found, text) = said(&folder, &format!("{doctor} {line}"), "");
         assert!(found == code && text.contains(part), "{line}: {found} {text}");

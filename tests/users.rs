@@ -98,6 +98,12 @@ fn what_cannot_be_done_changes_nothing() {
         ("user set alice --config config.yaml", "one\ntwo\n", 1, "no control characters"),
         ("user set alice --users-file none/users", "x", 1, "cannot open the folder of none/users"),
         ("user set alice --users-file .", "x", 1, "not a regular file"),
+        (
+            "user set alice --users-file none.yaml",
+            "x",
+            1,
+            "cannot change none.yaml: its line 1 is not `name:hash`",
+        ),
         ("user remove bob --config config.yaml", "", 1, "it names no user `bob`"),
         ("user remove bob --users-file absent", "", 1, "it names no user `bob`"),
         ("user list --users-file absent", "", 3, "No such file"),

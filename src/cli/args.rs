@@ -9,7 +9,7 @@ use super::flags::{self, Flag};
 use super::{COMMANDS, Command, help};
 use crate::cli::error::{Error, Exit};
 use crate::ground::nearest::{did_you_mean, nearest};
-use crate::ground::text::word;
+use crate::ground::text::{quoted, word};
 use crate::key::algorithm::Algorithm;
 use crate::load::setup::{DEFAULT_CONFIG, Paths};
 use lexopt::{Arg, Parser, ValueExt};
@@ -83,10 +83,16 @@ impl Arguments {
         }
     }
 
+    /// A flag's path of what is written or changed.
+    pub(super) fn target(&mut self, flag: &str) -> Result<Option<PathBuf>, Error> {
+        self.path(flag)?.map(|path| target(&format!("--{flag}"), path)).transpose()
+    }
+
     /// What a flag's text says, such as how long something lives.
     pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, flag: &str) -> Result<Option<T>, Error> {
-        let read =
-            |text: String| text.parse().map_err(|error| usage(format!("--{flag}: {error}, found `{text}`")));
+        let read = |text: String| {
+            text.parse().map_err(|error| usage(format!("--{flag}: {error}, found {}", quoted("", &text))))
+        };
         self.text(flag)?.map(read).transpose()
     }
 
@@ -98,7 +104,8 @@ impl Arguments {
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, Error> {
         let Some(text) = self.name(flag)? else { return Ok(None) };
-        let wrong = || usage(format!("--{flag}: expected one of {}, found `{text}`", names.join(", ")));
+        let wrong =
+            || usage(format!("--{flag}: expected one of {}, found {}", names.join(", "), quoted("", &text)));
         read(&text).map(Some).ok_or_else(wrong)
     }
 
@@ -114,7 +121,10 @@ impl Arguments {
         let number = text.parse().ok().filter(|number| digits && bounds.contains(number));
         number.map(Some).ok_or_else(|| {
             let (least, most) = bounds.into_inner();
-            usage(format!("--{flag}: expected a whole number from {least} to {most}, found `{text}`"))
+            usage(format!(
+                "--{flag}: expected a whole number from {least} to {most}, found {}",
+                quoted("", &text)
+            ))
         })
     }
 
@@ -179,7 +189,7 @@ pub(super) fn parse(mut parser: Parser) -> Result<Command, Error> {
                 None => Ok(Command::Help(spec.help.to_owned())),
             };
         }
-        match parser.next().map_err(|error| usage(error.to_string()))? {
+        match next(&mut parser)? {
             Some(Arg::Long("help") | Arg::Short('h')) => helping = true,
             Some(Arg::Long("version") | Arg::Short('V')) if name.is_empty() => return Ok(Command::Version),
             Some(Arg::Value(word)) if word == "help" => helping = true,
@@ -203,6 +213,14 @@ pub(super) fn parse(mut parser: Parser) -> Result<Command, Error> {
     }
 }
 
+/// The next flag or word. A value that belongs to no flag is not quoted: it may be a secret.
+fn next(parser: &mut Parser) -> Result<Option<Arg<'_>>, Error> {
+    parser.next().map_err(|error| match error {
+        lexopt::Error::UnexpectedValue { option, .. } => usage(format!("{option} takes no value")),
+        other => usage(other.to_string()),
+    })
+}
+
 /// The name with another word, where a command begins so.
 fn longer(name: &str, word: &str) -> Result<String, Error> {
     let longer = format!("{name} {word}").trim_start().to_owned();
@@ -211,21 +229,26 @@ fn longer(name: &str, word: &str) -> Result<String, Error> {
         return Ok(longer);
     }
     if words.is_empty() {
-        return Err(usage(format!("unexpected argument `{word}` after `keypebble {name}`")));
+        return Err(too_many(name));
     }
     let all = format!("the commands are {}", words.join(", "));
-    Err(usage(format!("unknown command `{longer}`")).with_hint(did_you_mean(word, words, &all)))
+    Err(usage(format!("unknown command {}", quoted("", &longer))).with_hint(did_you_mean(word, words, &all)))
 }
 
 /// The flags and operands after a command; `None` where help is asked for.
 fn arguments(parser: &mut Parser, spec: &'static Spec) -> Result<Option<Arguments>, Error> {
     let mut given = Arguments { spec, flags: Vec::new(), operands: Vec::new() };
-    while let Some(arg) = parser.next().map_err(|error| usage(error.to_string()))? {
+    while let Some(arg) = next(parser)? {
         let flag = match arg {
             Arg::Value(value) if given.operands.len() < spec.operands => {
                 given.operands.push(value);
                 continue;
             }
+            Arg::Value(path) if is_config(spec, &path) => {
+                let hint = format!("did you mean --config {}?", word(&path.to_string_lossy()));
+                return Err(too_many(spec.name).with_hint(hint));
+            }
+            Arg::Value(_) => return Err(too_many(spec.name)),
             Arg::Long(name) => {
                 let known = flags::of(spec.help).find(|known| known.name == name);
                 known.ok_or_else(|| unknown_flag(spec, name))?
@@ -236,12 +259,7 @@ fn arguments(parser: &mut Parser, spec: &'static Spec) -> Result<Option<Argument
             }
             .ok_or_else(|| {
                 let message = format!("unexpected {} after `keypebble {}`", described(other), spec.name);
-                usage(message).with_hint(match other {
-                    Arg::Value(path) if is_config(spec, path) => {
-                        format!("did you mean --config {}?", word(&path.to_string_lossy()))
-                    }
-                    _ => format!("see keypebble {} --help", spec.name),
-                })
+                usage(message).with_hint(format!("see keypebble {} --help", spec.name))
             })?,
         };
         let Flag { name, value, .. } = flag;
@@ -258,6 +276,12 @@ fn arguments(parser: &mut Parser, spec: &'static Spec) -> Result<Option<Argument
         given.flags.push((name, value));
     }
     Ok(Some(given))
+}
+
+/// An argument that has no place. It is not quoted: where a prompt is expected, it is a password.
+fn too_many(command: &str) -> Error {
+    usage(format!("one argument too many after `keypebble {command}`"))
+        .with_hint(format!("see keypebble {command} --help"))
 }
 
 /// Whether an argument looks like the path of a configuration, where one can be named.
@@ -282,12 +306,21 @@ fn described(arg: &Arg<'_>) -> String {
     match arg {
         Arg::Short(flag) => format!("flag -{flag}"),
         Arg::Long(flag) => format!("flag --{flag}"),
-        Arg::Value(value) => format!("argument `{}`", value.to_string_lossy()),
+        Arg::Value(_) => "argument".to_owned(),
     }
 }
 
 fn text(value: OsString, what: &str) -> Result<String, Error> {
     value.string().map_err(|_| usage(format!("{what} is not UTF-8")))
+}
+
+/// A path that is written: `-` would be a file of that name, where standard output is meant.
+pub(super) fn target(what: &str, path: PathBuf) -> Result<PathBuf, Error> {
+    if path.as_os_str() != "-" {
+        return Ok(path);
+    }
+    let stdout = if what == "--out" { "leave --out out for standard output; " } else { "" };
+    Err(usage(format!("{what}: expected a path, found `-`")).with_hint(format!("{stdout}./- has that name")))
 }
 
 /// The command line is wrong.
@@ -385,7 +418,8 @@ mod tests {
             ("keys rotat", "unknown command `keys rotat` | did you mean `rotate`?"),
             ("help keys frobnicate", "the commands are generate, list"),
             ("help issue --json", "unexpected flag --json"),
-            ("help issue extra", "unexpected argument `extra` after `keypebble issue`"),
+            ("man nosuch", "there is no page for `nosuch`"),
+            ("help issue extra", "one argument too many after `keypebble issue`"),
             ("isue", "unknown command `isue` | did you mean `issue`?"),
             ("frobnicate", "the commands are init, issue, command, serve, check"),
             (
@@ -394,7 +428,7 @@ mod tests {
             ),
             (
                 "serve config.yaml",
-                "`config.yaml` after `keypebble serve` | did you mean --config config.yaml?",
+                "one argument too many after `keypebble serve` | did you mean --config config.yaml?",
             ),
             ("check a.yml", "did you mean --config a.yml?"),
             ("serve config", "see keypebble serve --help"),
@@ -405,7 +439,10 @@ mod tests {
             ("issue --config c --config d", "--config is given twice"),
             ("issue --config c --polcy p", "has no flag --polcy | did you mean --policy?"),
             ("serve --config c --claims {}", "`keypebble serve` has no flag --claims"),
-            ("issue --config c extra", "unexpected argument `extra`"),
+            (
+                "issue --config c extra",
+                "one argument too many after `keypebble issue` | see keypebble issue --help",
+            ),
             ("issue -c c --config d", "--config is given twice"),
             ("issue -c", "--config needs a value"),
             ("issue --config c -x", "unexpected flag -x"),
@@ -413,7 +450,7 @@ mod tests {
                 "serve -c c --listen 8080",
                 "--listen: expected HOST:PORT, [IPv6]:PORT or unix:/PATH, found `8080`",
             ),
-            ("issue --config c --policy p --generate=yes", "unexpected"),
+            ("issue --config c --policy p --generate=yes", "--generate takes no value"),
             ("issue --config c --ttl 0", "--ttl: expected a time from 1 s to ten years, such as 90, 15m"),
             ("issue --config c --ttl 1w", "found `1w`"),
             ("issue --config c --ttl -5", "--ttl"),
@@ -441,6 +478,12 @@ mod tests {
             assert!(text.contains(part), "{line}: {text}");
             assert_eq!(error.exit_code(), 2);
         }
+    }
+
+    #[test]
+    fn an_empty_word_is_no_page() {
+        let error = parse(Parser::from_args(["man", ""])).unwrap_err();
+        assert_eq!(error.to_string(), "there is no page for ``");
     }
 
     #[test]

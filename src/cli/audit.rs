@@ -11,12 +11,12 @@ use super::tokens::{MOST, open, some};
 use super::{Command, print};
 use crate::cli::error::{Error, Exit};
 use crate::ground::file::Files;
-use crate::ground::text::shortened;
+use crate::ground::text::quoted;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::ground::when::{FORMS, Readable, Span};
 use crate::load::setup;
-use crate::policy::scope::{Action, Scope};
-use crate::policy::{Asker, Decision, Policy, Who};
+use crate::policy::scope::{Action, Resource, Scope};
+use crate::policy::{self, Asker, Decision, Policy, Who};
 use crate::store::Store;
 use crate::store::entry::{Event, EventFilter, EventKind, Filter, Listed};
 use answer::{Able, Answer};
@@ -61,6 +61,14 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         (at, since) => at.map(|text| (Reach::At, text)).or(since.map(|text| (Reach::Since, text))),
     };
     let (user, repository) = (arguments.name("user")?, arguments.name("repository")?);
+    if let Some(name) = &repository
+        && !matches!(Resource::repository(name), Resource::Repository(_))
+    {
+        let error = usage(format!("--repository: {} is not a repository's name", quoted("", name)));
+        return Err(
+            error.with_hint("such as alice/app: without `repository:`, an action, a tag or a pattern")
+        );
+    }
     let action = arguments.one_of("action", &Action::REPOSITORY.map(Action::name), action)?;
     let policy = arguments.path("policy")?;
     if repository.is_none() && (action.is_some() || policy.is_some()) {
@@ -82,7 +90,6 @@ pub(super) fn run(command: &Audit) -> Result<(), Error> {
     let at = matches!(command.span, Some((Reach::At, _)));
     let filter = Filter {
         subject: command.user.clone(),
-        repository: command.repository.clone(),
         action: command.action.map(|action| action.name().to_owned()),
         issued_from: span.filter(|_| !at).map(|span| span.from),
         issued_until: span.map(|span| span.until),
@@ -90,7 +97,9 @@ pub(super) fn run(command: &Audit) -> Result<(), Error> {
         limit: command.limit,
         ..Filter::default()
     };
-    let (tokens, more) = some(&store, filter)?;
+    let config = setup::config(&command.config, &mut Files::default())?;
+    let hosts: Vec<&str> = config.services().collect();
+    let (tokens, more) = granted_on(&store, command.repository.as_deref(), &hosts, &filter)?;
     let within = |kind| EventFilter {
         kind: Some(kind),
         subject: None,
@@ -106,7 +115,11 @@ pub(super) fn run(command: &Audit) -> Result<(), Error> {
     let lost = EventFilter { from, until: None, ..within(EventKind::Dropped) };
     let dropped = gather(&store, lost, usize::MAX, |_| true)?.iter().map(lost_records).sum();
     let able = match (&command.policy, &command.repository) {
-        (Some(path), Some(repository)) => Some(able(command, path, repository, &policies)?),
+        (Some(path), Some(repository)) => {
+            let default_ttl = config.lifetimes.default;
+            let asker = Asker { who: Who::Anonymous, hosts: &hosts, default_ttl };
+            Some(able(command, path, repository, &policies, asker)?)
+        }
         _ => None,
     };
     let more = more || more_events;
@@ -121,7 +134,7 @@ impl Reach {
             Reach::Since => "--since",
         };
         let span = Span::parse(text, now);
-        let span = span.ok_or_else(|| usage(format!("{flag}: {FORMS}, found `{}`", shortened(text, 40))))?;
+        let span = span.ok_or_else(|| usage(format!("{flag}: {FORMS}, found {}", quoted("", text))))?;
         if span.from > now {
             return Err(usage(format!("{flag}: {} UTC is yet to come", Readable(span.from))));
         }
@@ -130,6 +143,30 @@ impl Reach {
             Reach::Since => Span { until: now, ..span },
         })
     }
+}
+
+/// The latest tokens that a filter lets through, and whether there are more. A token may name a repository with one
+/// of the registry's own names before it, as the policy allows.
+fn granted_on(
+    store: &Store,
+    repository: Option<&str>,
+    hosts: &[&str],
+    filter: &Filter,
+) -> Result<(Vec<Listed>, bool), Error> {
+    let Some(name) = repository else { return some(store, filter.clone()) };
+    let (mut tokens, mut more) = (Vec::new(), false);
+    for resource in policy::names(&Resource::repository(name), hosts) {
+        let repository = Some(resource.name().to_owned());
+        let (found, cut) = some(store, Filter { repository, ..filter.clone() })?;
+        tokens.extend(found);
+        more |= cut;
+    }
+    tokens.sort_by_key(|token| std::cmp::Reverse(token.number));
+    tokens.dedup_by_key(|token| token.number);
+    let most = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+    more |= tokens.len() > most;
+    tokens.truncate(most);
+    Ok((tokens, more))
 }
 
 /// What was revoked, and what was used after that, as far as it may be about what is asked; and whether there is more.
@@ -205,7 +242,13 @@ fn policies(store: &Store, within: EventFilter) -> Result<Vec<Event>, Error> {
 }
 
 /// Who could have got something on that repository, by a policy that was in force.
-fn able(command: &Audit, path: &Path, repository: &str, policies: &[Event]) -> Result<Able, Error> {
+fn able(
+    command: &Audit,
+    path: &Path,
+    repository: &str,
+    policies: &[Event],
+    asker: Asker<'_>,
+) -> Result<Able, Error> {
     let policy = setup::policy(path, &mut Files::default())?;
     if !policies.iter().any(|event| event.detail == policy.digest()) {
         let known: Vec<&str> = policies.iter().map(|event| event.detail.as_str()).collect();
@@ -215,17 +258,13 @@ fn able(command: &Audit, path: &Path, repository: &str, policies: &[Event]) -> R
             known => format!("find the file with this hash among its versions: {}", known.join(" or ")),
         }));
     }
-    let config = setup::config(&command.config, &mut Files::default())?;
-    let hosts: Vec<&str> = config.services().collect();
     let actions = command.action.map_or(Action::REPOSITORY.to_vec(), |action| vec![action]);
     let names = actions.iter().map(|action| action.name());
     let scope = Scope::new("repository", repository, names)
         .map_err(|error| usage(format!("--repository: {error}")))?;
     let rows = who(&policy, command.user.as_deref())
         .into_iter()
-        .flat_map(|who| {
-            granted(&policy, &Asker { who, hosts: &hosts, default_ttl: config.lifetimes.default }, &scope)
-        })
+        .flat_map(|who| granted(&policy, &Asker { who, ..asker }, &scope))
         .collect();
     Ok(Able { policy: policy.digest().to_owned(), rows })
 }

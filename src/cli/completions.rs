@@ -13,6 +13,7 @@ use super::{COMMANDS, Command, help};
 use crate::cli::error::Error;
 use crate::cli::stdout::print_raw;
 use crate::diagnosis::verdict::Program;
+use crate::ground::text::quoted;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::State;
 use crate::token::{Format, Typ};
@@ -39,7 +40,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     };
     match SHELLS.iter().find(|(known, _)| *known == name) {
         Some((_, shell)) => Ok(Command::Completions(*shell)),
-        None => Err(usage(format!("expected one of {}, found `{name}`", names()))),
+        None => Err(usage(format!("expected one of {}, found {}", names(), quoted("", &name)))),
     }
 }
 

@@ -13,7 +13,7 @@ use super::key_file::file;
 #[cfg(feature = "tls")]
 use super::progress;
 use super::{Command, print};
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Exit};
 use crate::config::{Config, ServiceConfig};
 use crate::diagnosis::doctor;
 use crate::diagnosis::registry::{RegistryConfig, env_file};
@@ -59,6 +59,9 @@ const NOT_ENABLED: [&str; 2] = [
     "build with `cargo build --release --features tls`, or ask without it: curl -i URL/v2/",
 ];
 
+/// What is wrong with variables for zot.
+const NO_VARIABLES: &str = "--registry-env is for distribution: zot reads no variables";
+
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let (url, ca) = (arguments.name("url")?, arguments.path("ca")?);
     if url.is_some() && !cfg!(feature = "tls") {
@@ -69,7 +72,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     }
     let (program, registry_env) = (arguments.parsed("for")?, arguments.path("registry-env")?);
     if program == Some(Program::Zot) && registry_env.is_some() {
-        return Err(usage("--registry-env is for distribution: zot reads no variables"));
+        return Err(usage(NO_VARIABLES));
     }
     Ok(Command::Doctor(Doctor {
         files: arguments.files()?,
@@ -230,16 +233,22 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
     }
     let zots = is_zots || command.program == Some(Program::Zot);
     let variables = match &command.registry_env {
-        _ if zots => Vec::new(),
-        Some(path) => env_file(&String::from_utf8_lossy(&file(path)?)),
-        None => std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            // In this process REGISTRY_AUTH_FILE is skopeo's.
-            .filter(|(name, _)| name.starts_with("REGISTRY_AUTH") && name != "REGISTRY_AUTH_FILE")
-            .collect(),
+        Some(_) if zots => return Err(usage(NO_VARIABLES)),
+        None if zots => Vec::new(),
+        Some(path) => env_file(&file(path)?).map_err(|problem| {
+            Error::said(Exit::Rejected, format!("cannot use {}: {problem}", path.display()))
+                .with_hint("one NAME=value a line, such as REGISTRY_AUTH_TOKEN_SERVICE=registry.example.com")
+        })?,
+        None => own_variables()?,
     };
     if document.is_none() && variables.is_empty() {
-        return Ok(None);
+        return match command.bundle.as_ref().or(command.jwks.as_ref()) {
+            None => Ok(None),
+            Some(_) => {
+                Err(usage("--rootcertbundle and --jwks are a registry's, and its configuration is missing")
+                    .with_hint("add --registry-config FILE, or --registry-env FILE"))
+            }
+        };
     }
     let read = match &document {
         Some(document) if zots => RegistryConfig::of_zot(document),
@@ -252,6 +261,17 @@ fn registry(command: &Doctor) -> Result<Option<RegistryConfig>, Error> {
         jwks: command.jwks.clone().or(read.jwks),
         ..read
     }))
+}
+
+/// The variables of this process that are the registry's: `REGISTRY_AUTH_FILE` is skopeo's.
+fn own_variables() -> Result<Vec<(String, String)>, Error> {
+    let names = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let auth = names.filter(|(name, _)| name.starts_with("REGISTRY_AUTH") && name != "REGISTRY_AUTH_FILE");
+    auth.map(|(name, value)| match value.into_string() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(usage(format!("{name} is not UTF-8"))),
+    })
+    .collect()
 }
 
 /// What it trusts. A path that does not exist here is looked for beside its configuration, too.

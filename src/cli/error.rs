@@ -5,6 +5,7 @@
 
 use crate::claims::ClaimsError;
 use crate::diagnosis::unverified::Malformed;
+use crate::ground::input;
 use crate::keystore::KeystoreError;
 use crate::load::LoadError;
 use crate::server::BindError;
@@ -91,6 +92,7 @@ impl Error {
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         let exit = match self {
+            _ if input::is_given_twice(self) => Exit::Usage,
             Error::Said { exit, .. } => *exit,
             Error::Keys(error) => return error.exit_code(),
             Error::Claims(_) | Error::Load(LoadError::Contradiction(_)) => Exit::Usage,
@@ -119,6 +121,9 @@ impl Error {
             Error::Keys(error) => error.hint(),
             Error::Store(fault) => fault.hint.clone(),
             Error::Listen(error) => error.hint().map(str::to_owned),
+            Error::System { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                Some("remove it first, or name another file".to_owned())
+            }
             _ => None,
         }
     }

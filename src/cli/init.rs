@@ -12,7 +12,7 @@ mod registry;
 mod services;
 mod steps;
 
-use super::args::{Arguments, Spec, usage};
+use super::args::{Arguments, Spec, target, usage};
 use super::keys::{export, quoted};
 use super::password_input::{ask, checked_name};
 use super::{Command, print, progress};
@@ -58,7 +58,7 @@ pub(super) struct Init {
 
 fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let folder = match arguments.operand()? {
-        Some(folder) if !folder.is_empty() => PathBuf::from(folder),
+        Some(folder) if !folder.is_empty() => target("DIR", folder.into())?,
         _ => return Err(arguments.missing("a folder: keypebble init DIR")),
     };
     let registry = plan::registry(arguments.name("registry")?.as_deref().unwrap_or(LOCAL_REGISTRY))?;

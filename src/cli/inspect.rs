@@ -37,17 +37,24 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 pub(super) fn run(command: &Inspect) -> Result<(), Error> {
     let text = token_input::load(&command.token)?;
     let now = UnixTime::now();
-    if let Some(outer) = Outer::parse(&text).map_err(Error::NoToken)? {
-        return encrypted(command, &outer, &text, now);
+    let outer = Outer::parse(&text).map_err(Error::NoToken)?;
+    let openers = openers(command, &text)?;
+    if let Some(outer) = outer {
+        return encrypted(command, &outer, &text, &openers, now);
     }
     let token = Unverified::parse(&text).map_err(Error::NoToken)?;
     print(&if command.json { ascii_json(&inspect::json(&token, now)) } else { inspect::text(&token, now) })
 }
 
 /// What it says in the open, and with a key what is inside.
-fn encrypted(command: &Inspect, outer: &Outer, text: &str, now: UnixTime) -> Result<(), Error> {
-    let openers = openers(command, text)?;
-    let inside = match openers.as_slice() {
+fn encrypted(
+    command: &Inspect,
+    outer: &Outer,
+    text: &str,
+    openers: &[Opener],
+    now: UnixTime,
+) -> Result<(), Error> {
+    let inside = match openers {
         [] => None,
         openers => Some(outer.open(text, openers, now)),
     };

@@ -8,6 +8,7 @@ use super::{COMMANDS, Command, help, say_line};
 use crate::cli::error::Error;
 use crate::cli::stdout::print_raw;
 use crate::ground::disk::{self, System};
+use crate::ground::text::quoted;
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         words.push(word);
     }
     let name = words.join(" ");
-    let all = arguments.path("all")?;
+    let all = arguments.target("all")?;
     if all.is_some() && !name.is_empty() {
         return Err(
             usage("--all writes every page, not that of one command").with_hint("leave one of them out")
@@ -38,8 +39,8 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     }
     let one = || match COMMANDS.iter().find(|spec| spec.name == name) {
         Some(spec) => Ok(spec.name),
-        None if name.is_empty() => Ok(""),
-        None => Err(usage(format!("there is no page for `{name}`"))
+        None if words.is_empty() => Ok(""),
+        None => Err(usage(format!("there is no page for {}", quoted("", &name)))
             .with_hint("such as keypebble man issue, or keypebble man keys rotate")),
     };
     Ok(Command::Man(all.map_or_else(|| one().map(Man::One), |folder| Ok(Man::All(folder)))?))
@@ -54,7 +55,7 @@ pub(super) fn run(command: &Man) -> Result<(), Error> {
     let names: Vec<&str> = std::iter::once("").chain(COMMANDS.iter().map(|spec| spec.name)).collect();
     for name in &names {
         let path = folder.join(format!("{}.1", title(name)));
-        disk::publish(&System, &path, page(name).as_bytes())
+        disk::publish(&System, &path, page(name).as_bytes(), |there| there.starts_with(b".TH "))
             .map_err(|source| Error::file("write", &path, source))?;
     }
     say_line(&format!("wrote {} pages into {}", names.len(), folder.display()));

@@ -5,6 +5,7 @@
 use super::args::{Arguments, usage};
 use super::progress;
 use crate::cli::error::Error;
+use crate::ground::encoding::byte_order;
 use crate::ground::input::stdin;
 use crate::login::password::{DEFAULT_COST, ENABLED, Hash, MAX_COST, MIN_COST, Password, SALT};
 use crate::login::users::{NOT_ENABLED, name_problem};
@@ -63,6 +64,9 @@ pub(super) fn ask(user: Option<&str>, cost: u8) -> Result<Hash, Error> {
 /// Everything that is piped in, without the line end.
 fn piped() -> io::Result<Zeroizing<String>> {
     let mut bytes = stdin("the password", MAX_INPUT_BYTES)?;
+    if let Some(problem) = byte_order(&bytes) {
+        return Err(io::Error::other(format!("it {problem}")));
+    }
     let text = String::from_utf8(std::mem::take(&mut bytes));
     let mut text = Zeroizing::new(text.map_err(|error| {
         let _wiped = Zeroizing::new(error.into_bytes());

@@ -21,7 +21,7 @@ impl Place {
         value: &str,
         whose: &str,
     ) -> Result<Self, Error> {
-        match (arguments.path(flag)?, arguments.path("config")?) {
+        match (arguments.target(flag)?, arguments.path("config")?) {
             (Some(path), None) => Ok(Place::Named(path)),
             (None, Some(config)) => Ok(Place::Config(config)),
             (Some(_), Some(_)) => Err(usage(format!("--{flag} and --config both say where the {whose} are"))

@@ -2,7 +2,7 @@
 //!
 //! Loads the configuration and prints; what is done stands in `crate::store`.
 
-use super::args::{Arguments, Spec, usage};
+use super::args::{Arguments, Spec, target, usage};
 use super::{Command, print};
 use crate::cli::error::Error;
 use crate::ground::file::Files;
@@ -54,7 +54,7 @@ fn read_check(arguments: Arguments) -> Result<Command, Error> {
 
 fn read_backup(arguments: Arguments) -> Result<Command, Error> {
     read(arguments, |arguments| match arguments.operand()? {
-        Some(file) if !file.is_empty() => Ok(Act::Backup(file.into())),
+        Some(file) if !file.is_empty() => target("FILE", file.into()).map(Act::Backup),
         _ => Err(arguments.missing("a file: keypebble store backup FILE")),
     })
 }

@@ -165,13 +165,16 @@ pub(super) fn run(command: &Verify) -> Result<(), Error> {
                 service.as_deref().map_or_else(|| config.services().collect(), |service| vec![service]);
             let expected = Expected { issuer: issuer.or(Some(&config.issuer)), audiences: &audiences };
             let trust = export::for_registry(path, *program, now)?;
-            (Some(*program), verdict::judge(*program, &token, &trust, &expected, &[], now))
+            let mut findings = verdict::judge(*program, &token, &trust, &expected, &[], now);
+            findings.extend(ignored(*program, issuer, service.as_deref()));
+            (Some(*program), findings)
         }
         Against::Registry { program, bundle, jwks, key, service } => {
             let trust = trust(bundle.as_deref(), jwks.as_deref(), key.as_deref())?;
             let audiences: Vec<&str> = service.as_deref().into_iter().collect();
             let expected = Expected { issuer, audiences: &audiences };
             let mut findings = verdict::judge(*program, &token, &trust, &expected, &[], now);
+            findings.extend(ignored(*program, issuer, service.as_deref()));
             if *program != Program::Zot {
                 findings.extend(unjudged("service", "--service NAME", service.is_none()));
                 findings.extend(unjudged("issuer", "--issuer NAME", issuer.is_none()));
@@ -252,6 +255,16 @@ fn unjudged(code: &'static str, flag: &str, missing: bool) -> Option<Diagnostic>
     missing.then(|| {
         Diagnostic::warning(code, format!("the {code} was not compared")).hint(format!("give {flag}"))
     })
+}
+
+/// What was given to be compared, and zot does not look at.
+fn ignored(program: Program, issuer: Option<&str>, service: Option<&str>) -> Vec<Diagnostic> {
+    let given = [("issuer", issuer), ("service", service)].into_iter().filter(|(_, given)| given.is_some());
+    let ignored = given.filter(|_| program == Program::Zot).map(|(code, _)| {
+        Diagnostic::warning(code, format!("zot does not compare the {code}"))
+            .hint(format!("leave out --{code}"))
+    });
+    ignored.collect()
 }
 
 fn jwks(path: &Path) -> Result<KeySet, Error> {

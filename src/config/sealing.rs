@@ -6,6 +6,7 @@
 use super::key::{checked_id, folder_error, key_error};
 use crate::ground::document::{DocumentError, Node};
 use crate::ground::file::Files;
+use crate::ground::text::quoted;
 use crate::key::encryption::{EncryptionKey, Management};
 use crate::key::fernet::{ENABLED, FernetKeys, NOT_ENABLED};
 use crate::key::keyring::Keyring;
@@ -114,16 +115,20 @@ impl Sealing {
 
 fn format(root: &Node<'_>) -> Result<Format, DocumentError> {
     let Some(node) = root.get("token_format") else { return Ok(Format::default()) };
-    Format::named(node.string()?).ok_or_else(|| {
+    let name = node.string()?;
+    Format::named(name).ok_or_else(|| {
         let names = Format::ALL.map(Format::name).join(", ");
-        node.error(format!("unknown token format {}", node.quoted())).hint(format!("the formats are {names}"))
+        // Not `node.quoted()`: a token may be a secret, and the name of its format is none.
+        node.error(format!("unknown token format {}", quoted("", name)))
+            .hint(format!("the formats are {names}"))
     })
 }
 
 fn typ(root: &Node<'_>) -> Result<Typ, DocumentError> {
     let Some(node) = root.get("token_type") else { return Ok(Typ::default()) };
-    Typ::named(node.string()?).ok_or_else(|| {
-        node.error(format!("expected `JWT` or `at+jwt`, found {}", node.quoted()))
+    let name = node.string()?;
+    Typ::named(name).ok_or_else(|| {
+        node.error(format!("expected `JWT` or `at+jwt`, found {}", quoted("", name)))
             .hint("at+jwt: access tokens as RFC 9068 has them")
     })
 }
@@ -192,9 +197,12 @@ impl FernetFolder {
 }
 
 fn fernet_keys(root: &Node<'_>, files: &mut Files) -> Result<Option<Arc<FernetKeys>>, DocumentError> {
-    let Some(folder) = FernetFolder::read(root, files)? else { return Ok(None) };
-    let loaded = fernet::Folder::load(&folder.path, files);
-    let loaded = loaded.map_err(|error| folder_error(error, |text| root.key_error("fernet", text)))?;
+    let (Some(folder), Some(section)) = (FernetFolder::read(root, files)?, root.get("fernet")) else {
+        return Ok(None);
+    };
+    let loaded = fernet::Folder::load(&folder.path, files).map_err(|error| {
+        folder_error(error, |text| section.get("key_dir").as_ref().unwrap_or(&section).error(text))
+    })?;
     Ok(Some(Arc::new(loaded.into_keys())))
 }
 
@@ -239,13 +247,10 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_its_reason() {
         for (rest, part) in [
-            (
-                "token_format: jws\n",
-                "unknown token format (not shown: it may be a secret) | the formats are jwt, jwe, nested, fernet",
-            ),
+            ("token_format: jws\n", "unknown token format `jws` | the formats are jwt, jwe, nested, fernet"),
             ("token_format: jwe\n", "needs `encryption`"),
             ("token_format: nested\n", "needs `encryption`"),
-            ("token_type: jose\n", "expected `JWT` or `at+jwt`"),
+            ("token_type: jose\n", "expected `JWT` or `at+jwt`, found `jose`"),
             ("encryption: {}\n", "set one of secret_path, public_key_path, jwk_path"),
             (
                 "encryption: {algorithm: RSA-OAEP, secret_path: x}\n",
@@ -282,8 +287,8 @@ mod tests {
         for (rest, part) in [
             ("token_format: fernet\n", "needs `fernet`"),
             ("fernet: {}\n", "`key_dir` is missing"),
-            ("fernet: {key_dir: none}\n", "cannot read"),
-            ("fernet: {key_dir: none, max_active_keys: 1}\n", "a whole number from 2 to 1000"),
+            ("fernet: {key_dir: none}\n", "fernet.key_dir: cannot read"),
+            ("fernet: {key_dir: none, max_active_keys: 1}\n", "a whole number from 2 to 1000, found 1"),
         ] {
             let error = read(rest).0.expect_err(rest);
             assert!(error.contains(part), "{rest}: {error}");

@@ -78,7 +78,8 @@ impl ServiceConfig {
             trusted_proxies: proxies.unwrap_or_else(|| on_this_host(passwords)),
             forwarded_by: peers(&service, "forwarded_by")?.unwrap_or_default(),
             hosts: strings(&service, "hosts", |host| {
-                let name = host_of(host) == Some(host) && !host.contains(['/', '@', ' ']);
+                let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+                let name = host_of(host) == Some(host) && host.chars().all(plain);
                 name.then_some(())
                     .ok_or("expected a host name such as registry.example.com, without scheme or port")
             })?,

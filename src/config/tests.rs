@@ -174,6 +174,7 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
             "service.port: expected a whole number from 0 to 65535, found 70000",
         ),
         ("hs256_secret: x\nservice: {hots: a}", "service: unknown key `hots` | did you mean `host`?"),
+        ("hs256_secret: x\nservice: {hosts: [\"*\"]}", "expected a host name such as registry.example.com"),
         (
             "hs256_secret: x\nservice: {host: \"127.0.0.1:9000\"}",
             "service.host: expected an address or a name, found one with a port | the port belongs in `service.port`",

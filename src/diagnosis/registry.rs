@@ -12,6 +12,7 @@ use crate::ground::diagnostic::shortened;
 use crate::ground::document::{Document, DocumentError};
 use auth::{Auth, of_value, overlay};
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 /// How the registry decides who is let in.
@@ -164,16 +165,24 @@ fn of_options(options: &Map<String, Value>) -> RegistryConfig {
     config
 }
 
-/// The variables of an env file: `NAME=value` lines, as Docker and systemd read them.
-pub fn env_file(text: &str) -> Vec<(String, String)> {
-    let line = |line: &str| {
-        let line = line.trim();
-        let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
-        let value = value.trim();
+/// The variables of an env file: `NAME=value` lines, as Docker and systemd read them. An error says what is wrong.
+pub fn env_file(text: &[u8]) -> Result<Vec<(String, String)>, String> {
+    let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
+    let (mut variables, mut names) = (Vec::new(), HashSet::new());
+    for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let variable = line.strip_prefix("export ").unwrap_or(line).split_once('=');
+        let (name, value) = variable.ok_or_else(|| format!("its line {number} has no `=`"))?;
+        let (name, value) = (name.trim(), value.trim());
+        if !names.insert(name) {
+            return Err(format!("its line {number} has a name that was there before"));
+        }
         let bare = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
-        (!name.starts_with('#')).then(|| (name.trim().to_owned(), bare.unwrap_or(value).to_owned()))
-    };
-    text.lines().filter_map(line).collect()
+        variables.push((name.to_owned(), bare.unwrap_or(value).to_owned()));
+    }
+    if variables.is_empty() { Err("it holds no variable".to_owned()) } else { Ok(variables) }
 }
 
 #[cfg(test)]
@@ -183,7 +192,8 @@ mod tests {
 
     fn read(yaml: &str, env: &str) -> RegistryConfig {
         let document = Document::parse(Path::new("config.yml"), yaml.to_owned()).unwrap();
-        RegistryConfig::read(Some(&document), &env_file(env)).unwrap()
+        let variables = env_file(format!("# a comment\n\nHOME=/\n{env}").as_bytes()).unwrap();
+        RegistryConfig::read(Some(&document), &variables).unwrap()
     }
 
     #[test]
@@ -200,6 +210,19 @@ mod tests {
         assert_eq!((config.issuer.as_deref(), config.autoredirect), (Some("i"), true));
         assert_eq!(config.algorithms, ["RS256", "ES256"]);
         assert_eq!(config.jwks.as_deref(), Some(Path::new("/j")));
+    }
+
+    #[test]
+    fn a_file_of_variables_is_taken_whole_or_not_at_all() {
+        for (text, problem) in [
+            (&b""[..], "it holds no variable"),
+            (b"# A=b\n\n", "it holds no variable"),
+            (b"A=b\nREGISTRY_AUTH\n", "its line 2 has no `=`"),
+            (b"A=b\n#\nexport A=c", "its line 3 has a name that was there before"),
+            (b"A=\xff", "it is not UTF-8"),
+        ] {
+            assert_eq!(env_file(text).unwrap_err(), problem);
+        }
     }
 
     #[test]

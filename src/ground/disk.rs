@@ -123,15 +123,14 @@ pub fn rewrite(disk: &dyn Disk, path: &Path, like: Option<&Metadata>, bytes: &[u
     put_in_place(disk, &aside, path)
 }
 
-/// Replaces a file of the user's that everyone may read. Whoever types the private key's path for the
-/// certificate's should not lose the key.
-pub fn publish(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Replaces a file of the user's that everyone may read, if it is empty or `ours` says that it was made so before.
+/// Whoever types the path of a key or of a configuration should not lose it.
+pub fn publish(disk: &dyn Disk, path: &Path, bytes: &[u8], ours: fn(&[u8]) -> bool) -> io::Result<()> {
     let mut mode = PUBLIC;
     if let Some(there) = there(path)? {
-        let marker = b"PRIVATE KEY-----";
-        let content = file::read(path, 1024 * 1024).unwrap_or_default();
-        if content.windows(marker.len()).any(|window| window == marker) {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it holds a private key"));
+        let content = file::read(path, 1024 * 1024)?;
+        if !content.is_empty() && !ours(&content) {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it holds something else"));
         }
         mode = there.mode() & 0o755; // perhaps another user's choice: nobody else may write
     }

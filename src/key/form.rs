@@ -51,6 +51,7 @@ impl Form {
             [Integer, Sequence, ..] => Form::Pkcs12,
             [Integer, OctetString, ..] => Form::Sec1,
             [Integer, Integer] => Form::RsaPublic,
+            [Integer, Integer, Integer] => Form::Other, // `openssl dsaparam`
             [Integer, Integer, Integer, Integer, Integer, Integer] => Form::Dsa,
             [Integer, Integer, ..] => Form::Pkcs1,
             [Sequence, OctetString] => Form::Encrypted,

@@ -410,6 +410,15 @@ mod tests {
     }
 
     #[test]
+    fn parameters_of_dsa_are_no_key() {
+        let text =
+            b"-----BEGIN DSA PARAMETERS-----\nMAkCARcCAQsCAQQ=\n-----END DSA PARAMETERS-----\n".to_vec();
+        let found = "DSA PARAMETERS".to_owned();
+        let refused = Key::from_pem(&Secret::new(text), None, None).err();
+        assert_eq!(refused, Some(KeyError::NotPrivate { found }));
+    }
+
+    #[test]
     fn no_damaged_key_makes_it_panic() {
         for (pem, step) in [
             (key_file!("rsa2048.pem"), 29),

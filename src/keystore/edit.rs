@@ -7,7 +7,7 @@
 use super::error::failed;
 use super::lock::{lock, make_folder, refuse_foreign};
 use super::manifest::{Entry, Manifest, is_key_file};
-use super::{KeystoreError, MANIFEST, read_manifest};
+use super::{KeystoreError, MANIFEST, keyring, read_manifest};
 use crate::ground::disk::{self, Disk, PRIVATE};
 use crate::ground::file::Files;
 use crate::ground::time::{Ttl, UnixTime};
@@ -110,6 +110,7 @@ impl<'d> Editor<'d> {
         now: UnixTime,
     ) -> Result<Rotated, KeystoreError> {
         let (active, next) = rotation(&self.manifest, &self.folder, force)?;
+        keyring(&self.folder, &self.manifest, &mut Files::default())?; // a key that is lost would sign nothing
         let new = Entry { state: State::Next, ..self.new_key(algorithm.unwrap_or(next.algorithm), now)? };
         let mut manifest = self.manifest.clone();
         for entry in &mut manifest.entries {

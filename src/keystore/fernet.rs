@@ -215,6 +215,8 @@ impl<'d> Editor<'d> {
             )
         })?;
         let staged = self.read(STAGED)?;
+        // A folder with a file that is no key does not load.
+        self.entries()?.iter().try_for_each(|entry| self.read(entry.number).map(drop))?;
         self.write(next, &staged)?;
         self.write(STAGED, &new_key()?)?;
         self.remove(Some(most), longest, now)

@@ -335,15 +335,32 @@ fn a_key_file_that_was_swapped_is_noticed_and_a_stray_one_listed() {
 }
 
 #[test]
-fn what_is_published_never_replaces_a_private_key() {
-    let place = full();
-    let key = &key_files(&place)[0];
-    assert!(disk::publish(&System, key, b"certificate").is_err());
-    load(&place.keys()).unwrap();
+fn nothing_is_rotated_where_a_key_is_lost_or_is_another() {
+    let spoil: [fn(&[PathBuf]); 3] = [
+        |files| std::fs::remove_file(&files[1]).unwrap(),
+        |files| std::fs::copy(&files[0], &files[1]).map(drop).unwrap(),
+        |files| std::fs::write(&files[2], "").unwrap(),
+    ];
+    for spoil in spoil {
+        let place = full();
+        spoil(&key_files(&place));
+        let manifest = std::fs::read(place.keys().join(MANIFEST)).unwrap();
+        let there = std::fs::read_dir(place.keys()).unwrap().count();
+        assert!(Editor::open(&place.keys(), &System).unwrap().rotate(None, true, later(10)).is_err());
+        assert_eq!(std::fs::read(place.keys().join(MANIFEST)).unwrap(), manifest);
+        assert_eq!(std::fs::read_dir(place.keys()).unwrap().count(), there);
+    }
+}
+
+#[test]
+fn what_is_published_replaces_only_what_was_published_before() {
+    let place = Place::new();
     let out = place.0.join("out");
-    for text in ["one", "two"] {
-        disk::publish(&System, &out, text.as_bytes()).unwrap();
-        assert_eq!(std::fs::read_to_string(&out).unwrap(), text);
+    for (there, replaced) in [("", true), ("ours: 1", true), ("another's", false)] {
+        std::fs::write(&out, there).unwrap();
+        let done = disk::publish(&System, &out, b"new", |there| there.starts_with(b"ours"));
+        assert_eq!(done.is_ok(), replaced, "{there}");
+        assert_eq!(std::fs::read_to_string(&out).unwrap(), if replaced { "new" } else { there });
     }
 }
 
@@ -354,19 +371,19 @@ fn publishing_follows_no_link_and_replaces_only_a_file() {
     let (target, link, planted) = (place.0.join("target"), place.0.join("link"), place.0.join("planted"));
     std::fs::write(&target, "root's").unwrap();
     std::os::unix::fs::symlink(&target, &link).unwrap();
-    let error = disk::publish(&System, &link, b"new").unwrap_err().to_string();
+    let error = disk::publish(&System, &link, b"new", |_| true).unwrap_err().to_string();
     assert!(error.contains("it is a link to /") && error.contains("name the file itself"), "{error}");
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "root's");
     assert!(link.symlink_metadata().unwrap().is_symlink());
     for path in [Path::new("/dev/null"), place.0.path()] {
-        let error = disk::publish(&System, path, b"new").unwrap_err().to_string();
+        let error = disk::publish(&System, path, b"new", |_| true).unwrap_err().to_string();
         assert!(error.contains("not a regular file"), "{error}");
     }
     // Another user's file, which stays open to that user, is replaced and not written to.
     std::fs::write(&planted, "").unwrap();
     std::fs::set_permissions(&planted, std::fs::Permissions::from_mode(0o666)).unwrap();
     let theirs = std::fs::OpenOptions::new().read(true).open(&planted).unwrap();
-    disk::publish(&System, &planted, b"new").unwrap();
+    disk::publish(&System, &planted, b"new", |_| true).unwrap();
     assert_eq!(theirs.metadata().unwrap().len(), 0);
     assert_eq!(planted.metadata().unwrap().permissions().mode() & 0o777, 0o644);
     assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 3, "nothing is left aside");

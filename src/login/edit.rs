@@ -49,6 +49,9 @@ impl Editor {
         let (text, there) = match disk::there(path).map_err(of("change"))? {
             Some(_) => {
                 let (text, there) = files.read_itself(path, MAX_FILE_BYTES).map_err(of("read"))?;
+                if let Some(problem) = foreign(&text) {
+                    return Err(of("change")(io::Error::new(io::ErrorKind::InvalidData, problem)));
+                }
                 (text, Some(there))
             }
             None => (Zeroizing::default(), None),
@@ -102,6 +105,30 @@ impl Editor {
         disk::rewrite(disk, &self.path, self.there.as_ref(), &self.text).map_err(of("write"))?;
         Ok(self.text)
     }
+}
+
+/// Why a file can be no users file, also none of another program's. Nothing of it is shown.
+fn foreign(text: &[u8]) -> Option<String> {
+    let Some(text) = std::str::from_utf8(text).ok().filter(|text| !text.contains('\0')) else {
+        return Some("it is no text, and so no users file".to_owned());
+    };
+    let wrong = text.lines().position(|line| !may_stand(line.trim_end()))?;
+    Some(format!("its line {} is not `name:hash`: is it a users file?", wrong + 1))
+}
+
+/// Whether a line is empty, a comment, or a name with what may be a hash of whatever kind: not a value of YAML or
+/// JSON, an address, or one of more fields.
+fn may_stand(line: &str) -> bool {
+    let hash = |hash: &str| {
+        !hash.is_empty()
+            && !hash.starts_with("//")
+            && !hash.contains(|c: char| c.is_whitespace() || ":\"".contains(c))
+    };
+    line.is_empty()
+        || line.starts_with('#')
+        || line
+            .split_once(':')
+            .is_some_and(|(name, text)| !name.is_empty() && !name.contains('"') && hash(text))
 }
 
 /// Whether a line is this user's, whatever hash it has.
@@ -238,6 +265,35 @@ mod tests {
         first.set("alice", &NEW.parse().unwrap());
         first.save(&System).unwrap();
         second.join().unwrap();
+    }
+
+    #[test]
+    fn what_is_no_users_file_is_not_changed() {
+        let place = Place::new();
+        for (text, problem) in [
+            ("issuer: i\n", "its line 1 is not `name:hash`"),
+            ("# who\nalice:$apr1$a$b\nusers:\n", "its line 3 is not `name:hash`"),
+            ("a:{SHA}x\n-----BEGIN PRIVATE KEY-----\n", "its line 2 is not"),
+            ("hunter2hunter2\n", "its line 1 is not"),
+            ("{\"kty\":\"oct\",\"k\":\"AAAA\"}", "its line 1 is not"),
+            ("{\"a\":1}", "its line 1 is not"),
+            ("root:$6$a$b:19000:0\n", "its line 1 is not"),
+            ("REALM=https://a.example.com\n", "its line 1 is not"),
+            ("SQLite format 3\0", "it is no text"),
+            ("a:\u{0}", "it is no text"),
+        ] {
+            fs::write(place.file(), text).unwrap();
+            let Err(EditError { what, source }) = Editor::open(&place.file(), &mut Files::default()) else {
+                panic!("it was opened: {text}");
+            };
+            assert_eq!(what, "change");
+            assert!(source.to_string().starts_with(problem), "{text}: {source}");
+        }
+        fs::write(place.file(), b"a:\xff").unwrap();
+        assert!(Editor::open(&place.file(), &mut Files::default()).is_err());
+        fs::write(place.file(), "a:$apr1$z$h\r\nb:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\nc:rqXexS6ZhobKA\n\n#\n")
+            .unwrap();
+        open(&place.file());
     }
 
     #[test]

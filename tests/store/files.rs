@@ -26,6 +26,9 @@ fn only_init_makes_a_store_and_what_is_there_stays() {
         assert!(text.contains("there is no such file") && text.contains("store init"), "{command}: {text}");
     }
     assert!(!folder.join("store.db").exists() && !folder.join("b.db").exists());
+    folder.write("nowhere.yaml", &folder.read("config.yaml").replace("store.db", "no/such/store.db"));
+    let (code, text) = said(&line(&folder, "store init --config nowhere.yaml"));
+    assert!(code == 3 && text.contains("there is no folder no/such\n"), "{code}: {text}");
     assert_eq!(done(&folder, "store init --config config.yaml"), "made store.db\n");
     let mode = fs::metadata(folder.join("store.db")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

@@ -56,9 +56,8 @@ impl fmt::Display for Address {
 
 /// The registry's name from the command line.
 pub(super) fn registry(text: &str) -> Result<Address, Error> {
-    let wrong = |what: &str, hint: &str| {
-        Err(usage(format!("--registry: `{}` {what}", text.escape_debug())).with_hint(hint))
-    };
+    let wrong =
+        |what: &str, hint: &str| Err(usage(format!("--registry: {} {what}", shown(text))).with_hint(hint));
     let Some(address) = Address::parse(text) else {
         return wrong(
             "is not the name of a registry",
@@ -75,6 +74,11 @@ pub(super) fn registry(text: &str) -> Result<Address, Error> {
     Ok(address)
 }
 
+/// What is given, unless a password may stand before its `@`.
+fn shown(text: &str) -> String {
+    if text.contains('@') { "what is given".to_owned() } else { quoted("", text) }
+}
+
 /// Where clients reach Keypebble, from the command line.
 pub(super) fn url(text: &str) -> Result<String, Error> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
@@ -85,7 +89,7 @@ pub(super) fn url(text: &str) -> Result<String, Error> {
     };
     match rest.filter(known) {
         Some(_) => Ok(text.trim_end_matches('/').to_owned()),
-        None => Err(usage(format!("--url: {} is not the address of a server", quoted("", text)))
+        None => Err(usage(format!("--url: {} is not the address of a server", shown(text)))
             .with_hint("such as https://auth.example.com, and perhaps a path of letters, digits and -._~")),
     }
 }

@@ -7,9 +7,9 @@
 use crate::claims::{self, Requested};
 use crate::cli::args::{Arguments, usage};
 use crate::cli::error::Error;
-use crate::ground::input;
+use crate::ground::text::quoted;
+use crate::ground::{file, input};
 use serde_json::{Map, Value};
-use std::fs::File;
 use std::path::Path;
 
 /// More claims than this make no token that anything accepts.
@@ -28,7 +28,10 @@ pub(in crate::cli) struct ClaimFlags {
 
 impl ClaimFlags {
     pub(super) fn read(arguments: &mut Arguments) -> Result<Self, Error> {
-        let (json, sub) = (arguments.text("claims")?, arguments.name("sub")?);
+        let (json, sub) = (arguments.name("claims")?, arguments.name("sub")?);
+        if json.as_deref() == Some("@") {
+            return Err(usage("--claims: after `@` the name of a file is missing"));
+        }
         Ok(Self { json, sub, single: arguments.texts("claim")? })
     }
 
@@ -36,7 +39,7 @@ impl ClaimFlags {
     pub(super) fn load(&self) -> Result<Requested, Error> {
         let mut all = match &self.json {
             None => Map::new(),
-            Some(argument) => claims::read_object(&bytes(argument)?).map_err(Error::Claims)?,
+            Some(argument) => read(argument)?,
         };
         let sub = self.sub.as_ref().map(|name| Ok(("sub".to_owned(), Value::from(name.as_str()))));
         for claim in sub.into_iter().chain(self.single.iter().map(|text| single(text))) {
@@ -54,7 +57,7 @@ impl ClaimFlags {
 /// `name=text` or `name:=json`
 fn single(text: &str) -> Result<(String, Value), Error> {
     let expected = || {
-        usage(format!("--claim: expected NAME=TEXT or NAME:=JSON, found `{text}`"))
+        usage(format!("--claim: expected NAME=TEXT or NAME:=JSON, found {}", quoted("", text)))
             .with_hint("such as --claim edge_id=eu-west-7 or --claim 'roles:=[\"reader\"]'")
     };
     let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(expected)?;
@@ -65,7 +68,7 @@ fn single(text: &str) -> Result<(String, Value), Error> {
     // Read as part of an object, by the one reader of claims; more than one value makes more than one member.
     let object = format!("{{{}:{value}}}", Value::from(name));
     let mut object = claims::read_object(object.as_bytes()).map_err(|error| {
-        usage(format!("--claim {name}: {error}")).with_hint(format!("for a text: --claim '{name}={value}'"))
+        usage(format!("--claim {name}: {error}")).with_hint(format!("for a text: --claim '{name}=TEXT'"))
     })?;
     match object.remove(name) {
         Some(value) if object.is_empty() => Ok((name.to_owned(), value)),
@@ -73,16 +76,33 @@ fn single(text: &str) -> Result<(String, Value), Error> {
     }
 }
 
-/// The argument's own bytes, or those that it names.
-fn bytes(argument: &str) -> Result<Vec<u8>, Error> {
-    let read = match argument.strip_prefix('@') {
-        None if argument == "-" => input::stdin("the claims", MAX_BYTES),
-        None => return Ok(argument.as_bytes().to_vec()),
-        Some(path) => File::open(path).and_then(|file| input::all(file, MAX_BYTES)),
+/// The object of `--claims`: the argument itself, or what it names.
+fn read(argument: &str) -> Result<Map<String, Value>, Error> {
+    let Some(path) = argument.strip_prefix('@').map(Path::new) else {
+        let input = || {
+            input::stdin("the claims", MAX_BYTES)
+                .map_err(|source| Error::file("read", Path::new("-"), source))
+        };
+        let object = if argument == "-" {
+            claims::read_object(&input()?)
+        } else {
+            claims::read_object(argument.as_bytes())
+        };
+        return object.map_err(Error::Claims);
     };
-    let path = argument.strip_prefix('@').unwrap_or(argument);
-    read.map(|mut bytes| std::mem::take(&mut *bytes))
-        .map_err(|source| Error::file("read", Path::new(path), source))
+    let bytes = file::read(path, MAX_BYTES).map_err(|source| Error::file("read", path, source))?;
+    claims::read_object(&bytes).map_err(|error| {
+        let (text, path) = (error.to_string(), path.display());
+        let place = text
+            .rsplit_once(" at line ")
+            .and_then(|(problem, at)| Some((problem, at.split_once(" column ")?)));
+        usage(match place {
+            Some((problem, (line, column))) => {
+                format!("cannot take the claims: {path}:{line}:{column}: {problem}")
+            }
+            None => format!("cannot take the claims: {path}: {text}"),
+        })
+    })
 }
 
 #[cfg(test)]

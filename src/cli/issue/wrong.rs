@@ -7,6 +7,7 @@
 use crate::cli::args::{Arguments, usage};
 use crate::cli::error::Error;
 use crate::ground::diagnostic::Diagnostic;
+use crate::ground::text::quoted;
 use crate::ground::time::{Ttl, UnixTime};
 
 /// Beyond any leeway: an hour.
@@ -96,7 +97,7 @@ impl Wrong {
 
 fn time(text: &str) -> Result<UnixTime, Error> {
     UnixTime::parse(text).filter(|time| (UnixTime(0)..=LAST).contains(time)).ok_or_else(|| {
-        usage(format!("--at: expected a time from 1970 to 9999, found `{text}`"))
+        usage(format!("--at: expected a time from 1970 to 9999, found {}", quoted("", text)))
             .with_hint("such as 2026-11-26T12:00:00Z, or seconds since 1970")
     })
 }

@@ -8,9 +8,11 @@ use crate::diagnosis::verdict::{Program, Trust};
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::disk::{self, System};
 use crate::ground::time::UnixTime;
+use crate::key::PublicKey;
 use crate::key::algorithm::Algorithm;
 use crate::key::keyring::{Keyring, RingKey, State};
 use crate::keystore::{Editor, KeystoreError, Manifest};
+use serde_json::{Map, Value};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -50,7 +52,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     let Some((_, format)) = arguments.one_of("format", &FORMATS.map(|(name, _)| name), read)? else {
         return Err(arguments.missing("--format jwks|pem|cert|id"));
     };
-    let (out, id) = (arguments.path("out")?, arguments.name("id")?);
+    let (out, id) = (arguments.target("out")?, arguments.name("id")?);
     let state = arguments.one_of("state", &State::ALL.map(State::name), State::named)?;
     if id.is_some() && state.is_some() {
         return Err(usage("--id and --state both choose keys").with_hint("leave one of them out"));
@@ -94,7 +96,7 @@ pub(in crate::cli) fn run(command: &Export) -> Result<(), Error> {
     };
     match &command.out {
         None => print(&text)?,
-        Some(path) => disk::publish(&System, path, text.as_bytes())
+        Some(path) => disk::publish(&System, path, text.as_bytes(), is_export)
             .map_err(|source| Error::file("write", path, source))?,
     }
     if let Some(path) = &command.out {
@@ -108,6 +110,34 @@ pub(in crate::cli) fn run(command: &Export) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Whether a file is what this command wrote before, in any of its formats: only that is replaced.
+fn is_export(text: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(text) else { return false };
+    is_key_set(text) || is_pem(text) || is_ids(text)
+}
+
+fn is_ids(text: &str) -> bool {
+    let names = ["kid ", "key ", "libtrust ", "rfc7638 "];
+    text.lines().all(|line| line.is_empty() || names.iter().any(|name| line.starts_with(name)))
+}
+
+/// `{"keys": [...]}`, of public keys alone.
+fn is_key_set(text: &str) -> bool {
+    let set: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+    let keys = set.get("keys").and_then(Value::as_array).filter(|_| set.len() == 1);
+    keys.is_some_and(|keys| keys.iter().all(|key| PublicKey::from_jwk(key).is_ok()))
+}
+
+/// Blocks of public keys and certificates, and nothing around them.
+fn is_pem(text: &str) -> bool {
+    let inside = text.lines().try_fold(false, |inside, line| match line.trim_end() {
+        "-----BEGIN CERTIFICATE-----" | "-----BEGIN PUBLIC KEY-----" if !inside => Some(true),
+        "-----END CERTIFICATE-----" | "-----END PUBLIC KEY-----" if inside => Some(false),
+        line => (!line.contains("-----") && (inside || line.is_empty())).then_some(inside),
+    });
+    inside == Some(false)
 }
 
 fn counted(keys: usize) -> String {
@@ -158,7 +188,7 @@ pub(in crate::cli) fn for_registry(config: &Path, program: Program, now: UnixTim
 }
 
 fn pems(keys: &[&RingKey]) -> String {
-    keys.iter().filter_map(|key| key.public()).map(crate::key::PublicKey::to_pem).collect()
+    keys.iter().filter_map(|key| key.public()).map(PublicKey::to_pem).collect()
 }
 
 fn ids(keys: &[&RingKey]) -> String {

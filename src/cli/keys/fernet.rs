@@ -7,6 +7,7 @@ use crate::cli::error::Error;
 use crate::config::{Config, FernetFolder};
 use crate::ground::disk::System;
 use crate::ground::file::Files;
+use crate::ground::text::quoted;
 use crate::ground::time::{Ttl, UnixTime};
 use crate::key::fernet::{ENABLED, NOT_ENABLED};
 use crate::keystore::fernet::{Done, Editor, Entry, Folder, MAX_ACTIVE_KEYS};
@@ -113,8 +114,9 @@ pub(super) fn retire(place: &Place, given: Option<Ttl>, id: Option<&str>, force:
             return Err(usage("--id of a Fernet key needs --force: its tokens are refused from then on"));
         }
         Some(id) => {
-            let number =
-                id.parse().map_err(|_| usage(format!("--id: expected a key's number, found `{id}`")))?;
+            let number = id
+                .parse()
+                .map_err(|_| usage(format!("--id: expected a key's number, found {}", quoted("", id))))?;
             editor.remove_one(number)
         }
     };

@@ -4,6 +4,7 @@ use super::super::args::{Arguments, Spec, usage};
 use super::super::{Command, print};
 use super::{Named, Setting, overview, pretty};
 use crate::cli::error::Error;
+use crate::ground::text::quoted;
 use crate::policy::scope;
 use crate::policy::{Asker, Explanation, Who};
 use serde_json::json;
@@ -47,7 +48,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
 pub(in crate::cli) fn run(command: &Explain) -> Result<(), Error> {
     let parse = |text: &String| {
         scope::parse_all([text.as_str()]).map_err(|error| {
-            usage(format!("--scope: {error}, found `{text}`"))
+            usage(format!("--scope: {error}, found {}", quoted("", text)))
                 .with_hint("such as repository:alice-space/app-api:pull,push")
         })
     };

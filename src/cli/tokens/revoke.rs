@@ -5,7 +5,7 @@ use super::super::{Command, print, warn};
 use super::{find, open};
 use crate::cli::error::{Error, Exit};
 use crate::ground::diagnostic::{Diagnostic, ascii_json};
-use crate::ground::text::printable;
+use crate::ground::text::{printable, quoted};
 use crate::ground::time::UnixTime;
 use crate::ground::when::{FORMS, Readable, Span, distance};
 use crate::store::Store;
@@ -65,7 +65,7 @@ pub(in crate::cli) fn run(command: &Revoke) -> Result<(), Error> {
             Some(span) if span.until <= now => span.until,
             Some(span) if span.from <= now => now, // the day that is not over yet
             Some(_) => return Err(usage(format!("--before: `{text}` is yet to come"))),
-            None => return Err(usage(format!("--before: {FORMS}, found `{text}`"))),
+            None => return Err(usage(format!("--before: {FORMS}, found {}", quoted("", text)))),
         },
     };
     let store = open(&command.config)?;

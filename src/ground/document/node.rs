@@ -219,7 +219,9 @@ impl<'a> Node<'a> {
         match self.tree.value {
             Value::Unsigned(number) if (least..=most).contains(&number) => Ok(number),
             Value::Unsigned(_) | Value::Negative(_) | Value::Float(_) => {
-                Err(self.error(format!("expected {expected}, found {}", self.quoted())))
+                // Whatever its key is called: where a number is counted, it is no secret.
+                let found = self.tree.number_text().unwrap_or_default();
+                Err(self.error(format!("expected {expected}, found {found}")))
             }
             _ => Err(self.expected(&expected)),
         }

@@ -252,6 +252,7 @@ impl Key {
             return Key::from_secret(algorithm.unwrap_or(Algorithm::HS256), &jwk.secret()?, id);
         }
         if !jwk.is_private() {
+            jwk.public()?; // what lacks `kty` is no key at all
             return Err(KeyError::NotPrivate { found: "a public JWK".to_owned() });
         }
         Key::from_material(&jwk.material()?, algorithm, id)
@@ -402,6 +403,7 @@ mod tests {
             (rsa, bad("a private member is missing")),
             (several, KeyError::Unsupported { what: "an RSA key of more than two primes".to_owned() }),
             (nameless, bad("an AKP key needs `alg`")),
+            (json!({}), bad("`kty` is missing")),
             (json!({ "keys": [ec.clone()] }), bad("a key set, where one key is expected")),
         ] {
             assert_eq!(read(&jwk).err(), Some(expected), "{jwk}");

@@ -151,6 +151,12 @@ fn what_is_no_key_is_named_and_other_names_are_passed_over() {
         fs::write(keys.join(name), "no key").unwrap();
     }
     assert_eq!(numbers(&keys), [1, 0]);
+    fs::write(keys.join("7"), text(&keys, "1")).unwrap();
+    fs::write(keys.join("2"), "no key").unwrap();
+    let error = rotate(&keys, &System, later()).unwrap_err();
+    assert!(error.to_string().ends_with("2: not a well-formed Fernet key"), "{error}");
+    assert!(!keys.join("8").exists());
+    fs::remove_file(keys.join("2")).unwrap();
     fs::write(keys.join("7"), "no key").unwrap();
     let error = Folder::load(&keys, &mut Files::default()).unwrap_err();
     assert!(error.to_string().ends_with("7: not a well-formed Fernet key"), "{error}");

@@ -292,9 +292,15 @@ fn refuse_strange_log(config: &StoreConfig, path: &Path, file: (u64, u64)) -> Re
 
 /// What the system said of the file.
 fn system(config: &StoreConfig, error: &io::Error) -> StoreFault {
-    match error.kind() {
-        io::ErrorKind::NotFound => StoreFault::lasting(config, "there is no such file").hint(INIT),
-        io::ErrorKind::PermissionDenied => StoreFault::lasting(config, error.to_string()).hint(PERMISSIONS),
+    match (error.kind(), &config.place) {
+        (io::ErrorKind::NotFound, Place::Sqlite(path)) if !folder_of(path).exists() => {
+            let what = format!("there is no folder {}", folder_of(path).display());
+            StoreFault::lasting(config, what).hint("make that one first")
+        }
+        (io::ErrorKind::NotFound, _) => StoreFault::lasting(config, "there is no such file").hint(INIT),
+        (io::ErrorKind::PermissionDenied, _) => {
+            StoreFault::lasting(config, error.to_string()).hint(PERMISSIONS)
+        }
         _ => StoreFault::passing(config, error.to_string()),
     }
 }
