@@ -31,6 +31,12 @@ const BUSY: Duration = Duration::from_secs(2);
 /// Between two tries where SQLite does not wait of itself.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// The most memory for pages, in KiB as SQLite has it: room for the ends of the indexes, one for each user.
+const CACHE: i64 = -8192;
+
+/// How many pages of 4 KiB the log takes before it is written back: each page once, however often it changed.
+const LOG: i64 = 4096;
+
 /// The words in which the schema and the statements differ.
 pub(super) const WORDS: [(&str, &str); 4] = [
     ("{number}", "INTEGER PRIMARY KEY"),
@@ -88,7 +94,10 @@ impl Sqlite {
         if connection.is_readonly("main").map_err(fault)? {
             return Err(StoreFault::lasting(config, "it may only be read, not written").hint(PERMISSIONS));
         }
-        connection.pragma_update(None, "cell_size_check", true).map_err(fault)?;
+        let settings = [("cell_size_check", 1), ("cache_size", CACHE), ("wal_autocheckpoint", LOG)];
+        for (name, value) in settings {
+            connection.pragma_update(None, name, value).map_err(fault)?;
+        }
         let mut opened = Self {
             connection,
             config: config.clone(),
