@@ -258,9 +258,9 @@ fn what_is_wrong_is_said_with_the_right_exit_code() {
 
 #[test]
 fn a_secret_that_is_out_of_place_is_not_shown() {
-    let folder = folder();
     const PASSWORD: &str = "hunter2 hunter2";
     const RANDOM: &str = "eyJhbGciOiJFUzI1NiJ9eyJzdWIiOiJhIn0";
+    let folder = folder();
     for (line, secret) in [
         (&["hash-password", PASSWORD][..], PASSWORD),
         (&["user", "set", "alice", PASSWORD, "--users-file", "users"], PASSWORD),

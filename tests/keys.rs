@@ -413,7 +413,7 @@ fn an_export_replaces_an_earlier_one_and_nothing_else() {
     folder.write("oct.jwks", r#"{"keys": [{"kty": "oct", "k": "AAAA"}]}"#);
     folder.write("jwk.json", r#"{"kty": "oct", "k": "AAAA"}"#);
     folder.write("users", "alice:$2y$10$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s.\n");
-    folder.write("secret", "hunter2hunter2hunter2");
+    folder.write("secret", "key hunter2hunter2");
     fs::write(folder.join("key.der"), b"\x30\x82\x01\x00\xff").unwrap();
     for file in
         "keys/keyring.json fernet/0 config.yaml private.pem both.pem beside.pem private.jwks oct.jwks \

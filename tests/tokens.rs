@@ -280,6 +280,8 @@ fn doctor_compares_both_sides() {
             assert!(text.contains(part), "{line}: {part}: {text}");
         }
     }
+    let (_, text) = said(&folder, "doctor --config config.yaml --jwks jwks.json", "");
+    assert!(!text.contains("no registry configuration was given"), "once is enough: {text}");
     let (code, text) = said(&folder, &format!("{doctor} --json"), "");
     let json: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, &json["healthy"]), (0, &true.into()));

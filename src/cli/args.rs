@@ -253,14 +253,13 @@ fn arguments(parser: &mut Parser, spec: &'static Spec) -> Result<Option<Argument
                 let known = flags::of(spec.help).find(|known| known.name == name);
                 known.ok_or_else(|| unknown_flag(spec, name))?
             }
-            ref other => match *other {
-                Arg::Short(letter) => flags::of(spec.help).find(|known| known.short == Some(letter)),
-                _ => None,
+            Arg::Short(letter) => {
+                let known = flags::of(spec.help).find(|known| known.short == Some(letter));
+                known.ok_or_else(|| {
+                    usage(format!("unexpected flag -{letter} after `keypebble {}`", spec.name))
+                        .with_hint(format!("see keypebble {} --help", spec.name))
+                })?
             }
-            .ok_or_else(|| {
-                let message = format!("unexpected {} after `keypebble {}`", described(other), spec.name);
-                usage(message).with_hint(format!("see keypebble {} --help", spec.name))
-            })?,
         };
         let Flag { name, value, .. } = flag;
         if name == "help" {

@@ -108,6 +108,7 @@ pub(super) fn run(command: &Doctor) -> Result<(), Error> {
         findings.extend(config.store.as_ref().map(memory));
         findings.extend(match &registry {
             Some(registry) => doctor::registry(config, registry, &programs),
+            None if findings.iter().any(|finding| finding.code == "registry") => Vec::new(), // it did not load
             None => vec![
                 Diagnostic::ok(
                     "registry",

@@ -129,6 +129,7 @@ fn the_longest_life_bounds_the_default_and_an_unset_one_follows_it() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
     for (yaml, part) in [
         ("hs256_secret: x\nisuer: y", "config.yaml:4:1: unknown key `isuer` | did you mean `issuer`?"),

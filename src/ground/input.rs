@@ -29,8 +29,9 @@ impl Error for Taken {}
 
 /// Whether an error, or one that it comes from, is that standard input was given for two things.
 pub fn is_given_twice(error: &(dyn Error + 'static)) -> bool {
-    let system = successors(Some(error), |&error| error.source()).filter_map(|error| error.downcast_ref());
-    system.filter_map(io::Error::get_ref).any(|inner| inner.is::<Taken>())
+    let causes = successors(Some(error), |&error| error.source());
+    let mut system = causes.filter_map(|error| error.downcast_ref::<io::Error>()?.get_ref());
+    system.any(<dyn Error + Send + Sync>::is::<Taken>)
 }
 
 /// All of standard input, at most `limit` bytes, as what it is: `the configuration`.

@@ -222,6 +222,7 @@ impl DecryptionKey {
                 return DecryptionKey::of_secret(jwk.secret()?.expose(), asked);
             }
             if !jwk.is_private() {
+                jwk.public()?; // what lacks `kty` is no key at all
                 return Err(KeyError::NotPrivate { found: "a public JWK".to_owned() });
             }
             return DecryptionKey::of_material(&jwk.material()?, asked);

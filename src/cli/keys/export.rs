@@ -119,7 +119,7 @@ fn is_export(text: &[u8]) -> bool {
 }
 
 fn is_ids(text: &str) -> bool {
-    let names = ["kid ", "key ", "libtrust ", "rfc7638 "];
+    let names = ["kid       ", "key       ", "libtrust  ", "rfc7638   "];
     text.lines().all(|line| line.is_empty() || names.iter().any(|name| line.starts_with(name)))
 }
 
