@@ -168,7 +168,8 @@ fn started(judge: Judge, folder: &Folder, config: &str, variables: &[(String, St
 /// What doctor says may come of it.
 fn diagnosed(judge: Judge, folder: &Folder, variables: &[(String, String)]) -> (Vec<End>, bool, String) {
     let lines = variables.iter().map(|(name, value)| format!("{name}='{value}'\n"));
-    folder.write("registry.env", &lines.collect::<String>());
+    // A file without any variable is refused.
+    folder.write("registry.env", &format!("HOME=/\n{}", lines.collect::<String>()));
     let mut doctor = keypebble();
     doctor.args(["doctor", "--json", "--config", "config.yaml", "--registry-config", "registry.yaml"]);
     doctor.args(["--registry-env", "registry.env", "--for", judge.name()]).current_dir(folder.path());
