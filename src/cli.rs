@@ -40,89 +40,11 @@ use crate::cli::error::Error;
 use crate::ground::diagnostic::Diagnostic;
 use crate::ground::text::{printable, sentence};
 use crate::ground::time::UnixTime;
-use crate::load::setup::Paths;
-use args::Spec;
-use check::Check;
-use command::CommandToken;
-use completions::Shell;
-use doctor::Doctor;
-use hash_password::HashPassword;
-use init::Init;
-use inspect::Inspect;
-use issue::Issue;
-use keys::export::Export;
-use keys::generate::Generate;
-use keys::list::List;
-use keys::retire::Retire;
-use keys::rotate::Rotate;
-use man::Man;
+use args::{Asked, Spec};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use stdout::print;
-use user::User;
-use verify::Verify;
-
-/// What is to be done: plain data.
-#[derive(Debug, PartialEq, Eq)]
-enum Command {
-    /// Print a usage text.
-    Help(String),
-    /// Print the version.
-    Version,
-    /// Print a token.
-    Issue(Issue),
-    /// Print a command token.
-    CommandToken(CommandToken),
-    /// Answer HTTP.
-    Serve(Paths),
-    /// Load everything and say what was found.
-    Check(Check),
-    /// Ask a running server whether it is well.
-    Healthcheck(Paths),
-    /// Say what a token says.
-    Inspect(Inspect),
-    /// Judge a token.
-    Verify(Verify),
-    /// Find what is wrong.
-    Doctor(Doctor),
-    /// Make a folder that is ready to start.
-    Init(Init),
-    /// Make a key.
-    KeysGenerate(Generate),
-    /// Show the keys.
-    KeysList(List),
-    /// Let the staged key sign.
-    KeysRotate(Rotate),
-    /// Drop old keys.
-    KeysRetire(Retire),
-    /// Print public keys.
-    KeysExport(Export),
-    /// Make, check, copy or prune the store.
-    Store(store::Tend),
-    /// Show what was issued.
-    TokensList(tokens::list::List),
-    /// Show one token.
-    TokensShow(tokens::show::Show),
-    /// End tokens.
-    TokensRevoke(tokens::revoke::Revoke),
-    /// Say who got what, when and why.
-    Audit(audit::Audit),
-    /// Print a line for a users file.
-    HashPassword(HashPassword),
-    /// Set a password, or take a user out, or show who has one.
-    User(User),
-    /// Say which rule grants or denies.
-    PolicyExplain(policy::explain::Explain),
-    /// Try a policy's own expectations.
-    PolicyTest(policy::test::Test),
-    /// Print a shell's script.
-    Completions(Shell),
-    /// Print or write manual pages.
-    Man(Man),
-    /// Print the HTTP API.
-    OpenApi,
-}
 
 /// Every subcommand.
 const COMMANDS: &[Spec] = &[
@@ -174,36 +96,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), Error> {
-    match command {
-        Command::Help(text) => print(&text),
-        Command::Version => print(&version::text()),
-        Command::Issue(command) => issue::run(&command),
-        Command::CommandToken(token) => command::run(&token),
-        Command::Serve(command) => serve::run(&command),
-        Command::Check(command) => check::run(&command),
-        Command::Healthcheck(command) => healthcheck::run(&command),
-        Command::Inspect(command) => inspect::run(&command),
-        Command::Verify(command) => verify::run(&command),
-        Command::Doctor(command) => doctor::run(&command),
-        Command::PolicyExplain(command) => policy::explain::run(&command),
-        Command::PolicyTest(command) => policy::test::run(&command),
-        Command::Init(command) => init::run(&command),
-        Command::KeysGenerate(command) => keys::generate::run(&command),
-        Command::KeysList(command) => keys::list::run(&command),
-        Command::KeysRotate(command) => keys::rotate::run(&command),
-        Command::KeysRetire(command) => keys::retire::run(&command),
-        Command::KeysExport(command) => keys::export::run(&command),
-        Command::Store(command) => store::run(&command),
-        Command::TokensList(command) => tokens::list::run(&command),
-        Command::TokensShow(command) => tokens::show::run(&command),
-        Command::TokensRevoke(command) => tokens::revoke::run(&command),
-        Command::Audit(command) => audit::run(&command),
-        Command::User(command) => user::run(&command),
-        Command::Completions(shell) => completions::run(shell),
-        Command::Man(command) => man::run(&command),
-        Command::OpenApi => openapi::run(),
-        Command::HashPassword(command) => hash_password::run(&command),
+fn run(asked: Asked) -> Result<(), Error> {
+    match asked {
+        Asked::Help(text) => print(&text),
+        Asked::Version => print(&version::text()),
+        Asked::Command(spec, arguments) => (spec.run)(arguments),
     }
 }
 

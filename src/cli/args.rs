@@ -1,4 +1,4 @@
-//! From arguments to a [`Command`].
+//! From arguments to a subcommand and what it is given.
 //!
 //! Owns how flags are written. Must not know what they lead to. Decision: which flags a subcommand has, its
 //! help text says, and it is read from there: what is listed is what is taken. And a flag that stands twice
@@ -6,7 +6,7 @@
 //! would not notice which one counts.
 
 use super::flags::{self, Flag};
-use super::{COMMANDS, Command, help};
+use super::{COMMANDS, help};
 use crate::cli::error::{Error, Exit};
 use crate::ground::nearest::{did_you_mean, nearest};
 use crate::ground::text::{quoted, word};
@@ -23,7 +23,17 @@ use std::str::FromStr;
 /// Names the configuration where `--config` does not.
 const CONFIG_VARIABLE: &str = "KEYPEBBLE_CONFIG";
 
-/// A subcommand: its name of one or two words, its flags, its help, and how its arguments are read.
+/// What the command line asks for.
+pub(super) enum Asked {
+    /// To print this usage text.
+    Help(String),
+    /// To print the version.
+    Version,
+    /// To run a subcommand.
+    Command(&'static Spec, Arguments),
+}
+
+/// A subcommand: its name of one or two words, its flags, its help, and what it does.
 pub(super) struct Spec {
     /// `issue`, `keys list`
     pub(super) name: &'static str,
@@ -31,8 +41,8 @@ pub(super) struct Spec {
     pub(super) operands: usize,
     /// The usage text, with a line for each flag: `  -c, --config PATH  What it is`.
     pub(super) help: &'static str,
-    /// From the arguments to what is to be done.
-    pub(super) read: fn(Arguments) -> Result<Command, Error>,
+    /// Reads all of its arguments, then does it: what is wrong with them is said before any work.
+    pub(super) run: fn(Arguments) -> Result<(), Error>,
 }
 
 /// What was given to a subcommand.
@@ -179,19 +189,18 @@ fn unnamed_config(variable: Option<OsString>, default: &Path) -> Result<Option<P
 }
 
 /// Reads the arguments.
-pub(super) fn parse(mut parser: Parser) -> Result<Command, Error> {
+pub(super) fn parse(mut parser: Parser) -> Result<Asked, Error> {
     let mut name = String::new(); // of a command, or the first word of several
     let mut helping = false;
     loop {
         if let Some(spec) = COMMANDS.iter().find(|spec| spec.name == name && !helping) {
-            return match arguments(&mut parser, spec)? {
-                Some(arguments) => (spec.read)(arguments),
-                None => Ok(Command::Help(spec.help.to_owned())),
-            };
+            let help = || Asked::Help(spec.help.to_owned());
+            let given = arguments(&mut parser, spec)?;
+            return Ok(given.map_or_else(help, |arguments| Asked::Command(spec, arguments)));
         }
         match next(&mut parser)? {
             Some(Arg::Long("help") | Arg::Short('h')) => helping = true,
-            Some(Arg::Long("version") | Arg::Short('V')) if name.is_empty() => return Ok(Command::Version),
+            Some(Arg::Long("version") | Arg::Short('V')) if name.is_empty() => return Ok(Asked::Version),
             Some(Arg::Value(word)) if word == "help" => helping = true,
             Some(Arg::Value(word)) => name = longer(&name, &text(word, "the command")?)?,
             Some(flag) if name.is_empty() || helping => {
@@ -200,7 +209,7 @@ pub(super) fn parse(mut parser: Parser) -> Result<Command, Error> {
                     "the command comes first: keypebble serve --config PATH, or keypebble issue --config PATH",
                 ));
             }
-            None if helping => return Ok(Command::Help(help::of(&name))),
+            None if helping => return Ok(Asked::Help(help::of(&name))),
             None if name.is_empty() => {
                 let hint = format!("one of {}; or --help", help::words(&name).join(", "));
                 return Err(usage("a command is required").with_hint(hint));
@@ -329,19 +338,25 @@ pub(super) fn usage(message: impl Into<String>) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::issue::Issue;
     use super::super::issue::claims::ClaimFlags;
+    use super::super::issue::{self, Issue};
+    use super::super::{run, serve};
     use super::*;
     use crate::ground::time::Ttl;
     use crate::token::Format;
 
-    fn parsed(line: &str) -> Result<Command, Error> {
+    fn parsed(line: &str) -> Result<Asked, Error> {
         parse(Parser::from_args(line.split_whitespace()))
+    }
+
+    fn read<T>(line: &str, read: fn(Arguments) -> Result<T, Error>) -> T {
+        let Asked::Command(_, arguments) = parsed(line).unwrap() else { panic!("{line}") };
+        read(arguments).unwrap()
     }
 
     #[test]
     fn flags_stand_in_any_order_and_either_form() {
-        let issue = Issue {
+        let expected = Issue {
             config: "c".into(),
             policy: Some("p".into()),
             claims: ClaimFlags {
@@ -353,21 +368,24 @@ mod tests {
             ttl: Ttl::new(60),
             audience: Some("a".into()),
             format: Some(Format::Nested),
-            wrong: super::super::issue::wrong::Wrong::default(),
+            wrong: issue::wrong::Wrong::default(),
         };
         assert_eq!(
-            parsed("issue --generate --ttl=60 --config c --policy=p --claims {} --claim a=1 --sub s --claim b=2 --audience a --format nested").unwrap(),
-            Command::Issue(issue)
+            read(
+                "issue --generate --ttl=60 --config c --policy=p --claims {} --claim a=1 --sub s --claim b=2 --audience a --format nested",
+                issue::read
+            ),
+            expected
         );
         assert_eq!(
-            parsed("serve --config=c").unwrap(),
-            Command::Serve(Paths { config: "c".into(), policy: None, listen: None })
+            read("serve --config=c", serve::read),
+            Paths { config: "c".into(), policy: None, listen: None }
         );
         assert!(
-            matches!(parsed("issue --config c --help").unwrap(), Command::Help(text) if text.contains("Print one token"))
+            matches!(parsed("issue --config c --help").unwrap(), Asked::Help(text) if text.contains("Print one token"))
         );
-        assert_eq!(parsed("serve -c c").unwrap(), parsed("serve --config c").unwrap());
-        assert_eq!(parsed("-V").unwrap(), Command::Version);
+        assert_eq!(read("serve -c c", serve::read), read("serve --config c", serve::read));
+        assert!(matches!(parsed("-V"), Ok(Asked::Version)));
     }
 
     #[test]
@@ -391,7 +409,7 @@ mod tests {
             (&["help issue", "issue -h", "issue --config c -h"], "Print one token"),
         ] {
             for line in lines {
-                let Command::Help(text) = parsed(line).unwrap() else { panic!("{line}") };
+                let Asked::Help(text) = parsed(line).unwrap() else { panic!("{line}") };
                 assert!(text.starts_with(begins), "{line}: {text}");
             }
         }
@@ -472,7 +490,8 @@ mod tests {
                 "--user is not in Unicode's composed",
             ),
         ] {
-            let error = parsed(line).expect_err(line);
+            // There is no file `c`: a command that began to work would say that instead.
+            let error = parsed(line).and_then(run).expect_err(line);
             let text = format!("{error} | {}", error.hint().unwrap_or_default());
             assert!(text.contains(part), "{line}: {text}");
             assert_eq!(error.exit_code(), 2);
@@ -481,7 +500,7 @@ mod tests {
 
     #[test]
     fn an_empty_word_is_no_page() {
-        let error = parse(Parser::from_args(["man", ""])).unwrap_err();
+        let error = parse(Parser::from_args(["man", ""])).and_then(run).unwrap_err();
         assert_eq!(error.to_string(), "there is no page for ``");
     }
 

@@ -7,8 +7,8 @@
 mod answer;
 
 use super::args::{Arguments, Spec, usage};
+use super::print;
 use super::tokens::{MOST, open, some};
-use super::{Command, print};
 use crate::cli::error::{Error, Exit};
 use crate::ground::file::Files;
 use crate::ground::text::quoted;
@@ -24,7 +24,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec { name: "audit", operands: 0, help: include_str!("help/audit.txt"), read };
+pub(super) const SPEC: Spec = Spec { name: "audit", operands: 0, help: include_str!("help/audit.txt"), run };
 
 /// How many tokens, and how many events, are shown where nothing is said.
 const LIMIT: u32 = 1000;
@@ -33,8 +33,7 @@ const LIMIT: u32 = 1000;
 const PAGE: u32 = 1000;
 
 /// What is asked.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Audit {
+struct Audit {
     config: PathBuf,
     user: Option<String>,
     repository: Option<String>,
@@ -54,7 +53,7 @@ enum Reach {
     Since,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Audit, Error> {
     let (at, since) = (arguments.name("at")?, arguments.name("since")?);
     let span = match (at, since) {
         (Some(_), Some(_)) => return Err(usage("--at and --since exclude each other")),
@@ -76,14 +75,15 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     }
     let (limit, json) = (arguments.number("limit", 1..=MOST)?.unwrap_or(LIMIT), arguments.switch("json"));
     let config = arguments.config()?;
-    Ok(Command::Audit(Audit { config, user, repository, action, span, policy, limit, json }))
+    Ok(Audit { config, user, repository, action, span, policy, limit, json })
 }
 
 fn action(name: &str) -> Option<Action> {
     Action::from_name(name).filter(|action| Action::REPOSITORY.contains(action))
 }
 
-pub(super) fn run(command: &Audit) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     let now = UnixTime::now();
     let span = command.span.as_ref().map(|(reach, text)| reach.span(text, now)).transpose()?;
     let store = open(&command.config)?;

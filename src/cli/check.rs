@@ -1,7 +1,7 @@
 //! `keypebble check`: what `serve` would start with.
 
 use super::args::{Arguments, Spec};
-use super::{Command, print};
+use super::print;
 use crate::cli::error::Error;
 use crate::diagnosis::doctor;
 use crate::ground::diagnostic::{Diagnostic, ascii_json};
@@ -18,21 +18,21 @@ use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec { name: "check", operands: 0, help: include_str!("help/check.txt"), read };
+pub(super) const SPEC: Spec = Spec { name: "check", operands: 0, help: include_str!("help/check.txt"), run };
 
 /// What is to be checked.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Check {
+struct Check {
     files: Paths,
     json: bool,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Check, Error> {
     let json = arguments.switch("json");
-    Ok(Command::Check(Check { files: arguments.files()?, json }))
+    Ok(Check { files: arguments.files()?, json })
 }
 
-pub(super) fn run(command: &Check) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     let mut files = Files::default();
     let loaded = setup::load(&command.files, &mut files);
     let mut facts = loaded.as_ref().map(|loaded| facts(&command.files, loaded)).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! `keypebble command`: one command token on stdout.
 
 use super::args::{Arguments, Spec, usage};
-use super::{Command, issue, print, warn};
+use super::{issue, print, warn};
 use crate::claims::{self, Recipient, UNKNOWN_USER};
 use crate::cli::error::Error;
 use crate::ground::file::Files;
@@ -14,11 +14,10 @@ use std::path::PathBuf;
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
-    Spec { name: "command", operands: 0, help: include_str!("help/command.txt"), read };
+    Spec { name: "command", operands: 0, help: include_str!("help/command.txt"), run };
 
 /// What is wanted of whom, and by whom.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct CommandToken {
+struct CommandToken {
     config: PathBuf,
     target: String,
     command: String,
@@ -26,7 +25,7 @@ pub(super) struct CommandToken {
     ttl: Option<Ttl>,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<CommandToken, Error> {
     let config = arguments.config()?;
     let target = arguments.name("target")?.ok_or_else(|| arguments.missing("--target NAME"))?;
     let command = arguments.name("command")?.ok_or_else(|| arguments.missing("--command TEXT"))?;
@@ -35,10 +34,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         return Err(usage(format!("--user {problem}")));
     }
     let ttl = arguments.parsed("ttl")?;
-    Ok(Command::CommandToken(CommandToken { config, target, command, user, ttl }))
+    Ok(CommandToken { config, target, command, user, ttl })
 }
 
-pub(super) fn run(token: &CommandToken) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let token = &read(arguments)?;
     let mut files = Files::default();
     let mut config = setup::config(&token.config, &mut files)?;
     let store = config.store.take();

@@ -9,7 +9,7 @@ mod zsh;
 
 use super::args::{Arguments, Spec, usage};
 use super::flags::{self, Flag};
-use super::{COMMANDS, Command, help};
+use super::{COMMANDS, help};
 use crate::cli::error::Error;
 use crate::cli::stdout::print_raw;
 use crate::diagnosis::verdict::Program;
@@ -20,11 +20,11 @@ use crate::token::{Format, Typ};
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
-    Spec { name: "completions", operands: 1, help: include_str!("help/completions.txt"), read };
+    Spec { name: "completions", operands: 1, help: include_str!("help/completions.txt"), run };
 
 /// Whose script is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shell {
+#[derive(Clone, Copy)]
+enum Shell {
     Bash,
     Zsh,
     Fish,
@@ -33,18 +33,19 @@ pub(super) enum Shell {
 /// Each shell under its name.
 const SHELLS: [(&str, Shell); 3] = [("bash", Shell::Bash), ("zsh", Shell::Zsh), ("fish", Shell::Fish)];
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Shell, Error> {
     let names = || SHELLS.map(|(name, _)| name).join(", ");
     let Some(name) = arguments.operand()? else {
         return Err(arguments.missing(&format!("a shell, one of {}", names())));
     };
     match SHELLS.iter().find(|(known, _)| *known == name) {
-        Some((_, shell)) => Ok(Command::Completions(*shell)),
+        Some((_, shell)) => Ok(*shell),
         None => Err(usage(format!("expected one of {}, found {}", names(), quoted("", &name)))),
     }
 }
 
-pub(super) fn run(shell: Shell) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let shell = read(arguments)?;
     let offers: Vec<Offer> = COMMANDS.iter().map(Offer::of).collect();
     print_raw(&match shell {
         Shell::Bash => bash::script(&offers),

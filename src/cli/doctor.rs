@@ -10,9 +10,9 @@ mod client;
 
 use super::args::{Arguments, Spec, usage};
 use super::key_file::file;
+use super::print;
 #[cfg(feature = "tls")]
 use super::progress;
-use super::{Command, print};
 use crate::cli::error::{Error, Exit};
 use crate::config::{Config, ServiceConfig};
 use crate::diagnosis::doctor;
@@ -37,11 +37,11 @@ use std::path::{Path, PathBuf};
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
-    Spec { name: "doctor", operands: 0, help: include_str!("help/doctor.txt"), read };
+    Spec { name: "doctor", operands: 0, help: include_str!("help/doctor.txt"), run };
 
 /// What is to be looked at.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Doctor {
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "`read` refuses --url and --ca"))]
+struct Doctor {
     files: Paths,
     registry_config: Option<PathBuf>,
     registry_env: Option<PathBuf>,
@@ -62,7 +62,7 @@ const NOT_ENABLED: [&str; 2] = [
 /// What is wrong with variables for zot.
 const NO_VARIABLES: &str = "--registry-env is for distribution: zot reads no variables";
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Doctor, Error> {
     let (url, ca) = (arguments.name("url")?, arguments.path("ca")?);
     if url.is_some() && !cfg!(feature = "tls") {
         return Err(Error::not_enabled(NOT_ENABLED));
@@ -74,7 +74,7 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     if program == Some(Program::Zot) && registry_env.is_some() {
         return Err(usage(NO_VARIABLES));
     }
-    Ok(Command::Doctor(Doctor {
+    Ok(Doctor {
         files: arguments.files()?,
         registry_config: arguments.path("registry-config")?,
         registry_env,
@@ -84,10 +84,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         url,
         ca,
         json: arguments.switch("json"),
-    }))
+    })
 }
 
-pub(super) fn run(command: &Doctor) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     let now = UnixTime::now();
     let mut findings = Vec::new();
     let mut files = Files::default();

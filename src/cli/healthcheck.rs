@@ -4,7 +4,7 @@
 //! nothing of one that runs.
 
 use super::args::{Arguments, Spec};
-use super::{Command, progress};
+use super::progress;
 use crate::cli::error::{Error, Exit};
 use crate::config::{self, Bind, ServiceConfig};
 use crate::ground::file::Files;
@@ -21,14 +21,15 @@ const WAITING: &str = "waiting for the server";
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
-    Spec { name: "healthcheck", operands: 0, help: include_str!("help/healthcheck.txt"), read };
+    Spec { name: "healthcheck", operands: 0, help: include_str!("help/healthcheck.txt"), run };
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Paths, Error> {
     let listen = arguments.parsed("listen")?;
-    Ok(Command::Healthcheck(Paths { listen, policy: None, config: arguments.config()? }))
+    Ok(Paths { listen, policy: None, config: arguments.config()? })
 }
 
-pub(super) fn run(paths: &Paths) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let paths = &read(arguments)?;
     let document = config::document(&paths.config, &mut Files::default());
     let service = document.and_then(|document| ServiceConfig::read(&document.root()));
     let service = service.map_err(LoadError::of("configuration"))?;

@@ -15,7 +15,7 @@ mod steps;
 use super::args::{Arguments, Spec, target, usage};
 use super::keys::{export, quoted};
 use super::password_input::{ask, checked_name};
-use super::{Command, print, progress};
+use super::{print, progress};
 use crate::cli::error::{Error, Exit};
 use crate::diagnosis::verdict::Program;
 use crate::ground::disk::{self, Disk, PRIVATE, PUBLIC, System};
@@ -36,7 +36,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec { name: "init", operands: 1, help: include_str!("help/init.txt"), read };
+pub(super) const SPEC: Spec = Spec { name: "init", operands: 1, help: include_str!("help/init.txt"), run };
 
 /// The name of a registry on this machine.
 const LOCAL_REGISTRY: &str = "localhost:5000";
@@ -45,8 +45,7 @@ const LOCAL_REGISTRY: &str = "localhost:5000";
 const USER: &str = "alice";
 
 /// What is to be made.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Init {
+struct Init {
     folder: PathBuf,
     registry: Address,
     url: Option<String>,
@@ -56,7 +55,7 @@ pub(super) struct Init {
     self_signed: bool,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Init, Error> {
     let folder = match arguments.operand()? {
         Some(folder) if !folder.is_empty() => target("DIR", folder.into())?,
         _ => return Err(arguments.missing("a folder: keypebble init DIR")),
@@ -79,10 +78,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         );
     }
     let user = arguments.name("user")?.map(|user| checked_name(user, "--user")).transpose()?;
-    Ok(Command::Init(Init { folder, registry, url, algorithm, user, self_signed }))
+    Ok(Init { folder, registry, url, algorithm, user, self_signed })
 }
 
-pub(super) fn run(command: &Init) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     let folder = std::path::absolute(&command.folder)
         .map_err(|source| Error::file("find", &command.folder, source))?;
     if command.folder.file_name().and(folder.file_name()).is_none() {

@@ -2,7 +2,7 @@
 
 use super::args::{Arguments, Spec};
 use super::key_file::opener;
-use super::{Command, print, token_input};
+use super::{print, token_input};
 use crate::cli::error::{Error, Exit};
 use crate::diagnosis::encrypted::Outer;
 use crate::diagnosis::inspect;
@@ -17,24 +17,24 @@ use std::path::PathBuf;
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
-    Spec { name: "inspect", operands: 1, help: include_str!("help/inspect.txt"), read };
+    Spec { name: "inspect", operands: 1, help: include_str!("help/inspect.txt"), run };
 
 /// What is to be inspected.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Inspect {
+struct Inspect {
     token: String,
     json: bool,
     config: Option<PathBuf>,
     decrypt_key: Option<PathBuf>,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Inspect, Error> {
     let json = arguments.switch("json");
     let (config, decrypt_key) = (arguments.path("config")?, arguments.path("decrypt-key")?);
-    Ok(Command::Inspect(Inspect { token: token_input::read(&mut arguments)?, json, config, decrypt_key }))
+    Ok(Inspect { token: token_input::read(&mut arguments)?, json, config, decrypt_key })
 }
 
-pub(super) fn run(command: &Inspect) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     let text = token_input::load(&command.token)?;
     let now = UnixTime::now();
     let outer = Outer::parse(&text).map_err(Error::NoToken)?;

@@ -4,7 +4,7 @@ pub(super) mod claims;
 pub(super) mod wrong;
 
 use super::args::{Arguments, Spec, usage};
-use super::{Command, new_id, print, warn};
+use super::{new_id, print, warn};
 use crate::claims::Requested;
 use crate::cli::error::{Error, Exit};
 use crate::ground::diagnostic::Diagnostic;
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use wrong::Wrong;
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec { name: "issue", operands: 0, help: include_str!("help/issue.txt"), read };
+pub(super) const SPEC: Spec = Spec { name: "issue", operands: 0, help: include_str!("help/issue.txt"), run };
 
 /// What is to be issued.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) struct Issue {
     pub(super) wrong: Wrong,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+pub(super) fn read(mut arguments: Arguments) -> Result<Issue, Error> {
     let issue = Issue {
         config: arguments.config()?,
         policy: arguments.path("policy")?,
@@ -53,10 +53,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     if issue.audience.is_some() && issue.wrong.has_audience() {
         return Err(usage("--audience and --wrong-audience contradict each other"));
     }
-    Ok(Command::Issue(issue))
+    Ok(issue)
 }
 
-pub(super) fn run(command: &Issue) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     let mut files = Files::default();
     let mut config = setup::config(&command.config, &mut files)?;
     if let Some(format) = command.format {

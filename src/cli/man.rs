@@ -4,7 +4,7 @@
 //! them. Decision: macros that every man knows, and no others: groff and mandoc print the same.
 
 use super::args::{Arguments, Spec, usage};
-use super::{COMMANDS, Command, help, say_line};
+use super::{COMMANDS, help, say_line};
 use crate::cli::error::Error;
 use crate::cli::stdout::print_raw;
 use crate::ground::disk::{self, System};
@@ -14,18 +14,17 @@ use std::fs;
 use std::path::PathBuf;
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec { name: "man", operands: 2, help: include_str!("help/man.txt"), read };
+pub(super) const SPEC: Spec = Spec { name: "man", operands: 2, help: include_str!("help/man.txt"), run };
 
 /// Which pages are wanted.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Man {
+enum Man {
     /// The page of a command; of all of them where the name is empty.
     One(&'static str),
     /// Every page, into this folder.
     All(PathBuf),
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Man, Error> {
     let mut words = Vec::new();
     while let Some(word) = arguments.operand()? {
         words.push(word);
@@ -43,10 +42,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         None => Err(usage(format!("there is no page for {}", quoted("", &name)))
             .with_hint("such as keypebble man issue, or keypebble man keys rotate")),
     };
-    Ok(Command::Man(all.map_or_else(|| one().map(Man::One), |folder| Ok(Man::All(folder)))?))
+    all.map_or_else(|| one().map(Man::One), |folder| Ok(Man::All(folder)))
 }
 
-pub(super) fn run(command: &Man) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     let folder = match command {
         Man::One(name) => return print_raw(&page(name)),
         Man::All(folder) => folder,

@@ -2,7 +2,6 @@
 
 use super::args::Spec;
 use super::stdout::print_raw;
-use super::{Command, Error};
 use crate::http::openapi::DOCUMENT;
 
 /// The subcommand.
@@ -10,9 +9,5 @@ pub(super) const SPEC: Spec = Spec {
     name: "openapi",
     operands: 0,
     help: include_str!("help/openapi.txt"),
-    read: |_| Ok(Command::OpenApi),
+    run: |_| print_raw(DOCUMENT),
 };
-
-pub(super) fn run() -> Result<(), Error> {
-    print_raw(DOCUMENT)
-}

@@ -5,7 +5,6 @@ use crate::cli::error::Error;
 use std::path::PathBuf;
 
 /// One of the two.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// The flag's own: `--dir`, `--users-file`.
     Named(PathBuf),

@@ -22,7 +22,6 @@ use std::fmt::{Display, Write};
 use std::path::{Path, PathBuf};
 
 /// Which policy is meant, and which configuration it is judged by, if any.
-#[derive(Debug, PartialEq, Eq)]
 struct Named {
     policy: Option<PathBuf>,
     config: Option<PathBuf>,

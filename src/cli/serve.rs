@@ -1,7 +1,7 @@
 //! `keypebble serve`: listens until it is told to stop.
 
 use super::args::{Arguments, Spec};
-use super::{Command, new_id, warn};
+use super::{new_id, warn};
 use crate::cli::error::Error;
 use crate::ground::file::Files;
 use crate::ground::sys;
@@ -18,14 +18,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec { name: "serve", operands: 0, help: include_str!("help/serve.txt"), read };
+pub(super) const SPEC: Spec = Spec { name: "serve", operands: 0, help: include_str!("help/serve.txt"), run };
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+pub(super) fn read(mut arguments: Arguments) -> Result<Paths, Error> {
     let listen = arguments.parsed("listen")?;
-    Ok(Command::Serve(Paths { listen, ..arguments.files()? }))
+    Ok(Paths { listen, ..arguments.files()? })
 }
 
-pub(super) fn run(paths: &Paths) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let paths = &read(arguments)?;
     let began = SystemTime::now();
     let forbidden = sys::forbid_dumps();
     let hangup = Hangup::on_signal().map_err(signals)?;

@@ -3,7 +3,7 @@
 //! Loads the configuration and prints; what is done stands in `crate::store`.
 
 use super::args::{Arguments, Spec, target, usage};
-use super::{Command, print};
+use super::print;
 use crate::cli::error::Error;
 use crate::ground::file::Files;
 use crate::ground::time::UnixTime;
@@ -14,29 +14,18 @@ use std::path::{Path, PathBuf};
 
 /// `store init`
 pub(super) const INIT: Spec =
-    Spec { name: "store init", operands: 0, help: include_str!("help/store-init.txt"), read: read_init };
+    Spec { name: "store init", operands: 0, help: include_str!("help/store-init.txt"), run: run_init };
 /// `store check`
 pub(super) const CHECK: Spec =
-    Spec { name: "store check", operands: 0, help: include_str!("help/store-check.txt"), read: read_check };
+    Spec { name: "store check", operands: 0, help: include_str!("help/store-check.txt"), run: run_check };
 /// `store backup`
-pub(super) const BACKUP: Spec = Spec {
-    name: "store backup",
-    operands: 1,
-    help: include_str!("help/store-backup.txt"),
-    read: read_backup,
-};
+pub(super) const BACKUP: Spec =
+    Spec { name: "store backup", operands: 1, help: include_str!("help/store-backup.txt"), run: run_backup };
 /// `store prune`
 pub(super) const PRUNE: Spec =
-    Spec { name: "store prune", operands: 0, help: include_str!("help/store-prune.txt"), read: read_prune };
+    Spec { name: "store prune", operands: 0, help: include_str!("help/store-prune.txt"), run: run_prune };
 
-/// What is to be done with the store of which configuration.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Tend {
-    config: PathBuf,
-    act: Act,
-}
-
-#[derive(Debug, PartialEq, Eq)]
+/// What is to be done.
 enum Act {
     Init,
     Check,
@@ -44,31 +33,23 @@ enum Act {
     Prune,
 }
 
-fn read_init(arguments: Arguments) -> Result<Command, Error> {
-    read(arguments, |_| Ok(Act::Init))
+fn run_init(arguments: Arguments) -> Result<(), Error> {
+    run(arguments, |_| Ok(Act::Init))
 }
 
-fn read_check(arguments: Arguments) -> Result<Command, Error> {
-    read(arguments, |_| Ok(Act::Check))
+fn run_check(arguments: Arguments) -> Result<(), Error> {
+    run(arguments, |_| Ok(Act::Check))
 }
 
-fn read_backup(arguments: Arguments) -> Result<Command, Error> {
-    read(arguments, |arguments| match arguments.operand()? {
+fn run_backup(arguments: Arguments) -> Result<(), Error> {
+    run(arguments, |arguments| match arguments.operand()? {
         Some(file) if !file.is_empty() => target("FILE", file.into()).map(Act::Backup),
         _ => Err(arguments.missing("a file: keypebble store backup FILE")),
     })
 }
 
-fn read_prune(arguments: Arguments) -> Result<Command, Error> {
-    read(arguments, |_| Ok(Act::Prune))
-}
-
-fn read(
-    mut arguments: Arguments,
-    act: impl FnOnce(&mut Arguments) -> Result<Act, Error>,
-) -> Result<Command, Error> {
-    let config = arguments.config()?;
-    Ok(Command::Store(Tend { config, act: act(&mut arguments)? }))
+fn run_prune(arguments: Arguments) -> Result<(), Error> {
+    run(arguments, |_| Ok(Act::Prune))
 }
 
 /// The store of a configuration; an error where it names none.
@@ -79,16 +60,20 @@ pub(super) fn configured(path: &Path) -> Result<StoreConfig, Error> {
     })
 }
 
-pub(super) fn run(command: &Tend) -> Result<(), Error> {
-    let config = configured(&command.config)?;
-    let done = match &command.act {
+fn run(
+    mut arguments: Arguments,
+    act: impl FnOnce(&mut Arguments) -> Result<Act, Error>,
+) -> Result<(), Error> {
+    let (path, act) = (arguments.config()?, act(&mut arguments)?);
+    let config = configured(&path)?;
+    let done = match act {
         Act::Init => store::init(&config).map(|prepared| match prepared {
             Prepared::Created => format!("made {}", config.place),
             Prepared::Upgraded => format!("brought {} up to date", config.place),
             Prepared::Unchanged => format!("{} is a store already, and up to date", config.place),
         }),
         Act::Check => store::examine(&config).map(|report| format!("{}: sound, {}", config.place, report)),
-        Act::Backup(file) => store::backup(&config, file).map(|()| format!("copied to {}", file.display())),
+        Act::Backup(file) => store::backup(&config, &file).map(|()| format!("copied to {}", file.display())),
         Act::Prune => {
             store::prune(&config, UnixTime::now()).map(|tokens| format!("removed {tokens} token(s)"))
         }

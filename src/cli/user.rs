@@ -6,7 +6,7 @@
 use super::args::{Arguments, Spec, usage};
 use super::password_input::{ask, checked_name, cost};
 use super::place::Place;
-use super::{Command, print, warn};
+use super::{print, warn};
 use crate::cli::error::Error;
 use crate::config::Config;
 use crate::ground::diagnostic::Diagnostic;
@@ -25,9 +25,9 @@ pub(super) const SET: Spec = Spec {
     name: "user set",
     operands: 1,
     help: include_str!("help/user-set.txt"),
-    read: |mut arguments| {
+    run: |mut arguments| {
         let cost = cost(&mut arguments)?;
-        read(arguments, |user| Change::Set { user, cost })
+        run(&read(arguments, |user| Change::Set { user, cost })?)
     },
 };
 
@@ -36,7 +36,7 @@ pub(super) const REMOVE: Spec = Spec {
     name: "user remove",
     operands: 1,
     help: include_str!("help/user-remove.txt"),
-    read: |arguments| read(arguments, |user| Change::Remove { user }),
+    run: |arguments| run(&read(arguments, |user| Change::Remove { user })?),
 };
 
 /// `user list`
@@ -44,17 +44,15 @@ pub(super) const LIST: Spec = Spec {
     name: "user list",
     operands: 0,
     help: include_str!("help/user-list.txt"),
-    read: |mut arguments| Ok(Command::User(User { place: place(&mut arguments)?, change: Change::None })),
+    run: |mut arguments| run(&User { place: place(&mut arguments)?, change: Change::None }),
 };
 
 /// What is to be done, and in which file.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct User {
+struct User {
     place: Place,
     change: Change,
 }
 
-#[derive(Debug, PartialEq, Eq)]
 enum Change {
     Set { user: String, cost: u8 },
     Remove { user: String },
@@ -79,13 +77,13 @@ fn place(arguments: &mut Arguments) -> Result<Place, Error> {
     Place::read(arguments, "users-file", "PATH", "users")
 }
 
-fn read(mut arguments: Arguments, change: impl Fn(String) -> Change) -> Result<Command, Error> {
+fn read(mut arguments: Arguments, change: impl Fn(String) -> Change) -> Result<User, Error> {
     let Some(user) = arguments.operand()? else { return Err(arguments.missing("the user's NAME")) };
     let user = checked_name(user, "NAME")?;
-    Ok(Command::User(User { place: place(&mut arguments)?, change: change(user) }))
+    Ok(User { place: place(&mut arguments)?, change: change(user) })
 }
 
-pub(super) fn run(command: &User) -> Result<(), Error> {
+fn run(command: &User) -> Result<(), Error> {
     if !ENABLED {
         return Err(Error::not_enabled(NOT_ENABLED));
     }

@@ -3,7 +3,7 @@
 use super::args::{Arguments, Spec, usage};
 use super::key_file::{file, opener, rejected};
 use super::keys::export;
-use super::{Command, print, token_input};
+use super::{print, token_input};
 use crate::claims::{self, ClaimsError};
 use crate::cli::error::Error;
 use crate::config::Config;
@@ -26,11 +26,10 @@ use std::path::{Path, PathBuf};
 
 /// The subcommand.
 pub(super) const SPEC: Spec =
-    Spec { name: "verify", operands: 1, help: include_str!("help/verify.txt"), read };
+    Spec { name: "verify", operands: 1, help: include_str!("help/verify.txt"), run };
 
 /// What is to be checked, and against what.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Verify {
+struct Verify {
     token: String,
     json: bool,
     audience: Option<String>,
@@ -40,7 +39,6 @@ pub(super) struct Verify {
     against: Against,
 }
 
-#[derive(Debug, PartialEq, Eq)]
 enum Against {
     Config(PathBuf),
     Jwks(PathBuf),
@@ -58,7 +56,7 @@ enum Against {
     },
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Verify, Error> {
     let (config, jwks, key) = (arguments.path("config")?, arguments.path("jwks")?, arguments.path("key")?);
     let (bundle, service) = (arguments.path("rootcertbundle")?, arguments.name("service")?);
     let algorithm = arguments.algorithm()?;
@@ -107,10 +105,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     };
     let json = arguments.switch("json");
     let token = token_input::read(&mut arguments)?;
-    Ok(Command::Verify(Verify { token, json, audience, issuer, typ, decrypt_key, against }))
+    Ok(Verify { token, json, audience, issuer, typ, decrypt_key, against })
 }
 
-pub(super) fn run(command: &Verify) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     let token = token_input::load(&command.token)?;
     let now = UnixTime::now();
     let issuer = command.issuer.as_deref();

@@ -1,17 +1,13 @@
 //! `keypebble version`: what this build is, for whoever has to tell two builds apart.
 
-use super::Command;
 use super::args::Spec;
+use super::print;
 use crate::key;
 use std::env::consts;
 
 /// The subcommand.
-pub(super) const SPEC: Spec = Spec {
-    name: "version",
-    operands: 0,
-    help: include_str!("help/version.txt"),
-    read: |_| Ok(Command::Version),
-};
+pub(super) const SPEC: Spec =
+    Spec { name: "version", operands: 0, help: include_str!("help/version.txt"), run: |_| print(&text()) };
 
 /// The optional features, and whether this build has them.
 const FEATURES: [(&str, bool); 6] = [

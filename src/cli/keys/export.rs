@@ -1,7 +1,7 @@
 //! `keypebble keys export`: what verifiers need to know.
 
 use super::super::args::{Arguments, Spec, usage};
-use super::super::{Command, print, say_line, warn};
+use super::super::{print, say_line, warn};
 use super::{Loaded, Place};
 use crate::cli::error::Error;
 use crate::diagnosis::verdict::{Program, Trust};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
-    Spec { name: "keys export", operands: 0, help: include_str!("../help/keys-export.txt"), read };
+    Spec { name: "keys export", operands: 0, help: include_str!("../help/keys-export.txt"), run };
 
 /// Validity of certificates: ten years of 365 days. A registry checks it only where a token carries x5c.
 pub(in crate::cli) const DAYS: u32 = 3650;
@@ -36,8 +36,7 @@ const FORMATS: [(&str, Format); 4] =
     [("jwks", Format::Jwks), ("pem", Format::Pem), ("cert", Format::Cert), ("id", Format::Id)];
 
 /// What is to be printed.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Export {
+struct Export {
     place: Place,
     format: Format,
     out: Option<PathBuf>,
@@ -46,7 +45,7 @@ pub(in crate::cli) struct Export {
     days: u32,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Export, Error> {
     let place = super::place(&mut arguments)?;
     let read = |name: &str| FORMATS.into_iter().find(|(known, _)| *known == name);
     let Some((_, format)) = arguments.one_of("format", &FORMATS.map(|(name, _)| name), read)? else {
@@ -62,10 +61,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         return Err(usage("--days goes with --format cert"));
     }
     let days = days.unwrap_or(DAYS);
-    Ok(Command::KeysExport(Export { place, format, out, id, state, days }))
+    Ok(Export { place, format, out, id, state, days })
 }
 
-pub(in crate::cli) fn run(command: &Export) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     if command.place.is_fernet(false) {
         let error = KeystoreError::refused(
             "Fernet keys are shared secrets, which are never printed",

@@ -1,7 +1,7 @@
 //! `keypebble keys generate`: a folder's first key, or the next one.
 
 use super::super::args::{Arguments, Spec};
-use super::super::{Command, print, progress};
+use super::super::{print, progress};
 use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::disk::System;
@@ -13,23 +13,23 @@ use std::fmt::Write;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
-    Spec { name: "keys generate", operands: 0, help: include_str!("../help/keys-generate.txt"), read };
+    Spec { name: "keys generate", operands: 0, help: include_str!("../help/keys-generate.txt"), run };
 
 /// What is to be made.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Generate {
+struct Generate {
     place: Place,
     algorithm: Option<Algorithm>,
     fernet: bool,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Generate, Error> {
     let place = super::place(&mut arguments)?;
     let (algorithm, fernet) = (arguments.algorithm()?, arguments.switch("fernet"));
-    Ok(Command::KeysGenerate(Generate { place, algorithm, fernet }))
+    Ok(Generate { place, algorithm, fernet })
 }
 
-pub(in crate::cli) fn run(command: &Generate) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     if command.place.is_fernet(command.fernet) {
         fernet::refuse(&[("algorithm", command.algorithm.is_some())])?;
         return fernet::generate(&command.place);

@@ -1,7 +1,7 @@
 //! `keypebble keys list`: which key is which.
 
 use super::super::args::{Arguments, Spec};
-use super::super::{Command, print, warn};
+use super::super::{print, warn};
 use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::diagnostic::Diagnostic;
@@ -13,23 +13,23 @@ use std::fmt::Write;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
-    Spec { name: "keys list", operands: 0, help: include_str!("../help/keys-list.txt"), read };
+    Spec { name: "keys list", operands: 0, help: include_str!("../help/keys-list.txt"), run };
 
 /// What is to be shown.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) struct List {
+struct List {
     place: Place,
     json: bool,
     fernet: bool,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<List, Error> {
     let place = super::place(&mut arguments)?;
     let (json, fernet) = (arguments.switch("json"), arguments.switch("fernet"));
-    Ok(Command::KeysList(List { place, json, fernet }))
+    Ok(List { place, json, fernet })
 }
 
-pub(in crate::cli) fn run(command: &List) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     if command.place.is_fernet(command.fernet) {
         return fernet::list(&command.place, command.json);
     }

@@ -1,7 +1,7 @@
 //! `keypebble keys retire`: drops keys whose tokens have all ended.
 
 use super::super::args::{Arguments, Spec, usage};
-use super::super::{Command, print};
+use super::super::print;
 use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::disk::System;
@@ -14,11 +14,10 @@ use std::path::Path;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
-    Spec { name: "keys retire", operands: 0, help: include_str!("../help/keys-retire.txt"), read };
+    Spec { name: "keys retire", operands: 0, help: include_str!("../help/keys-retire.txt"), run };
 
 /// What is to be dropped.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Retire {
+struct Retire {
     place: Place,
     longest: Option<Ttl>,
     id: Option<String>,
@@ -26,7 +25,7 @@ pub(in crate::cli) struct Retire {
     fernet: bool,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Retire, Error> {
     let place = super::place(&mut arguments)?;
     let longest = arguments.parsed("max-ttl")?;
     let (id, force) = (arguments.name("id")?, arguments.switch("force"));
@@ -38,10 +37,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     if force && id.is_none() {
         return Err(usage("--force needs the --id of the key whose tokens are to be refused"));
     }
-    Ok(Command::KeysRetire(Retire { place, longest, id, force, fernet }))
+    Ok(Retire { place, longest, id, force, fernet })
 }
 
-pub(in crate::cli) fn run(command: &Retire) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     if command.place.is_fernet(command.fernet) {
         return fernet::retire(&command.place, command.longest, command.id.as_deref(), command.force);
     }

@@ -1,7 +1,7 @@
 //! `keypebble keys rotate`: the staged key signs, a new one is staged.
 
 use super::super::args::{Arguments, Spec};
-use super::super::{Command, print, progress};
+use super::super::{print, progress};
 use super::{Place, fernet};
 use crate::cli::error::Error;
 use crate::ground::disk::System;
@@ -13,11 +13,10 @@ use std::path::Path;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
-    Spec { name: "keys rotate", operands: 0, help: include_str!("../help/keys-rotate.txt"), read };
+    Spec { name: "keys rotate", operands: 0, help: include_str!("../help/keys-rotate.txt"), run };
 
 /// What is to be rotated.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Rotate {
+struct Rotate {
     place: Place,
     algorithm: Option<Algorithm>,
     force: bool,
@@ -25,15 +24,16 @@ pub(in crate::cli) struct Rotate {
     fernet: bool,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Rotate, Error> {
     let place = super::place(&mut arguments)?;
     let algorithm = arguments.algorithm()?;
     let (force, dry_run) = (arguments.switch("force"), arguments.switch("dry-run"));
     let fernet = arguments.switch("fernet");
-    Ok(Command::KeysRotate(Rotate { place, algorithm, force, dry_run, fernet }))
+    Ok(Rotate { place, algorithm, force, dry_run, fernet })
 }
 
-pub(in crate::cli) fn run(command: &Rotate) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     if command.place.is_fernet(command.fernet) {
         fernet::refuse(&[
             ("dry-run", command.dry_run),

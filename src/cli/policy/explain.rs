@@ -1,7 +1,7 @@
 //! `keypebble policy explain`: which rule grants or denies, before a push fails.
 
 use super::super::args::{Arguments, Spec, usage};
-use super::super::{Command, print};
+use super::super::print;
 use super::{Named, Setting, overview, pretty};
 use crate::cli::error::Error;
 use crate::ground::text::quoted;
@@ -12,11 +12,10 @@ use std::fmt::Write;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
-    Spec { name: "policy explain", operands: 0, help: include_str!("../help/policy-explain.txt"), read };
+    Spec { name: "policy explain", operands: 0, help: include_str!("../help/policy-explain.txt"), run };
 
 /// What is to be explained.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Explain {
+struct Explain {
     named: Named,
     /// `None` for the anonymous.
     user: Option<String>,
@@ -27,7 +26,7 @@ pub(in crate::cli) struct Explain {
     json: bool,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Explain, Error> {
     let user = arguments.name("user")?;
     if user.is_some() == arguments.switch("anonymous") {
         return Err(match user {
@@ -35,17 +34,18 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
             None => arguments.missing("--user NAME or --anonymous"),
         });
     }
-    Ok(Command::PolicyExplain(Explain {
+    Ok(Explain {
         named: Named::read(&mut arguments)?,
         user,
         scope: arguments.text("scope")?,
         service: arguments.name("service")?,
         audience: arguments.name("audience")?,
         json: arguments.switch("json"),
-    }))
+    })
 }
 
-pub(in crate::cli) fn run(command: &Explain) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     let parse = |text: &String| {
         scope::parse_all([text.as_str()]).map_err(|error| {
             usage(format!("--scope: {error}, found {}", quoted("", text)))

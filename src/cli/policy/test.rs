@@ -1,7 +1,7 @@
 //! `keypebble policy test`: whether a policy file does what it says that it does.
 
 use super::super::args::{Arguments, Spec};
-use super::super::{Command, print, warn};
+use super::super::{print, warn};
 use super::{Named, Setting, name, pretty};
 use crate::cli::error::{Error, Exit};
 use crate::ground::document::Step;
@@ -12,20 +12,20 @@ use std::fmt::Write;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
-    Spec { name: "policy test", operands: 0, help: include_str!("../help/policy-test.txt"), read };
+    Spec { name: "policy test", operands: 0, help: include_str!("../help/policy-test.txt"), run };
 
 /// What is to be tried.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Test {
+struct Test {
     named: Named,
     json: bool,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
-    Ok(Command::PolicyTest(Test { named: Named::read(&mut arguments)?, json: arguments.switch("json") }))
+fn read(mut arguments: Arguments) -> Result<Test, Error> {
+    Ok(Test { named: Named::read(&mut arguments)?, json: arguments.switch("json") })
 }
 
-pub(in crate::cli) fn run(command: &Test) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     let setting = command.named.load()?;
     let file = &setting.file;
     let expectations = file.policy.expectations();

@@ -1,7 +1,7 @@
 //! `keypebble tokens list`: what was issued and may still count.
 
 use super::super::args::{Arguments, Spec};
-use super::super::{Command, print};
+use super::super::print;
 use super::{MOST, object, open, some, table, tell_of_more};
 use crate::cli::error::Error;
 use crate::ground::diagnostic::ascii_json;
@@ -13,14 +13,13 @@ use std::path::PathBuf;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
-    Spec { name: "tokens list", operands: 0, help: include_str!("../help/tokens-list.txt"), read };
+    Spec { name: "tokens list", operands: 0, help: include_str!("../help/tokens-list.txt"), run };
 
 /// How many rows are shown where nothing is said.
 const LIMIT: u32 = 100;
 
 /// Which tokens are shown.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) struct List {
+struct List {
     config: PathBuf,
     filter: Filter,
     /// Those that have expired, too.
@@ -28,7 +27,7 @@ pub(in crate::cli) struct List {
     json: bool,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<List, Error> {
     let filter = Filter {
         subject: arguments.name("user")?,
         client: arguments.name("client")?,
@@ -38,10 +37,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
         ..Filter::default()
     };
     let (all, json) = (arguments.switch("all"), arguments.switch("json"));
-    Ok(Command::TokensList(List { config: arguments.config()?, filter, all, json }))
+    Ok(List { config: arguments.config()?, filter, all, json })
 }
 
-pub(in crate::cli) fn run(command: &List) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     let store = open(&command.config)?;
     let now = UnixTime::now();
     let expires_after = if command.all { None } else { Some(now) };

@@ -1,7 +1,7 @@
 //! `keypebble tokens revoke`: tokens end before their time.
 
 use super::super::args::{Arguments, Spec, usage};
-use super::super::{Command, print, warn};
+use super::super::{print, warn};
 use super::{find, open};
 use crate::cli::error::{Error, Exit};
 use crate::ground::diagnostic::{Diagnostic, ascii_json};
@@ -15,11 +15,10 @@ use std::path::PathBuf;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
-    Spec { name: "tokens revoke", operands: 0, help: include_str!("../help/tokens-revoke.txt"), read };
+    Spec { name: "tokens revoke", operands: 0, help: include_str!("../help/tokens-revoke.txt"), run };
 
 /// Which tokens end.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Revoke {
+struct Revoke {
     config: PathBuf,
     whose: Whose,
     /// Those issued until then; now where nothing is said.
@@ -27,7 +26,6 @@ pub(in crate::cli) struct Revoke {
     json: bool,
 }
 
-#[derive(Debug, PartialEq, Eq)]
 enum Whose {
     Id(String),
     User(String),
@@ -35,7 +33,7 @@ enum Whose {
     Key(String),
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Revoke, Error> {
     let mut given = Vec::new();
     given.extend(arguments.name("id")?.map(Whose::Id));
     given.extend(arguments.name("user")?.map(Whose::User));
@@ -54,10 +52,11 @@ fn read(mut arguments: Arguments) -> Result<Command, Error> {
     }
     let json = arguments.switch("json");
     let config = arguments.config()?;
-    Ok(Command::TokensRevoke(Revoke { config, whose, before, json }))
+    Ok(Revoke { config, whose, before, json })
 }
 
-pub(in crate::cli) fn run(command: &Revoke) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     let now = UnixTime::now();
     let before = match &command.before {
         None => now,

@@ -1,7 +1,7 @@
 //! `keypebble tokens show`: all that is recorded of one token, and of its login.
 
 use super::super::args::{Arguments, Spec};
-use super::super::{Command, print};
+use super::super::print;
 use super::{find, granted, object, open, some, state, table, tell_of_more, user};
 use crate::cli::error::Error;
 use crate::ground::diagnostic::ascii_json;
@@ -15,26 +15,26 @@ use std::path::PathBuf;
 
 /// The subcommand.
 pub(in crate::cli) const SPEC: Spec =
-    Spec { name: "tokens show", operands: 0, help: include_str!("../help/tokens-show.txt"), read };
+    Spec { name: "tokens show", operands: 0, help: include_str!("../help/tokens-show.txt"), run };
 
 /// The most tokens of one login that are shown.
 const LIMIT: u32 = 100;
 
 /// Which token is shown.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Show {
+struct Show {
     config: PathBuf,
     id: String,
     json: bool,
 }
 
-fn read(mut arguments: Arguments) -> Result<Command, Error> {
+fn read(mut arguments: Arguments) -> Result<Show, Error> {
     let Some(id) = arguments.name("id")? else { return Err(arguments.missing("--id ID")) };
     let json = arguments.switch("json");
-    Ok(Command::TokensShow(Show { config: arguments.config()?, id, json }))
+    Ok(Show { config: arguments.config()?, id, json })
 }
 
-pub(in crate::cli) fn run(command: &Show) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let command = &read(arguments)?;
     let store = open(&command.config)?;
     let now = UnixTime::now();
     let token = find(&store, &command.id)?;
