@@ -402,7 +402,7 @@ fn an_export_replaces_an_earlier_one_and_nothing_else() {
     for format in ["jwks", "pem", "cert", "id", "jwks"] {
         done(&folder, &format!("keys export --dir keys --format {format} --out out"));
     }
-    done(&folder, "keys generate --dir fernet --fernet");
+    folder.write("fernet.key", "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=");
     let key = done(&folder, "keys export --dir keys --format pem --state active");
     let private = fs::read_to_string(common::repository("tests/data/keys/p256.pem")).unwrap();
     let jwk = |more: &str| format!(r#"{{"keys": [{{"kty": "EC", "crv": "P-256", {more}}}]}}"#);
@@ -416,7 +416,7 @@ fn an_export_replaces_an_earlier_one_and_nothing_else() {
     folder.write("secret", "key hunter2hunter2");
     fs::write(folder.join("key.der"), b"\x30\x82\x01\x00\xff").unwrap();
     for file in
-        "keys/keyring.json fernet/0 config.yaml private.pem both.pem beside.pem private.jwks oct.jwks \
+        "keys/keyring.json fernet.key config.yaml private.pem both.pem beside.pem private.jwks oct.jwks \
                  jwk.json users secret key.der"
             .split_whitespace()
     {
