@@ -10,7 +10,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// What has nothing more to say: one of the constants, or [`KeyError::encryption`].
+    /// What has nothing more to say: one of the constants, or what is wrong in `encryption`.
     Plain {
         /// What was found, or expected.
         what: &'static str,
