@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::common::encode::{base32, base64url};
+use crate::common::encode::{base32, base64url, from_base64url};
 use crate::common::{Folder, output};
 use crate::tools::sha256;
 
@@ -50,7 +50,14 @@ pub(crate) struct SigningKey {
 impl SigningKey {
     /// For HS256 an RSA key: something must stand in the registry's bundle.
     pub(crate) fn new(folder: &Folder, name: &str, algorithm: Algorithm) -> Self {
-        SigningKey::of_pem(folder, name, algorithm, &private_pem(algorithm))
+        loop {
+            let key = SigningKey::of_pem(folder, name, algorithm, &private_pem(algorithm));
+            // One EC key in 128 has a coordinate that begins with a zero, which distribution 3 leaves out.
+            let is_short = |name| key.jwk()[name].as_str().is_some_and(|text| from_base64url(text)[0] == 0);
+            if !["x", "y"].into_iter().any(is_short) {
+                return key;
+            }
+        }
     }
 
     /// With a private key that is there already.

@@ -38,7 +38,7 @@ impl World {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let thumbprints = ["ec", "ed"].map(|name| thumbprint(&keys[name].jwk()));
         let [thumbprint, ed_thumbprint] = thumbprints;
-        // One EC key in 128 has a coordinate that starts with a zero, which distribution 3 leaves out.
+        // The one that `SigningKey::new` never gives.
         let short = include_str!("../data/keys/p256-short-x.pem");
         let short = SigningKey::of_pem(&folder, "short", Algorithm::Es256, short);
         keys.insert("short", short);
