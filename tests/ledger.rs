@@ -540,7 +540,11 @@ fn a_trusted_peer_asks_for_itself_and_lends_its_trust_to_nobody() {
             );
         }
     }
-    for named in [&[("client_id", "gateway")][..], &[("client_id", "gateway"), ("client_secret", "")]] {
+    for named in [
+        &[("client_id", "gateway")][..],
+        &[("client_id", "gateway"), ("client_secret", "")],
+        &[("client_id", ""), ("client_secret", "")],
+    ] {
         let body = form(&[&[("token", token.as_str())], named].concat());
         assert_eq!(server.post("/introspect", &[FORM], &body).status, 401, "a client that shows no secret");
     }

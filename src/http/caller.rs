@@ -56,9 +56,11 @@ pub(super) fn of<'c>(call: &mut Call<'c>, form: &Parameters<'_>, act: Act) -> Re
             credentials
         }
         (None, Some(name), Some(secret)) => Credentials::new(name, Zeroizing::new(secret.to_owned()))?,
-        (None, None, Some(_)) => return Err(Refusal::Invalid("the form has `client_secret` alone")),
-        // Whoever says which client they are has to show that they are it.
-        (None, Some(_), None) => return Err(Refusal::Client),
+        (None, None, Some(secret)) if !secret.is_empty() => {
+            return Err(Refusal::Invalid("the form has `client_secret` alone"));
+        }
+        // Whoever says which client they are has to show that they are it, also where both were left empty.
+        (None, Some(_), None) | (None, None, Some(_)) => return Err(Refusal::Client),
         (None, None, None) => {
             let itself = identity::is_peer_itself(call)?;
             return if itself { Ok(Caller::Peer) } else { Err(Refusal::Unauthenticated) };
