@@ -101,9 +101,11 @@ fn ask(mut stream: impl Read + Write) -> io::Result<String> {
         if Instant::now() > end {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        match stream.read(&mut part)? {
-            0 => break,
-            count => answer.extend_from_slice(&part[..count]),
+        match stream.read(&mut part) {
+            Ok(0) => break,
+            Ok(count) => answer.extend_from_slice(&part[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
     let answer = String::from_utf8_lossy(&answer);
