@@ -8,7 +8,8 @@ mod answer;
 
 use super::args::{Arguments, Spec, usage};
 use super::print;
-use super::tokens::{MOST, open, some};
+use super::store;
+use super::tokens::{MOST, opened, some};
 use crate::cli::error::{Error, Exit};
 use crate::ground::file::Files;
 use crate::ground::text::quoted;
@@ -86,7 +87,8 @@ fn run(arguments: Arguments) -> Result<(), Error> {
     let command = &read(arguments)?;
     let now = UnixTime::now();
     let span = command.span.as_ref().map(|(reach, text)| reach.span(text, now)).transpose()?;
-    let store = open(&command.config)?;
+    let mut config = setup::config(&command.config, &mut Files::default())?;
+    let store = opened(&store::of(config.store.take())?)?;
     let at = matches!(command.span, Some((Reach::At, _)));
     let filter = Filter {
         subject: command.user.clone(),
@@ -97,7 +99,6 @@ fn run(arguments: Arguments) -> Result<(), Error> {
         limit: command.limit,
         ..Filter::default()
     };
-    let config = setup::config(&command.config, &mut Files::default())?;
     let hosts: Vec<&str> = config.services().collect();
     let (tokens, more) = granted_on(&store, command.repository.as_deref(), &hosts, &filter)?;
     let within = |kind| EventFilter {

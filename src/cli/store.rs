@@ -54,8 +54,12 @@ fn run_prune(arguments: Arguments) -> Result<(), Error> {
 
 /// The store of a configuration; an error where it names none.
 pub(super) fn configured(path: &Path) -> Result<StoreConfig, Error> {
-    let config = setup::config(path, &mut Files::default())?;
-    config.store.ok_or_else(|| {
+    of(setup::config(path, &mut Files::default())?.store)
+}
+
+/// The store, which a configuration need not have.
+pub(super) fn of(store: Option<StoreConfig>) -> Result<StoreConfig, Error> {
+    store.ok_or_else(|| {
         usage("this configuration has no store").with_hint("add `store: sqlite:store.db` to it")
     })
 }

@@ -14,6 +14,7 @@ use crate::ground::time::UnixTime;
 use crate::ground::when::{Readable, distance};
 use crate::issuer::REFRESH;
 use crate::store::Store;
+use crate::store::config::StoreConfig;
 use crate::store::entry::{Filter, Listed};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -21,7 +22,12 @@ use std::path::Path;
 
 /// The store of a configuration, opened.
 pub(super) fn open(config: &Path) -> Result<Store, Error> {
-    Store::open(&configured(config)?, Box::new(|_| ())).map_err(Error::Store)
+    opened(&configured(config)?)
+}
+
+/// A store, opened.
+pub(super) fn opened(config: &StoreConfig) -> Result<Store, Error> {
+    Store::open(config, Box::new(|_| ())).map_err(Error::Store)
 }
 
 /// The most rows that are held at once, and so that `--limit` allows.

@@ -5,6 +5,7 @@
 //! restored backup is another file under the same name.
 
 use super::{INIT, Row, Value};
+use crate::ground::disk::{Disk, System};
 use crate::ground::file::folder_of;
 use crate::ground::sys;
 use crate::store::config::{Place, StoreConfig};
@@ -14,7 +15,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -72,7 +73,8 @@ impl Sqlite {
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&error)),
                 Err(_) => {}
-                Ok(_) => sync_name(path).map_err(|error| failed(&error))?,
+                // Its name must be there after a power failure, too.
+                Ok(_) => System.sync_folder(folder_of(path)).map_err(|error| failed(&error))?,
             }
         }
         let there = fs::metadata(path).map_err(|error| failed(&error))?;
@@ -253,9 +255,11 @@ impl Sqlite {
             if step == StepResult::Done { Ok(()) } else { Err(rusqlite::Error::InvalidQuery) }
         };
         let copied = copy().map_err(|error| fault(&target, &error));
-        copied.and_then(|()| sync_name(file).map_err(|error| system(&target, &error))).inspect_err(|_| {
-            let _ = fs::remove_file(file);
-        })
+        copied
+            .and_then(|()| System.sync_folder(folder_of(file)).map_err(|error| system(&target, &error)))
+            .inspect_err(|_| {
+                let _ = fs::remove_file(file);
+            })
     }
 
     pub(super) fn strange(&self) -> StoreFault {
@@ -265,11 +269,6 @@ impl Sqlite {
     fn fault(&self, error: &rusqlite::Error) -> StoreFault {
         fault(&self.config, error)
     }
-}
-
-/// The name of a file must be there after a power failure, too.
-fn sync_name(path: &Path) -> io::Result<()> {
-    File::open(folder_of(path))?.sync_all()
 }
 
 /// A path that SQLite takes for nothing else, such as a URI or `:memory:`.
